@@ -1,0 +1,30 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+
+namespace kvtransfer {
+
+/// Sizes of one layer's keys or values by name, so that no operation has to remember which axis of a layout is which.
+struct cache_extents {
+  std::int64_t batch = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t seq = 0;       ///< tokens
+  std::int64_t head_dim = 0;  ///< elements
+
+  friend bool operator==(const cache_extents&, const cache_extents&) = default;
+};
+
+}  // namespace kvtransfer
+
+template <>
+struct fmt::formatter<kvtransfer::cache_extents> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+
+  template <class Context>
+  auto format(const kvtransfer::cache_extents& extents, Context& context) const {
+    return fmt::format_to(context.out(), "[batch={}, kv_heads={}, seq={}, head_dim={}]", extents.batch, extents.kv_heads,
+                          extents.seq, extents.head_dim);
+  }
+};

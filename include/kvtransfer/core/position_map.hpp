@@ -1,0 +1,167 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/position_row.hpp"
+
+namespace kvtransfer {
+
+/// Where every key of one layer stands: positions `[streams, batch, kv_heads or 1, seq]` in tokens, kept as runs on the host.
+///
+/// One entry on the heads axis means that all heads share it. Streams exist for M-RoPE (temporal, height, width); text has one.
+/// Every row spans the same slots; rows with fewer keys hold padding.
+class position_map {
+ public:
+  position_map() = default;
+
+  /// The same row for each of `batch` rows, one stream, heads shared.
+  explicit position_map(position_row row, std::int64_t batch = 1)
+      : position_map(1, batch, 1, std::vector<position_row>(static_cast<std::size_t>(batch), row)) {}
+
+  /// @param rows stream-major, then batch, then head: entry `(stream * batch + b) * heads + h`
+  /// @throws shape_error if their number or their lengths do not fit, or the streams of a slot differ in state
+  position_map(std::int64_t streams, std::int64_t batch, std::int64_t heads, std::vector<position_row> rows)
+      : streams_(streams), batch_(batch), heads_(heads), rows_(std::move(rows)) {
+    const auto expected = streams * batch * heads;
+    if (streams < 1 || batch < 1 || heads < 1 || static_cast<std::int64_t>(rows_.size()) != expected) {
+      fail<shape_error>("position_map", "rows", fmt::format("streams * batch * heads = {} rows", expected),
+                        fmt::format("{}", rows_.size()));
+    }
+    for (const position_row& row : rows_) {
+      if (row.size() != size()) {
+        fail<shape_error>("position_map", "rows", fmt::format("{} slots in every row", size()), fmt::format("{}", row.size()));
+      }
+    }
+    require<shape_error>(streams_agree_in_states(), "position_map", "rows", "each slot in one state, whatever the stream",
+                         "streams that differ");
+  }
+
+  /// Positions first, first + 1, … for `count` slots of every row.
+  static position_map consecutive(std::int64_t first, std::int64_t count, std::int64_t batch = 1) {
+    return position_map(position_row::consecutive(first, count), batch);
+  }
+
+  std::int64_t streams() const { return streams_; }
+  std::int64_t batch() const { return batch_; }
+  /// 1 where all heads share their positions.
+  std::int64_t heads() const { return heads_; }
+  /// Slots per row.
+  std::int64_t size() const { return rows_.empty() ? 0 : rows_.front().size(); }
+
+  const std::vector<position_row>& rows() const { return rows_; }
+  const position_row& row(std::int64_t stream, std::int64_t batch, std::int64_t head) const {
+    return rows_[static_cast<std::size_t>((stream * batch_ + batch) * heads_ + (heads_ == 1 ? 0 : head))];
+  }
+
+  /// Applies `change(row) -> row` to every row.
+  template <class Change>
+  position_map transform(Change&& change) const {
+    position_map changed = *this;
+    for (position_row& row : changed.rows_) {
+      row = change(row);
+    }
+    return changed;
+  }
+
+  position_map shifted(std::int64_t delta) const {
+    return transform([delta](const position_row& row) { return row.shifted(delta); });
+  }
+
+  position_map slice(std::int64_t begin, std::int64_t end) const {
+    return transform([=](const position_row& row) { return row.slice(begin, end); });
+  }
+
+  position_map gather(const std::vector<std::int64_t>& slots) const {
+    return transform([&](const position_row& row) { return row.gather(slots); });
+  }
+
+  /// This map's slots followed by `other`'s. @throws shape_error unless streams and batch agree
+  position_map followed_by(const position_map& other) const {
+    if (rows_.empty() || other.rows_.empty()) {
+      return rows_.empty() ? other : *this;
+    }
+    if (size() == 0 && batch_ == other.batch_) {
+      return other;
+    }
+    if (streams_ != other.streams_ || batch_ != other.batch_) {
+      fail<shape_error>("position_map::followed_by", "other", fmt::format("[streams={}, batch={}]", streams_, batch_),
+                        fmt::format("[streams={}, batch={}]", other.streams_, other.batch_));
+    }
+    position_map joined = heads_ >= other.heads_ ? *this : with_heads(other.heads_);
+    const position_map tail = other.with_heads(joined.heads_);
+    for (std::size_t i = 0; i < joined.rows_.size(); ++i) {
+      joined.rows_[i].append(tail.rows_[i]);
+    }
+    return joined;
+  }
+
+  /// The same positions with one entry per head. @throws shape_error if the heads differ already
+  position_map with_heads(std::int64_t heads) const {
+    if (heads == heads_) {
+      return *this;
+    }
+    require<shape_error>(heads_ == 1, "position_map::with_heads", "heads", "positions shared by all heads",
+                         fmt::format("{} heads", heads_));
+    std::vector<position_row> rows;
+    for (const position_row& row : rows_) {
+      rows.insert(rows.end(), static_cast<std::size_t>(heads), row);
+    }
+    return position_map(streams_, batch_, heads, std::move(rows));
+  }
+
+  /// These positions in the slot states of `other` (which slots are padding, and how each key is rotated).
+  /// @throws shape_error unless slots, streams and batch agree, and every key has a position
+  position_map with_states_of(const position_map& other) const {
+    if (size() != other.size() || streams_ != other.streams_ || batch_ != other.batch_) {
+      fail<shape_error>("position_map::with_states_of", "other", fmt::format("[streams={}, batch={}, seq={}]", streams_, batch_, size()),
+                        fmt::format("[streams={}, batch={}, seq={}]", other.streams_, other.batch_, other.size()));
+    }
+    position_map mixed = with_heads(heads_ >= other.heads_ ? heads_ : other.heads_);
+    const position_map states = other.with_heads(mixed.heads_);
+    for (std::size_t i = 0; i < mixed.rows_.size(); ++i) {
+      mixed.rows_[i] = mixed.rows_[i].with_states_of(states.rows_[i]);
+    }
+    return mixed;
+  }
+
+  /// The batch rows named by `batch_rows`, in that order, with all their streams and heads (a row may be named more than once).
+  /// @throws shape_error if there is no such row
+  position_map select_batch(const std::vector<std::int64_t>& batch_rows) const {
+    std::vector<position_row> rows;
+    for (std::int64_t stream = 0; stream < streams_; ++stream) {
+      for (const std::int64_t b : batch_rows) {
+        require<shape_error>(b >= 0 && b < batch_, "position_map::select_batch", "row", fmt::format("0 <= row < {}", batch_),
+                             fmt::format("{}", b));
+        const auto start = rows_.begin() + (stream * batch_ + b) * heads_;
+        rows.insert(rows.end(), start, start + heads_);
+      }
+    }
+    return position_map(streams_, static_cast<std::int64_t>(batch_rows.size()), heads_, std::move(rows));
+  }
+
+  friend bool operator==(const position_map&, const position_map&) = default;
+
+ private:
+  bool streams_agree_in_states() const {
+    const auto per_stream = static_cast<std::size_t>(batch_ * heads_);
+    for (std::size_t i = per_stream; i < rows_.size(); ++i) {
+      if (!rows_[i].has_states_of(rows_[i % per_stream])) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  std::int64_t streams_ = 1;
+  std::int64_t batch_ = 0;
+  std::int64_t heads_ = 1;
+  std::vector<position_row> rows_;
+};
+
+}  // namespace kvtransfer

@@ -1,0 +1,223 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/position_run.hpp"
+
+namespace kvtransfer {
+
+/// The slots of one cache row from left to right, stored as runs in a canonical form, so that equality is run by run.
+class position_row {
+ public:
+  position_row() = default;
+
+  /// `count` rotated slots at first, first + 1, …
+  static position_row consecutive(std::int64_t first, std::int64_t count, slot_state state = slot_state::rotated()) {
+    position_row row;
+    row.append({first, count, 1, state});
+    return row;
+  }
+
+  /// One slot per entry of `positions`, all in one state.
+  static position_row listed(const std::vector<std::int64_t>& positions, slot_state state = slot_state::rotated()) {
+    position_row row;
+    for (const std::int64_t position : positions) {
+      row.append({position, 1, 1, state});
+    }
+    return row;
+  }
+
+  std::int64_t size() const { return size_; }
+  const std::vector<position_run>& runs() const { return runs_; }
+
+  /// Adds a run at the right end and merges it with its neighbour where the two read as one.
+  void append(position_run run) {
+    if (run.count > 1 && run.step != 0 && run.step != 1) {
+      for (std::int64_t i = 0; i < run.count; ++i) {
+        append({run.at(i), 1, 1, run.state});
+      }
+      return;
+    }
+    size_ += std::max(run.count, std::int64_t{0});
+    while (run.count > 0 && !runs_.empty() && absorb(runs_.back(), run)) {
+    }
+    if (run.count > 0) {
+      canonicalize(run);
+      runs_.push_back(run);
+    }
+  }
+
+  void append(const position_row& other) {
+    for (const position_run& run : other.runs_) {
+      append(run);
+    }
+  }
+
+  /// The slots [begin, end).
+  position_row slice(std::int64_t begin, std::int64_t end) const {
+    if (begin < 0 || begin > end || end > size_) {
+      fail<shape_error>("position_row::slice", "range", fmt::format("0 <= begin <= end <= {}", size_),
+                        fmt::format("[{}, {})", begin, end));
+    }
+    position_row part;
+    std::int64_t start = 0;
+    for (const position_run& run : runs_) {
+      const std::int64_t low = std::max(begin - start, std::int64_t{0});
+      const std::int64_t high = std::min(end - start, run.count);
+      if (low < high) {
+        part.append({run.at(low), high - low, run.step, run.state});
+      }
+      start += run.count;
+    }
+    return part;
+  }
+
+  /// The slots named by `slots`, in that order (a slot may be named more than once).
+  position_row gather(const std::vector<std::int64_t>& slots) const {
+    const std::vector<position_run> singles = one_run_per_slot();
+    position_row picked;
+    for (const std::int64_t slot : slots) {
+      if (slot < 0 || slot >= size_) {
+        fail<shape_error>("position_row::gather", "slot", fmt::format("0 <= slot < {}", size_), fmt::format("{}", slot));
+      }
+      picked.append(singles[static_cast<std::size_t>(slot)]);
+    }
+    return picked;
+  }
+
+  /// Every slot as a run of its own.
+  std::vector<position_run> one_run_per_slot() const {
+    std::vector<position_run> singles;
+    singles.reserve(static_cast<std::size_t>(size_));
+    for (const position_run& run : runs_) {
+      for (std::int64_t i = 0; i < run.count; ++i) {
+        singles.push_back({run.at(i), 1, 1, run.state});
+      }
+    }
+    return singles;
+  }
+
+  /// Applies `change` to every run; padding stays as it is.
+  template <class Change>
+  position_row transform(Change&& change) const {
+    position_row changed;
+    for (const position_run& run : runs_) {
+      changed.append(run.state.is_padding() ? run : change(run));
+    }
+    return changed;
+  }
+
+  /// Every position moved by `delta` tokens.
+  position_row shifted(std::int64_t delta) const {
+    return transform([delta](position_run run) {
+      run.first += delta;
+      return run;
+    });
+  }
+
+  /// These positions in the slot states of `other`.
+  /// @throws shape_error unless both have as many slots, and this row has a position where `other` holds a key
+  position_row with_states_of(const position_row& other) const {
+    constexpr std::string_view where = "position_row::with_states_of";
+    if (size_ != other.size_) {
+      fail<shape_error>(where, "other", fmt::format("{} slots", size_), fmt::format("{}", other.size_));
+    }
+    std::vector<position_run> mine = one_run_per_slot();
+    const std::vector<position_run> theirs = other.one_run_per_slot();
+    position_row mixed;
+    for (std::size_t slot = 0; slot < mine.size(); ++slot) {
+      if (mine[slot].state.is_padding() && !theirs[slot].state.is_padding()) {
+        fail<shape_error>(where, "positions", "a position for every key", fmt::format("padding at slot {}", slot));
+      }
+      mine[slot].state = theirs[slot].state;
+      mixed.append(mine[slot]);
+    }
+    return mixed;
+  }
+
+  /// Whether every slot is in the state that `other` has it in.
+  bool has_states_of(const position_row& other) const {
+    const std::vector<position_run> mine = one_run_per_slot();
+    const std::vector<position_run> theirs = other.one_run_per_slot();
+    return std::equal(mine.begin(), mine.end(), theirs.begin(), theirs.end(),
+                      [](const position_run& a, const position_run& b) { return a.state == b.state; });
+  }
+
+  /// One position per slot; padding reads 0.
+  std::vector<std::int64_t> positions() const {
+    std::vector<std::int64_t> all;
+    all.reserve(static_cast<std::size_t>(size_));
+    for (const position_run& run : runs_) {
+      for (std::int64_t i = 0; i < run.count; ++i) {
+        all.push_back(run.state.is_padding() ? 0 : run.at(i));
+      }
+    }
+    return all;
+  }
+
+  /// The largest position of any slot that is not padding; nothing where there is none.
+  std::optional<std::int64_t> last_position() const {
+    std::optional<std::int64_t> last;
+    for (const position_run& run : runs_) {
+      if (!run.state.is_padding()) {
+        const std::int64_t high = std::max(run.at(0), run.at(run.count - 1));
+        last = std::max(last.value_or(high), high);
+      }
+    }
+    return last;
+  }
+
+  /// How many slots a query may see.
+  std::int64_t visible() const {
+    std::int64_t count = 0;
+    for (const position_run& run : runs_) {
+      count += run.state.is_padding() ? 0 : run.count;
+    }
+    return count;
+  }
+
+  friend bool operator==(const position_row&, const position_row&) = default;
+
+ private:
+  /// Padding has no positions and a single slot no step: one spelling for each keeps comparison simple.
+  static void canonicalize(position_run& run) {
+    if (run.state.is_padding()) {
+      run.first = 0;
+      run.step = 0;
+    } else if (run.count == 1) {
+      run.step = 1;
+    }
+  }
+
+  /// Moves as much of the front of `next` into `last` as continues it; true if anything moved.
+  static bool absorb(position_run& last, position_run& next) {
+    if (next.state.is_padding()) {
+      canonicalize(next);
+    }
+    if (!(last.state == next.state)) {
+      return false;
+    }
+    const std::int64_t step = last.count > 1 || last.state.is_padding() ? last.step : next.first - last.first;
+    if ((step != 0 && step != 1) || next.first != last.first + last.count * step) {
+      return false;
+    }
+    const std::int64_t taken = next.count == 1 || next.step == step ? next.count : 1;
+    last.step = step;
+    last.count += taken;
+    next.first = next.at(taken);
+    next.count -= taken;
+    return true;
+  }
+
+  std::vector<position_run> runs_;
+  std::int64_t size_ = 0;
+};
+
+}  // namespace kvtransfer

@@ -1,0 +1,40 @@
+#include "kvtransfer/core/error.hpp"
+
+#include <string>
+
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+
+namespace {
+
+template <class Error>
+std::string message_of(void (*thrower)()) {
+  try {
+    thrower();
+  } catch (const Error& caught) {
+    return caught.what();
+  }
+  return "nothing thrown";
+}
+
+}  // namespace
+
+TEST_CASE("fail throws the asked type with one line in the library's form", "[core][error]") {
+  CHECK(message_of<shape_error>([] { fail<shape_error>("shift", "keys", "[1, 4]", "[2, 4]"); }) ==
+        "shift: keys: expected [1, 4], got [2, 4]");
+}
+
+TEST_CASE("every error can be caught as kvtransfer::error", "[core][error]") {
+  CHECK_THROWS_AS(fail<shape_error>("a", "b", "c", "d"), error);
+  CHECK_THROWS_AS(fail<frame_error>("a", "b", "c", "d"), error);
+  CHECK_THROWS_AS(fail<device_error>("a", "b", "c", "d"), error);
+  CHECK_THROWS_AS(fail<file_error>("a", "b", "c", "d"), error);
+  CHECK_THROWS_AS(fail<value_error>("a", "b", "c", "d"), error);
+}
+
+TEST_CASE("require is silent where its condition holds and fails where it does not", "[core][error]") {
+  CHECK_NOTHROW(require<value_error>(true, "noise", "scale", "> 0", "1"));
+  CHECK(message_of<value_error>([] { require<value_error>(false, "noise", "scale", "> 0", "-1"); }) ==
+        "noise: scale: expected > 0, got -1");
+}
