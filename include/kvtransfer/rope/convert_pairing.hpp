@@ -1,0 +1,72 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <utility>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/rope/angles.hpp"
+#include "kvtransfer/rope/fused_kernels.hpp"
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/pairing.hpp"
+#include "kvtransfer/rope/specification.hpp"
+#include "kvtransfer/rope/turn_checks.hpp"
+
+namespace kvtransfer::rope {
+
+namespace detail {
+
+/// The rotary window of `keys` with its elements in the order of the other pairing.
+inline at::Tensor repaired_window(const at::Tensor& keys, const rotary_specification& specification, pairing to) {
+  const at::Tensor window = keys.narrow(-1, specification.window_offset, specification.rotary_dim());
+  const std::int64_t half = specification.rotary_dim() / 2;
+  return to == pairing::interleaved ? window.unflatten(-1, {2, half}).transpose(-1, -2).flatten(-2)
+                                    : window.unflatten(-1, {half, 2}).transpose(-1, -2).flatten(-2);
+}
+
+/// @throws shape_error unless the rotary window lies within the head
+inline void require_window(const at::Tensor& keys, const rotary_specification& specification, std::string_view where) {
+  require_heads_tensor(keys, where, "keys");
+  validate(specification, where);
+  if (specification.window_offset + specification.rotary_dim() > keys.size(-1)) {
+    fail<shape_error>(where, "specification", fmt::format("a rotary window within head_dim={}", keys.size(-1)),
+                      describe(specification));
+  }
+}
+
+}  // namespace detail
+
+/// Keys whose pairs lie as `to` has them, each element's value unchanged: between transformers' Llama keys (half-split)
+/// and llama.cpp's (interleaved). The result goes with `specification` with its pairing set to `to`.
+/// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
+/// @param specification how the keys lie now
+/// @throws shape_error if the rotary window does not lie within the head
+inline at::Tensor convert_pairing(const at::Tensor& keys, const rotary_specification& specification, pairing to) {
+  detail::require_window(keys, specification, "convert_pairing");
+  if (specification.pairing == to || !specification.rotates()) {
+    return keys.clone();
+  }
+  return replace_window(keys, detail::repaired_window(keys, specification, to), specification.window_offset);
+}
+
+/// `convert_pairing` in place, by the fused kernel where one is loaded.
+/// @throws shape_error also where strides overlap; value_error for keys that require a gradient; device_error as
+/// `turn_`
+inline void convert_pairing_(at::Tensor keys, const rotary_specification& specification, pairing to,
+                             const options& how = {}) {
+  detail::require_window(keys, specification, "convert_pairing_");
+  detail::require_writable({keys}, "convert_pairing_");
+  if (specification.pairing == to || !specification.rotates()) {
+    return;
+  }
+  constexpr const char* kernel = "kvtransfer::convert_pairing_";
+  const bool readable = detail::kernels_read(keys, specification.rotary_dim());
+  if (detail::choose_fused(keys, readable, how, kernel, "convert_pairing_")) {
+    return detail::call_fused_conversion(kernel, {keys}, specification, to);
+  }
+  keys.narrow(-1, specification.window_offset, specification.rotary_dim())
+      .copy_(detail::repaired_window(keys, specification, to));
+}
+
+}  // namespace kvtransfer::rope

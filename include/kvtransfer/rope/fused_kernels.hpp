@@ -1,0 +1,101 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/rope/angles.hpp"
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/pairing.hpp"
+#include "kvtransfer/rope/specification.hpp"
+#include "kvtransfer/rope/turning.hpp"
+#include "kvtransfer/tensor/checks.hpp"
+
+namespace kvtransfer::rope::detail {
+
+/// The most elements of a head that the fused kernels rotate.
+inline constexpr std::int64_t kernel_rotary_dim_limit = 512;
+
+/// The operation `name` as torch's dispatcher knows it, where the kernels' library is loaded.
+inline std::optional<c10::OperatorHandle> find_kernel(const char* name) {
+  return c10::Dispatcher::singleton().findSchema({name, ""});
+}
+
+/// True if `name` is loaded with a kernel for `device`.
+inline bool has_kernel(const char* name, at::Device device) {
+  const auto kernel = find_kernel(name);
+  const c10::DispatchKey key = device.is_cuda() ? c10::DispatchKey::CUDA : c10::DispatchKey::CPU;
+  return (device.is_cuda() || device.is_cpu()) && kernel.has_value() && kernel->hasKernelForDispatchKey(key);
+}
+
+/// True if autograd would lose track of `keys` in the operation `name`: they need a gradient and it has none.
+inline bool loses_gradient(const char* name, const at::Tensor& keys) {
+  const auto kernel = find_kernel(name);
+  return keys.requires_grad() && at::GradMode::is_enabled() && kernel.has_value() &&
+         !kernel->hasKernelForDispatchKey(c10::DispatchKey::Autograd) &&
+         !kernel->hasKernelForDispatchKey(keys.is_cuda() ? c10::DispatchKey::AutogradCUDA
+                                                         : c10::DispatchKey::AutogradCPU);
+}
+
+/// True if the fused kernels can read `keys`: they compute in fp32, on heads whose elements lie side by side.
+inline bool kernels_read(const at::Tensor& keys, std::int64_t rotary_dim) {
+  return keys.scalar_type() != at::kDouble && (keys.stride(-1) == 1 || keys.size(-1) == 1) &&
+         rotary_dim <= kernel_rotary_dim_limit;
+}
+
+/// Whether the kernel `name` does the work on `keys`.
+/// @param readable whether it could
+/// @throws device_error where `how` asks for the fused kernel and there is none for these keys
+inline bool choose_fused(const at::Tensor& keys, bool readable, const options& how, const char* name,
+                         std::string_view where) {
+  if (how.use == implementation::reference) {
+    return false;
+  }
+  const bool loaded = has_kernel(name, keys.device());
+  if (how.use == implementation::fused && !(loaded && readable)) {
+    fail<device_error>(
+        where, "options.use",
+        loaded ? "keys that the fused kernel reads (32 bits or fewer, contiguous head_dim, rotary_dim <= 512, "
+                 "no norm weight, no gradient unless it has one), or another implementation"
+               : "the library kvtransfer_kernels with a kernel for the device, or another implementation",
+        describe(keys));
+  }
+  return loaded && readable;
+}
+
+/// Calls a fused turn with everything but the keys taken from `turn`.
+template <class Result>
+Result call_fused_turn(const char* name, at::TensorList keys, const turning& turn, angle_mode mode) {
+  using optional_tensor = std::optional<at::Tensor>;
+  using signature =
+      Result(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t, const optional_tensor&,
+             const optional_tensor&, const optional_tensor&, double, std::int64_t, bool, bool);
+  const auto if_defined = [](const at::Tensor& tensor) {
+    return tensor.defined() ? optional_tensor(tensor) : std::nullopt;
+  };
+  const auto frequencies = [](const rotary_specification& specification, bool used) {
+    return used ? optional_tensor(tensor_of(specification.inv_freq, at::kFloat, at::kCPU)) : std::nullopt;
+  };
+  const rotary_specification& geometry = turn.geometry();
+  const optional_tensor stream_of =
+      geometry.stream_of.empty() ? std::nullopt : optional_tensor(tensor_of(geometry.stream_of, at::kByte, at::kCPU));
+  return find_kernel(name)->typed<signature>().call(
+      keys, if_defined(turn.from), if_defined(turn.to), turn.delta,
+      frequencies(turn.from_specification, turn.from.defined()),
+      frequencies(turn.to_specification, turn.to.defined() || turn.is_shared_delta()), stream_of, turn.gain(),
+      geometry.window_offset, geometry.pairing == pairing::interleaved, mode == angle_mode::model_faithful);
+}
+
+/// Calls the fused pairing conversion.
+inline void call_fused_conversion(const char* name, at::TensorList keys, const rotary_specification& specification,
+                                  pairing to) {
+  find_kernel(name)->typed<void(at::TensorList, std::int64_t, std::int64_t, bool)>().call(
+      keys, specification.window_offset, specification.rotary_dim(), to == pairing::interleaved);
+}
+
+}  // namespace kvtransfer::rope::detail

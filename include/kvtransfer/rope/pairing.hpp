@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace kvtransfer::rope {
+
+/// Which two elements of the rotary window frequency i turns together.
+enum class pairing : std::uint8_t {
+  half_split,   ///< elements i and i + rotary_dim/2 (Llama, Qwen, Gemma, Phi)
+  interleaved,  ///< elements 2i and 2i + 1 (GPT-J, GLM, Cohere, llama.cpp's Llama)
+};
+
+constexpr std::string_view to_string(pairing value) {
+  return value == pairing::half_split ? "half_split" : "interleaved";
+}
+
+}  // namespace kvtransfer::rope

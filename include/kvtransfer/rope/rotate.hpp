@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/specification.hpp"
+#include "kvtransfer/rope/turn.hpp"
+
+namespace kvtransfer::rope {
+
+/// Keys that carry no rotation, rotated to `positions` and scaled by the attention scaling: what a cache holds.
+/// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
+/// @param positions int64 `[seq]` or `[streams, batch or 1, kv_heads or 1, seq]`, tokens
+/// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
+inline at::Tensor rotate(const at::Tensor& keys, const at::Tensor& positions, const rotary_specification& specification,
+                         const options& how = {}) {
+  return turn({keys}, {.to = positions, .to_specification = specification}, how, "rotate").front();
+}
+
+/// `rotate` in place. @throws value_error also for keys that require a gradient
+inline void rotate_(at::Tensor keys, const at::Tensor& positions, const rotary_specification& specification,
+                    const options& how = {}) {
+  turn_({keys}, {.to = positions, .to_specification = specification}, how, "rotate_");
+}
+
+}  // namespace kvtransfer::rope

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/specification.hpp"
+#include "kvtransfer/rope/turn.hpp"
+
+namespace kvtransfer::rope {
+
+/// Keys moved by `delta` tokens, wherever they stand: a pure rotation, so attention scaling stays applied once.
+/// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
+/// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
+inline at::Tensor shift(const at::Tensor& keys, std::int64_t delta, const rotary_specification& specification,
+                        const options& how = {}) {
+  return turn({keys}, {.delta = delta, .to_specification = specification}, how, "shift").front();
+}
+
+/// `shift` in place. @throws value_error also for keys that require a gradient
+inline void shift_(at::Tensor keys, std::int64_t delta, const rotary_specification& specification,
+                   const options& how = {}) {
+  turn_({keys}, {.delta = delta, .to_specification = specification}, how, "shift_");
+}
+
+}  // namespace kvtransfer::rope

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/turn.hpp"
+#include "kvtransfer/rope/turning.hpp"
+#include "kvtransfer/tensor/integers.hpp"
+
+namespace kvtransfer::rope {
+
+namespace detail {
+
+/// True if `rows` counts up by one.
+inline bool are_neighbours(const std::vector<std::int64_t>& rows) {
+  return std::adjacent_find(rows.begin(), rows.end(), [](auto a, auto b) { return b != a + 1; }) == rows.end();
+}
+
+/// @throws shape_error unless `rows` rises and stays within the layers' rows
+inline void require_rows(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
+                         std::string_view where) {
+  const std::int64_t all = layers.front().size(0);
+  const bool rising = std::adjacent_find(rows.begin(), rows.end(), std::greater_equal<>{}) == rows.end();
+  if (!rising || (!rows.empty() && (rows.front() < 0 || rows.back() >= all))) {
+    fail<shape_error>(where, "rows", fmt::format("rising, 0 <= row < {}", all), "others");
+  }
+}
+
+}  // namespace detail
+
+/// Throws what `turn_rows_` would throw for these arguments and turns nothing.
+/// @return `how_far` with four-dimensional positions
+inline turning require_rows_turnable(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
+                                     const turning& how_far, const options& how = {},
+                                     std::string_view where = "turn_rows_") {
+  detail::require_alike(layers, where);
+  detail::require_writable(layers, where);
+  detail::require_rows(layers, rows, where);
+  const at::Tensor& first = layers.front();
+  const at::Tensor sample = rows.empty() ? first.narrow(0, 0, 0)
+                                         : first.narrow(0, 0, 1).expand({static_cast<std::int64_t>(rows.size()), -1, -1, -1});
+  turning turn = detail::checked(how_far, sample, how, where);
+  if (turn.geometry().rotates()) {
+    detail::turns_fused(sample, turn.geometry(), how, "kvtransfer::turn_", where);
+  }
+  return turn;
+}
+
+/// Turns the keys of some rows of every layer in place, and of no other: the blocks of a paged cache that are meant.
+/// @param layers each `[rows, kv_heads, slots, head_dim]`, as for `turn_`
+/// @param rows which of them, rising; positions in `how_far` are those of these rows, in this order
+/// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
+inline void turn_rows_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows, const turning& how_far,
+                       const options& how = {}, std::string_view where = "turn_rows_") {
+  const turning turn = require_rows_turnable(layers, rows, how_far, how, where);
+  if (rows.empty()) {
+    return;
+  }
+  if (detail::are_neighbours(rows)) {
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& layer : layers) {
+      parts.push_back(layer.narrow(0, rows.front(), static_cast<std::int64_t>(rows.size())));
+    }
+    return turn_(parts, turn, how, where);
+  }
+  const at::Tensor index = integer_tensor(rows, layers.front().device());
+  for (const at::Tensor& layer : layers) {
+    const at::Tensor meant = layer.index_select(0, index);
+    turn_({meant}, turn, how, where);
+    layer.index_copy_(0, index, meant);
+  }
+}
+
+}  // namespace kvtransfer::rope

@@ -1,0 +1,82 @@
+// How close one move comes to the exact rotation of the stored key, positions up to a million.
+
+#include "kvtransfer/rope/remap.hpp"
+#include "kvtransfer/rope/shift.hpp"
+#include "rope/complex_reference.hpp"
+#include "rope/random_keys.hpp"
+#include "support/test.hpp"
+
+namespace kvtransfer::test {
+namespace {
+
+struct remapped {
+  at::Tensor moved;
+  at::Tensor exact;  ///< float64
+};
+
+remapped remap_far(at::ScalarType dtype, rope::pairing pairs, rope::implementation use, at::Device device = at::kCPU) {
+  rotary_specification specification = plain_specification(128);
+  specification.pairing = pairs;
+  const at::Tensor keys = random_keys({1, 2, 128, 128}, dtype);
+  const at::Tensor p = random_positions({128});
+  const at::Tensor q = random_positions({128}, 1 << 20, 3);
+  const at::Tensor exact = turned_as_complex(keys, specification, 1, [&](auto, auto, std::int64_t s, std::int64_t i) {
+    return (q[s] - p[s]).item<double>() * specification.inv_freq[static_cast<std::size_t>(i)];
+  });
+  return {rope::remap(keys.to(device), p.to(device), q.to(device), specification, {.use = use}).cpu(), exact};
+}
+
+double error_of(const remapped& keys) { return relative_error(keys.moved, keys.exact); }
+
+/// The error of rounding the exact result to the dtype of the moved keys.
+double rounding_error_of(const remapped& keys) {
+  return relative_error(keys.exact.to(keys.moved.scalar_type()), keys.exact);
+}
+
+}  // namespace
+
+TEST_CASE("a move is as precise as its dtype", "[rope][precision]") {
+  const auto use = GENERATE(rope::implementation::reference, rope::implementation::automatic);
+  const auto pairs = GENERATE(rope::pairing::half_split, rope::pairing::interleaved);
+  SECTION("sixteen bits: within 1.05x of rounding the exact result") {
+    for (const at::ScalarType dtype : {at::kHalf, at::kBFloat16}) {
+      const remapped keys = remap_far(dtype, pairs, use);
+      CHECK(error_of(keys) <= 1.05 * rounding_error_of(keys));
+    }
+  }
+  SECTION("fp32: 1.5e-7") { CHECK(error_of(remap_far(at::kFloat, pairs, use)) <= 1.5e-7); }
+  SECTION("float64: 1e-10, what an angle of a million radians leaves") {
+    CHECK(error_of(remap_far(at::kDouble, pairs, use)) <= 1e-10);
+  }
+}
+
+TEST_CASE("a move on a GPU is as precise as its dtype", "[rope][precision][cuda]") {
+  if (!cuda_available()) {
+    return;
+  }
+  for (const rope::implementation use : {rope::implementation::reference, rope::implementation::automatic}) {
+    for (const rope::pairing pairs : {rope::pairing::half_split, rope::pairing::interleaved}) {
+      for (const at::ScalarType dtype : {at::kHalf, at::kBFloat16}) {
+        const remapped keys = remap_far(dtype, pairs, use, at::kCUDA);
+        CHECK(error_of(keys) <= 1.05 * rounding_error_of(keys));
+      }
+      CHECK(error_of(remap_far(at::kFloat, pairs, use, at::kCUDA)) <= 1.5e-7);
+      CHECK(error_of(remap_far(at::kDouble, pairs, use, at::kCUDA)) <= 1e-10);
+    }
+  }
+}
+
+TEST_CASE("fp8 keys are rounded once and saturate", "[rope][precision]") {
+  const rotary_specification specification = plain_specification(8);
+  for (const at::ScalarType dtype : {at::kFloat8_e4m3fn, at::kFloat8_e5m2}) {
+    const at::Tensor keys = random_keys({1, 1, 16, 8}).to(dtype);
+    const at::Tensor exact = rope::shift(keys.to(at::kDouble), 1000, specification);
+    const at::Tensor moved = rope::shift(keys, 1000, specification);
+    CHECK(moved.scalar_type() == dtype);
+    CHECK(relative_error(moved, exact) <= 1.05 * relative_error(exact.to(at::kFloat).to(dtype), exact));
+  }
+  const at::Tensor large = (random_keys({1, 1, 16, 8}).sign() * 448).to(at::kFloat8_e4m3fn);
+  CHECK(rope::shift(large, 1000, specification).to(at::kFloat).abs().max().item<float>() == 448);
+}
+
+}  // namespace kvtransfer::test
