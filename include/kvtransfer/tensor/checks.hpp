@@ -1,0 +1,44 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <string>
+#include <string_view>
+
+#include "kvtransfer/core/cache_extents.hpp"
+#include "kvtransfer/core/error.hpp"
+
+namespace kvtransfer {
+
+/// A tensor as errors show it: `[2, 8, 5, 64] Float on cpu`.
+inline std::string describe(const at::Tensor& tensor) {
+  if (!tensor.defined()) {
+    return "an undefined tensor";
+  }
+  return fmt::format("[{}] {} on {}", fmt::join(tensor.sizes(), ", "), c10::toString(tensor.scalar_type()),
+                     tensor.device().str());
+}
+
+/// @throws shape_error unless `tensor` is a floating `[batch, heads, seq, head_dim]`
+inline void require_heads_tensor(const at::Tensor& tensor, std::string_view where, std::string_view what) {
+  if (!tensor.defined() || tensor.dim() != 4 || !at::isFloatingType(tensor.scalar_type())) {
+    fail<shape_error>(where, what, "[batch, kv_heads, seq, head_dim], floating", describe(tensor));
+  }
+}
+
+/// @param tensor `[batch, kv_heads, seq, head_dim]`
+inline cache_extents extents_of(const at::Tensor& tensor) {
+  return {tensor.size(0), tensor.size(1), tensor.size(2), tensor.size(3)};
+}
+
+/// @throws device_error unless both live on one device
+inline void require_same_device(const at::Tensor& a, const at::Tensor& b, std::string_view where, std::string_view what) {
+  if (a.device() != b.device()) {
+    fail<device_error>(where, what, a.device().str(), b.device().str());
+  }
+}
+
+}  // namespace kvtransfer

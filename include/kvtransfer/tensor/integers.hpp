@@ -1,0 +1,35 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/checks.hpp"
+
+namespace kvtransfer {
+
+/// The elements of an integer list, on the host.
+/// @param list int32 or int64 `[n]`, any device
+/// @throws shape_error for any other tensor
+inline std::vector<std::int64_t> host_integers(const at::Tensor& list, std::string_view where, std::string_view what) {
+  if (!list.defined() || list.dim() != 1 || (list.scalar_type() != at::kLong && list.scalar_type() != at::kInt)) {
+    fail<shape_error>(where, what, "int32 or int64 [n]", describe(list));
+  }
+  const at::Tensor host = list.to(at::kCPU, at::kLong).contiguous();
+  const std::int64_t* first = host.const_data_ptr<std::int64_t>();
+  return {first, first + host.numel()};
+}
+
+/// int64 `[n]` on `device`.
+inline at::Tensor integer_tensor(const std::vector<std::int64_t>& list, at::Device device) {
+  at::Tensor host = at::empty({static_cast<std::int64_t>(list.size())}, at::kLong);
+  std::copy(list.begin(), list.end(), host.mutable_data_ptr<std::int64_t>());
+  return device.is_cpu() ? host : host.to(device);
+}
+
+}  // namespace kvtransfer

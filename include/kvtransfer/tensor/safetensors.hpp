@@ -1,0 +1,84 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/tensor/mapped_file.hpp"
+#include "kvtransfer/tensor/safetensors_header.hpp"
+#include "kvtransfer/tensor/safetensors_scalar_type.hpp"
+
+namespace kvtransfer {
+
+/// A safetensors file in memory: opening reads the header alone, a tensor's bytes are read as they are touched.
+///
+/// Cheap to copy. The tensors keep the mapping alive, so the object may go before them; writing to one changes this
+/// process's copy, never the file.
+class safetensors_file {
+ public:
+  /// Maps the file and checks its header. @throws file_error
+  static safetensors_file open(const std::filesystem::path& path) {
+    auto mapping = mapped_file::open(path);
+    auto header = parse_safetensors_header(mapping->bytes(), path.string());
+    return {std::move(mapping), std::make_shared<const safetensors_header>(std::move(header))};
+  }
+
+  const std::filesystem::path& path() const { return mapping_->path(); }
+  const safetensors_header& header() const { return *header_; }
+  bool contains(std::string_view name) const { return header_->tensors.contains(name); }
+
+  /// All tensors' names, sorted.
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : header_->tensors) {
+      names.push_back(name);
+    }
+    return names;
+  }
+
+  /// Shape, type and place of a tensor. @throws file_error if there is none of that name
+  const safetensors_entry& entry(std::string_view name) const {
+    const auto found = header_->tensors.find(name);
+    if (found == header_->tensors.end()) {
+      fail<file_error>(path().string(), "tensor", excerpt(name),
+                       fmt::format("{} other tensors", header_->tensors.size()));
+    }
+    return found->second;
+  }
+
+  /// A tensor over the mapped bytes, on the CPU; a copy only where the file puts it off its natural alignment.
+  /// @throws file_error if there is none of that name
+  at::Tensor tensor(std::string_view name) const {
+    const safetensors_entry& found = entry(name);
+    std::byte* const data = mapping_->bytes().data() + header_->data_begin + found.begin;
+    const auto options = at::TensorOptions().dtype(scalar_type_of(found.dtype));
+    if (reinterpret_cast<std::uintptr_t>(data) % describe(found.dtype).bytes != 0) {
+      at::Tensor copy = at::empty(found.shape, options);
+      std::memcpy(copy.data_ptr(), data, found.end - found.begin);
+      return copy;
+    }
+    return at::from_blob(
+        data, found.shape, [kept = mapping_](void*) {}, options);
+  }
+
+ private:
+  safetensors_file(std::shared_ptr<const mapped_file> mapping, std::shared_ptr<const safetensors_header> header)
+      : mapping_(std::move(mapping)), header_(std::move(header)) {}
+
+  std::shared_ptr<const mapped_file> mapping_;
+  std::shared_ptr<const safetensors_header> header_;
+};
+
+}  // namespace kvtransfer

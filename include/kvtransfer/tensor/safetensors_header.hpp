@@ -1,0 +1,156 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/tensor/safetensors_entry.hpp"
+
+namespace kvtransfer {
+
+static_assert(std::endian::native == std::endian::little, "safetensors data is little-endian and used as it is");
+
+/// Everything a safetensors file says before its data. No torch here: a hostile file is refused before a tensor exists.
+struct safetensors_header {
+  std::map<std::string, safetensors_entry, std::less<>> tensors;
+  std::map<std::string, std::string, std::less<>> metadata;
+  std::uint64_t data_begin = 0;  ///< bytes from the start of the file
+
+  friend bool operator==(const safetensors_header&, const safetensors_header&) = default;
+};
+
+/// Longest header that readers accept, in bytes. Source: huggingface/safetensors, `tensor.rs`, MAX_HEADER_SIZE.
+inline constexpr std::uint64_t safetensors_max_header = 100'000'000;
+
+namespace safetensors_details {
+
+inline constexpr std::uint64_t length_bytes = 8;
+inline constexpr std::string_view metadata_key = "__metadata__";
+
+/// The JSON text behind the length field.
+inline std::string_view header_text(std::span<const std::byte> bytes, std::string_view file) {
+  if (bytes.size() < length_bytes) {
+    fail<file_error>(file, "header length", "8 bytes", fmt::format("a file of {} bytes", bytes.size()));
+  }
+  std::uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), length_bytes);
+  const auto available = std::min<std::uint64_t>(bytes.size() - length_bytes, safetensors_max_header);
+  if (length > available) {
+    fail<file_error>(file, "header length", fmt::format("at most {} bytes", available), fmt::format("{}", length));
+  }
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + length_bytes, length);
+  if (!text.starts_with('{')) {
+    fail<file_error>(file, "header", "JSON that begins with '{'", excerpt(text.substr(0, 1)));
+  }
+  return text;
+}
+
+inline std::map<std::string, std::string, std::less<>> read_metadata(const nlohmann::json& fields,
+                                                                     std::string_view file) {
+  if (!fields.is_object()) {
+    fail<file_error>(file, metadata_key, "an object of strings", fields.type_name());
+  }
+  std::map<std::string, std::string, std::less<>> metadata;
+  for (const auto& [key, value] : fields.items()) {
+    if (!value.is_string()) {
+      fail<file_error>(file, fmt::format("{}: {}", metadata_key, excerpt(key)), "a string", value.type_name());
+    }
+    metadata.emplace(key, value.get_ref<const std::string&>());
+  }
+  return metadata;
+}
+
+/// The tensors must tile the data: no overlap, no gap, nothing past the end, nothing left over.
+inline void check_tiling(const safetensors_header& header, std::uint64_t data_bytes, std::string_view file) {
+  std::vector<std::tuple<std::uint64_t, std::uint64_t, std::string_view>> ranges;
+  for (const auto& [name, entry] : header.tensors) {
+    ranges.emplace_back(entry.begin, entry.end, name);
+  }
+  std::sort(ranges.begin(), ranges.end());
+  std::uint64_t covered = 0;
+  for (const auto& [begin, end, name] : ranges) {
+    if (begin != covered || end > data_bytes) {
+      fail<file_error>(file, fmt::format("tensor {}: data_offsets", excerpt(name)),
+                       fmt::format("a range that begins at byte {}, behind the tensor before it, and ends by {}",
+                                   covered, data_bytes),
+                       fmt::format("[{}, {}]", begin, end));
+    }
+    covered = end;
+  }
+  if (covered != data_bytes) {
+    fail<file_error>(file, "data", fmt::format("{} bytes, as the header says", covered), fmt::format("{}", data_bytes));
+  }
+}
+
+}  // namespace safetensors_details
+
+/// Reads and checks the header of a safetensors file.
+/// @param bytes the whole file; only the header is touched
+/// @param file named in errors
+/// @throws file_error with the field, what was expected and what was found
+/// Source: the format section of huggingface/safetensors' README, and what its `tensor.rs` refuses.
+inline safetensors_header parse_safetensors_header(std::span<const std::byte> bytes, std::string_view file) {
+  namespace details = safetensors_details;
+  constexpr int deepest = 3;
+  const std::string_view text = details::header_text(bytes, file);
+  const nlohmann::json fields = parse_json(text, file, deepest);
+
+  safetensors_header header;
+  header.data_begin = details::length_bytes + text.size();
+  for (const auto& [name, value] : fields.items()) {
+    if (name == details::metadata_key) {
+      header.metadata = details::read_metadata(value, file);
+    } else {
+      header.tensors.emplace(name, details::read_entry(value, name, file));
+    }
+  }
+  details::check_tiling(header, bytes.size() - header.data_begin, file);
+  return header;
+}
+
+/// What stands before the data: length, JSON, and spaces up to a multiple of 64 bytes, which aligns mapped tensors.
+/// @param header its `data_begin` is not read
+/// @throws value_error if a name or a metadata string is not UTF-8, or if they make a header that no reader accepts
+inline std::string format_safetensors_header(const safetensors_header& header) {
+  namespace details = safetensors_details;
+  constexpr std::uint64_t alignment = 64;
+  nlohmann::ordered_json fields = nlohmann::ordered_json::object();
+  if (!header.metadata.empty()) {
+    fields[std::string(details::metadata_key)] = header.metadata;
+  }
+  for (const auto& [name, entry] : header.tensors) {
+    fields[name] = {
+        {"dtype", describe(entry.dtype).name}, {"shape", entry.shape}, {"data_offsets", {entry.begin, entry.end}}};
+  }
+  std::string text;
+  try {
+    text = fields.dump();
+  } catch (const nlohmann::json::exception& bad) {
+    fail<value_error>("format_safetensors_header", "names and metadata", "UTF-8", bad.what());
+  }
+  text.append((alignment - (details::length_bytes + text.size()) % alignment) % alignment, ' ');
+  const std::uint64_t length = text.size();
+  if (length > safetensors_max_header) {
+    fail<value_error>("format_safetensors_header", "header", fmt::format("at most {} bytes", safetensors_max_header),
+                      fmt::format("{}", length));
+  }
+  std::string prefix(details::length_bytes, '\0');
+  std::memcpy(prefix.data(), &length, prefix.size());
+  return prefix + text;
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/atomic_file.hpp"
+#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/tensor/safetensors_header.hpp"
+#include "kvtransfer/tensor/safetensors_scalar_type.hpp"
+
+namespace kvtransfer {
+
+/// A tensor that a file is going to hold.
+struct safetensors_declaration {
+  std::string name;
+  at::ScalarType dtype = at::kFloat;
+  std::vector<std::int64_t> shape;
+};
+
+using safetensors_metadata = std::map<std::string, std::string, std::less<>>;
+
+/// Writes a safetensors file tensor by tensor, or piece by piece, so that one larger than memory can be written.
+///
+/// Names and shapes come first, since the header precedes the data; then `write` in any order; then `commit`, before
+/// which nothing stands under the file's name.
+class safetensors_writer {
+ public:
+  /// @throws file_error if the folder takes no new file; value_error for a name twice or a type the format lacks
+  safetensors_writer(const std::filesystem::path& path, const std::vector<safetensors_declaration>& tensors,
+                     safetensors_metadata metadata = {})
+      : file_(path) {
+    header_.metadata = std::move(metadata);
+    place(tensors);
+    const std::string text = format_safetensors_header(header_);
+    header_.data_begin = text.size();
+    file_.write_at(0, std::as_bytes(std::span(text)));
+  }
+
+  /// Writes the next elements of a tensor in row-major order; pieces of one tensor come one after the other.
+  /// @param piece any shape, the declared dtype, any device
+  /// @throws value_error for a name or dtype that was not declared; shape_error for more elements than declared
+  void write(std::string_view name, const at::Tensor& piece) {
+    const auto found = header_.tensors.find(name);
+    require<value_error>(found != header_.tensors.end(), "safetensors_writer::write", "name", "a declared tensor",
+                         excerpt(name));
+    const safetensors_entry& entry = found->second;
+    require<value_error>(piece.scalar_type() == scalar_type_of(entry.dtype), "safetensors_writer::write", name,
+                         describe(entry.dtype).name, at::toString(piece.scalar_type()));
+    std::uint64_t& written = written_[found->first];
+    if (piece.nbytes() > entry.end - entry.begin - written) {
+      fail<shape_error>("safetensors_writer::write", name,
+                        fmt::format("at most {} more bytes", entry.end - entry.begin - written),
+                        fmt::format("{}", piece.nbytes()));
+    }
+    const at::Tensor dense = piece.detach().cpu().resolve_conj().resolve_neg().contiguous();
+    file_.write_at(header_.data_begin + entry.begin + written,
+                   {static_cast<const std::byte*>(dense.const_data_ptr()), dense.nbytes()});
+    written += dense.nbytes();
+  }
+
+  /// Gives the complete file its name. @throws value_error if a tensor lacks elements; file_error if the disk refuses
+  void commit() {
+    for (const auto& [name, entry] : header_.tensors) {
+      if (written_[name] != entry.end - entry.begin) {
+        fail<value_error>("safetensors_writer::commit", name, fmt::format("{} bytes written", entry.end - entry.begin),
+                          fmt::format("{}", written_[name]));
+      }
+    }
+    file_.commit();
+  }
+
+ private:
+  /// Wider types first, as huggingface/safetensors does: each then stands on its natural alignment without padding.
+  void place(std::vector<safetensors_declaration> tensors) {
+    std::stable_sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
+      return c10::elementSize(a.dtype) > c10::elementSize(b.dtype);
+    });
+    std::uint64_t offset = 0;
+    for (const auto& [name, type, shape] : tensors) {
+      const auto dtype = safetensors_dtype_of(type);
+      require<value_error>(dtype.has_value(), "safetensors_writer", name, "one of " + safetensors_dtype_names(),
+                           at::toString(type));
+      const bool sizes = std::all_of(shape.begin(), shape.end(), [](std::int64_t extent) { return extent >= 0; });
+      const auto bytes = safetensors_bytes(shape, *dtype);
+      if (!sizes || !bytes) {
+        fail<value_error>("safetensors_writer", name, "sizes from 0, at most 2^63 - 1 bytes in all", excerpt(shape));
+      }
+      const bool unique =
+          header_.tensors.emplace(name, safetensors_entry{*dtype, shape, offset, offset + *bytes}).second;
+      require<value_error>(unique && name != safetensors_details::metadata_key, "safetensors_writer", "names",
+                           "unique names other than __metadata__", excerpt(name));
+      offset += *bytes;
+    }
+  }
+
+  atomic_file file_;
+  safetensors_header header_;
+  std::map<std::string, std::uint64_t, std::less<>> written_;
+};
+
+/// Writes tensors that are all in memory. @throws file_error, value_error
+inline void write_safetensors(const std::filesystem::path& path, const std::map<std::string, at::Tensor>& tensors,
+                              safetensors_metadata metadata = {}) {
+  std::vector<safetensors_declaration> declared;
+  for (const auto& [name, tensor] : tensors) {
+    declared.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
+  }
+  safetensors_writer writer(path, declared, std::move(metadata));
+  for (const auto& [name, tensor] : tensors) {
+    writer.write(name, tensor);
+  }
+  writer.commit();
+}
+
+}  // namespace kvtransfer

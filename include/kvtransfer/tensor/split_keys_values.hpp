@@ -1,0 +1,39 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/checks.hpp"
+
+namespace kvtransfer {
+
+/// One tensor per layer for keys and one for values.
+struct keys_and_values {
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+};
+
+/// The two halves of tensors that hold keys and values together, without a copy.
+/// @param joined one tensor per layer, with an axis of two entries: keys, then values
+/// @param axis where that axis is: 0 in vLLM's `[2, num_blocks, …]`, 1 in FlashInfer's `[num_blocks, 2, …]`, 2 in
+///        flash-attention's `[batch, seq, 2, kv_heads, head_dim]`
+/// @throws shape_error where a tensor has no such axis
+inline keys_and_values split_keys_values(const std::vector<at::Tensor>& joined, std::int64_t axis) {
+  keys_and_values halves;
+  for (const at::Tensor& tensor : joined) {
+    if (!tensor.defined() || axis < 0 || axis >= tensor.dim() || tensor.size(axis) != 2) {
+      fail<shape_error>("split_keys_values", "joined", fmt::format("keys and values on axis {}", axis),
+                        describe(tensor));
+    }
+    halves.keys.push_back(tensor.select(axis, 0));
+    halves.values.push_back(tensor.select(axis, 1));
+  }
+  return halves;
+}
+
+}  // namespace kvtransfer

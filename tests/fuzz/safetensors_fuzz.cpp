@@ -1,0 +1,77 @@
+// libFuzzer harness for what reads safetensors files before torch does: the header and the index of shards.
+//
+//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -DFMT_HEADER_ONLY -Iinclude \
+//     tests/fuzz/safetensors_fuzz.cpp -o safetensors_fuzz
+//   ./safetensors_fuzz -dict=tests/fuzz/safetensors.dict -max_len=4096 NEW_INPUTS tests/fuzz/corpus/safetensors
+//
+// NEW_INPUTS is an empty folder for what the run finds. A hostile file may be refused with a file_error, and with nothing else; one
+// that is accepted must keep the promises that the tensors rely on.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "kvtransfer/tensor/safetensors_header.hpp"
+#include "kvtransfer/tensor/safetensors_index.hpp"
+
+namespace {
+
+using kvtransfer::safetensors_header;
+
+void insist(bool holds) {
+  if (!holds) {
+    std::abort();
+  }
+}
+
+/// Reads every byte that a tensor would show: the address sanitizer sees one outside the file.
+std::uint64_t touch(std::span<const std::byte> file, const safetensors_header& header) {
+  std::uint64_t sum = 0;
+  for (const auto& [name, entry] : header.tensors) {
+    insist(kvtransfer::safetensors_bytes(entry.shape, entry.dtype) == entry.end - entry.begin);
+    for (const std::byte byte : file.subspan(header.data_begin).subspan(entry.begin, entry.end - entry.begin)) {
+      sum += static_cast<std::uint64_t>(byte);
+    }
+  }
+  return sum;
+}
+
+void read_header(std::span<const std::byte> file) {
+  const safetensors_header header = kvtransfer::parse_safetensors_header(file, "fuzz");
+  volatile std::uint64_t seen = touch(file, header);
+  static_cast<void>(seen);
+
+  std::string written = kvtransfer::format_safetensors_header(header);
+  safetensors_header expected = header;
+  expected.data_begin = written.size();
+  written.append(file.size() - header.data_begin, '\0');
+  insist(kvtransfer::parse_safetensors_header(std::as_bytes(std::span(written)), "fuzz") == expected);
+}
+
+void read_index(std::span<const std::byte> file) {
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+  for (const auto& [tensor, shard] : kvtransfer::parse_safetensors_index(text, "fuzz")) {
+    insist(shard.find('/') == shard.npos && shard != "..");
+  }
+}
+
+template <class Read>
+void refuse_or_read(Read read, std::span<const std::byte> file) {
+  try {
+    read(file);
+  } catch (const kvtransfer::file_error& refused) {
+    insist(std::string_view(refused.what()).find('\n') == std::string_view::npos);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto file = std::as_bytes(std::span(data, size));
+  refuse_or_read(read_header, file);
+  refuse_or_read(read_index, file);
+  return 0;
+}

@@ -1,0 +1,46 @@
+#include "kvtransfer/tensor/mapped_file.hpp"
+
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include "support/message.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using kvtransfer::test::message_of;
+using kvtransfer::test::temporary_folder;
+
+TEST_CASE("a mapping shows the file's bytes and outlives its name", "[tensor][mapped_file]") {
+  const temporary_folder folder;
+  const auto path = folder.put("a.bin", "hello");
+  const auto mapping = mapped_file::open(path);
+  std::filesystem::remove(path);
+  const std::string_view seen(reinterpret_cast<const char*>(mapping->bytes().data()), mapping->bytes().size());
+  CHECK(seen == "hello");
+}
+
+TEST_CASE("writing to a mapping leaves the file as it is", "[tensor][mapped_file]") {
+  const temporary_folder folder;
+  const auto path = folder.put("a.bin", "hello");
+  mapped_file::open(path)->bytes()[0] = std::byte{'J'};
+  std::string content;
+  std::ifstream(path) >> content;
+  CHECK(content == "hello");
+}
+
+TEST_CASE("an empty file maps to nothing", "[tensor][mapped_file]") {
+  const temporary_folder folder;
+  CHECK(mapped_file::open(folder.put("empty", ""))->bytes().empty());
+}
+
+TEST_CASE("what is no readable regular file is refused by name", "[tensor][mapped_file]") {
+  const temporary_folder folder;
+  const auto complaint = [](const std::filesystem::path& path) {
+    return message_of<file_error>([&] { mapped_file::open(path); });
+  };
+  CHECK(complaint("/nowhere/a.bin") == "/nowhere/a.bin: file: expected a readable file, got No such file or directory");
+  CHECK(complaint(folder.path()) == folder.path().string() + ": file: expected a regular file, got something else");
+  CHECK(complaint("/dev/null") == "/dev/null: file: expected a regular file, got something else");
+}
