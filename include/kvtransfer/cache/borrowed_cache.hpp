@@ -1,0 +1,120 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/materialize.hpp"
+#include "kvtransfer/cache/move_stored_keys.hpp"
+#include "kvtransfer/cache/moved_frame.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/tensor/layouts.hpp"
+
+namespace kvtransfer {
+
+namespace detail {
+
+template <LayerLayout Layout>
+inline constexpr bool keys_are_strided =
+    StridedLayout<std::remove_cvref_t<decltype(layouts::keys_of(std::declval<const Layout&>()))>>;
+
+}  // namespace detail
+
+/// Keys and values that belong to somebody else, in any layout, with a frame of its own.
+///
+/// Whoever owns the tensors reads them at any time, so every move is carried out at once, in place and without gathering; many
+/// small moves then cost a rounding each, which a `cache` avoids. The frame changes once the move has succeeded. Values, padding and
+/// slots that the layout does not name are never touched.
+template <LayerLayout Layout = layouts::batch_heads_seq_dim>
+class borrowed_cache {
+ public:
+  /// @param keys one tensor per layer in `Layout`'s order
+  /// @param values likewise
+  /// @throws as `cache_view`
+  borrowed_cache(const std::vector<at::Tensor>& keys, const std::vector<at::Tensor>& values, cache_frame frame, Layout layout = {})
+      : borrowed_cache(cache_view<Layout>(keys, values, std::move(frame), std::move(layout))) {}
+
+  explicit borrowed_cache(cache_view<Layout> view) : view_(std::move(view)) {}
+
+  /// The tensors with the frame that they are in now.
+  const cache_view<Layout>& view() const { return view_; }
+  const cache_frame& frame() const { return view_.frame(); }
+
+  /// Moves every key `delta` tokens on. @throws as `rope::turn_`, and then nothing has moved
+  void shift(std::int64_t delta, const rope::options& options = {}) { move_to(shifted(frame(), delta), options); }
+
+  /// Moves the keys of every layer to `positions`, slot by slot; which slots are padding stays as it is.
+  /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
+  /// @throws frame_error where batch rows share keys and would move them differently
+  void remap(const position_map& positions, const rope::options& options = {}) {
+    for (std::int64_t i = 0; i < view_.layers(); ++i) {
+      const std::int64_t kv_heads = view_.layer(i).extents().kv_heads;
+      if (positions.heads() != 1 && positions.heads() != kv_heads) {
+        fail<shape_error>("borrowed_cache::remap", "positions", fmt::format("kv_heads = {} or 1", kv_heads),
+                          fmt::format("{} heads", positions.heads()));
+      }
+    }
+    move_to(remapped(frame(), positions, "borrowed_cache::remap"), options);
+  }
+
+  /// Takes the rotation off every key; positions stay known. @throws frame_error if a key was never rotated
+  void unrotate(const rope::options& options = {}) { move_to(unrotated(frame(), "borrowed_cache::unrotate"), options); }
+
+  /// Rotates never-rotated keys to their positions by each layer's `specifications`.
+  /// @throws frame_error if a key is rotated already
+  void rotate(const std::vector<rotary_specification>& specifications, const rope::options& options = {}) {
+    move_to(rotated(frame(), specifications, "borrowed_cache::rotate"), options);
+  }
+
+  /// Turns rotated keys into what each layer's `specifications` would have written at their positions.
+  /// @throws frame_error if a key was never rotated
+  void reframe(const std::vector<rotary_specification>& specifications, const rope::options& options = {}) {
+    move_to(reframed(frame(), specifications, "borrowed_cache::reframe"), options);
+  }
+
+  /// Relabels the keys without touching them; the frame is marked `assumed` for good. For reproducing other people's mistakes.
+  /// @throws as `cache_view`
+  void assume_frame(cache_frame assumed) {
+    assumed.set_assumed();
+    view_ = view_.with_frame(std::move(assumed));
+  }
+
+ private:
+  void move_to(cache_frame wanted, const rope::options& options) {
+    require_no_gradient();
+    std::vector<layouts::lowered> keys;
+    for (std::int64_t i = 0; i < view_.layers(); ++i) {
+      keys.push_back(view_.layer(i).lowered_keys());
+    }
+    if constexpr (detail::keys_are_strided<Layout>) {
+      std::vector<at::Tensor> rows;
+      for (const layouts::lowered& layer : keys) {
+        rows.push_back(layer.rows);
+      }
+      move_keys(rows, frame(), wanted, options);
+    } else {
+      move_stored_keys(keys, frame(), wanted, options);
+    }
+    view_ = view_.with_frame(std::move(wanted));
+  }
+
+  /// @throws value_error where autograd tracks the keys: a move in place would lose the gradient
+  void require_no_gradient() const {
+    for (std::int64_t i = 0; i < view_.layers(); ++i) {
+      require<value_error>(!view_.layer(i).stored_keys().requires_grad(), "borrowed_cache", "keys",
+                           "no gradient for a move in place", "requires_grad");
+    }
+  }
+
+  cache_view<Layout> view_;
+};
+
+}  // namespace kvtransfer

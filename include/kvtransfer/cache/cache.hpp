@@ -1,0 +1,187 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/materialize.hpp"
+#include "kvtransfer/cache/moved_frame.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/rope/options.hpp"
+
+namespace kvtransfer {
+
+/// Owns keys and values `[batch, kv_heads, capacity, head_dim]` per layer, of which the first `length` slots are in use.
+///
+/// Two frames say where keys stand: `written` is what the tensors hold, `wanted` is where the caller has asked them to be. A move
+/// changes `wanted` alone, so any number of moves costs one rotation and its rounding, made by `materialize()`. The tensors can be
+/// read only while both agree.
+class cache {
+ public:
+  /// Takes over the tensors; slots past the frame's size are spare capacity.
+  /// @throws shape_error where tensors and frame disagree
+  cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, cache_frame written)
+      : keys_(std::move(keys)), values_(std::move(values)), written_(written), wanted_(std::move(written)) {
+    read_in(written_);
+  }
+
+  /// Copies what `source` shows into storage of its own, with room for `capacity` slots (at least those of the source).
+  template <LayerLayout Layout>
+  explicit cache(const cache_view<Layout>& source, std::int64_t capacity = 0)
+      : written_(source.frame()), wanted_(source.frame()) {
+    for (std::int64_t i = 0; i < source.layers(); ++i) {
+      keys_.push_back(copy_with_room(source.layer(i).lowered_keys(), capacity));
+      values_.push_back(copy_with_room(source.layer(i).lowered_values(), capacity));
+    }
+  }
+
+  cache(cache&&) = default;
+  cache& operator=(cache&&) = default;
+  cache(const cache&) = delete;
+  cache& operator=(const cache&) = delete;
+
+  /// A copy with storage of its own, its pending moves included.
+  cache clone() const {
+    cache copy(written_, wanted_);
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      copy.keys_.push_back(keys_[i].clone());
+      copy.values_.push_back(values_[i].clone());
+    }
+    return copy;
+  }
+
+  std::int64_t layers() const { return wanted_.layers(); }
+  /// Slots in use in `layer`.
+  std::int64_t length(std::int64_t layer = 0) const { return wanted_.layer(layer).size(); }
+  /// Slots in use and spare in `layer`.
+  std::int64_t capacity(std::int64_t layer = 0) const {
+    if (layer < 0 || layer >= layers()) {
+      fail<shape_error>("cache", "layer", fmt::format("0 <= layer < {}", layers()), fmt::format("{}", layer));
+    }
+    return keys_[static_cast<std::size_t>(layer)].size(2);
+  }
+
+  const cache_frame& written() const { return written_; }
+  const cache_frame& wanted() const { return wanted_; }
+  bool materialized() const { return written_ == wanted_; }
+
+  /// The slots in use, to be read. @throws frame_error while a move is pending: call materialize() first
+  cache_view<> view() const {
+    require_no_pending_move("cache::view");
+    return read_in(written_);
+  }
+
+  /// Asks for every key `delta` tokens further on.
+  void shift(std::int64_t delta) { wanted_ = shifted(wanted_, delta); }
+
+  /// Asks for the keys of every layer at `positions`, slot by slot; which slots are padding stays as it is.
+  /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
+  void remap(const position_map& positions) {
+    for (const at::Tensor& keys : keys_) {
+      if (positions.heads() != 1 && positions.heads() != keys.size(1)) {
+        fail<shape_error>("cache::remap", "positions", fmt::format("kv_heads = {} or 1", keys.size(1)),
+                          fmt::format("{} heads", positions.heads()));
+      }
+    }
+    wanted_ = remapped(wanted_, positions, "cache::remap");
+  }
+
+  /// Asks for keys without rotation; their positions stay known. @throws frame_error if a key was never rotated
+  void unrotate() { wanted_ = unrotated(wanted_, "cache::unrotate"); }
+
+  /// Asks for never-rotated keys to be rotated to their positions by each layer's `specifications`.
+  /// @throws frame_error if a key is rotated already
+  void rotate(const std::vector<rotary_specification>& specifications) {
+    wanted_ = rotated(wanted_, specifications, "cache::rotate");
+  }
+
+  /// Asks for rotated keys as each layer's `specifications` would have written them at their positions.
+  /// @throws frame_error if a key was never rotated
+  void reframe(const std::vector<rotary_specification>& specifications) {
+    wanted_ = reframed(wanted_, specifications, "cache::reframe");
+  }
+
+  /// Moves the keys to where they are wanted, one rotation for everything asked so far. Values are not touched.
+  /// Tensors that autograd tracks are replaced by moved ones; all others are moved in place.
+  void materialize(const rope::options& options = {}) {
+    if (materialized()) {
+      return;
+    }
+    move_keys(keys_, written_, wanted_, options);
+    written_ = wanted_;
+  }
+
+  /// Gives up the slots from `length` on, in every layer.
+  void crop(std::int64_t length) {
+    written_ = written_.slice(0, length);
+    wanted_ = wanted_.slice(0, length);
+  }
+
+  /// Relabels the data without touching it: the one way round the checks, for reproducing other people's mistakes.
+  /// The frame is marked `assumed` for good.
+  /// @throws frame_error while a move is pending, shape_error where the tensors cannot be read that way
+  void assume_frame(cache_frame assumed) {
+    require_no_pending_move("cache::assume_frame");
+    read_in(assumed);
+    assumed.set_assumed();
+    written_ = assumed;
+    wanted_ = std::move(assumed);
+  }
+
+ private:
+  cache(cache_frame written, cache_frame wanted) : written_(std::move(written)), wanted_(std::move(wanted)) {}
+
+  void require_no_pending_move(std::string_view where) const {
+    require<frame_error>(materialized(), where, "frame", "written and wanted to agree (call materialize() first)", "a pending move");
+  }
+
+  /// The slots that `frame` describes. @throws shape_error where the tensors do not hold them
+  cache_view<> read_in(const cache_frame& frame) const {
+    const std::vector<at::Tensor> keys = in_use(keys_, frame, "keys");
+    return cache_view<>(keys, in_use(values_, frame, "values"), frame);
+  }
+
+  static std::vector<at::Tensor> in_use(const std::vector<at::Tensor>& tensors, const cache_frame& frame, std::string_view what) {
+    if (static_cast<std::int64_t>(tensors.size()) != frame.layers()) {
+      fail<shape_error>("cache", what, fmt::format("{} layers", frame.layers()), fmt::format("{}", tensors.size()));
+    }
+    std::vector<at::Tensor> parts;
+    for (std::int64_t i = 0; i < frame.layers(); ++i) {
+      const at::Tensor& tensor = tensors[static_cast<std::size_t>(i)];
+      const std::int64_t length = frame.layer(i).size();
+      require_heads_tensor(tensor, "cache", what);
+      if (tensor.size(2) < length) {
+        fail<shape_error>("cache", what, fmt::format("room for {} slots", length), describe(tensor));
+      }
+      parts.push_back(tensor.slice(2, 0, length));
+    }
+    return parts;
+  }
+
+  static at::Tensor copy_with_room(const layouts::lowered& source, std::int64_t capacity) {
+    const cache_extents extents = source.extents();
+    const std::int64_t slots = std::max(extents.seq, capacity);
+    if (slots == extents.seq) {
+      return source.slots ? layouts::canonical(source, "cache") : source.rows.clone(at::MemoryFormat::Contiguous);
+    }
+    at::Tensor room = at::empty({extents.batch, extents.kv_heads, slots, extents.head_dim}, source.rows.options());
+    room.slice(2, 0, extents.seq).copy_(layouts::canonical(source, "cache"));
+    return room;
+  }
+
+  std::vector<at::Tensor> keys_;
+  std::vector<at::Tensor> values_;
+  cache_frame written_;
+  cache_frame wanted_;
+};
+
+}  // namespace kvtransfer

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/where.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/position_tensor.hpp"
+
+namespace kvtransfer {
+
+/// How far two tensors `[batch, kv_heads, seq, head_dim]` are apart, head by head; float64 `[kv_heads]` on the host.
+struct head_differences {
+  at::Tensor largest;   ///< the largest absolute difference of an element
+  at::Tensor relative;  ///< the norm of the difference over the norm of what was expected; 0 where both are 0
+};
+
+/// The same for a layer.
+struct layer_difference {
+  head_differences keys;
+  head_differences values;
+};
+
+/// How far two caches are apart, layer by layer.
+struct cache_difference {
+  std::vector<layer_difference> layers;
+
+  /// The largest absolute difference of any key or value.
+  double largest() const {
+    return worst([](const head_differences& heads) { return heads.largest; });
+  }
+  /// The largest relative difference of any layer's head.
+  double relative() const {
+    return worst([](const head_differences& heads) { return heads.relative; });
+  }
+
+ private:
+  template <class Part>
+  double worst(Part&& part) const {
+    double found = 0;
+    for (const layer_difference& layer : layers) {
+      for (const at::Tensor& heads : {part(layer.keys), part(layer.values)}) {
+        found = std::max(found, heads.numel() == 0 ? 0.0 : heads.max().template item<double>());
+      }
+    }
+    return found;
+  }
+};
+
+namespace detail {
+
+/// @param held bool that broadcasts to the tensors: which slots count
+inline head_differences differences(const at::Tensor& found, const at::Tensor& expected, const at::Tensor& held) {
+  const at::Tensor reference = at::where(held, expected.to(at::kDouble), 0);
+  const at::Tensor difference = at::where(held, found.to(at::kDouble), 0) - reference;
+  const std::vector<std::int64_t> but_heads = {0, 2, 3};
+  const auto norm = [&](const at::Tensor& tensor) { return at::linalg_vector_norm(tensor, 2, but_heads); };
+  const at::Tensor apart = norm(difference);
+  const at::Tensor largest = difference.numel() == 0 ? apart : difference.abs().amax(but_heads);
+  return {largest.to(at::kCPU), at::where(apart == 0, apart, apart / norm(reference)).to(at::kCPU)};
+}
+
+}  // namespace detail
+
+/// Measures how far `found` is from `expected`, key by key and value by value; padding doesn't count. What each cache says of its
+/// positions is not compared: the frames' own `==` does that.
+/// @throws shape_error unless extents agree, frame_error unless padding is at the same slots, device_error where they live apart
+template <LayerLayout A, LayerLayout B>
+cache_difference compare(const cache_view<A>& found, const cache_view<B>& expected) {
+  require<shape_error>(found.layers() == expected.layers(), "compare", "layers", fmt::format("{}", expected.layers()),
+                       fmt::format("{}", found.layers()));
+  cache_difference difference;
+  for (std::int64_t i = 0; i < found.layers(); ++i) {
+    const at::Tensor keys = found.layer(i).keys();
+    const at::Tensor values = found.layer(i).values();
+    const at::Tensor expected_keys = expected.layer(i).keys();
+    const at::Tensor expected_values = expected.layer(i).values();
+    require_same_device(expected_keys, keys, "compare", "keys");
+    if (keys.sizes() != expected_keys.sizes() || values.sizes() != expected_values.sizes()) {
+      fail<shape_error>("compare", fmt::format("layer {}", i), describe(expected_keys), describe(keys));
+    }
+    const at::Tensor held = visibility_tensor(found.layer(i).frame().positions);
+    const at::Tensor expected_held = visibility_tensor(expected.layer(i).frame().positions);
+    require<frame_error>((held == expected_held).all().item<bool>(), "compare", fmt::format("layer {}", i),
+                         "padding at the same slots in both", "others");
+    const at::Tensor counts = held.unsqueeze(-1).to(keys.device());
+    difference.layers.push_back({detail::differences(keys, expected_keys, counts),
+                                 detail::differences(values, expected_values, counts)});
+  }
+  return difference;
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/core/implementation.hpp"
+#include "kvtransfer/tensor/canonical.hpp"
+#include "kvtransfer/tensor/lower.hpp"
+
+namespace kvtransfer {
+
+namespace detail {
+
+/// A new tensor in `layout` with room for `extents`. What a table doesn't name is zero.
+template <CacheLayout Layout>
+at::Tensor tensor_for(const Layout& layout, const cache_extents& extents, const at::TensorOptions& options) {
+  if constexpr (StridedLayout<Layout>) {
+    const std::vector<std::int64_t> sizes = {extents.batch, extents.kv_heads, extents.seq, extents.head_dim};
+    return at::empty(layout.arrange(at::empty({1, 1, 1, 1}, options).expand(sizes)).sizes(), options);
+  } else {
+    return at::zeros(layout.storage_shape(extents.kv_heads, extents.head_dim), options);
+  }
+}
+
+}  // namespace detail
+
+/// Writes a cache into tensors of another layout, in one pass, and shows it there in the same frame. Slots stay where they are; what
+/// the layout does not name stays as it is.
+/// @param keys one tensor per layer in the order of `layout`
+/// @param values likewise
+/// @throws shape_error, device_error where a layer does not fit; frame_error where a key would have no place
+template <LayerLayout To, LayerLayout From>
+cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at::Tensor>& keys,
+                            const std::vector<at::Tensor>& values, const To& layout,
+                            implementation use = implementation::automatic) {
+  cache_view<To> target(keys, values, source.frame(), layout);
+  std::vector<layouts::lowered> to_keys;
+  std::vector<layouts::lowered> to_values;
+  std::vector<layouts::lowered> from_keys;
+  std::vector<layouts::lowered> from_values;
+  for (std::int64_t i = 0; i < source.layers(); ++i) {
+    to_keys.push_back(target.layer(i).lowered_keys());
+    to_values.push_back(target.layer(i).lowered_values());
+    from_keys.push_back(source.layer(i).lowered_keys());
+    from_values.push_back(source.layer(i).lowered_values());
+  }
+  layouts::copy_lowered_(to_keys, from_keys, use, "convert");
+  layouts::copy_lowered_(to_values, from_values, use, "convert");
+  return target;
+}
+
+/// The same in new tensors.
+template <LayerLayout To, LayerLayout From>
+cache_view<To> convert(const cache_view<From>& source, const To& layout = {}, implementation use = implementation::automatic) {
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (std::int64_t i = 0; i < source.layers(); ++i) {
+    const layouts::lowered from_keys = source.layer(i).lowered_keys();
+    const layouts::lowered from_values = source.layer(i).lowered_values();
+    keys.push_back(detail::tensor_for(layouts::keys_of(layout), from_keys.extents(), from_keys.rows.options()));
+    values.push_back(detail::tensor_for(layouts::values_of(layout), from_values.extents(), from_values.rows.options()));
+  }
+  return convert_into(source, keys, values, layout, use);
+}
+
+}  // namespace kvtransfer

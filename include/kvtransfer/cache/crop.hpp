@@ -1,0 +1,104 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/core/error.hpp"
+
+namespace kvtransfer {
+
+namespace detail {
+
+/// `row` with every key behind its first `count` made padding.
+inline position_row first_keys(const position_row& row, std::int64_t count) {
+  position_row kept;
+  for (position_run run : row.runs()) {
+    if (run.state.is_padding()) {
+      kept.append(run);
+      continue;
+    }
+    const std::int64_t taken = std::min(run.count, count);
+    kept.append({run.first, taken, run.step, run.state});
+    kept.append({0, run.count - taken, 0, slot_state::padding()});
+    count -= taken;
+  }
+  return kept;
+}
+
+/// One past the last slot that holds a key.
+inline std::int64_t end_of_keys(const position_row& row) {
+  std::int64_t slot = 0;
+  std::int64_t end = 0;
+  for (const position_run& run : row.runs()) {
+    slot += run.count;
+    end = run.state.is_padding() ? end : slot;
+  }
+  return end;
+}
+
+inline layer_frame first_keys_of_rows(const layer_frame& layer, const std::vector<std::int64_t>& counts) {
+  const position_map& positions = layer.positions;
+  if (static_cast<std::int64_t>(counts.size()) != positions.batch()) {
+    fail<shape_error>("crop", "lengths", fmt::format("{} rows", positions.batch()), fmt::format("{}", counts.size()));
+  }
+  std::vector<position_row> rows;
+  for (std::size_t i = 0; i < positions.rows().size(); ++i) {
+    const auto batch = static_cast<std::int64_t>(i) / positions.heads() % positions.batch();
+    rows.push_back(first_keys(positions.rows()[i], counts[static_cast<std::size_t>(batch)]));
+  }
+  return {position_map(positions.streams(), positions.batch(), positions.heads(), std::move(rows)), layer.regimes};
+}
+
+/// The token ids of `frame`, -1 where its first layer holds no key.
+inline std::vector<std::vector<std::int64_t>> token_ids_of_keys(const cache_frame& frame) {
+  std::vector<std::vector<std::int64_t>> ids = frame.token_ids();
+  for (std::size_t b = 0; b < ids.size(); ++b) {
+    const position_map& positions = frame.layer(0).positions;
+    std::vector<std::int64_t> known(ids[b].size(), -1);
+    for (std::int64_t head = 0; head < positions.heads(); ++head) {
+      std::size_t slot = 0;
+      for (const position_run& run : positions.row(0, static_cast<std::int64_t>(b), head).one_run_per_slot()) {
+        known[slot] = run.state.is_padding() ? known[slot] : ids[b][slot];
+        ++slot;
+      }
+    }
+    ids[b] = std::move(known);
+  }
+  return ids;
+}
+
+}  // namespace detail
+
+/// The first `length` slots of every row and layer, without a copy; what is behind them is given up.
+/// @throws shape_error unless 0 <= length <= the shortest layer's slots
+template <LayerLayout Layout>
+cache_view<Layout> crop(const cache_view<Layout>& source, std::int64_t length) {
+  return source.slice(0, length);
+}
+
+/// The first `lengths[b]` keys of each row b in every layer and head, without a copy. Padding in front of them is not counted; keys
+/// behind them become padding, and slots at the right end that no row needs go.
+/// @throws shape_error unless there is one length, not negative, per row
+template <LayerLayout Layout>
+cache_view<Layout> crop(const cache_view<Layout>& source, const std::vector<std::int64_t>& lengths) {
+  for (const std::int64_t length : lengths) {
+    require<shape_error>(length >= 0, "crop", "lengths", "none below 0", fmt::format("{}", length));
+  }
+  cache_frame kept =
+      source.frame().transform([&](const layer_frame& layer) { return detail::first_keys_of_rows(layer, lengths); });
+  kept.set_token_ids(detail::token_ids_of_keys(kept));
+  std::int64_t end = 0;
+  for (std::int64_t i = 0; i < kept.layers(); ++i) {
+    for (const position_row& row : kept.layer(i).positions.rows()) {
+      end = std::max(end, detail::end_of_keys(row));
+    }
+  }
+  return source.with_frame(std::move(kept)).slice(0, end);
+}
+
+}  // namespace kvtransfer

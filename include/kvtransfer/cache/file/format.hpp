@@ -1,0 +1,56 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "kvtransfer/tensor/safetensors_dtype.hpp"
+
+/// What a cache file holds and under which names: version 1 of the format, a safetensors file that any reader opens.
+///
+/// | tensor | dtype | shape |
+/// |---|---|---|
+/// | `layers.N.key`, `layers.N.value` | any floating | `[batch, kv_heads, seq, head_dim]`, own seq in every layer |
+/// | `frames.F.positions` | I64 | `[streams, batch, kv_heads or 1, seq]`, tokens; padding reads 0 |
+/// | `frames.F.states` | I32 | `[batch, kv_heads or 1, seq]`: rotated by regime 0, 1, …; -1 never rotated; -2 padding |
+/// | `token_ids` | I64 | `[batch, seq of layer 0]`, -1 for padding; absent where the text is not known |
+///
+/// The metadata entry `kvtransfer.frame` is JSON: which frame each layer reads, and every frame's rotary
+/// specifications, its regimes. `kvtransfer.checksum`, where present, is JSON with the CRC-32 of every tensor's bytes
+/// and of the frame's text. Tensors and metadata under other names are left alone.
+namespace kvtransfer::cache_format {
+
+inline constexpr std::int64_t version = 1;
+/// How keys and values are arranged: the name of a layout. Version 1 knows this one.
+inline constexpr std::string_view layout = "batch_heads_seq_dim";
+
+inline constexpr std::string_view frame_entry = "kvtransfer.frame";
+inline constexpr std::string_view checksum_entry = "kvtransfer.checksum";
+
+inline constexpr std::string_view token_ids = "token_ids";
+inline std::string key(std::size_t layer) { return fmt::format("layers.{}.key", layer); }
+inline std::string value(std::size_t layer) { return fmt::format("layers.{}.value", layer); }
+inline std::string positions(std::size_t frame) { return fmt::format("frames.{}.positions", frame); }
+inline std::string states(std::size_t frame) { return fmt::format("frames.{}.states", frame); }
+
+/// Whether a tensor of that name has to be one of the above.
+inline bool is_reserved(std::string_view tensor) {
+  return tensor.starts_with("layers.") || tensor.starts_with("frames.") || tensor == token_ids;
+}
+
+/// Whether keys and values may be of that type.
+constexpr bool is_floating(safetensors_dtype dtype) {
+  const std::string_view name = describe(dtype).name;
+  return name.starts_with('F') || name == "BF16";
+}
+
+/// Farthest position from 0, tokens: angles are computed in double, which counts no further.
+inline constexpr std::int64_t largest_position = std::int64_t{1} << 53;
+
+/// Rows of positions that may hold no slot at all, in the whole file. Other rows are paid for by their bytes; these
+/// cost a file nothing, so a few bytes could ask for any amount of memory.
+inline constexpr std::int64_t most_empty_rows = std::int64_t{1} << 16;
+
+}  // namespace kvtransfer::cache_format

@@ -1,0 +1,123 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/index.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "kvtransfer/cache/cache.hpp"
+#include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/rebuilt.hpp"
+#include "kvtransfer/cache/slot_choice.hpp"
+#include "kvtransfer/core/error.hpp"
+
+namespace kvtransfer {
+
+namespace detail {
+
+/// The index that finds `slots` `[batch or 1, kv_heads or 1, n]` in a tensor `[batch, kv_heads, seq, head_dim]`.
+inline c10::List<std::optional<at::Tensor>> index_of(const slot_choice& slots, const at::Tensor& tensor) {
+  const at::TensorOptions integers = at::TensorOptions().dtype(at::kLong).device(tensor.device());
+  c10::List<std::optional<at::Tensor>> index;
+  index.push_back(at::arange(tensor.size(0), integers).view({-1, 1, 1}));
+  index.push_back(at::arange(tensor.size(1), integers).view({1, -1, 1}));
+  index.push_back(slots.tensor().clamp_min(0).to(tensor.device()));
+  return index;
+}
+
+/// The chosen slots of `tensor` as `[batch, kv_heads, n, head_dim]`, zeros for padding.
+inline at::Tensor chosen(const at::Tensor& tensor, const slot_choice& slots) {
+  if (!slots.by_row() && !slots.by_head() && !slots.has_padding()) {
+    return tensor.index_select(2, slots.tensor().flatten().to(tensor.device()));
+  }
+  if (tensor.size(2) == 0) {  // nothing but padding can be chosen
+    return tensor.new_zeros({tensor.size(0), tensor.size(1), slots.count(), tensor.size(3)});
+  }
+  const at::Tensor found = at::index(tensor, index_of(slots, tensor));
+  return slots.has_padding() ? found.masked_fill((slots.tensor() < 0).unsqueeze(-1).to(tensor.device()), 0) : found;
+}
+
+/// The chosen slots of one row and head.
+inline position_row chosen(const position_row& row, const slot_choice& slots, std::int64_t batch, std::int64_t head) {
+  const std::vector<position_run> singles = row.one_run_per_slot();
+  position_row picked;
+  for (std::int64_t i = 0; i < slots.count(); ++i) {
+    const std::int64_t slot = slots.at(batch, head, i);
+    picked.append(slot < 0 ? position_run{0, 1, 0, slot_state::padding()} : singles[static_cast<std::size_t>(slot)]);
+  }
+  return picked;
+}
+
+/// The frame of the chosen slots; with an entry per head where the choice differs by head.
+inline layer_frame chosen(const layer_frame& layer, const slot_choice& slots) {
+  const position_map& positions = layer.positions;
+  const std::int64_t heads = positions.heads() > slots.heads() ? positions.heads() : slots.heads();
+  std::vector<position_row> rows;
+  for (std::int64_t stream = 0; stream < positions.streams(); ++stream) {
+    for (std::int64_t batch = 0; batch < positions.batch(); ++batch) {
+      for (std::int64_t head = 0; head < heads; ++head) {
+        rows.push_back(chosen(positions.row(stream, batch, head), slots, batch, head));
+      }
+    }
+  }
+  return {position_map(positions.streams(), positions.batch(), heads, std::move(rows)), layer.regimes};
+}
+
+/// The token of each chosen slot, -1 for padding; nothing where heads choose for themselves, so that a slot has no one token.
+inline std::vector<std::vector<std::int64_t>> chosen(const std::vector<std::vector<std::int64_t>>& token_ids,
+                                                     const slot_choice& slots) {
+  std::vector<std::vector<std::int64_t>> picked;
+  for (std::size_t b = 0; b < token_ids.size() && !slots.by_head(); ++b) {
+    picked.emplace_back();
+    for (std::int64_t i = 0; i < slots.count(); ++i) {
+      const std::int64_t slot = slots.at(static_cast<std::int64_t>(b), 0, i);
+      picked.back().push_back(slot < 0 ? -1 : token_ids[b][static_cast<std::size_t>(slot)]);
+    }
+  }
+  return picked;
+}
+
+}  // namespace detail
+
+/// A new cache with the chosen slots of every layer, in the order given; nothing is moved. Where the choice differs by head, so do the
+/// positions from then on: eviction by head, as SnapKV and its kin do it.
+/// @param slots one choice for all layers
+/// @throws shape_error where a slot does not exist
+template <LayerLayout Layout>
+cache gather(const cache_view<Layout>& source, const slot_choice& slots) {
+  for (std::int64_t i = 0; i < source.layers(); ++i) {
+    slots.require_within(source.layer(i).extents(), "gather");
+  }
+  cache_frame frame = source.frame().transform([&](const layer_frame& layer) { return detail::chosen(layer, slots); });
+  frame.set_token_ids(detail::chosen(source.frame().token_ids(), slots));
+  return detail::rebuilt(source, std::move(frame),
+                         [&](const at::Tensor& tensor, std::int64_t) { return detail::chosen(tensor, slots); });
+}
+
+/// The same with each layer's own choice. Token ids, which name the first layer's slots, are forgotten.
+/// @param slots one choice per layer
+template <LayerLayout Layout>
+cache gather(const cache_view<Layout>& source, const std::vector<slot_choice>& slots) {
+  require<shape_error>(static_cast<std::int64_t>(slots.size()) == source.layers(), "gather", "slots",
+                       fmt::format("one choice for each of {} layers", source.layers()), fmt::format("{}", slots.size()));
+  std::vector<cache_frame::shared_layer> layers;
+  for (std::int64_t i = 0; i < source.layers(); ++i) {
+    const slot_choice& own = slots[static_cast<std::size_t>(i)];
+    own.require_within(source.layer(i).extents(), "gather");
+    layers.push_back(std::make_shared<const layer_frame>(detail::chosen(source.layer(i).frame(), own)));
+  }
+  cache_frame frame = source.frame().with_layers(std::move(layers));
+  frame.set_token_ids({});
+  return detail::rebuilt(source, std::move(frame), [&](const at::Tensor& tensor, std::int64_t layer) {
+    return detail::chosen(tensor, slots[static_cast<std::size_t>(layer)]);
+  });
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/position_map.hpp"
+#include "kvtransfer/rope/specification.hpp"
+
+namespace kvtransfer {
+
+/// What is needed to read one layer's keys: where each stands, and under which rotary specification it was written.
+///
+/// A rotated slot names its specification by index, so that one cache may hold keys of several regimes (dynamic NTK, LongRoPE).
+struct layer_frame {
+  position_map positions;
+  std::vector<rotary_specification> regimes;
+
+  std::int64_t size() const { return positions.size(); }
+
+  layer_frame slice(std::int64_t begin, std::int64_t end) const { return {positions.slice(begin, end), regimes}; }
+  layer_frame gather(const std::vector<std::int64_t>& slots) const { return {positions.gather(slots), regimes}; }
+  layer_frame shifted(std::int64_t delta) const { return {positions.shifted(delta), regimes}; }
+  layer_frame select_batch(const std::vector<std::int64_t>& rows) const { return {positions.select_batch(rows), regimes}; }
+
+  /// These slots followed by `other`'s; equal specifications are listed once.
+  layer_frame followed_by(const layer_frame& other) const {
+    layer_frame joined = *this;
+    std::vector<std::int32_t> renumbered;
+    for (const rotary_specification& regime : other.regimes) {
+      renumbered.push_back(joined.regime_index(regime));
+    }
+    joined.positions = positions.followed_by(other.with_states([&](slot_state state) {
+                                                    return state.is_rotated()
+                                                               ? slot_state::rotated(renumbered[static_cast<std::size_t>(state.regime())])
+                                                               : state;
+                                                  }).positions);
+    return joined;
+  }
+
+  /// The index of `specification` among the regimes, which it joins if it is new.
+  std::int32_t regime_index(const rotary_specification& specification) {
+    const auto found = std::find(regimes.begin(), regimes.end(), specification);
+    if (found == regimes.end()) {
+      regimes.push_back(specification);
+      return static_cast<std::int32_t>(regimes.size()) - 1;
+    }
+    return static_cast<std::int32_t>(found - regimes.begin());
+  }
+
+  /// Replaces the state of every slot that is not padding by `change(state)`.
+  template <class Change>
+  layer_frame with_states(Change&& change) const {
+    layer_frame changed = *this;
+    changed.positions = positions.transform([&](const position_row& row) {
+      return row.transform([&](position_run run) {
+        run.state = change(run.state);
+        return run;
+      });
+    });
+    return changed;
+  }
+
+  /// One past the largest position held, 0 for an empty layer: where text that follows would begin.
+  std::int64_t next_position() const {
+    std::int64_t next = 0;
+    for (const position_row& row : positions.rows()) {
+      next = std::max(next, row.last_position().value_or(-1) + 1);
+    }
+    return next;
+  }
+
+  /// @throws shape_error unless every rotated slot names a regime that exists
+  void validate() const {
+    for (const position_row& row : positions.rows()) {
+      for (const position_run& run : row.runs()) {
+        if (run.state.is_rotated() && run.state.regime() >= static_cast<std::int32_t>(regimes.size())) {
+          fail<shape_error>("layer_frame", "regimes", fmt::format("more than {} specifications", run.state.regime()),
+                            fmt::format("{}", regimes.size()));
+        }
+      }
+    }
+  }
+
+  friend bool operator==(const layer_frame&, const layer_frame&) = default;
+};
+
+}  // namespace kvtransfer

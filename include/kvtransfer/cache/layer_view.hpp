@@ -1,0 +1,89 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "kvtransfer/cache/layer_frame.hpp"
+#include "kvtransfer/cache/stored_slots.hpp"
+#include "kvtransfer/core/cache_extents.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/canonical.hpp"
+#include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/layouts.hpp"
+#include "kvtransfer/tensor/lower.hpp"
+
+namespace kvtransfer {
+
+/// One layer's keys and values where they lie, with the frame they are read in. Copying a view copies no data.
+template <LayerLayout Layout = layouts::batch_heads_seq_dim>
+class layer_view {
+ public:
+  /// @param keys in `Layout`'s order, floating
+  /// @param values as `keys`; their head_dim may differ (multi-head latent attention)
+  /// @throws shape_error where tensors and frame disagree, device_error where they live apart, frame_error where the frame has a
+  ///         key in a slot that the layout does not store
+  layer_view(at::Tensor keys, at::Tensor values, std::shared_ptr<const layer_frame> frame, Layout layout = {})
+      : keys_(std::move(keys)), values_(std::move(values)), frame_(std::move(frame)), layout_(std::move(layout)) {
+    const layouts::lowered lowered_values = this->lowered_values();
+    require_same_device(lowered_keys().rows, lowered_values.rows, "layer_view", "values");
+    check_extents(lowered_values.extents());
+    check_storage(lowered_values);
+    check_storage(lowered_keys());
+  }
+
+  /// `[batch, kv_heads, seq, head_dim]`: sharing storage with the tensor given where strides describe the layout, else gathered,
+  /// with zeros for padding that is not stored.
+  at::Tensor keys() const { return layouts::canonical(lowered_keys(), "layer_view"); }
+  /// `[batch, kv_heads, seq, head_dim]`, as `keys()`.
+  at::Tensor values() const { return layouts::canonical(lowered_values(), "layer_view"); }
+
+  /// The tensors given, in the layout's order.
+  const at::Tensor& stored_keys() const { return keys_; }
+  const at::Tensor& stored_values() const { return values_; }
+  const Layout& layout() const { return layout_; }
+
+  /// Keys in the plain form that kernels read, sharing storage with the tensor given.
+  layouts::lowered lowered_keys() const { return layouts::lower(layouts::keys_of(layout_), keys_, "layer_view", "keys"); }
+  layouts::lowered lowered_values() const {
+    return layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values");
+  }
+
+  const layer_frame& frame() const { return *frame_; }
+  const std::shared_ptr<const layer_frame>& shared_frame() const { return frame_; }
+  cache_extents extents() const { return lowered_keys().extents(); }
+  std::int64_t size() const { return frame_->size(); }
+
+ private:
+  void check_extents(cache_extents values_extents) const {
+    const cache_extents keys_extents = extents();
+    values_extents.head_dim = keys_extents.head_dim;
+    if (!(values_extents == keys_extents)) {
+      fail<shape_error>("layer_view", "values", fmt::format("{}, any head_dim", keys_extents), describe(values_));
+    }
+    const position_map& positions = frame_->positions;
+    const bool heads_fit = positions.heads() == 1 || positions.heads() == keys_extents.kv_heads;
+    if (positions.size() != keys_extents.seq || positions.batch() != keys_extents.batch || !heads_fit) {
+      fail<shape_error>("layer_view", "positions", fmt::format("{}", keys_extents),
+                        fmt::format("[batch={}, kv_heads={}, seq={}]", positions.batch(), positions.heads(), positions.size()));
+    }
+    frame_->validate();
+  }
+
+  void check_storage(const layouts::lowered& lowered) const {
+    if (lowered.slots) {
+      require_keys_stored(frame_->positions, *lowered.slots, "layer_view");
+    }
+  }
+
+  at::Tensor keys_;
+  at::Tensor values_;
+  std::shared_ptr<const layer_frame> frame_;
+  Layout layout_;
+};
+
+}  // namespace kvtransfer

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/core/error.hpp"
+
+namespace kvtransfer {
+
+namespace detail {
+
+/// Every layer's keys in the state that its specification gives them, after `check(state)` of the one they are in.
+template <class Check>
+cache_frame restated(const cache_frame& frame, const std::vector<rotary_specification>& specifications, std::string_view where,
+                     Check&& check) {
+  if (static_cast<std::int64_t>(specifications.size()) != frame.layers()) {
+    fail<shape_error>(where, "specifications", fmt::format("one for each of {} layers", frame.layers()),
+                      fmt::format("{}", specifications.size()));
+  }
+  const auto shared = [&](std::size_t layer) { return frame.shared(static_cast<std::int64_t>(layer)); };
+  std::vector<cache_frame::shared_layer> changed;
+  for (std::size_t i = 0; i < specifications.size(); ++i) {
+    std::size_t twin = 0;  // an earlier layer whose frame this one shares, and goes on to share
+    while (twin < i && !(shared(twin) == shared(i) && specifications[twin] == specifications[i])) {
+      ++twin;
+    }
+    if (twin < i) {
+      changed.push_back(changed[twin]);
+      continue;
+    }
+    layer_frame layer = shared(i)->with_states([&](slot_state state) {
+      check(state);
+      return slot_state::rotated(0);
+    });
+    layer.regimes = {specifications[i]};
+    changed.push_back(std::make_shared<const layer_frame>(std::move(layer)));
+  }
+  return frame.with_layers(std::move(changed));
+}
+
+}  // namespace detail
+
+/// The frame in which every key stands `delta` tokens further on.
+inline cache_frame shifted(const cache_frame& frame, std::int64_t delta) {
+  return frame.transform([=](const layer_frame& layer) { return layer.shifted(delta); });
+}
+
+/// The frame in which the keys of every layer stand at `positions`, slot by slot; which slots are padding stays as it is.
+/// @param where the operation that errors name
+/// @throws shape_error unless slots, rows and streams fit, and every key has a position
+inline cache_frame remapped(const cache_frame& frame, const position_map& positions, std::string_view where) {
+  return frame.transform([&](const layer_frame& layer) {
+    const position_map& old = layer.positions;
+    if (positions.size() != old.size() || positions.batch() != old.batch() || positions.streams() != old.streams()) {
+      fail<shape_error>(where, "positions",
+                        fmt::format("[streams={}, batch={}, seq={}]", old.streams(), old.batch(), old.size()),
+                        fmt::format("[streams={}, batch={}, seq={}]", positions.streams(), positions.batch(), positions.size()));
+    }
+    return layer_frame{positions.with_states_of(old), layer.regimes};
+  });
+}
+
+/// The frame in which keys carry no rotation; their positions stay known. @throws frame_error if a key was never rotated
+inline cache_frame unrotated(const cache_frame& frame, std::string_view where) {
+  return frame.transform([&](const layer_frame& layer) {
+    layer_frame changed = layer.with_states([&](slot_state state) {
+      require<frame_error>(state.is_rotated(), where, "keys", "rotated keys", "keys that were never rotated");
+      return slot_state::unrotated();
+    });
+    changed.regimes.clear();
+    return changed;
+  });
+}
+
+/// The frame in which never-rotated keys are rotated to their positions by each layer's `specifications`.
+/// @throws frame_error if a key is rotated already
+inline cache_frame rotated(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                           std::string_view where) {
+  return detail::restated(frame, specifications, where, [&](slot_state state) {
+    require<frame_error>(state.is_unrotated(), where, "keys", "keys without rotation", "rotated keys");
+  });
+}
+
+/// The frame in which rotated keys are as each layer's `specifications` would have written them at their positions.
+/// @throws frame_error if a key was never rotated
+inline cache_frame reframed(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                            std::string_view where) {
+  return detail::restated(frame, specifications, where, [&](slot_state state) {
+    require<frame_error>(state.is_rotated(), where, "keys", "rotated keys", "keys that were never rotated");
+  });
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,156 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/index.h>
+#include <ATen/ops/index_put.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache.hpp"
+#include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/rebuilt.hpp"
+#include "kvtransfer/cache/slot_choice.hpp"
+#include "kvtransfer/cache/writings.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/checks.hpp"
+
+namespace kvtransfer {
+
+namespace detail {
+
+/// @throws shape_error where a slot is written twice in one row and head
+inline void require_each_once(const slot_choice& slots, std::int64_t seq) {
+  for (std::int64_t batch = 0; batch < slots.tensor().size(0); ++batch) {
+    for (std::int64_t head = 0; head < slots.heads(); ++head) {
+      std::vector<char> taken(static_cast<std::size_t>(seq), 0);
+      for (std::int64_t i = 0; i < slots.count(); ++i) {
+        const std::int64_t slot = slots.at(batch, head, i);
+        require<shape_error>(slot < 0 || taken[static_cast<std::size_t>(slot)] == 0, "scatter", "slots", "each slot once",
+                             fmt::format("slot {} twice", slot));
+        if (slot >= 0) {
+          taken[static_cast<std::size_t>(slot)] = 1;
+        }
+      }
+    }
+  }
+}
+
+/// @throws shape_error, device_error unless slots of `source` can stand in `destination`
+inline void require_scatterable(const layouts::lowered& destination, const layouts::lowered& source, std::int64_t count) {
+  cache_extents expected = destination.extents();
+  expected.seq = count;
+  if (!(source.extents() == expected) || source.rows.scalar_type() != destination.rows.scalar_type()) {
+    fail<shape_error>("scatter", "source", fmt::format("{}, {}", expected, c10::toString(destination.rows.scalar_type())),
+                      fmt::format("{}, {}", source.extents(), c10::toString(source.rows.scalar_type())));
+  }
+  require_same_device(destination.rows, source.rows, "scatter", "source");
+}
+
+/// `into` with slot `slots[i]` of every row and head replaced by slot i of `tensor`. Both `[batch, kv_heads, …, head_dim]`.
+inline at::Tensor with_slots(const at::Tensor& into, const at::Tensor& tensor, const slot_choice& slots) {
+  const auto all = slots.tensor().expand({into.size(0), into.size(1), -1}).to(into.device());
+  const std::vector<at::Tensor> meant = (all >= 0).nonzero_numpy();  // row, head and entry of every slot that is no padding
+  c10::List<std::optional<at::Tensor>> from;
+  c10::List<std::optional<at::Tensor>> to;
+  for (const at::Tensor& axis : meant) {
+    from.push_back(axis);
+    to.push_back(axis);
+  }
+  to.set(2, at::index(all, from));
+  return at::index_put(into, to, at::index(tensor, from));
+}
+
+/// The frame of `into` with the chosen slots replaced by those of `source`, whose specifications join the list.
+inline layer_frame with_slots(const layer_frame& into, const layer_frame& source, const slot_choice& slots) {
+  layer_frame mixed = into;
+  const layer_frame added = source.with_states([&](slot_state state) {
+    return state.is_rotated() ? slot_state::rotated(mixed.regime_index(source.regimes[static_cast<std::size_t>(state.regime())]))
+                              : state;
+  });
+  const position_map& old = into.positions;
+  const std::int64_t heads = std::max({old.heads(), added.positions.heads(), slots.heads()});
+  std::vector<position_row> rows;
+  for (std::int64_t stream = 0; stream < old.streams(); ++stream) {
+    for (std::int64_t batch = 0; batch < old.batch(); ++batch) {
+      for (std::int64_t head = 0; head < heads; ++head) {
+        std::vector<position_run> keys = old.row(stream, batch, head).one_run_per_slot();
+        const std::vector<position_run> written = added.positions.row(stream, batch, head).one_run_per_slot();
+        for (std::int64_t i = 0; i < slots.count(); ++i) {
+          if (const std::int64_t slot = slots.at(batch, head, i); slot >= 0) {
+            keys[static_cast<std::size_t>(slot)] = written[static_cast<std::size_t>(i)];
+          }
+        }
+        position_row& row = rows.emplace_back();
+        for (const position_run& key : keys) {
+          row.append(key);
+        }
+      }
+    }
+  }
+  mixed.positions = position_map(old.streams(), old.batch(), heads, std::move(rows));
+  return mixed;
+}
+
+/// Token ids with those of the chosen slots replaced; nothing unless both sides know theirs and heads choose alike.
+inline std::vector<std::vector<std::int64_t>> with_slots(std::vector<std::vector<std::int64_t>> ids,
+                                                         const std::vector<std::vector<std::int64_t>>& source,
+                                                         const slot_choice& slots) {
+  if (ids.size() != source.size() || slots.by_head()) {
+    return {};
+  }
+  for (std::size_t b = 0; b < ids.size(); ++b) {
+    for (std::int64_t i = 0; i < slots.count(); ++i) {
+      if (const std::int64_t slot = slots.at(static_cast<std::int64_t>(b), 0, i); slot >= 0) {
+        ids[b][static_cast<std::size_t>(slot)] = source[b][static_cast<std::size_t>(i)];
+      }
+    }
+  }
+  return ids;
+}
+
+}  // namespace detail
+
+/// A new cache: `into` with slot `slots[i]` of every layer replaced by slot i of `source`, key, value, position and state. The inverse
+/// of `gather`. Nothing is moved; -1 leaves a slot of `source` out.
+/// @param slots each slot at most once
+/// @throws frame_error where rotary specifications or models differ
+/// @throws shape_error where layers, batch, heads, head_dim, dtype, streams or the number of slots differ; device_error where they live
+///         apart
+template <LayerLayout A, LayerLayout B>
+cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_view<B>& source) {
+  require<shape_error>(into.layers() == source.layers(), "scatter", "layers of source", fmt::format("{}", into.layers()),
+                       fmt::format("{}", source.layers()));
+  detail::require_same_model(into.frame(), source.frame(), "scatter", "model of source");
+  for (std::int64_t i = 0; i < into.layers(); ++i) {
+    const layer_view<A>& layer = into.layer(i);
+    slots.require_within(layer.extents(), "scatter");
+    detail::require_each_once(slots, layer.size());
+    detail::require_scatterable(layer.lowered_keys(), source.layer(i).lowered_keys(), slots.count());
+    detail::require_scatterable(layer.lowered_values(), source.layer(i).lowered_values(), slots.count());
+    require<shape_error>(layer.frame().positions.streams() == source.layer(i).frame().positions.streams(), "scatter", "source",
+                         "as many position streams", "others");
+  }
+  cache_frame frame = into.frame().combine(source.frame(), [&](const layer_frame& a, const layer_frame& b) {
+    detail::require_same_writings(a, b, "scatter");
+    return detail::with_slots(a, b, slots);
+  });
+  frame.set_token_ids(detail::with_slots(into.frame().token_ids(), source.frame().token_ids(), slots));
+  if (source.frame().assumed()) {
+    frame.set_assumed();
+  }
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (std::int64_t i = 0; i < into.layers(); ++i) {
+    keys.push_back(detail::with_slots(into.layer(i).keys(), source.layer(i).keys(), slots));
+    values.push_back(detail::with_slots(into.layer(i).values(), source.layer(i).values(), slots));
+  }
+  return cache(std::move(keys), std::move(values), std::move(frame));
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "kvtransfer/core/cache_extents.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/integers.hpp"
+
+namespace kvtransfer {
+
+/// Which slots of a layer are meant, in order: the same for every row, each row's own, or each row's and head's own.
+///
+/// -1 stands for padding, so that rows and heads may have different numbers of slots.
+class slot_choice {
+ public:
+  /// The same slots of every row and head.
+  slot_choice(const std::vector<std::int64_t>& slots) : slots_(integer_tensor(slots, at::kCPU).view({1, 1, -1})) {}
+
+  /// @param slots int32 or int64 `[n]`, `[batch, n]` or `[batch, kv_heads, n]`, any device
+  /// @throws shape_error for any other tensor
+  slot_choice(const at::Tensor& slots) {
+    if (!slots.defined() || slots.dim() < 1 || slots.dim() > 3 ||
+        (slots.scalar_type() != at::kLong && slots.scalar_type() != at::kInt)) {
+      fail<shape_error>("slot_choice", "slots", "int32 or int64 [n], [batch, n] or [batch, kv_heads, n]", describe(slots));
+    }
+    const at::Tensor host = slots.to(at::kCPU, at::kLong);
+    slots_ = host.dim() == 1 ? host.view({1, 1, -1}) : host.dim() == 2 ? host.unsqueeze(1) : host;
+    slots_ = slots_.contiguous();
+  }
+
+  /// Slots chosen, padding included.
+  std::int64_t count() const { return slots_.size(2); }
+  /// Whether each row has a choice of its own.
+  bool by_row() const { return slots_.size(0) > 1; }
+  /// Whether each head has a choice of its own.
+  bool by_head() const { return slots_.size(1) > 1; }
+  /// Heads with a choice of their own; 1 where all share one.
+  std::int64_t heads() const { return slots_.size(1); }
+
+  /// int64 on the host, `[batch or 1, kv_heads or 1, n]`.
+  const at::Tensor& tensor() const { return slots_; }
+
+  /// Slot `index` of a row and head; -1 for padding.
+  std::int64_t at(std::int64_t batch, std::int64_t head, std::int64_t index) const {
+    const std::int64_t row = (by_row() ? batch : 0) * heads() + (by_head() ? head : 0);
+    return slots_.const_data_ptr<std::int64_t>()[row * count() + index];
+  }
+
+  /// Whether any entry is padding.
+  bool has_padding() const { return count() > 0 && slots_.numel() > 0 && slots_.min().item<std::int64_t>() < 0; }
+
+  /// @throws shape_error unless every slot lies in a layer of `extents`, and rows and heads are those of the layer
+  void require_within(const cache_extents& extents, std::string_view where) const {
+    const bool rows_fit = slots_.size(0) == 1 || slots_.size(0) == extents.batch;
+    const bool heads_fit = slots_.size(1) == 1 || slots_.size(1) == extents.kv_heads;
+    if (!rows_fit || !heads_fit) {
+      fail<shape_error>(where, "slots", fmt::format("[batch={}, kv_heads={} or 1, n]", extents.batch, extents.kv_heads),
+                        describe(slots_));
+    }
+    if (slots_.numel() > 0 &&
+        (slots_.max().item<std::int64_t>() >= extents.seq || slots_.min().item<std::int64_t>() < -1)) {
+      fail<shape_error>(where, "slots", fmt::format("0 <= slot < {}, or -1", extents.seq), "others");
+    }
+  }
+
+ private:
+  at::Tensor slots_;
+};
+
+}  // namespace kvtransfer

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string_view>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/position_map.hpp"
+#include "kvtransfer/tensor/layouts/slot_table.hpp"
+
+namespace kvtransfer {
+
+namespace detail {
+
+/// @throws frame_error where row `batch` has a key among the slots [begin, end), which have no storage
+inline void require_padding(const position_map& positions, std::int64_t batch, std::int64_t begin, std::int64_t end,
+                            std::string_view where) {
+  for (std::int64_t head = 0; head < positions.heads() && begin < end; ++head) {
+    if (positions.row(0, batch, head).slice(begin, end).visible() > 0) {
+      fail<frame_error>(where, "positions", "padding where the layout stores nothing",
+                        fmt::format("a key of batch row {} in slots [{}, {})", batch, begin, end));
+    }
+  }
+}
+
+}  // namespace detail
+
+/// @throws frame_error where a slot that `slots` stores nowhere is not padding in every head
+inline void require_keys_stored(const position_map& positions, const layouts::slot_table& slots, std::string_view where) {
+  std::int64_t batch = 0;
+  std::int64_t stored_up_to = 0;
+  const auto finish_rows_before = [&](std::int64_t next) {
+    for (; batch < next; ++batch) {
+      detail::require_padding(positions, batch, stored_up_to, positions.size(), where);
+      stored_up_to = 0;
+    }
+  };
+  for (const layouts::slot_span& span : slots.spans()) {
+    finish_rows_before(span.batch);
+    detail::require_padding(positions, batch, stored_up_to, span.begin, where);
+    stored_up_to = span.begin + span.count;
+  }
+  finish_rows_before(positions.batch());
+}
+
+}  // namespace kvtransfer

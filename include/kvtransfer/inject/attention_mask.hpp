@@ -1,0 +1,57 @@
+#pragma once
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/logical_and.h>
+#include <ATen/ops/logical_or.h>
+#include <fmt/format.h>
+
+#include <cstdint>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/inject/plan.hpp"
+#include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/position_tensor.hpp"
+
+namespace kvtransfer {
+
+/// Which slots of a segment a query may see: bool `[batch, kv_heads or 1, seq]`, what the plan shows less padding.
+/// @throws shape_error if the plan's own visibility does not fit the segment
+inline at::Tensor segment_visibility(const segment& part, at::Device device) {
+  const at::Tensor held = visibility_tensor(part.kv.frame().positions, device);
+  if (!part.visible.defined()) {
+    return held;
+  }
+  const cache_extents extents = part.kv.extents();
+  const at::Tensor& shown = part.visible;
+  const bool heads_fit = shown.dim() == 3 && (shown.size(1) == 1 || shown.size(1) == extents.kv_heads);
+  if (!heads_fit || shown.scalar_type() != at::kBool || shown.size(0) != extents.batch ||
+      shown.size(2) != extents.seq) {
+    fail<shape_error>("plan", "visible",
+                      fmt::format("bool [batch={}, {} or 1, seq={}]", extents.batch, extents.kv_heads, extents.seq),
+                      describe(shown));
+  }
+  return at::logical_and(held, shown.to(device));
+}
+
+/// The mask of `tokens` new queries that stand at the end of `visible`: each sees the visible slots before it, and
+/// itself always (a padding query sees nothing else; its output is not used, but must not be NaN).
+/// @param visible bool `[batch, kv_heads or 1, slots]`, the new tokens' own slots included
+/// @return bool `[batch, q_heads or 1, tokens, slots]`
+/// @throws shape_error if there are fewer slots than tokens, or q_heads do not share kv_heads evenly
+inline at::Tensor attention_mask(const at::Tensor& visible, std::int64_t tokens, std::int64_t q_heads) {
+  const std::int64_t slots = visible.size(2);
+  if (slots < tokens || q_heads % visible.size(1) != 0) {
+    fail<shape_error>("attention_mask", "visible",
+                      fmt::format("[batch, a divisor of {}, {} slots or more]", q_heads, tokens), describe(visible));
+  }
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kLong).device(visible.device());
+  const at::Tensor query = at::arange(slots - tokens, slots, options).unsqueeze(1);
+  const at::Tensor slot = at::arange(slots, options).unsqueeze(0);
+  const at::Tensor seen = at::logical_and(visible.unsqueeze(2), slot <= query);
+  const at::Tensor mask = at::logical_or(seen, slot == query);
+  return mask.size(1) == 1 ? mask : mask.repeat_interleave(q_heads / mask.size(1), 1);
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/position_tensor.hpp"
+
+namespace kvtransfer {
+
+namespace detail {
+
+/// @throws shape_error unless one layer's values can stand beside the other's keys, slot by slot
+inline void require_same_slots(const layer_view<>& keys_from, const layer_view<>& values_from, std::int64_t layer) {
+  cache_extents expected = keys_from.extents();
+  cache_extents found = values_from.extents();
+  found.head_dim = expected.head_dim;
+  if (!(expected == found)) {
+    fail<shape_error>("keys_with_values_of", fmt::format("layer {}", layer), fmt::format("{}, any head_dim", expected),
+                      fmt::format("{}", values_from.extents()));
+  }
+  const at::Tensor keys_held = visibility_tensor(keys_from.frame().positions);
+  const at::Tensor values_held = visibility_tensor(values_from.frame().positions);
+  require<frame_error>((keys_held == values_held).all().item<bool>(), "keys_with_values_of",
+                       fmt::format("layer {}", layer), "the same slots to be padding in both caches", "others");
+}
+
+}  // namespace detail
+
+/// The keys of one cache with the values of another, slot by slot, without a copy: what is left of a transfer when only
+/// the addresses, or only the contents, are transplanted. Keys decide where a slot stands, so the frame is theirs;
+/// token ids are known only where both caches hold the same text, and the mixture is `assumed` if either half is.
+/// @throws shape_error unless both have the same layers and slots; frame_error unless one model wrote both, with
+/// padding at the
+///         same slots
+inline cache_view<> keys_with_values_of(const cache_view<>& keys_from, const cache_view<>& values_from) {
+  if (keys_from.layers() != values_from.layers()) {
+    fail<shape_error>("keys_with_values_of", "layers", fmt::format("{}", keys_from.layers()),
+                      fmt::format("{}", values_from.layers()));
+  }
+  if (keys_from.frame().model() != values_from.frame().model()) {
+    fail<frame_error>("keys_with_values_of", "model", keys_from.frame().model(), values_from.frame().model());
+  }
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (std::int64_t i = 0; i < keys_from.layers(); ++i) {
+    detail::require_same_slots(keys_from.layer(i), values_from.layer(i), i);
+    keys.push_back(keys_from.layer(i).keys());
+    values.push_back(values_from.layer(i).values());
+  }
+  cache_frame frame = keys_from.frame();
+  if (frame.token_ids() != values_from.frame().token_ids()) {
+    frame.set_token_ids({});
+  }
+  if (values_from.frame().assumed()) {
+    frame.set_assumed();
+  }
+  return cache_view<>(keys, values, std::move(frame));
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/position_row.hpp"
+#include "kvtransfer/inject/concepts.hpp"
+
+namespace kvtransfer {
+
+namespace positions {
+
+/// The token after the last one held, and on from there: what a causal model saw in training, hence the default
+/// everywhere.
+struct offset {
+  static constexpr std::string_view name = "offset";
+  position_row place(const position_row& source, std::int64_t count) const {
+    return position_row::consecutive(source.last_position().value_or(-1) + 1, count);
+  }
+};
+
+/// From 0 again, as if nothing had been injected: two texts then share positions. For reproducing harnesses that do so.
+struct restart {
+  static constexpr std::string_view name = "restart";
+  position_row place(const position_row&, std::int64_t count) const { return position_row::consecutive(0, count); }
+};
+
+/// As `offset`, with `tokens` positions left free between source and target.
+struct gap {
+  static constexpr std::string_view name = "gap";
+  std::int64_t tokens = 0;
+  position_row place(const position_row& source, std::int64_t count) const {
+    return position_row::consecutive(source.last_position().value_or(-1) + 1 + tokens, count);
+  }
+};
+
+static_assert(PositionPolicy<offset> && PositionPolicy<restart> && PositionPolicy<gap>);
+
+}  // namespace positions
+
+/// A position policy chosen at run time.
+class any_position_policy {
+ public:
+  static constexpr std::string_view name = "any";
+
+  template <class Policy>
+  requires(!std::same_as<Policy, any_position_policy>) &&
+      PositionPolicy<Policy> any_position_policy(
+          Policy policy)  // NOLINT(google-explicit-constructor): a policy is a policy
+      : label_(Policy::name),
+  place_([policy](const position_row& source, std::int64_t count) { return policy.place(source, count); }) {}
+
+  position_row place(const position_row& source, std::int64_t count) const { return place_(source, count); }
+  const std::string& label() const { return label_; }
+
+ private:
+  std::string label_;
+  std::function<position_row(const position_row&, std::int64_t)> place_;
+};
+
+static_assert(PositionPolicy<any_position_policy>);
+
+/// Position policies by name, each made from the text after a colon (`gap:16`). A program adds its own and passes the
+/// registry on.
+class position_policy_registry {
+ public:
+  using maker = std::function<any_position_policy(const std::string& argument)>;
+
+  /// The library's own: offset, restart, gap:TOKENS.
+  static position_policy_registry standard() {
+    position_policy_registry registry;
+    registry.add("offset", without_argument(positions::offset{}));
+    registry.add("restart", without_argument(positions::restart{}));
+    registry.add("gap", [](const std::string& tokens) { return positions::gap{parse_tokens(tokens)}; });
+    return registry;
+  }
+
+  void add(std::string policy_name, maker make) { makers_[std::move(policy_name)] = std::move(make); }
+
+  /// @param text a name, or `name:argument`
+  /// @throws value_error listing the known names
+  any_position_policy parse(const std::string& text) const {
+    const std::size_t colon = text.find(':');
+    const auto found = makers_.find(text.substr(0, colon));
+    if (found == makers_.end()) {
+      std::vector<std::string> known;
+      for (const auto& [policy_name, make] : makers_) {
+        known.push_back(policy_name);
+      }
+      fail<value_error>("position policy", "name", fmt::format("one of {}", fmt::join(known, ", ")), text);
+    }
+    return found->second(colon == std::string::npos ? "" : text.substr(colon + 1));
+  }
+
+ private:
+  static maker without_argument(const any_position_policy& policy) {
+    return [policy](const std::string& argument) {
+      require<value_error>(argument.empty(), "position policy", policy.label(), "no argument", argument);
+      return policy;
+    };
+  }
+
+  static std::int64_t parse_tokens(const std::string& text) {
+    std::int64_t tokens = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), tokens);
+    if (problem != std::errc{} || end != text.data() + text.size() || tokens < 0) {
+      fail<value_error>("position policy", "gap", "a number of tokens, as in gap:16", text);
+    }
+    return tokens;
+  }
+
+  std::map<std::string, maker> makers_;
+};
+
+}  // namespace kvtransfer

@@ -1,0 +1,153 @@
+#include "kvtransfer/cache/cache_frame.hpp"
+
+#include <vector>
+
+#include "rope/random_keys.hpp"
+#include "support/message.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+using token_rows = std::vector<std::vector<std::int64_t>>;
+
+layer_frame frame_at(std::int64_t first, std::int64_t count, std::int64_t batch = 1, double theta = 1e4) {
+  return {position_map::consecutive(first, count, batch), {plain_specification(4, theta)}};
+}
+
+/// Two layers, text known.
+cache_frame frame_of_text(std::int64_t first, token_rows rows, const std::string& model = "model a") {
+  cache_frame frame(
+      2, frame_at(first, static_cast<std::int64_t>(rows.front().size()), static_cast<std::int64_t>(rows.size())));
+  frame.set_token_ids(std::move(rows));
+  frame.set_model(model);
+  return frame;
+}
+
+}  // namespace
+
+TEST_CASE("layers made from one frame share it, and still do after a change, which is made once",
+          "[cache][cache_frame]") {
+  const cache_frame frame(4, frame_at(0, 3));
+  int changes = 0;
+  const cache_frame changed = frame.transform([&](const layer_frame& layer) {
+    ++changes;
+    return layer.shifted(2);
+  });
+  CHECK(changes == 1);
+  CHECK(changed.shared(0) == changed.shared(3));
+  CHECK(changed.layer(3).next_position() == 5);
+  CHECK(frame.layer(3).next_position() == 3);
+}
+
+TEST_CASE("layers with frames of their own are changed one by one", "[cache][cache_frame]") {
+  const auto local = std::make_shared<const layer_frame>(frame_at(0, 3));
+  const auto global = std::make_shared<const layer_frame>(frame_at(0, 5, 1, 1e6));
+  const cache_frame shifted =
+      cache_frame({local, global, local}).transform([](const layer_frame& layer) { return layer.shifted(1); });
+  CHECK(shifted.shared(0) == shifted.shared(2));
+  CHECK_FALSE(shifted.shared(0) == shifted.shared(1));
+  CHECK(shifted.next_position() == 6);
+}
+
+TEST_CASE("a layer that is not there is refused", "[cache][cache_frame]") {
+  const cache_frame frame(2, frame_at(0, 3));
+  CHECK_THROWS_AS(frame.layer(2), shape_error);
+  CHECK_THROWS_AS(frame.layer(-1), shape_error);
+  CHECK_THROWS_AS(cache_frame().layer(0), shape_error);
+  CHECK_THROWS_AS(frame.with_layers({frame.shared(0)}), shape_error);
+}
+
+TEST_CASE("other layer frames keep the origin", "[cache][cache_frame]") {
+  const cache_frame frame = frame_of_text(0, {{4, 5, 6}});
+  const cache_frame changed = frame.with_layers({frame.shared(1), std::make_shared<const layer_frame>(frame_at(9, 3))});
+  CHECK(changed.model() == "model a");
+  CHECK(changed.token_ids() == frame.token_ids());
+  CHECK(changed.next_position() == 12);
+}
+
+TEST_CASE("a slice takes tokens and positions of the same slots", "[cache][cache_frame]") {
+  const cache_frame part = frame_of_text(10, {{4, 5, 6, 7}, {-1, 1, 2, 3}}).slice(1, 3);
+  CHECK(part.token_ids() == token_rows{{5, 6}, {1, 2}});
+  CHECK(part.layer(1).positions.row(0, 1, 0).positions() == std::vector<std::int64_t>{11, 12});
+  CHECK(part.shared(0) == part.shared(1));
+  CHECK_THROWS_AS(part.slice(0, 3), shape_error);
+}
+
+TEST_CASE("batch rows are picked, repeated and reordered with their tokens", "[cache][cache_frame]") {
+  const cache_frame picked = frame_of_text(0, {{4, 5}, {8, 9}}).select_batch({1, 0, 1});
+  CHECK(picked.token_ids() == token_rows{{8, 9}, {4, 5}, {8, 9}});
+  CHECK(picked.layer(0).positions.batch() == 3);
+  CHECK(picked.shared(0) == picked.shared(1));
+  CHECK(picked.model() == "model a");
+  CHECK_THROWS_AS(picked.select_batch({3}), shape_error);
+}
+
+TEST_CASE("joined frames hold one text after the other", "[cache][cache_frame]") {
+  const cache_frame joined = frame_of_text(0, {{4, 5}}).followed_by(frame_of_text(2, {{6}}));
+  CHECK(joined.token_ids() == token_rows{{4, 5, 6}});
+  CHECK(joined.layer(0).positions == position_map::consecutive(0, 3));
+  CHECK(joined.shared(0) == joined.shared(1));
+  CHECK(joined.model() == "model a");
+}
+
+TEST_CASE("joined frames know only what both sides know and agree on", "[cache][cache_frame]") {
+  cache_frame unknown(2, frame_at(2, 1));
+  CHECK(frame_of_text(0, {{4, 5}}).followed_by(unknown).token_ids().empty());
+  CHECK(unknown.followed_by(frame_of_text(0, {{4, 5}})).token_ids().empty());
+  CHECK(frame_of_text(0, {{4}}, "model a").followed_by(frame_of_text(1, {{5}}, "model b")).model().empty());
+}
+
+TEST_CASE("an empty frame takes the model of what follows it", "[cache][cache_frame]") {
+  const cache_frame empty(2, frame_at(0, 0));
+  CHECK(empty.is_empty());
+  CHECK(empty.followed_by(frame_of_text(0, {{4}})).model() == "model a");
+}
+
+TEST_CASE("a joined frame is assumed if one side is", "[cache][cache_frame]") {
+  cache_frame relabelled = frame_of_text(1, {{5}});
+  relabelled.set_assumed();
+  CHECK(frame_of_text(0, {{4}}).followed_by(relabelled).assumed());
+  CHECK(relabelled.followed_by(frame_of_text(2, {{4}})).assumed());
+  CHECK(relabelled.slice(0, 1).assumed());
+  CHECK_FALSE(frame_of_text(0, {{4}}).assumed());
+}
+
+TEST_CASE("frames of different depth cannot be joined", "[cache][cache_frame]") {
+  CHECK_THROWS_AS(cache_frame(2, frame_at(0, 1)).followed_by(cache_frame(3, frame_at(1, 1))), shape_error);
+}
+
+TEST_CASE("a check that refuses stops the joining", "[cache][cache_frame]") {
+  const cache_frame frame(3, frame_at(0, 1));
+  int checks = 0;
+  frame.followed_by(frame, [&](const layer_frame&, const layer_frame&) { ++checks; });
+  CHECK(checks == 1);
+  CHECK_THROWS_AS(frame.followed_by(frame, [](const layer_frame&, const layer_frame&) { throw frame_error("no"); }),
+                  frame_error);
+}
+
+TEST_CASE("token ids have one row per batch row and one id per slot", "[cache][cache_frame]") {
+  cache_frame frame(1, frame_at(0, 2, 2));
+  CHECK_THROWS_AS(frame.set_token_ids({{1, 2}}), shape_error);
+  CHECK_THROWS_AS(frame.set_token_ids({{1, 2}, {3}}), shape_error);
+  CHECK_THROWS_AS(cache_frame().set_token_ids({{1}}), shape_error);
+  frame.set_token_ids({{1, 2}, {-1, 3}});
+  CHECK(frame.token_ids().back() == std::vector<std::int64_t>{-1, 3});
+  frame.set_token_ids({});
+  CHECK(frame.token_ids().empty());
+}
+
+TEST_CASE("frames are equal when all they say is, shared or not", "[cache][cache_frame]") {
+  const auto first = std::make_shared<const layer_frame>(frame_at(0, 2));
+  const auto second = std::make_shared<const layer_frame>(frame_at(0, 2));
+  CHECK(cache_frame({first, second}) == cache_frame(2, frame_at(0, 2)));
+  CHECK_FALSE(cache_frame({first, second}) == cache_frame(1, frame_at(0, 2)));
+  CHECK_FALSE(frame_of_text(0, {{1}}) == frame_of_text(0, {{2}}));
+  CHECK_FALSE(frame_of_text(0, {{1}}, "model a") == frame_of_text(0, {{1}}, "model b"));
+
+  cache_frame relabelled = frame_of_text(0, {{1}});
+  relabelled.set_assumed();
+  CHECK_FALSE(relabelled == frame_of_text(0, {{1}}));
+}

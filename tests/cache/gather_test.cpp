@@ -1,0 +1,130 @@
+#include "kvtransfer/cache/gather.hpp"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <vector>
+
+#include "cache/layout_cases.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+/// Slots for every row and head: as many as eight, some of them padding.
+at::Tensor choice_by_head(std::int64_t kv_heads) {
+  std::vector<std::int64_t> slots;
+  for (std::int64_t i = 0; i < reference_batch * kv_heads * 8; ++i) {
+    slots.push_back(i % 5 == 4 ? -1 : (i * 7 + i / 8) % reference_seq);
+  }
+  return integer_tensor(slots, at::kCPU).view({reference_batch, kv_heads, 8});
+}
+
+/// What a gather must give, slot by slot.
+void require_gathered(const cache& found, const cache_view<>& source, const at::Tensor& slots) {
+  const at::Tensor all = slots.dim() == 3 ? slots : slots.dim() == 2 ? slots.unsqueeze(1) : slots.view({1, 1, -1});
+  const cache_view<> view = found.view();
+  for (std::int64_t i = 0; i < source.layers(); ++i) {
+    const cache_extents extents = source.layer(i).extents();
+    for (std::int64_t b = 0; b < extents.batch; ++b) {
+      for (std::int64_t h = 0; h < extents.kv_heads; ++h) {
+        const at::Tensor own = all[all.size(0) == 1 ? 0 : b][all.size(1) == 1 ? 0 : h];
+        const position_row& row = view.layer(i).frame().positions.row(0, b, h);
+        for (std::int64_t n = 0; n < own.size(0); ++n) {
+          const auto slot = own[n].item<std::int64_t>();
+          const at::Tensor key = view.layer(i).keys()[b][h][n];
+          const at::Tensor value = view.layer(i).values()[b][h][n];
+          REQUIRE(at::equal(key, slot < 0 ? at::zeros_like(key) : source.layer(i).keys()[b][h][slot]));
+          REQUIRE(at::equal(value, slot < 0 ? at::zeros_like(value) : source.layer(i).values()[b][h][slot]));
+          const position_row expected = slot < 0 ? position_row::consecutive(0, 1, slot_state::padding())
+                                                 : source.layer(i).frame().positions.row(0, b, h).slice(slot, slot + 1);
+          REQUIRE(row.slice(n, n + 1) == expected);
+        }
+      }
+    }
+  }
+}
+
+void check_gathers(at::Device device) {
+  for_each_case(device, [](const cache_view<>& reference, const auto& view) {
+    const std::int64_t kv_heads = reference.layer(0).extents().kv_heads;
+    const std::vector<std::int64_t> shared = {3, 3, 0, 10};
+    const at::Tensor by_row = choice_by_head(1).view({reference_batch, 8});
+    const at::Tensor by_head = choice_by_head(kv_heads);
+    require_same(gather(view, shared).view(), gather(reference, shared).view());
+    require_same(gather(view, by_row).view(), gather(reference, by_row).view());
+    require_same(gather(view, by_head).view(), gather(reference, by_head).view());
+    require_same(gather(view, {slot_choice(shared), slot_choice(by_row.slice(1, 0, 4))}).view(),
+                 gather(reference, {slot_choice(shared), slot_choice(by_row.slice(1, 0, 4))}).view());
+  });
+}
+
+}  // namespace
+
+TEST_CASE("a gather in any layout is the gather of the cache", "[cache][gather]") { check_gathers(at::kCPU); }
+
+TEST_CASE("a gather in any layout is the gather of the cache, on a GPU", "[cache][gather][cuda]") {
+  if (cuda_available()) {
+    check_gathers(at::kCUDA);
+  }
+}
+
+TEST_CASE("a gather takes each slot with its key, value, position and state", "[cache][gather]") {
+  for (const padding_side side : every_side) {
+    const reference_cache source = reference_in(at::kFloat, side);
+    const at::Tensor shared = at::tensor({9, 1, 1}, at::kLong);
+    require_gathered(gather(source.view(), shared), source.view(), shared);
+    require_gathered(gather(source.view(), choice_by_head(1).squeeze(1)), source.view(), choice_by_head(1).squeeze(1));
+    require_gathered(gather(source.view(), choice_by_head(2)), source.view(), choice_by_head(2));
+    require_gathered(gather(source.view(), choice_by_head(2).to(at::kInt)), source.view(), choice_by_head(2));
+  }
+}
+
+TEST_CASE("slots chosen by head give positions by head, and no token ids", "[cache][gather]") {
+  const reference_cache source = reference_in(at::kFloat, padding_side::none);
+  const cache kept = gather(source.view(), choice_by_head(2));
+  CHECK(kept.view().frame().layer(0).positions.heads() == 2);
+  CHECK(kept.view().frame().token_ids().empty());
+  CHECK(kept.view().frame().model() == "a model");
+  const cache by_row = gather(source.view(), std::vector<std::int64_t>{4, 2});
+  CHECK(by_row.view().frame().layer(0).positions.heads() == 1);
+  CHECK(by_row.view().frame().token_ids()[1] == std::vector<std::int64_t>{1004, 1002});
+}
+
+TEST_CASE("keys evicted by head close the gap when they are moved together", "[cache][gather]") {
+  const reference_cache source = reference_in(at::kDouble, padding_side::none);
+  cache kept = gather(source.view(), at::tensor({0, 1, 8, 9, 2, 3, 8, 10}, at::kLong).view({1, 2, 4}));
+  kept.remap(position_map::consecutive(0, 4, reference_batch));
+  kept.materialize();
+  CHECK(kept.view().frame().layer(1).positions.row(0, 2, 1) == position_row::consecutive(0, 4));
+}
+
+TEST_CASE("nothing can be gathered", "[cache][gather]") {
+  const reference_cache source = reference_in(at::kFloat, padding_side::none);
+  CHECK(gather(source.view(), std::vector<std::int64_t>{}).length() == 0);
+  const cache padded = gather(source.view().slice(0, 0), std::vector<std::int64_t>{-1, -1});
+  CHECK(padded.view().frame().layer(0).positions.row(0, 0, 0).visible() == 0);
+}
+
+TEST_CASE("choices that do not fit are refused", "[cache][gather]") {
+  const reference_cache source = reference_in(at::kFloat, padding_side::none);
+  CHECK_THROWS_AS(gather(source.view(), std::vector<std::int64_t>{11}), shape_error);
+  CHECK_THROWS_AS(gather(source.view(), std::vector<std::int64_t>{-2}), shape_error);
+  CHECK_THROWS_AS(gather(source.view(), at::zeros({2, 3}, at::kLong)), shape_error);
+  CHECK_THROWS_AS(gather(source.view(), at::zeros({3, 3, 3}, at::kLong)), shape_error);
+  const std::vector<slot_choice> one_layer(1, slot_choice(std::vector<std::int64_t>{1}));
+  CHECK_THROWS_AS(gather(source.view(), one_layer), shape_error);
+}
+
+TEST_CASE("a gradient passes through a gather", "[cache][gather]") {
+  const reference_cache source = reference_in(at::kFloat, padding_side::none);
+  const std::vector<at::Tensor> keys = {source.keys[0].clone().requires_grad_(), source.keys[1]};
+  const cache picked = gather(cache_view<>(keys, source.values, source.frame), choice_by_head(2));
+  picked.view().layer(0).keys().sum().backward();
+  const at::Tensor times_taken = keys[0].grad().select(-1, 0);
+  CHECK(times_taken.sum().item<double>() == (choice_by_head(2) >= 0).sum().item<double>());
+}

@@ -1,0 +1,78 @@
+#include "kvtransfer/cache/row_blocks.hpp"
+
+#include <vector>
+
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+
+namespace {
+
+position_row keys_then_padding(std::int64_t first, std::int64_t keys, std::int64_t padding, std::int32_t regime = 0) {
+  position_row row = position_row::consecutive(first, keys, slot_state::rotated(regime));
+  row.append({0, padding, 0, slot_state::padding()});
+  return row;
+}
+
+position_map rows_of(std::vector<position_row> rows) {
+  const auto count = static_cast<std::int64_t>(rows.size());
+  return position_map(1, count, 1, std::move(rows));
+}
+
+}  // namespace
+
+TEST_CASE("rows that are alike make one block, and padding belongs to none", "[cache][row_blocks]") {
+  const position_map written = rows_of({keys_then_padding(0, 4, 0), keys_then_padding(4, 2, 2), keys_then_padding(20, 4, 0)});
+  const std::vector<row_block> blocks = row_blocks(written, written.shifted(3));
+  REQUIRE(blocks.size() == 2);
+  CHECK(blocks[0].rows == std::vector<std::int64_t>{1});
+  CHECK(blocks[0].end == 2);
+  CHECK(blocks[1].rows == std::vector<std::int64_t>{0, 2});
+  CHECK(blocks[1].end == 4);
+  CHECK(blocks[1].delta == 3);
+  CHECK_FALSE(blocks[1].head);
+}
+
+TEST_CASE("a delta stays where all rows of a block share it", "[cache][row_blocks]") {
+  const position_map written = rows_of({keys_then_padding(0, 4, 0), keys_then_padding(4, 4, 0)});
+  const position_map wanted = rows_of({keys_then_padding(1, 4, 0), keys_then_padding(6, 4, 0)});
+  const std::vector<row_block> blocks = row_blocks(written, wanted);
+  REQUIRE(blocks.size() == 1);
+  CHECK_FALSE(blocks[0].delta);
+}
+
+TEST_CASE("keys of two regimes make two blocks", "[cache][row_blocks]") {
+  position_row mixed = position_row::consecutive(0, 3, slot_state::rotated(0));
+  mixed.append({3, 1, 1, slot_state::rotated(1)});
+  const position_map written = rows_of({mixed, keys_then_padding(4, 4, 0, 1)});
+  const std::vector<row_block> blocks = row_blocks(written, written);
+  REQUIRE(blocks.size() == 3);
+  CHECK(blocks[0].from == slot_state::rotated(0));
+  CHECK(blocks[0].end == 3);
+  CHECK(blocks[2].begin == 3);
+}
+
+TEST_CASE("heads that differ in padding make blocks of their own", "[cache][row_blocks]") {
+  const position_map written(1, 1, 2, {keys_then_padding(0, 4, 0), keys_then_padding(0, 3, 1)});
+  const std::vector<row_block> blocks = row_blocks(written, written.shifted(1));
+  REQUIRE(blocks.size() == 2);
+  CHECK(blocks[0].head == 0);
+  CHECK(blocks[0].end == 4);
+  CHECK(blocks[1].head == 1);
+  CHECK(blocks[1].end == 3);
+}
+
+TEST_CASE("heads that differ in positions alone share a block", "[cache][row_blocks]") {
+  const position_map written(1, 1, 2, {keys_then_padding(0, 4, 0), keys_then_padding(9, 4, 0)});
+  const std::vector<row_block> blocks = row_blocks(written, written.shifted(1));
+  REQUIRE(blocks.size() == 1);
+  CHECK(blocks[0].delta == 1);
+}
+
+TEST_CASE("streams that move differently leave no shared delta", "[cache][row_blocks]") {
+  const position_map written(2, 1, 1, {keys_then_padding(0, 4, 0), keys_then_padding(9, 4, 0)});
+  const position_map wanted(2, 1, 1, {keys_then_padding(1, 4, 0), keys_then_padding(9, 4, 0)});
+  CHECK_FALSE(row_blocks(written, wanted).front().delta);
+}
+
+TEST_CASE("no rows make no blocks", "[cache][row_blocks]") { CHECK(row_blocks(position_map(), position_map()).empty()); }

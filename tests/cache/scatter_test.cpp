@@ -1,0 +1,116 @@
+#include "kvtransfer/cache/scatter.hpp"
+
+#include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <vector>
+
+#include "cache/layout_cases.hpp"
+#include "kvtransfer/cache/gather.hpp"
+#include "kvtransfer/cache/select_heads.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+/// Four slots of each row and head, none twice.
+at::Tensor places_by_head(std::int64_t kv_heads) {
+  std::vector<std::int64_t> slots;
+  for (std::int64_t row = 0; row < reference_batch * kv_heads; ++row) {
+    for (std::int64_t i = 0; i < 4; ++i) {
+      slots.push_back(row % 2 == 1 && i == 2 ? -1 : (row + 3 * i) % reference_seq);
+    }
+  }
+  return integer_tensor(slots, at::kCPU).view({reference_batch, kv_heads, 4});
+}
+
+void check_scatters(at::Device device) {
+  for_each_case(device, [](const cache_view<>& reference, const auto& view) {
+    const std::int64_t kv_heads = reference.layer(0).extents().kv_heads;
+    const cache moved_elsewhere = gather(reference, std::vector<std::int64_t>{7, 8, 9, 10});
+    for (const at::Tensor& slots : {places_by_head(kv_heads), places_by_head(1).squeeze(1), places_by_head(1)[0][0]}) {
+      require_same(scatter(view, slots, moved_elsewhere.view()).view(),
+                   scatter(reference, slots, moved_elsewhere.view()).view());
+    }
+    const std::vector<std::int64_t> some = {6, 0, 5};
+    require_same(scatter(view, some, gather(view, some).view()).view(), cache(reference).view());
+  });
+}
+
+}  // namespace
+
+TEST_CASE("a scatter in any layout is the scatter of the cache", "[cache][scatter]") { check_scatters(at::kCPU); }
+
+TEST_CASE("a scatter in any layout is the scatter of the cache, on a GPU", "[cache][scatter][cuda]") {
+  if (cuda_available()) {
+    check_scatters(at::kCUDA);
+  }
+}
+
+TEST_CASE("what was scattered can be gathered again, and the rest has not changed", "[cache][scatter]") {
+  const reference_cache into = reference_in(at::kFloat, padding_side::none);
+  const cache source = gather(into.view(), at::tensor({10, 9, 8, 7}, at::kLong));
+  const at::Tensor slots = places_by_head(2);
+  const cache mixed = scatter(into.view(), slots, source.view());
+  const at::Tensor held = (slots >= 0).unsqueeze(-1);
+  const at::Tensor back = gather(mixed.view(), slots).view().layer(1).keys();
+  CHECK(at::equal(back, source.view().layer(1).keys() * held));
+  at::Tensor untouched = at::ones({reference_batch, 2, reference_seq}, at::kBool);
+  for (std::int64_t b = 0; b < reference_batch; ++b) {
+    for (std::int64_t h = 0; h < 2; ++h) {
+      for (std::int64_t i = 0; i < 4; ++i) {
+        if (const auto slot = slots[b][h][i].item<std::int64_t>(); slot >= 0) {
+          untouched[b][h][slot] = false;
+          CHECK(mixed.view().frame().layer(0).positions.row(0, b, h).slice(slot, slot + 1) ==
+                source.view().frame().layer(0).positions.row(0, b, h).slice(i, i + 1));
+        }
+      }
+    }
+  }
+  const at::Tensor mask = untouched.unsqueeze(-1);
+  CHECK(at::equal(mixed.view().layer(0).values() * mask, into.values[0] * mask));
+}
+
+TEST_CASE("token ids go with their slots", "[cache][scatter]") {
+  const reference_cache into = reference_in(at::kFloat, padding_side::none);
+  const cache source = gather(into.view(), std::vector<std::int64_t>{10, 9});
+  const cache mixed = scatter(into.view(), std::vector<std::int64_t>{0, 4}, source.view());
+  CHECK(mixed.view().frame().token_ids()[1] ==
+        std::vector<std::int64_t>{1010, 1001, 1002, 1003, 1009, 1005, 1006, 1007, 1008, 1009, 1010});
+  CHECK(scatter(into.view(), places_by_head(2).slice(2, 0, 2), source.view()).view().frame().token_ids().empty());
+}
+
+TEST_CASE("scatters that the frames or shapes do not justify are refused", "[cache][scatter]") {
+  const reference_cache into = reference_in(at::kFloat, padding_side::none);
+  const cache two = gather(into.view(), std::vector<std::int64_t>{10, 9});
+  const auto scattered = [&](const std::vector<std::int64_t>& slots, const cache& source) {
+    scatter(into.view(), slots, source.view());
+  };
+  CHECK_THROWS_AS(scattered({1}, two), shape_error);
+  CHECK_THROWS_AS(scattered({1, 1}, two), shape_error);
+  CHECK_THROWS_AS(scattered({1, 11}, two), shape_error);
+  CHECK_THROWS_AS(scattered({1, 2}, select_heads(two.view(), {0})), frame_error);
+  cache unrotated_keys = two.clone();
+  unrotated_keys.unrotate();
+  unrotated_keys.materialize();
+  CHECK_THROWS_AS(scattered({1, 2}, unrotated_keys), frame_error);
+  cache_frame other_model = two.view().frame();
+  other_model.set_model("another model");
+  CHECK_THROWS_AS(scatter(into.view(), std::vector<std::int64_t>{1, 2}, two.view().with_frame(other_model)), frame_error);
+}
+
+TEST_CASE("a gradient passes through a scatter to both sides", "[cache][scatter]") {
+  const reference_cache into = reference_in(at::kFloat, padding_side::none);
+  const std::vector<at::Tensor> keys = {into.keys[0].clone().requires_grad_(), into.keys[1]};
+  const std::vector<at::Tensor> added = {into.keys[0].slice(2, 0, 1).clone().requires_grad_(), into.keys[1].slice(2, 0, 1)};
+  const std::vector<at::Tensor> added_values = {into.values[0].slice(2, 0, 1), into.values[1].slice(2, 0, 1)};
+  const cache mixed = scatter(cache_view<>(keys, into.values, into.frame), std::vector<std::int64_t>{3},
+                              cache_view<>(added, added_values, into.frame.slice(0, 1)));
+  mixed.view().layer(0).keys().sum().backward();
+  CHECK(added[0].grad().sum().item<double>() == added[0].numel());
+  CHECK(keys[0].grad().sum().item<double>() == keys[0].numel() - added[0].numel());
+  CHECK(keys[0].grad().select(2, 3).abs().sum().item<double>() == 0);
+}

@@ -1,0 +1,77 @@
+#include "kvtransfer/inject/halves.hpp"
+
+#include <vector>
+
+#include "cache/known_cache.hpp"
+#include "kvtransfer/inject/noise.hpp"
+#include "support/message.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+/// Two layers of three tokens from `first` on, of text `token_ids`.
+cache three_tokens(std::int64_t first, std::vector<std::int64_t> token_ids, const std::string& model = "model a") {
+  cache_frame frame(2, {position_map::consecutive(first, 3), {known_specification()}});
+  frame.set_token_ids({std::move(token_ids)});
+  frame.set_model(model);
+  return known_cache_in(frame).kv;
+}
+
+cache one_row(position_row row) {
+  return known_cache_in(cache_frame(1, {position_map(row), {known_specification()}})).kv;
+}
+
+}  // namespace
+
+TEST_CASE("keys of one cache and values of another are shown where they lie", "[inject][halves]") {
+  const cache addresses = three_tokens(7, {1, 2, 3});
+  const cache contents = three_tokens(0, {1, 2, 3});
+  const cache_view<> mixed = keys_with_values_of(addresses.view(), contents.view());
+  for (std::int64_t i = 0; i < 2; ++i) {
+    CHECK(mixed.layer(i).keys().data_ptr() == addresses.view().layer(i).keys().data_ptr());
+    CHECK(mixed.layer(i).values().data_ptr() == contents.view().layer(i).values().data_ptr());
+  }
+  CHECK(mixed.frame() == addresses.view().frame());
+}
+
+TEST_CASE("a mixture of two texts has no text", "[inject][halves]") {
+  const cache addresses = three_tokens(0, {1, 2, 3});
+  const cache contents = three_tokens(0, {1, 2, 4});
+  const cache_view<> mixed = keys_with_values_of(addresses.view(), contents.view());
+  CHECK(mixed.frame().token_ids().empty());
+  CHECK(mixed.frame().model() == "model a");
+}
+
+TEST_CASE("a mixture is assumed if either half is", "[inject][halves]") {
+  const cache source = three_tokens(0, {1, 2, 3});
+  const cache noise = moment_matched_noise(source.view(), 1);
+  CHECK(keys_with_values_of(source.view(), noise.view()).frame().assumed());
+  CHECK(keys_with_values_of(noise.view(), source.view()).frame().assumed());
+  CHECK_FALSE(keys_with_values_of(source.view(), source.view()).frame().assumed());
+}
+
+TEST_CASE("halves of different shapes are refused", "[inject][halves]") {
+  const cache source = known_cache_of(2, 3).kv;
+  CHECK_THROWS_AS(keys_with_values_of(source.view(), known_cache_of(1, 3).kv.view()), shape_error);
+  CHECK_THROWS_AS(keys_with_values_of(source.view(), known_cache_of(2, 4).kv.view()), shape_error);
+  CHECK_THROWS_AS(keys_with_values_of(source.view(), known_cache_of(2, 3, 2).kv.view()), shape_error);
+}
+
+TEST_CASE("halves of two models are refused", "[inject][halves]") {
+  CHECK(message_of<frame_error>([] {
+          keys_with_values_of(three_tokens(0, {1, 2, 3}).view(), three_tokens(0, {1, 2, 3}, "model b").view());
+        }) == "keys_with_values_of: model: expected model a, got model b");
+}
+
+TEST_CASE("a key is not given the value of padding, nor padding to a value", "[inject][halves]") {
+  position_row padded = position_row::consecutive(0, 1, slot_state::padding());
+  padded.append(position_row::consecutive(0, 2));
+  const cache keys_only = one_row(position_row::consecutive(0, 3));
+  const cache with_padding = one_row(padded);
+  CHECK_THROWS_AS(keys_with_values_of(keys_only.view(), with_padding.view()), frame_error);
+  CHECK_THROWS_AS(keys_with_values_of(with_padding.view(), keys_only.view()), frame_error);
+  CHECK_NOTHROW(keys_with_values_of(with_padding.view(), one_row(padded.shifted(5)).view()));
+}
