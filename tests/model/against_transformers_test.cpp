@@ -1,0 +1,105 @@
+// Logits and greedy tokens of committed model folders against what transformers computed on them (make_fixtures.py).
+
+#include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/generate.hpp"
+#include "kvtransfer/model/plan_logits.hpp"
+#include "model/transformer_fixture.hpp"
+#include "support/small_model.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+/// The largest difference relative to the largest expected logit.
+double relative_difference(const at::Tensor& expected, const at::Tensor& got) {
+  return max_difference(expected, got) / expected.abs().max().item<double>();
+}
+
+std::vector<std::vector<std::int64_t>> continuations(const causal_lm& model, const plan& input, std::size_t tokens) {
+  std::vector<std::vector<std::int64_t>> rows;
+  for (const generated& row : generate(model, input, {.max_new_tokens = static_cast<std::int64_t>(tokens)}).rows) {
+    rows.push_back(row.token_ids);
+  }
+  return rows;
+}
+
+/// Calls `check(model, fixture)` for every committed folder, on the CPU in fp32 and, where `device` says so, on a GPU.
+template <class Check>
+void for_each_folder(at::Device device, Check&& check) {
+  for (const std::string& name : transformer_fixture_names()) {
+    INFO(name);
+    const transformer_fixture fixture = read_transformer_fixture(name);
+    check(causal_lm::open(fixture.folder, device, at::kFloat), fixture);
+  }
+}
+
+std::vector<std::vector<std::int64_t>> batch_rows(const transformer_fixture& fixture) {
+  std::vector<std::vector<std::int64_t>> rows;
+  for (std::size_t row = 0; row < fixture.batch_lengths.size(); ++row) {
+    const at::Tensor ids = fixture.batch_ids[static_cast<std::int64_t>(row)];
+    rows.push_back(to_list(ids.slice(0, ids.numel() - fixture.batch_lengths[row])));
+  }
+  return rows;
+}
+
+void check_prompt(const causal_lm& model, const transformer_fixture& fixture) {
+  const plan input = plan_of({to_list(fixture.prompt_ids)});
+  CHECK(relative_difference(fixture.prompt_logits, plan_logits(model, input)[0]) < 1e-4);
+  CHECK(continuations(model, input, fixture.prompt_greedy.size())[0] == fixture.prompt_greedy);
+}
+
+void check_injection(const causal_lm& model, const transformer_fixture& fixture) {
+  const cache source = prefill(model, {to_list(fixture.source_ids)});
+  const auto target = to_list(fixture.target_ids);
+  const plan offset = prepend(source.view(), {target});
+  CHECK(relative_difference(fixture.injected_logits, plan_logits(model, offset)[0]) < 1e-4);
+  CHECK(continuations(model, offset, fixture.injected_greedy.size())[0] == fixture.injected_greedy);
+  const plan apart = prepend(source.view(), {target}, positions::gap{fixture.gap});
+  CHECK(relative_difference(fixture.gap_logits, plan_logits(model, apart)[0]) < 1e-4);
+  CHECK(continuations(model, apart, fixture.gap_greedy.size())[0] == fixture.gap_greedy);
+}
+
+void check_batch(const causal_lm& model, const transformer_fixture& fixture) {
+  const plan input = plan_of(batch_rows(fixture));
+  CHECK(relative_difference(fixture.batch_logits, session(model, input).logits()) < 1e-4);
+  const auto rows = continuations(model, input, static_cast<std::size_t>(fixture.batch_greedy.size(1)));
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    CHECK(rows[row] == to_list(fixture.batch_greedy[static_cast<std::int64_t>(row)]));
+  }
+}
+
+void check_everything(const causal_lm& model, const transformer_fixture& fixture) {
+  check_prompt(model, fixture);
+  check_injection(model, fixture);
+  check_batch(model, fixture);
+}
+
+}  // namespace
+
+TEST_CASE("prompts score and continue as in transformers", "[model][transformers]") {
+  for_each_folder(at::kCPU, check_prompt);
+}
+
+TEST_CASE("targets after an injected cache score and continue as in transformers", "[model][transformers]") {
+  for_each_folder(at::kCPU, check_injection);
+}
+
+TEST_CASE("batches of unequal rows score and continue as in transformers", "[model][transformers]") {
+  for_each_folder(at::kCPU, check_batch);
+}
+
+TEST_CASE("a position off by one changes what these models say", "[model][transformers]") {
+  for_each_folder(at::kCPU, [](const causal_lm& model, const transformer_fixture& fixture) {
+    const cache source = prefill(model, {to_list(fixture.source_ids)});
+    const plan wrong = prepend(source.view(), {to_list(fixture.target_ids)}, positions::gap{1});
+    CHECK(continuations(model, wrong, fixture.injected_greedy.size())[0] != fixture.injected_greedy);
+  });
+}
+
+TEST_CASE("a GPU scores and continues as transformers did on the CPU", "[model][transformers][cuda]") {
+  if (cuda_available()) {
+    for_each_folder(at::kCUDA, check_everything);
+  }
+}

@@ -1,0 +1,173 @@
+#include "kvtransfer/model/config.hpp"
+
+#include <string>
+
+#include "model/transformer_fixture.hpp"
+#include "support/message.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using kvtransfer::test::message_of;
+using kvtransfer::test::model_fixtures;
+using kvtransfer::test::temporary_folder;
+
+namespace {
+
+/// The least that describes a model.
+nlohmann::json least_config() {
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"num_hidden_layers", 2},
+          {"hidden_size", 32},
+          {"intermediate_size", 64},
+          {"vocab_size", 97},
+          {"num_attention_heads", 4}};
+}
+
+std::string complaint_with(std::string_view key, const nlohmann::json& value) {
+  nlohmann::json config = least_config();
+  config[std::string(key)] = value;
+  return message_of<file_error>([&] { model_config_from_json(config, "config.json"); });
+}
+
+}  // namespace
+
+TEST_CASE("keys that a config.json leaves out take transformers' values", "[model][config]") {
+  const model_config config = model_config_from_json(least_config());
+  CHECK(config.kv_heads == 4);
+  CHECK(config.head_dim == 8);
+  CHECK(config.max_position_embeddings == 2048);
+  CHECK(config.rms_norm_eps == 1e-6);
+  CHECK_FALSE(config.tie_word_embeddings);
+  CHECK_FALSE(config.attention_bias);
+  CHECK_FALSE(config.mlp_bias);
+  CHECK(config.bos_token_id == 1);
+  CHECK(config.eos_token_ids == std::vector<std::int64_t>{2});
+  REQUIRE(config.rotary.size() == 2);
+  const rotary_specification rotary = config.rotary[0].at(1);
+  CHECK(rotary.inv_freq.size() == 4);
+  CHECK(rotary.inv_freq[0] == 1.0f);
+}
+
+TEST_CASE("both spellings of the rotary parameters give the same frequencies", "[model][config]") {
+  nlohmann::json old_spelling = least_config();
+  old_spelling["rope_theta"] = 500000.0;
+  old_spelling["rope_scaling"] = nullptr;
+  nlohmann::json new_spelling = least_config();
+  new_spelling["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500000.0}};
+  const auto frequencies = [](const nlohmann::json& json) {
+    return model_config_from_json(json).rotary[1].at(1).inv_freq;
+  };
+  CHECK(frequencies(old_spelling) == frequencies(new_spelling));
+  CHECK(frequencies(old_spelling) != frequencies(least_config()));
+}
+
+TEST_CASE("folders that transformers wrote are read, whatever their shape", "[model][config]") {
+  const model_config wide = read_model_config(model_fixtures() / "wide-heads-bf16-sharded");
+  CHECK(wide.head_dim == 32);
+  CHECK(wide.q_heads == 2);
+  CHECK(wide.kv_heads == 1);
+  CHECK(wide.hidden_size == 32);
+  const model_config biased = read_model_config(model_fixtures() / "mha-biased-fp16" / "config.json");
+  CHECK(biased.attention_bias);
+  CHECK(biased.mlp_bias);
+  CHECK(read_model_config(model_fixtures() / "gqa-tied-fp32").tie_word_embeddings);
+  CHECK(read_model_config(model_fixtures() / "llama3-scaled-fp32").rotary[0].rope_type() == "llama3");
+  CHECK(read_model_config(model_fixtures() / "mistral-fp16").architecture == "MistralForCausalLM");
+}
+
+TEST_CASE("the tokens that end a generation come from generation_config.json where it names some", "[model][config]") {
+  const temporary_folder folder;
+  nlohmann::json config = least_config();
+  config["eos_token_id"] = 5;
+  folder.put("config.json", config.dump());
+  CHECK(read_model_config(folder.path()).eos_token_ids == std::vector<std::int64_t>{5});
+  folder.put("generation_config.json", R"({"eos_token_id": [6, 7]})");
+  CHECK(read_model_config(folder.path()).eos_token_ids == std::vector<std::int64_t>{6, 7});
+}
+
+TEST_CASE("a null token id means that there is no such token", "[model][config]") {
+  nlohmann::json json = least_config();
+  json["bos_token_id"] = nullptr;
+  json["eos_token_id"] = nullptr;
+  const model_config config = model_config_from_json(json);
+  CHECK_FALSE(config.bos_token_id);
+  CHECK(config.eos_token_ids.empty());
+}
+
+TEST_CASE("a missing size is refused by its key", "[model][config]") {
+  for (const char* key :
+       {"num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size", "num_attention_heads"}) {
+    nlohmann::json config = least_config();
+    config.erase(key);
+    CHECK_THAT(message_of<file_error>([&] { model_config_from_json(config, "config.json"); }),
+               test::StartsWith("config.json: " + std::string(key) + ": expected an integer from 1 to") &&
+                   test::EndsWith("got no such key"));
+  }
+}
+
+TEST_CASE("an architecture that computes something else is refused, with the list of those that do not",
+          "[model][config]") {
+  CHECK(complaint_with("architectures", {"GPT2LMHeadModel"}) ==
+        "config.json: architectures: expected LlamaForCausalLM (llama) or MistralForCausalLM (mistral), got "
+        "[\"GPT2LMHeadModel\"]");
+  CHECK_THAT(complaint_with("architectures", nullptr), test::Equals(""));
+  CHECK_THAT(complaint_with("architectures", "LlamaForCausalLM"), test::contains("architectures: expected"));
+  CHECK_THAT(complaint_with("model_type", "qwen2"), test::contains("architectures: expected"));
+  nlohmann::json nameless = least_config();
+  nameless.erase("architectures");
+  nameless.erase("model_type");
+  CHECK_THAT(message_of<file_error>([&] { model_config_from_json(nameless, "config.json"); }),
+             test::contains("model_type: expected LlamaForCausalLM (llama)") && test::contains("got no such key"));
+}
+
+TEST_CASE("values that do not fit together or change the arithmetic are refused", "[model][config]") {
+  CHECK_THAT(complaint_with("num_key_value_heads", 3), test::contains("a divisor of num_attention_heads = 4, got 3"));
+  CHECK_THAT(complaint_with("hidden_size", 33), test::contains("a divisor of hidden_size = 33"));
+  CHECK_THAT(complaint_with("hidden_act", "gelu"), test::contains(R"(hidden_act: expected "silu", got "gelu")"));
+  CHECK_THAT(complaint_with("quantization_config", {{"bits", 4}}), test::contains("a model that is not quantized"));
+  CHECK_THAT(complaint_with("num_hidden_layers", 1000000), test::contains("from 1 to 10000, got 1000000"));
+  CHECK_THAT(complaint_with("rms_norm_eps", 0), test::contains("rms_norm_eps: expected a positive number, got 0"));
+  CHECK_THAT(complaint_with("rope_scaling", {{"rope_type", "spiral"}}), test::StartsWith("config.json: "));
+  CHECK_THAT(complaint_with("rope_theta", "high"), test::StartsWith("config.json: "));
+}
+
+TEST_CASE("heads that are not rotated as a whole, or of a width that no pairs make up, are refused", "[model][config]") {
+  CHECK_THAT(complaint_with("partial_rotary_factor", 0.5), test::EndsWith("rotary width: expected head_dim = 8, got 4"));
+  CHECK_THAT(complaint_with("head_dim", 7), test::contains("head_dim: expected an even number"));
+  CHECK_THAT(complaint_with("head_dim", 1000000), test::contains("head_dim: expected an integer from 1 to 65536"));
+}
+
+TEST_CASE("keys of other architectures have no effect", "[model][config]") {
+  CHECK(complaint_with("qk_rope_head_dim", 4).empty());
+  CHECK(complaint_with("text_config", {{"hidden_size", 1}}).empty());
+}
+
+TEST_CASE("Mistral is accepted where its sliding window never bites", "[model][config]") {
+  nlohmann::json json = least_config();
+  json["architectures"] = {"MistralForCausalLM"};
+  json["model_type"] = "mistral";
+  json["num_attention_heads"] = 8;
+  CHECK_THAT(
+      message_of<file_error>([&] { model_config_from_json(json, "config.json"); }),
+      test::contains("sliding_window: expected null, or at least max_position_embeddings = 131072, got no such key"));
+  json["sliding_window"] = nullptr;
+  CHECK(model_config_from_json(json).kv_heads == 8);
+  json["num_key_value_heads"] = nullptr;
+  json["num_attention_heads"] = 4;
+  CHECK(model_config_from_json(json).kv_heads == 4);
+  json["sliding_window"] = 64;
+  CHECK_THROWS_AS(model_config_from_json(json), file_error);
+  json["max_position_embeddings"] = 64;
+  CHECK(model_config_from_json(json).max_position_embeddings == 64);
+}
+
+TEST_CASE("a folder without a config.json, or with a broken one, is refused by name", "[model][config]") {
+  const temporary_folder folder;
+  CHECK(message_of<file_error>([&] { read_model_config(folder.path()); }) ==
+        (folder.path() / "config.json").string() + ": file: expected an existing file, got none");
+  folder.put("config.json", "{");
+  CHECK_THAT(message_of<file_error>([&] { read_model_config(folder.path()); }),
+             test::contains("config.json: JSON: expected valid JSON"));
+}

@@ -1,0 +1,73 @@
+#include "kvtransfer/model/plan_checks.hpp"
+
+#include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/generate.hpp"
+#include "support/small_model.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+#if __has_include(<catch2/catch_all.hpp>)
+using Catch::Matchers::ContainsSubstring;
+#else
+using Catch::Matchers::Contains;
+#define ContainsSubstring Contains
+#endif
+
+TEST_CASE("the cache of another model is refused", "[model][plan_checks]") {
+  const causal_lm model = small_model(1);
+  const cache kv = prefill(small_model(2), {some_tokens(4)});
+  CHECK_THROWS_AS(require_runnable(model, prepend(kv.view(), {{1}})), frame_error);
+}
+
+TEST_CASE("keys rotated by another specification are refused, layer and both specifications named", "[model][plan_checks]") {
+  const causal_lm model = small_model();
+  nlohmann::json config = small_config();
+  config["rope_theta"] = 500000.0;
+  cache kv = prefill(model, {some_tokens(4)});
+  kv.reframe(rotary_specifications(model_config_from_json(config)));
+  kv.materialize();
+  CHECK_THROWS_WITH(require_runnable(model, prepend(kv.view(), {{1}})), ContainsSubstring("layer 0") && ContainsSubstring("default"));
+  kv.reframe(rotary_specifications(model.config));
+  kv.materialize();
+  CHECK_NOTHROW(require_runnable(model, prepend(kv.view(), {{1}})));
+}
+
+TEST_CASE("keys without rotation are refused", "[model][plan_checks]") {
+  const causal_lm model = small_model();
+  cache kv = prefill(model, {some_tokens(4)});
+  kv.unrotate();
+  kv.materialize();
+  CHECK_THROWS_AS(require_runnable(model, prepend(kv.view(), {{1}})), frame_error);
+}
+
+TEST_CASE("an assumed frame is taken at its word", "[model][plan_checks]") {
+  const causal_lm model = small_model();
+  cache kv = prefill(model, {some_tokens(4)});
+  const cache_frame honest = kv.wanted();
+  kv.unrotate();
+  kv.materialize();
+  kv.assume_frame(honest);
+  const plan input = prepend(kv.view(), {{1}});
+  CHECK_NOTHROW(require_runnable(model, input));
+  CHECK(generate(model, input, {.max_new_tokens = 2}).kv.wanted().assumed());
+}
+
+TEST_CASE("a plan of another shape is refused", "[model][plan_checks]") {
+  const causal_lm model = small_model();
+  nlohmann::json config = small_config();
+  config["num_hidden_layers"] = 2;
+  const cache shallow = prefill(small_model(1, config), {some_tokens(4)});
+  CHECK_THROWS_AS(require_runnable(model, prepend(shallow.view(), {{1}})), shape_error);
+  config["num_hidden_layers"] = 3;
+  config["num_key_value_heads"] = 1;
+  cache narrow = prefill(small_model(1, config), {some_tokens(4)});
+  narrow.assume_frame(narrow.wanted());  // past the fingerprint, shapes still count
+  CHECK_THROWS_AS(require_runnable(model, prepend(narrow.view(), {{1}})), shape_error);
+}
+
+TEST_CASE("tokens outside the vocabulary are refused", "[model][plan_checks]") {
+  const causal_lm model = small_model();
+  CHECK_THROWS_AS(require_runnable(model, plan_of({{97}})), value_error);
+  CHECK_THROWS_AS(require_runnable(model, plan_of({{-1}})), value_error);
+}

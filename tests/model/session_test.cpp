@@ -1,0 +1,93 @@
+#include "kvtransfer/model/session.hpp"
+
+#include <ATen/ops/equal.h>
+
+#include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/generate.hpp"
+#include "support/small_model.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+TEST_CASE("feeding token by token scores what one pass scores", "[model][session]") {
+  const causal_lm model = small_model();
+  const auto text = some_tokens(8);
+  session whole(model, plan_of({text}));
+  session fed(model, plan_of({{text.front()}}), 7);
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    fed.feed({text[i]});
+  }
+  CHECK(max_difference(whole.logits(), fed.logits()) < 1e-4);
+  CHECK(whole.length() == fed.length());
+}
+
+TEST_CASE("a session's cache holds what was injected and what was fed, with its frame", "[model][session]") {
+  const causal_lm model = small_model();
+  const cache source = prefill(model, {{3, 4, 5}});
+  session running(model, prepend(source.view(), {{6, 7}}), 1);
+  running.feed({8});
+  const cache kv = std::move(running).take();
+  CHECK(kv.length() == 6);
+  CHECK(kv.written().layer(0).positions == position_map::consecutive(0, 6));
+  CHECK(kv.written().token_ids() == std::vector<std::vector<std::int64_t>>{{3, 4, 5, 6, 7, 8}});
+  CHECK(kv.written().model() == model.fingerprint);
+  CHECK(kv.written().shared(0) == kv.written().shared(2));
+  CHECK(at::equal(kv.view().layer(1).keys().slice(2, 0, 3), source.view().layer(1).keys()));
+}
+
+TEST_CASE("a row that gets no token keeps its place and gets a padding slot", "[model][session]") {
+  const causal_lm model = small_model();
+  session running(model, plan_of({{3, 4}, {5}}), 2);
+  running.feed({std::nullopt, 6});
+  CHECK(running.next_positions() == std::vector<std::int64_t>{2, 2});
+  running.feed({7, 8});
+  session alone(model, plan_of({{3, 4, 7}}));
+  CHECK(max_difference(running.logits()[0], alone.logits()[0]) < 1e-4);
+  const cache kv = std::move(running).take();
+  CHECK(kv.written().token_ids() == std::vector<std::vector<std::int64_t>>{{3, 4, -1, 7}, {-1, 5, 6, 8}});
+}
+
+TEST_CASE("more tokens than room was asked for are refused", "[model][session]") {
+  const causal_lm model = small_model();
+  session running(model, plan_of({{3, 4}}), 1);
+  running.feed({5});
+  CHECK_THROWS_AS(running.feed({6}), shape_error);
+}
+
+TEST_CASE("the number of tokens fed is the number of rows", "[model][session]") {
+  const causal_lm model = small_model();
+  session running(model, plan_of({{3, 4}}), 1);
+  CHECK_THROWS_AS(running.feed({5, 6}), shape_error);
+}
+
+TEST_CASE("a token past max_position_embeddings is refused", "[model][session]") {
+  nlohmann::json config = small_config();
+  config["max_position_embeddings"] = 4;
+  const causal_lm model = small_model(1, config);
+  CHECK_THROWS_AS(session(model, plan_of({{1, 2, 3, 4, 5}})), value_error);
+  session running(model, plan_of({{1, 2, 3}}), 4);
+  running.feed({4});
+  CHECK_THROWS_AS(running.feed({5}), value_error);
+}
+
+TEST_CASE("what a plan hides from a layer's head is not seen", "[model][session]") {
+  const causal_lm model = small_model();
+  const cache source = prefill(model, {some_tokens(6)});
+  const plan all = prepend(source.view(), {{1, 2}});
+  plan none = all;
+  plan one_head = all;
+  for (std::size_t layer = 0; layer < all.layers.size(); ++layer) {
+    none.layers[layer].front().visible = at::zeros({1, 1, 6}, at::kBool);
+    at::Tensor shown = at::ones({1, 2, 6}, at::kBool);
+    shown.select(1, 1).fill_(false);
+    one_head.layers[layer].front().visible = shown;
+  }
+  plan alone = plan_of({{1, 2}});
+  alone.positions = all.positions;
+  const at::Tensor hidden = session(model, none).logits();
+  CHECK(max_difference(hidden, session(model, alone).logits()) < 1e-4);
+  const at::Tensor half = session(model, one_head).logits();
+  CHECK(max_difference(half, hidden) > 1e-2);
+  CHECK(max_difference(half, session(model, all).logits()) > 1e-2);
+}
