@@ -1,0 +1,66 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "kvtransfer/experiment/records.hpp"
+
+namespace phase2a {
+
+/// What the command line asks for; `conditions` is still the list as it was written.
+struct options {
+  kvtransfer::run_settings settings;
+  std::string conditions = "all";
+};
+
+/// A check that the whole of an argument is a finite number, `least` or more.
+template <class Number>
+auto at_least(Number least, std::string_view expected) {
+  return [=](const std::string& text) {
+    Number value{};
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = problem == std::errc{} && end == text.data() + text.size();
+    const bool good = whole && value >= least && std::isfinite(static_cast<double>(value));
+    return good ? std::string() : fmt::format("expected {}, got {}", expected, text);
+  };
+}
+
+inline std::string known_quantization(const std::string& text) {
+  return text == "none" ? "" : fmt::format("expected none (this version runs models unquantized), got {}", text);
+}
+
+/// Adds the flags to `app`; parsing fills `chosen`. Of a flag given twice the last one counts.
+inline void add_flags(CLI::App& app, options& chosen) {
+  kvtransfer::run_settings& settings = chosen.settings;
+  const auto positive = at_least<std::int64_t>(1, "an integer, 1 or more");
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.add_option("--model", settings.model, "Model folder in Hugging Face format")->capture_default_str();
+  app.add_option("--device", settings.device, "auto, cpu, cuda or cuda:INDEX")->capture_default_str();
+  app.add_option("--dtype", settings.dtype, "float32, bfloat16 or float16; by default what suits the device");
+  app.add_option("--quantize", settings.quantize, "none or nf4")->check(known_quantization)->capture_default_str();
+  app.add_option("--suite", settings.suite, "Suite of tests, a JSON file")->capture_default_str();
+  app.add_option("--conditions", chosen.conditions, "Comma-separated list, or all")->capture_default_str();
+  app.add_option("--trials", settings.trials, "Trials of each test and condition; trial i draws with seed S + i")
+      ->check(positive)
+      ->capture_default_str();
+  app.add_option("--temperature", settings.temperature, "Sampling temperature; 0 is greedy")
+      ->check(at_least<double>(0, "a number, 0 or more"))
+      ->capture_default_str();
+  app.add_option("--seed", settings.seed, "Seed of the first trial")
+      ->check(at_least<std::uint64_t>(0, "an integer, 0 or more"))
+      ->capture_default_str();
+  app.add_option("--max-new-tokens", settings.max_new_tokens, "Longest continuation in tokens")
+      ->check(positive)
+      ->capture_default_str();
+  app.add_option("--output", settings.output, "Folder for results and reports")->capture_default_str();
+  app.add_flag("--resume", settings.resume, "Go on with an interrupted run of the same settings");
+}
+
+}  // namespace phase2a

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "kvtransfer/experiment/concepts.hpp"
+
+namespace kvtransfer {
+
+/// A condition chosen at run time. Copies share the one they were made from.
+class any_condition {
+ public:
+  template <Condition Chosen>
+  requires(!std::same_as<Chosen, any_condition>)
+      any_condition(Chosen chosen)  // NOLINT(google-explicit-constructor): a condition is a condition
+      : chosen_(std::make_shared<const holder<Chosen>>(std::move(chosen))) {}
+
+  condition_description describe() const { return chosen_->describe(); }
+  std::optional<std::string> not_applicable(const prompt_ids& prompts) const {
+    return chosen_->not_applicable(prompts);
+  }
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
+    return chosen_->tokens_needed(prompts, max_new_tokens);
+  }
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_settings& settings) const {
+    return chosen_->prepare(model, prompts, settings);
+  }
+
+ private:
+  struct interface {
+    virtual ~interface() = default;
+    virtual condition_description describe() const = 0;
+    virtual std::optional<std::string> not_applicable(const prompt_ids& prompts) const = 0;
+    virtual std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const = 0;
+    virtual prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+                                   const generation_settings& settings) const = 0;
+  };
+
+  template <Condition Chosen>
+  struct holder final : interface {
+    explicit holder(Chosen value) : condition(std::move(value)) {}
+    condition_description describe() const override { return condition.describe(); }
+    std::optional<std::string> not_applicable(const prompt_ids& prompts) const override {
+      return condition.not_applicable(prompts);
+    }
+    std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const override {
+      return condition.tokens_needed(prompts, max_new_tokens);
+    }
+    prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+                           const generation_settings& settings) const override {
+      return condition.prepare(model, prompts, settings);
+    }
+    Chosen condition;
+  };
+
+  std::shared_ptr<const interface> chosen_;
+};
+
+static_assert(Condition<any_condition>);
+
+}  // namespace kvtransfer

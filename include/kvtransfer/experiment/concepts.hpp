@@ -1,0 +1,38 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "kvtransfer/experiment/condition_description.hpp"
+#include "kvtransfer/experiment/prompt_ids.hpp"
+#include "kvtransfer/experiment/sequence.hpp"
+#include "kvtransfer/inject/plan.hpp"
+#include "kvtransfer/model/causal_lm.hpp"
+#include "kvtransfer/model/generate.hpp"
+
+namespace kvtransfer {
+
+/// What a condition has the model read, one row.
+struct prepared_input {
+  plan input;
+  sequence parts;  ///< what it consists of, injected slots included
+};
+
+/// A way of putting a source prompt in front of a target prompt.
+///
+/// - `describe()`: what it is, for tables and files.
+/// - `not_applicable(prompts)`: why it can't be done with this model and these prompts; nothing where it can.
+/// - `tokens_needed(prompts, max_new_tokens)`: positions in front of the first generated token, at most.
+/// - `prepare(model, prompts, settings)`: the plan; it may run the model first. `settings` holds one seed, the trial's.
+template <class T>
+concept Condition = std::copyable<T> && requires(const T condition, const causal_lm& model, const prompt_ids& prompts,
+                                                 const generation_settings& settings, std::int64_t max_new_tokens) {
+  { condition.describe() } -> std::same_as<condition_description>;
+  { condition.not_applicable(prompts) } -> std::same_as<std::optional<std::string>>;
+  { condition.tokens_needed(prompts, max_new_tokens) } -> std::same_as<std::int64_t>;
+  { condition.prepare(model, prompts, settings) } -> std::same_as<prepared_input>;
+};
+
+}  // namespace kvtransfer

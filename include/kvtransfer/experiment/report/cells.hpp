@@ -1,0 +1,79 @@
+#pragma once
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "kvtransfer/experiment/comparison.hpp"
+#include "kvtransfer/experiment/metrics.hpp"
+#include "kvtransfer/experiment/records.hpp"
+
+namespace kvtransfer {
+
+/// What a table prints for a condition that this model can't run.
+inline constexpr const char* not_applicable_text = "not applicable";
+
+/// A table's cell in the report's form: `[Lyra, Seattle]`; of several trials `[Lyra 8/10, Seattle 3/10]`.
+inline std::string cell_text(const test_case& test, const condition_record& record) {
+  if (record.not_applicable) {
+    return not_applicable_text;
+  }
+  std::vector<std::string> shown;
+  for (const std::string& marker : test.markers) {
+    const proportion found = marker_proportion(record, marker);
+    if (found.successes > 0) {
+      shown.push_back(found.trials == 1 ? marker : fmt::format("{} {}/{}", marker, found.successes, found.trials));
+    }
+  }
+  return fmt::format("[{}]", fmt::join(shown, ", "));
+}
+
+/// A published cell in the same form.
+inline std::string cell_text(const reported_cell& cell) {
+  return cell.error ? "ERROR" : fmt::format("[{}]", fmt::join(cell.markers, ", "));
+}
+
+/// Whether a condition's usual markers are those of a published cell; an error agrees with nothing.
+inline bool agrees(const reported_cell& published, const test_case& test, const condition_record& record) {
+  if (published.error || record.trials.empty()) {
+    return false;
+  }
+  const auto normalized = [](std::vector<std::string> markers) {
+    std::transform(markers.begin(), markers.end(), markers.begin(), lower_case);
+    std::sort(markers.begin(), markers.end());
+    return markers;
+  };
+  return normalized(published.markers) == normalized(usual_markers(test, record));
+}
+
+/// The published columns of a run's tests, in the report's order where it has one.
+inline std::vector<std::string> published_columns(const results& run) {
+  std::vector<std::string> columns;
+  const auto add = [&](const std::string& column) {
+    const bool known = std::any_of(run.tests.begin(), run.tests.end(),
+                                   [&](const test_record& each) { return each.test.reported.contains(column); });
+    if (known && std::find(columns.begin(), columns.end(), column) == columns.end()) {
+      columns.push_back(column);
+    }
+  };
+  for (const char* column : {"baseline", "same_cache", "noise", "transfer"}) {
+    add(column);
+  }
+  for (const test_record& each : run.tests) {
+    for (const auto& [column, cell] : each.test.reported) {
+      add(column);
+    }
+  }
+  return columns;
+}
+
+/// The heading of a published column: that of the condition of the same name, where it ran.
+inline std::string column_title(const results& run, const std::string& column) {
+  const condition_description* condition = run.find_condition(column);
+  return condition == nullptr ? column : condition->title;
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "kvtransfer/experiment/any_condition.hpp"
+#include "kvtransfer/experiment/metrics.hpp"
+#include "kvtransfer/experiment/prompt_ids.hpp"
+#include "kvtransfer/experiment/records.hpp"
+#include "kvtransfer/model/generate.hpp"
+#include "kvtransfer/model/tokenizer.hpp"
+
+namespace kvtransfer {
+
+/// What a record keeps of one generation.
+/// @param seed the trial's
+inline trial_record record_of(const generated& made, const prepared_input& read, const tokenizer& text,
+                              const test_case& test, std::uint64_t seed) {
+  trial_record trial;
+  trial.seed = seed;
+  trial.token_ids = made.token_ids;
+  trial.text = text.decode(made.token_ids);
+  trial.markers_found = markers_found(trial.text, test.markers);
+  trial.stop_reason = made.stop == stop_reason::eos ? ending::eos : ending::length;
+  trial.stalled = is_stalled(made.stop == stop_reason::eos, static_cast<std::int64_t>(made.token_ids.size()));
+  trial.top2_margins.assign(made.top2_margins.begin(), made.top2_margins.end());
+  trial.read = read.parts;
+  trial.assumed_frame = read.input.origin.assumed;
+  return trial;
+}
+
+/// Runs one trial: prepares what the condition has the model read, and continues it.
+/// @param settings how to generate; its seeds are replaced by `seed`
+inline trial_record run_trial(const causal_lm& model, const tokenizer& text, const any_condition& condition,
+                              const test_case& test, const prompt_ids& prompts, generation_settings settings,
+                              std::uint64_t seed) {
+  settings.seeds = {seed};
+  const prepared_input read = condition.prepare(model, prompts, settings);
+  const generation made = generate(model, read.input, settings);
+  return record_of(made.rows.front(), read, text, test, seed);
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/experiment/object_reader.hpp"
+#include "kvtransfer/experiment/records.hpp"
+
+namespace kvtransfer {
+
+/// JSON text of a value; bytes that are no UTF-8 become U+FFFD instead of an error.
+inline std::string json_text(const nlohmann::ordered_json& value, int indent = -1) {
+  return value.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+/// The six fields that the results file gives a trial.
+inline nlohmann::ordered_json to_json_value(const trial_record& trial) {
+  return {{"seed", trial.seed},
+          {"token_ids", trial.token_ids},
+          {"text", trial.text},
+          {"markers_found", trial.markers_found},
+          {"stop_reason", trial.stop_reason == ending::eos ? "eos" : "length"},
+          {"stalled", trial.stalled}};
+}
+
+/// Margins as numbers; one that is not finite reads null.
+inline nlohmann::ordered_json margins_to_json(const std::vector<double>& margins) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const double margin : margins) {
+    list.push_back(std::isfinite(margin) ? nlohmann::ordered_json(margin) : nlohmann::ordered_json());
+  }
+  return list;
+}
+
+inline nlohmann::ordered_json to_json_value(const sequence& parts) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const sequence_part& part : parts) {
+    list.push_back({{"role", name_of(part.role)}, {"tokens", part.tokens}, {"injected", part.injected}});
+  }
+  return list;
+}
+
+/// Everything known of a trial.
+inline nlohmann::ordered_json full_json(const trial_record& trial) {
+  nlohmann::ordered_json value = to_json_value(trial);
+  value["top2_margins"] = margins_to_json(trial.top2_margins);
+  value["sequence"] = to_json_value(trial.read);
+  value["assumed_frame"] = trial.assumed_frame;
+  return value;
+}
+
+namespace detail {
+
+inline std::vector<double> read_margins(const object_reader& fields) {
+  std::vector<double> margins;
+  for (const nlohmann::json& margin : fields.array("top2_margins", "a list of numbers")) {
+    if (!margin.is_number() && !margin.is_null()) {
+      fields.refuse("top2_margins", "a list of numbers", excerpt(margin));
+    }
+    margins.push_back(margin.is_null() ? std::numeric_limits<double>::quiet_NaN() : margin.get<double>());
+  }
+  return margins;
+}
+
+inline sequence read_sequence(const object_reader& fields) {
+  sequence parts;
+  for (const object_reader& part : fields.objects("sequence")) {
+    const std::optional<token_role> role = token_role_named(part.text("role"));
+    if (!role) {
+      part.refuse("role", "a role of tokens");
+    }
+    parts.push_back({*role, part.integer<std::int64_t>("tokens"), part.flag("injected")});
+  }
+  return parts;
+}
+
+}  // namespace detail
+
+/// The inverse of `full_json`. @throws file_error naming the wrong field
+inline trial_record read_trial(const object_reader& fields) {
+  trial_record trial;
+  trial.seed = fields.integer<std::uint64_t>("seed");
+  trial.token_ids = fields.integers("token_ids");
+  trial.text = fields.text("text");
+  trial.markers_found = fields.texts("markers_found");
+  const std::string stop = fields.text("stop_reason");
+  if (stop != "eos" && stop != "length") {
+    fields.refuse("stop_reason", "\"eos\" or \"length\"");
+  }
+  trial.stop_reason = stop == "eos" ? ending::eos : ending::length;
+  trial.stalled = fields.flag("stalled");
+  trial.top2_margins = detail::read_margins(fields);
+  trial.read = detail::read_sequence(fields);
+  trial.assumed_frame = fields.flag("assumed_frame");
+  return trial;
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,27 @@
+#include "kvtransfer/experiment/any_condition.hpp"
+
+#include "experiment/conditions/condition_check.hpp"
+#include "kvtransfer/experiment/conditions/as_reported_transfer.hpp"
+#include "kvtransfer/experiment/conditions/transfer.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+TEST_CASE("a condition chosen at run time does what the one inside does", "[experiment][any_condition]") {
+  const conditions::as_reported_transfer inside;
+  const any_condition chosen = inside;
+  const any_condition copy = chosen;
+  CHECK(copy.describe() == inside.describe());
+  CHECK(copy.not_applicable(sample_prompts(std::nullopt)) == inside.not_applicable(sample_prompts(std::nullopt)));
+  CHECK(copy.tokens_needed(sample_prompts(), 9) == inside.tokens_needed(sample_prompts(), 9));
+  const causal_lm model = small_model();
+  const generation_settings settings{.max_new_tokens = 9};
+  CHECK(said_under(copy, model, sample_prompts(), settings) == said_under(inside, model, sample_prompts(), settings));
+}
+
+TEST_CASE("a condition chosen at run time can be replaced", "[experiment][any_condition]") {
+  any_condition chosen = conditions::as_reported_transfer{};
+  chosen = conditions::transfer{};
+  CHECK(chosen.describe().id == "transfer");
+}

@@ -1,0 +1,89 @@
+#include "kvtransfer/experiment/condition_registry.hpp"
+
+#include <string>
+#include <vector>
+
+#include "experiment/conditions/condition_check.hpp"
+#include "support/message.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+std::vector<std::string> ids_of(const std::vector<any_condition>& conditions) {
+  std::vector<std::string> ids;
+  for (const any_condition& condition : conditions) {
+    ids.push_back(condition.describe().id);
+  }
+  return ids;
+}
+
+/// A condition of somebody else's: the target twice.
+struct target_twice {
+  condition_description describe() const {
+    condition_description description;
+    description.id = "target_twice";
+    return description;
+  }
+  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
+    return 2 * conditions::count_of(prompts.target);
+  }
+  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_settings&) const {
+    return {plan_of({joined(prompts.target, prompts.target)}),
+            {{token_role::target, 2 * conditions::count_of(prompts.target), false}}};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the standard registry has the seven conditions in the order of the table",
+          "[experiment][condition_registry]") {
+  const std::vector<std::string> seven = {
+      "baseline", "text_oracle", "same_cache", "noise", "transfer", "as_reported_same_cache", "as_reported_transfer"};
+  CHECK(condition_registry::standard().ids() == seven);
+  CHECK(ids_of(condition_registry::standard().parse("all")) == seven);
+}
+
+TEST_CASE("a list of conditions is read in any order, each once", "[experiment][condition_registry]") {
+  CHECK(ids_of(condition_registry::standard().parse("transfer,baseline,transfer")) ==
+        std::vector<std::string>{"baseline", "transfer"});
+}
+
+TEST_CASE("an unknown or empty name is refused with the known ones", "[experiment][condition_registry]") {
+  const auto complaint = [](const char* list) {
+    return message_of<value_error>([&] { condition_registry::standard().parse(list); });
+  };
+  CHECK(complaint("transfers") ==
+        "conditions: name: expected all, or some of baseline, text_oracle, same_cache, noise, transfer, "
+        "as_reported_same_cache, "
+        "as_reported_transfer, got \"transfers\"");
+  for (const char* list : {"", "baseline,", ",baseline", "baseline, transfer"}) {
+    CHECK_FALSE(complaint(list).empty());
+  }
+}
+
+TEST_CASE("every reference and every reconstructed column is a condition of the registry",
+          "[experiment][condition_registry]") {
+  const std::vector<std::string> ids = condition_registry::standard().ids();
+  const auto known = [&](const std::optional<std::string>& id) {
+    return !id || std::find(ids.begin(), ids.end(), *id) != ids.end();
+  };
+  for (const any_condition& condition : condition_registry::standard().parse("all")) {
+    CHECK(known(condition.describe().reference));
+    CHECK(known(condition.describe().reconstructs));
+    CHECK(condition.describe().reconstructs.has_value() == !condition.describe().mistake.empty());
+  }
+}
+
+TEST_CASE("a condition of one's own joins the registry and runs", "[experiment][condition_registry]") {
+  condition_registry registry = condition_registry::standard();
+  registry.add(target_twice{});
+  const any_condition own = registry.parse("target_twice").front();
+  const prompt_ids prompts = sample_prompts();
+  CHECK(said_under(own, small_model(), prompts, {.max_new_tokens = 5}) ==
+        said_after(small_model(), joined(prompts.target, prompts.target), {.max_new_tokens = 5}));
+  CHECK_THROWS_AS(registry.add(target_twice{}), value_error);
+}

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "kvtransfer/experiment/concepts.hpp"
+#include "support/small_model.hpp"
+
+namespace kvtransfer::test {
+
+constexpr std::int64_t sample_bos = 1;
+
+/// Prompts of seven and five tokens.
+inline prompt_ids sample_prompts(std::optional<std::int64_t> bos = sample_bos) {
+  return {bos, some_tokens(7, 3), some_tokens(5, 8)};
+}
+
+/// BOS, then the lists one after the other.
+inline std::vector<std::int64_t> text_of(std::initializer_list<std::vector<std::int64_t>> pieces) {
+  std::vector<std::int64_t> text = {sample_bos};
+  for (const std::vector<std::int64_t>& piece : pieces) {
+    text = joined(text, piece);
+  }
+  return text;
+}
+
+/// What the model says after reading a text without any injection.
+inline std::vector<std::int64_t> said_after(const causal_lm& model, const std::vector<std::int64_t>& text,
+                                            const generation_settings& settings) {
+  return generate(model, plan_of({text}), settings).rows.front().token_ids;
+}
+
+/// What the model says under a condition.
+inline std::vector<std::int64_t> said_under(const Condition auto& condition, const causal_lm& model,
+                                            const prompt_ids& prompts, const generation_settings& settings) {
+  return generate(model, condition.prepare(model, prompts, settings).input, settings).rows.front().token_ids;
+}
+
+/// Whether a prepared input's parts count what its plan holds.
+inline bool parts_fit_plan(const prepared_input& read) {
+  std::int64_t injected = 0;
+  for (const sequence_part& part : read.parts) {
+    injected += part.injected ? part.tokens : 0;
+  }
+  const bool none = read.input.layers.empty();
+  return injected == (none ? 0 : read.input.injected(0)) && length_of(read.parts) == injected + read.input.size();
+}
+
+}  // namespace kvtransfer::test

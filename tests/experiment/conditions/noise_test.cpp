@@ -1,0 +1,40 @@
+#include "kvtransfer/experiment/conditions/noise.hpp"
+
+#include <ATen/ops/equal.h>
+
+#include "experiment/conditions/condition_check.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+at::Tensor injected_keys(std::uint64_t seed) {
+  const prepared_input read = conditions::noise{}.prepare(small_model(), sample_prompts(), {.seeds = {seed}});
+  return read.input.segments(1).front().kv.keys();
+}
+
+}  // namespace
+
+TEST_CASE("noise has the source cache's shape and place, and says that its frame is assumed",
+          "[experiment][conditions]") {
+  const conditions::noise condition;
+  const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
+  CHECK(read.input.injected(0) == 8);
+  CHECK(read.input.token_ids.front() == sample_prompts().target);
+  CHECK(read.input.positions.row(0, 0, 0).positions().front() == 8);
+  CHECK(read.input.origin.assumed);
+  CHECK(parts_fit_plan(read));
+  CHECK(condition.tokens_needed(sample_prompts(), 40) == length_of(read.parts));
+}
+
+TEST_CASE("noise is drawn from the trial's seed", "[experiment][conditions]") {
+  CHECK(at::equal(injected_keys(4), injected_keys(4)));
+  CHECK_FALSE(at::equal(injected_keys(4), injected_keys(5)));
+}
+
+TEST_CASE("the model runs on noise", "[experiment][conditions]") {
+  const generation_settings settings{.max_new_tokens = 8};
+  CHECK(said_under(conditions::noise{}, small_model(), sample_prompts(), settings).size() == 8);
+}

@@ -1,0 +1,16 @@
+#include "kvtransfer/experiment/conditions/text_oracle.hpp"
+
+#include "experiment/conditions/condition_check.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+TEST_CASE("the text oracle feeds BOS, source and target in one pass", "[experiment][conditions]") {
+  const conditions::text_oracle condition;
+  const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
+  CHECK(read.input.token_ids.front() == text_of({sample_prompts().source, sample_prompts().target}));
+  CHECK(read.input.layers.empty());
+  CHECK(parts_fit_plan(read));
+  CHECK(condition.tokens_needed(sample_prompts(), 40) == length_of(read.parts));
+}

@@ -1,0 +1,30 @@
+#include "kvtransfer/experiment/model_record.hpp"
+
+#include "support/small_model.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+TEST_CASE("a model's record has its sizes and its RoPE", "[experiment][model_record]") {
+  const model_info info = model_record(small_model(), "some/folder");
+  CHECK(info.path == "some/folder");
+  CHECK(info.architecture == "LlamaForCausalLM");
+  CHECK(info.layers == 3);
+  CHECK(info.kv_heads == 2);
+  CHECK(info.head_dim == 16);
+  CHECK(info.rope["rope_type"] == "default");
+  CHECK(info.rope["rope_theta"] == 10000.0);
+  CHECK(info.rope["rotary_dim"] == 16);
+  CHECK(info.rope["pairing"] == "half_split");
+  CHECK_FALSE(info.rope.contains("layers_that_differ"));
+  CHECK(info.fingerprint == small_model().fingerprint);
+}
+
+TEST_CASE("a scaled RoPE is recorded with its parameters", "[experiment][model_record]") {
+  nlohmann::json config = small_config();
+  config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 4.0}};
+  const model_info info = model_record(small_model(1, config), "f");
+  CHECK(info.rope["rope_type"] == "linear");
+  CHECK(info.rope["factor"] == 4.0);
+}

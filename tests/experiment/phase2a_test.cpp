@@ -1,0 +1,141 @@
+// The example program phase2a as its user meets it: arguments in, files and an exit code out.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "experiment/phase2a_program.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+/// A model, an output folder, and the arguments that name both.
+struct phase2a_setup {
+  temporary_folder folder;
+  std::filesystem::path model = folder.path() / "model";
+  std::filesystem::path output = folder.path() / "output";
+  std::filesystem::path results = output / "phase2a_transfer_results.json";
+
+  phase2a_setup() { write_babbling_model(model); }
+
+  std::string arguments(const std::string& more = "") const {
+    return fmt::format("--model '{}' --output '{}' --device cpu --max-new-tokens 5 {}", model.string(), output.string(),
+                       more);
+  }
+
+  /// Whether the arguments are refused in one line that has `part` in it, without results.
+  bool refuses(const std::string& more, const std::string& part) const {
+    const program_outcome outcome = run_phase2a(arguments(more));
+    CAPTURE(more, outcome.exit_code, outcome.complaint, part);
+    const bool one_line = outcome.complaint.find('\n') == outcome.complaint.size() - 1;
+    CHECK(outcome.exit_code == 2);
+    CHECK(one_line);
+    CHECK(outcome.complaint.starts_with("phase2a: "));
+    CHECK(outcome.complaint.find(part) != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(results));
+    return outcome.exit_code == 2 && one_line;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the program writes results, reports and the table", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  const program_outcome outcome = run_phase2a(setup.arguments("--trials 2 --temperature 0.9 --seed 7"));
+  REQUIRE(outcome.exit_code == 0);
+  CHECK(outcome.output.find("identity_transfer") != std::string::npos);
+  CHECK(std::filesystem::exists(setup.output / "report.md"));
+  CHECK(std::filesystem::exists(setup.output / "report.html"));
+  const nlohmann::json document = read_json_object(setup.results);
+  CHECK(document["schema_version"] == 1);
+  CHECK(document["settings"]["max_new_tokens"] == 5);
+  CHECK(document["settings"]["temperature"] == 0.9);
+  CHECK(document["settings"]["dtype"] == "float32");
+  CHECK(document["settings"]["conditions"].size() == 7);
+  REQUIRE(document["tests"].size() == 5);
+  for (const nlohmann::json& test : document["tests"]) {
+    for (const std::size_t trial : {0, 1}) {
+      const auto tokens = [&](const char* id) { return test["conditions"][id]["trials"][trial]["token_ids"]; };
+      CHECK(test["conditions"]["noise"]["trials"][trial]["seed"] == 7 + trial);
+      CHECK(tokens("transfer") == tokens("text_oracle"));
+      CHECK(tokens("same_cache") == tokens("baseline"));
+    }
+  }
+}
+
+TEST_CASE("a run goes on from its journal, and only with its own settings", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  REQUIRE(run_phase2a(setup.arguments()).exit_code == 0);
+  const nlohmann::json whole = read_json_object(setup.results);
+  const auto journal = setup.output / "phase2a_journal.jsonl";
+  const std::string lines = read_text(journal);
+  std::ofstream(journal, std::ios::binary) << lines.substr(0, lines.size() / 2);
+  std::filesystem::remove(setup.results);
+  CHECK(setup.refuses("--resume --seed 1", "settings.seed: expected 0"));
+  REQUIRE(run_phase2a(setup.arguments("--resume")).exit_code == 0);
+  CHECK(read_json_object(setup.results)["tests"] == whole["tests"]);
+  CHECK(read_text(journal) == lines);
+}
+
+TEST_CASE("wrong arguments are refused in one line", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  const std::vector<std::pair<std::string, std::string>> refused = {
+      {"--trials 0", "--trials"},
+      {"--trials many", "--trials"},
+      {"--seed -1", "--seed"},
+      {"--max-new-tokens 0", "--max-new-tokens"},
+      {"--temperature nan", "--temperature"},
+      {"--temperature -0.5", "--temperature"},
+      {"--device tpu", "auto, cpu, cuda"},
+      {"--dtype int8", "float32, bfloat16 or float16"},
+      {"--quantize int3", "--quantize"},
+      {"--quantize nf4", "--quantize"},
+      {"--conditions transfer,magic", "\"magic\""},
+      {"--suite /no/such/suite.json", "/no/such/suite.json"},
+      {"--model /no/such/model", "/no/such/model"},
+      {"--no-such-flag", "--no-such-flag"},
+      {"--max-new-tokens 300", "max_position_embeddings = 256"},
+  };
+  for (const auto& [arguments, part] : refused) {
+    setup.refuses(arguments, part);
+  }
+}
+
+TEST_CASE("wrong files are refused in one line", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  const auto suite = [&](const char* text) {
+    return fmt::format("--suite '{}'", setup.folder.put("suite.json", text).string());
+  };
+  setup.refuses(suite("{"), "suite.json");
+  setup.refuses(suite(R"({"name": "s", "tests": [{"name": "t", "source": "", "target": "x", "markers": ["y"]}]})"),
+                "tests[0].source: expected a prompt with some text, got an empty one");
+  setup.refuses(suite(R"({"name": "s", "tests": [{"name": "t", "source": "a", "target": "x", "markers": 5}]})"),
+                "tests[0].markers");
+  setup.refuses(fmt::format("--output '{}'", setup.folder.put("taken", "").string()), "taken");
+  setup.refuses("--output /proc/no/such", "/proc/no");
+}
+
+TEST_CASE("a damaged model is refused in one line", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  const auto weights = setup.model / "model.safetensors";
+  const std::string bytes = read_text(weights);
+  std::ofstream(weights, std::ios::binary) << bytes.substr(0, bytes.size() / 2);
+  setup.refuses("", "model.safetensors");
+  std::ofstream(weights, std::ios::binary) << "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F{}";
+  setup.refuses("", "model.safetensors");
+  std::ofstream(weights, std::ios::binary) << bytes;
+  nlohmann::json config = read_json_object(setup.model / "config.json");
+  config["architectures"] = {"MambaForCausalLM"};
+  std::ofstream(setup.model / "config.json") << config;
+  setup.refuses("", "architectures");
+  config["architectures"] = {"LlamaForCausalLM"};
+  config.erase("hidden_size");
+  std::ofstream(setup.model / "config.json") << config;
+  setup.refuses("", "hidden_size");
+}

@@ -1,0 +1,16 @@
+#include "kvtransfer/experiment/program_record.hpp"
+
+#include "support/small_model.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+TEST_CASE("a program's record says what ran where", "[experiment][program_record]") {
+  const program_info info = program_record(small_model(), "none");
+  CHECK(info.device == "cpu");
+  CHECK(info.dtype == "float32");
+  CHECK(info.quantization == "none");
+  CHECK(info.threads >= 1);
+  CHECK(info.libtorch.starts_with("2."));
+}

@@ -1,0 +1,84 @@
+#include "kvtransfer/experiment/records_json.hpp"
+
+#include <string>
+#include <vector>
+
+#include "experiment/sample_results.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+std::vector<std::string> keys_of(const nlohmann::ordered_json& object) {
+  std::vector<std::string> keys;
+  for (const auto& field : object.items()) {
+    keys.push_back(field.key());
+  }
+  return keys;
+}
+
+using names = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("the results file has the schema's fields in its order", "[experiment][records_json]") {
+  const nlohmann::ordered_json document = to_json_value(sample_results());
+  CHECK(keys_of(document) == names{"schema_version", "program", "model", "settings", "tests"});
+  CHECK(document["schema_version"] == 1);
+  CHECK(keys_of(document["program"]) == names{"version", "libtorch", "device", "dtype", "quantization", "threads"});
+  CHECK(keys_of(document["model"]) == names{"path", "architecture", "layers", "hidden_size", "q_heads", "kv_heads",
+                                            "head_dim", "vocab_size", "rope"});
+  CHECK(keys_of(document["settings"]) == names{"model", "device", "dtype", "quantize", "suite", "conditions", "trials",
+                                               "temperature", "seed", "max_new_tokens", "output", "resume"});
+  CHECK(keys_of(document["tests"][0]) == names{"name", "source", "target", "markers", "conditions"});
+  CHECK(keys_of(document["tests"][0]["conditions"]) == names{"text_oracle", "transfer", "as_reported_transfer"});
+}
+
+TEST_CASE("a condition has its trials and what follows from them", "[experiment][records_json]") {
+  results run = sample_results();
+  run.tests[0].conditions[1].trials[0].token_ids[2] = 8;
+  const nlohmann::ordered_json document = to_json_value(run);
+  const nlohmann::ordered_json& transfer = document["tests"][0]["conditions"]["transfer"];
+  CHECK(transfer["trials"].size() == 1);
+  CHECK(transfer["marker_rates"]["Lyra"] == nlohmann::ordered_json{{"count", 1}, {"trials", 1}, {"rate", 1.0}});
+  CHECK(transfer["stalled_rate"]["count"] == 0);
+  CHECK(transfer["comparison"]["reference"] == "text_oracle");
+  CHECK(transfer["comparison"]["first_divergence"] ==
+        nlohmann::ordered_json{{"trial", 0}, {"step", 2}, {"token", 8}, {"reference_token", 7}, {"top2_margin", 0.5}});
+  CHECK(transfer["sequences"][0][1] == nlohmann::ordered_json{{"role", "source"}, {"tokens", 3}, {"injected", true}});
+  CHECK(transfer["assumed_frame"] == false);
+}
+
+TEST_CASE("intervals are given where trials are draws", "[experiment][records_json]") {
+  results run = sample_results();
+  run.settings.temperature = 1.0;
+  const nlohmann::ordered_json document = to_json_value(run);
+  CHECK(document["tests"][0]["conditions"]["transfer"]["marker_rates"]["Lyra"].contains("wilson_95"));
+}
+
+TEST_CASE("a condition that is not applicable says why and has no trials", "[experiment][records_json]") {
+  results run = sample_results();
+  run.tests[0].conditions[2] = {"as_reported_transfer", "no BOS", {}};
+  const nlohmann::ordered_json document = to_json_value(run);
+  CHECK(document["tests"][0]["conditions"]["as_reported_transfer"] ==
+        nlohmann::ordered_json{{"trials", nlohmann::ordered_json::array()}, {"not_applicable", "no BOS"}});
+}
+
+TEST_CASE("a run's identity is everything but where its output goes", "[experiment][records_json]") {
+  const results run = sample_results();
+  results elsewhere = run;
+  elsewhere.settings.output = "other";
+  elsewhere.settings.resume = true;
+  CHECK(run_identity(elsewhere) == run_identity(run));
+  results other_seed = run;
+  other_seed.settings.seed = 1;
+  CHECK(run_identity(other_seed) != run_identity(run));
+  results other_weights = run;
+  other_weights.model.fingerprint = "abd";
+  CHECK(run_identity(other_weights) != run_identity(run));
+  results other_prompt = run;
+  other_prompt.tests[0].test.source += "!";
+  CHECK(run_identity(other_prompt) != run_identity(run));
+}

@@ -1,0 +1,22 @@
+#include "kvtransfer/experiment/report/headings.hpp"
+
+#include "experiment/sample_results.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+TEST_CASE("headings say how, on what and in which precision", "[experiment][report]") {
+  results run = sample_results();
+  CHECK(decoding_text(run.settings) == "greedy, 1 trial, seed 0, up to 40 new tokens");
+  run.settings.temperature = 0.8;
+  run.settings.trials = 5;
+  CHECK(decoding_text(run.settings) == "temperature 0.8, 5 trials, seed 0, up to 40 new tokens");
+  CHECK(machine_text(run.program) == "cpu, float32");
+  CHECK(rope_text(run.model) == "rope_type default, rope_theta 10000.0");
+  CHECK(precision_note(run.program) == "Equality of tokens is claimed in float32, as here.");
+  run.program.dtype = "bfloat16";
+  run.program.quantization = "nf4";
+  CHECK(machine_text(run.program) == "cpu, bfloat16, nf4");
+  CHECK(precision_note(run.program).find("top-2 margin") != std::string::npos);
+}

@@ -1,0 +1,153 @@
+#include "kvtransfer/experiment/run.hpp"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kvtransfer/experiment/condition_registry.hpp"
+#include "kvtransfer/experiment/model_record.hpp"
+#include "kvtransfer/experiment/records_json.hpp"
+#include "support/message.hpp"
+#include "support/small_model.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+/// A random model that reads text, and what one needs to run a suite of two tests on it.
+struct small_experiment {
+  static nlohmann::json config() {
+    nlohmann::json config = small_config();
+    config["vocab_size"] = 360;
+    return config;
+  }
+
+  causal_lm model = small_model(1, config());
+  tokenizer text = tokenizer::open(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
+  suite tests{"two",
+              "",
+              "",
+              {{"a", "My name is Lyra.", "What is your name?", {"Lyra"}, {}, {}, {}},
+               {"b", "It is blue.", "What colour?", {"blue"}, {}, {}, {}}}};
+  std::vector<any_condition> conditions = condition_registry::standard().parse("all");
+  run_settings settings;
+  temporary_folder folder;
+
+  small_experiment() { settings.max_new_tokens = 6; }
+
+  results plan() const { return planned_run(tests, conditions, settings, {}, model_record(model, "small")); }
+
+  results run(
+      bool resume = false, const progress_callback& report = [](const run_progress&) {}) const {
+    results planned = plan();
+    journal finished(folder.path() / "journal", run_identity(planned), resume);
+    run_experiment(model, text, conditions, planned, finished, report);
+    return planned;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a run has every test, condition and trial, with the trials' seeds", "[experiment][run]") {
+  small_experiment setup;
+  setup.settings.trials = 2;
+  setup.settings.seed = 40;
+  setup.settings.temperature = 1.0;
+  const results run = setup.run();
+  REQUIRE(run.tests.size() == 2);
+  for (const test_record& test : run.tests) {
+    REQUIRE(test.conditions.size() == 7);
+    for (const condition_record& record : test.conditions) {
+      REQUIRE(record.trials.size() == 2);
+      CHECK(record.trials[0].seed == 40);
+      CHECK(record.trials[1].seed == 41);
+      CHECK(record.trials[0].token_ids != record.trials[1].token_ids);
+      CHECK(record.trials[0].top2_margins.size() >= record.trials[0].token_ids.size());
+      CHECK(record.trials[0].text == setup.text.decode(record.trials[0].token_ids));
+    }
+  }
+  CHECK(run.settings.conditions == condition_registry::standard().ids());
+}
+
+TEST_CASE("same_cache equals baseline and transfer equals text_oracle, greedy and sampled", "[experiment][run]") {
+  small_experiment setup;
+  for (const double temperature : {0.0, 1.2}) {
+    setup.settings.temperature = temperature;
+    for (const test_record& test : setup.run().tests) {
+      CHECK(test.find("same_cache")->trials[0].token_ids == test.find("baseline")->trials[0].token_ids);
+      CHECK(test.find("transfer")->trials[0].token_ids == test.find("text_oracle")->trials[0].token_ids);
+      CHECK(test.find("noise")->trials[0].assumed_frame);
+      CHECK_FALSE(test.find("transfer")->trials[0].assumed_frame);
+    }
+  }
+}
+
+TEST_CASE("progress counts every trial once", "[experiment][run]") {
+  std::vector<std::int64_t> done;
+  small_experiment().run(false, [&](const run_progress& progress) {
+    done.push_back(progress.done);
+    CHECK(progress.total == 14);
+  });
+  REQUIRE(done.size() == 14);
+  CHECK(done.front() == 1);
+  CHECK(done.back() == 14);
+}
+
+TEST_CASE("a run interrupted after any trial resumes to the same results", "[experiment][run]") {
+  small_experiment setup;
+  const std::string whole = json_text(to_json_value(setup.run()));
+  struct stop {};
+  for (const std::int64_t last : {1, 5, 13}) {
+    const auto stop_there = [&](const run_progress& progress) {
+      if (progress.done == last) {
+        throw stop{};
+      }
+    };
+    CHECK_THROWS_AS(setup.run(false, stop_there), stop);
+    CHECK(json_text(to_json_value(setup.run(true))) == whole);
+  }
+}
+
+TEST_CASE("resuming with other settings is refused", "[experiment][run]") {
+  small_experiment setup;
+  setup.run();
+  setup.settings.temperature = 0.5;
+  CHECK_THROWS_AS(setup.run(true), value_error);
+}
+
+TEST_CASE("a model without BOS runs all but what needs one", "[experiment][run]") {
+  small_experiment setup;
+  temporary_folder tokens;
+  for (const char* name : {"tokenizer.model", "tokenizer.json"}) {
+    tokens.put(name, read_text(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer" / name));
+  }
+  tokens.put("tokenizer_config.json", R"({"bos_token": null, "eos_token": "</s>"})");
+  setup.text = tokenizer::open(tokens.path());
+  const results run = setup.run();
+  CHECK(run.tests[0].find("as_reported_transfer")->not_applicable.has_value());
+  CHECK(run.tests[0].find("as_reported_transfer")->trials.empty());
+  CHECK(run.tests[0].find("transfer")->trials[0].token_ids == run.tests[0].find("text_oracle")->trials[0].token_ids);
+}
+
+TEST_CASE("prompts that outgrow the model are refused before anything runs", "[experiment][run]") {
+  small_experiment setup;
+  setup.settings.suite = "my.json";
+  setup.tests.tests[1].source = std::string(3000, 'x');
+  std::int64_t ran = 0;
+  const std::string complaint = message_of<value_error>([&] { setup.run(false, [&](const run_progress&) { ++ran; }); });
+  CHECK(complaint.find("my.json: test b under text_oracle: expected at most max_position_embeddings = 256 tokens") ==
+        0);
+  CHECK(ran == 0);
+}
+
+TEST_CASE("no trials and no tokens are refused", "[experiment][run]") {
+  small_experiment setup;
+  setup.settings.trials = 0;
+  CHECK_THROWS_AS(setup.run(), value_error);
+  setup.settings.trials = 1;
+  setup.settings.max_new_tokens = 0;
+  CHECK_THROWS_AS(setup.run(), value_error);
+}

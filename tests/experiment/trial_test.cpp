@@ -1,0 +1,37 @@
+#include "kvtransfer/experiment/trial.hpp"
+
+#include <filesystem>
+
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+
+TEST_CASE("a record keeps what was generated, read and found", "[experiment][trial]") {
+  const tokenizer text = tokenizer::open(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
+  const test_case test{"t", "s", "t", {"PARIS", "Rome"}, {}, {}, {}};
+  generated made;
+  made.token_ids = text.encode("The capital is Paris");
+  made.stop = stop_reason::eos;
+  made.top2_margins.assign(made.token_ids.size() + 1, 0.25f);
+  prepared_input read;
+  read.parts = {{token_role::bos, 1, false}};
+  read.input.origin.assumed = true;
+  const trial_record record = record_of(made, read, text, test, 9);
+  CHECK(record.seed == 9);
+  CHECK(record.text == "The capital is Paris");
+  CHECK(record.markers_found == std::vector<std::string>{"PARIS"});
+  CHECK(record.stop_reason == ending::eos);
+  CHECK_FALSE(record.stalled);
+  CHECK(record.top2_margins.size() == made.token_ids.size() + 1);
+  CHECK((record.read == read.parts));
+  CHECK(record.assumed_frame);
+}
+
+TEST_CASE("a generation that ends at once is recorded as stalled", "[experiment][trial]") {
+  const tokenizer text = tokenizer::open(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
+  generated made;
+  made.stop = stop_reason::eos;
+  CHECK(record_of(made, {}, text, {"t", "s", "t", {"x"}, {}, {}, {}}, 0).stalled);
+  made.stop = stop_reason::length;
+  CHECK_FALSE(record_of(made, {}, text, {"t", "s", "t", {"x"}, {}, {}, {}}, 0).stalled);
+}
