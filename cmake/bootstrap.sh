@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# From a bare machine to a running program, in one command:
+#   cmake/bootstrap.sh phase2a [arguments of phase2a]     builds and runs the Phase 2a matrix
+#   cmake/bootstrap.sh test    [arguments of ctest]       builds everything and runs the tests
+# What is there already is used, so a second call goes straight to building. Environment:
+#   KVTRANSFER_PYTHON             a Python that imports torch; else the active venv if it does; else .venv, made here
+#   CMAKE_BUILD_PARALLEL_LEVEL    how many files to compile at once; else what cores and memory allow
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+build="$root/build/release"
+
+say() { printf '%s\n' "kvtransfer: $*" >&2; }
+
+die() {
+  say "$@"
+  exit 1
+}
+
+usage() {
+  sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  exit 2
+}
+
+# --- Debian packages -------------------------------------------------------------------------------------------------------
+
+has_command() { command -v "$1" >/dev/null 2>&1; }
+
+# Looked for as the compiler would, so that any distribution, and a copy in CPATH, will do.
+has_header() { printf '#include <%s>\n' "$1" | c++ -std=c++20 -E -x c++ - >/dev/null 2>&1; }
+
+has_either_header() { has_header "$1" || has_header "$2"; }
+
+# A Debian Python without this package has the module venv, but not what it needs to put pip in.
+has_venv_module() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
+
+# A venv has to be made unless one is there, or the caller's own Python brings torch and the tools beside it.
+needs_venv() {
+  [[ -x "$root/.venv/bin/pip" ]] && return 1
+  local given
+  given="$(given_python)"
+  [[ -z "$given" ]] || ! PATH="$(dirname "$given"):$PATH" has_build_tools
+}
+
+missing_packages() {
+  local -a missing=()
+  has_header cstdlib || missing+=(g++)
+  # The compiler only recommends a C library's headers.
+  has_header stdlib.h || missing+=(libc6-dev)
+  has_command python3 || missing+=(python3)
+  if needs_venv && ! has_venv_module; then missing+=(python3-venv); fi
+  has_header fmt/format.h || missing+=(libfmt-dev)
+  has_header nlohmann/json.hpp || missing+=(nlohmann-json3-dev)
+  has_header sentencepiece_trainer.h || missing+=(libsentencepiece-dev)
+  has_header CLI/CLI.hpp || missing+=(libcli11-dev)
+  has_either_header catch2/catch_all.hpp catch2/catch.hpp || missing+=(catch2)
+  printf '%s\n' "${missing[@]}"
+}
+
+install_packages() {
+  local -a missing
+  mapfile -t missing < <(missing_packages)
+  [[ -n "${missing[*]}" ]] || return 0
+  has_command apt-get || die "please install, and call again (names as in Debian): ${missing[*]}"
+  [[ "$(id -u)" == 0 ]] || die "please install, and call again: sudo apt-get install ${missing[*]}"
+  say "installing Debian packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >&2
+  apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" ccache >&2
+}
+
+# --- Python: torch, cmake, ninja -------------------------------------------------------------------------------------------
+
+has_torch() { "$1" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' 2>/dev/null; }
+
+# Whether `python` has every "name==version" of the requirements file, completely: an interrupted pip leaves no list of files.
+has_requirements() {
+  "$1" - "$2" <<'PYTHON' 2>/dev/null
+import importlib.metadata as metadata, pathlib, sys
+
+def pins(path):
+    for line in path.read_text().split("\n"):
+        if line.startswith("-r "):
+            yield from pins(path.parent / line[3:].strip())
+        elif "==" in line:
+            yield line.strip().split("==")
+
+def present(name, version):
+    distribution = metadata.distribution(name)
+    return distribution.version.split("+")[0] == version and distribution.files is not None
+
+try:
+    sys.exit(not all(present(*pin) for pin in pins(pathlib.Path(sys.argv[1]))))
+except metadata.PackageNotFoundError:
+    sys.exit(1)
+PYTHON
+}
+
+fill_venv() {
+  local requirements="$root/cmake/$1"
+  [[ -x "$root/.venv/bin/pip" ]] || python3 -m venv "$root/.venv"
+  has_requirements "$root/.venv/bin/python" "$requirements" && return 0
+  say "installing $(basename "$requirements") into .venv (torch is a download of some gigabytes)"
+  "$root/.venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2
+}
+
+# The caller's own Python by its full path, where there is one with torch; otherwise nothing.
+given_python() {
+  if [[ -n "${KVTRANSFER_PYTHON:-}" ]]; then
+    "$KVTRANSFER_PYTHON" -c 'import sys; print(sys.executable)'
+  elif [[ -n "${VIRTUAL_ENV:-}" ]] && has_torch "$VIRTUAL_ENV/bin/python"; then
+    echo "$VIRTUAL_ENV/bin/python"
+  fi
+}
+
+check_given_python() {
+  [[ -n "${KVTRANSFER_PYTHON:-}" ]] || return 0
+  has_command "$KVTRANSFER_PYTHON" || die "KVTRANSFER_PYTHON: expected a Python interpreter, got $KVTRANSFER_PYTHON"
+  has_torch "$KVTRANSFER_PYTHON" || die "KVTRANSFER_PYTHON: expected a Python that imports torch, got $KVTRANSFER_PYTHON"
+}
+
+# Sets `python` to the interpreter whose torch is built against.
+choose_python() {
+  python="$(given_python)"
+  if [[ -z "$python" ]]; then
+    fill_venv requirements.txt
+    python="$root/.venv/bin/python"
+  fi
+}
+
+# CMake as new as CMakeLists.txt asks for; Debian 12's is not, and could not compile CUDA as C++20.
+has_build_tools() {
+  has_command ninja && has_command cmake || return 1
+  local version
+  version="$(cmake --version | sed -n '1s/[^0-9]*//p')"
+  [[ "$(printf '3.26\n%s\n' "$version" | sort -V | head -n 1)" == 3.26 ]]
+}
+
+choose_build_tools() {
+  PATH="$(dirname "$python"):$PATH"
+  has_build_tools && return 0
+  fill_venv requirements-tools.txt
+  PATH="$root/.venv/bin:$PATH"
+}
+
+# --- Build and run ---------------------------------------------------------------------------------------------------------
+
+# A file that includes torch takes up to 2 GB to compile; one job more than memory holds costs more than it gains.
+parallel_jobs() {
+  local jobs by_memory
+  jobs="$(nproc 2>/dev/null || echo 2)"
+  by_memory="$(awk '/MemAvailable/ { print int($2 / 2000000) }' /proc/meminfo 2>/dev/null || true)"
+  if [[ -n "$by_memory" ]] && ((by_memory < jobs)); then jobs=$((by_memory > 1 ? by_memory : 1)); fi
+  echo "${CMAKE_BUILD_PARALLEL_LEVEL:-$jobs}"
+}
+
+configure() {
+  say "torch of $python, $(cmake --version | head -n 1)"
+  # A folder found earlier would hide a Python chosen now.
+  (cd "$root" && cmake --preset release -U KVTRANSFER_TORCH_DIR -D KVTRANSFER_PYTHON="$python") >&2
+}
+
+build() { (cd "$root" && cmake --build --preset release --parallel "$(parallel_jobs)" "$@") >&2; }
+
+prepare() {
+  check_given_python
+  install_packages
+  choose_python
+  choose_build_tools
+  configure
+}
+
+run_phase2a() {
+  prepare
+  build --target phase2a
+  exec "$build/bin/phase2a" "$@"
+}
+
+run_tests() {
+  prepare
+  build
+  exec ctest --test-dir "$build" --output-on-failure --parallel "$(nproc 2>/dev/null || echo 2)" "$@"
+}
+
+case "${1:-}" in
+  phase2a) run_phase2a "${@:2}" ;;
+  test) run_tests "${@:2}" ;;
+  *) usage ;;
+esac

@@ -1,0 +1,62 @@
+# Installed packages first; what is missing is fetched. Torch is never fetched: cmake/bootstrap.sh installs its wheel.
+
+include(FetchContent)
+
+# A fetched dependency has to be installed with us, else install(EXPORT) refuses to name it.
+set(FMT_INSTALL ON)
+set(JSON_Install ON)
+
+FetchContent_Declare(
+  fmt
+  GIT_REPOSITORY https://github.com/fmtlib/fmt.git
+  GIT_TAG 11.0.2
+  GIT_SHALLOW ON
+  FIND_PACKAGE_ARGS 9)
+FetchContent_Declare(
+  nlohmann_json
+  GIT_REPOSITORY https://github.com/nlohmann/json.git
+  GIT_TAG v3.11.3
+  GIT_SHALLOW ON
+  FIND_PACKAGE_ARGS 3.11)
+FetchContent_MakeAvailable(fmt nlohmann_json)
+
+include(kvtransferTorch)
+if(NOT KVTRANSFER_TORCH_FOUND)
+  message(
+    FATAL_ERROR
+      "kvtransfer: no PyTorch found. `cmake/bootstrap.sh test` installs one into .venv; or name one: "
+      "-DKVTRANSFER_PYTHON=<python that imports torch> or -DKVTRANSFER_TORCH_DIR=<folder with torch's include/ and lib/>")
+endif()
+if(KVTRANSFER_TORCH_VERSION AND KVTRANSFER_TORCH_VERSION VERSION_LESS 2.7)
+  # Wheels before it are compiled for the string type of before C++11, and nothing that takes a string links.
+  message(FATAL_ERROR "kvtransfer: torch: expected 2.7 or newer, got ${KVTRANSFER_TORCH_VERSION} in ${KVTRANSFER_TORCH_DIR}")
+endif()
+message(STATUS "kvtransfer: torch ${KVTRANSFER_TORCH_VERSION} in ${KVTRANSFER_TORCH_DIR}")
+
+# Tokenizers need SentencePiece; a project that only moves caches does not.
+find_package(SentencePiece QUIET)
+if(NOT SentencePiece_FOUND)
+  if(KVTRANSFER_TESTS OR KVTRANSFER_EXAMPLES)
+    message(FATAL_ERROR "kvtransfer: tests and examples need SentencePiece (Debian: libsentencepiece-dev)")
+  endif()
+  message(STATUS "kvtransfer: no SentencePiece, so no kvtransfer::model")
+endif()
+
+if(KVTRANSFER_TESTS)
+  FetchContent_Declare(
+    Catch2
+    GIT_REPOSITORY https://github.com/catchorg/Catch2.git
+    GIT_TAG v3.7.1
+    GIT_SHALLOW ON
+    FIND_PACKAGE_ARGS)
+  FetchContent_MakeAvailable(Catch2)
+endif()
+if(KVTRANSFER_EXAMPLES)
+  FetchContent_Declare(
+    CLI11
+    GIT_REPOSITORY https://github.com/CLIUtils/CLI11.git
+    GIT_TAG v2.4.2
+    GIT_SHALLOW ON
+    FIND_PACKAGE_ARGS 2)
+  FetchContent_MakeAvailable(CLI11)
+endif()

@@ -1,0 +1,46 @@
+# The one compiled part: a shared library that registers its operators with torch's dispatcher when loaded. Shared, because a
+# second registration of the same operator aborts, so every program and Python must meet the very same copy.
+
+# A variant is chosen at run time by the processor's capabilities; the end of its file name says what it may assume. Such a file
+# includes plain structs and intrinsics only: an inline function of a shared header, compiled here for AVX-512, could be the copy
+# that the linker keeps for everybody.
+set(avx2 -mavx2 -mfma -mf16c)
+# Without the last, GCC warns of its own _mm512_undefined_ps (GCC bug 105593).
+set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -Wno-uninitialized)
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  list(FILTER kernel_sources EXCLUDE REGEX "_avx[0-9]+\\.cpp$")
+endif()
+foreach(source IN LISTS kernel_sources)
+  if(source MATCHES "_(avx[0-9]+)\\.cpp$")
+    set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${${CMAKE_MATCH_1}}")
+  endif()
+endforeach()
+
+add_library(kvtransfer_kernels SHARED ${kernel_sources})
+add_library(kvtransfer::kernels ALIAS kvtransfer_kernels)
+target_link_libraries(kvtransfer_kernels PUBLIC kvtransfer)
+set_target_properties(kvtransfer_kernels PROPERTIES EXPORT_NAME kernels CXX_VISIBILITY_PRESET hidden)
+
+# at::parallel_for is a template over OpenMP: compiled without, it runs on one thread and says nothing. Not OpenMP::OpenMP_CXX,
+# which names the compiler's copy of the library by path; the one to load is the copy that torch brings.
+target_compile_options(kvtransfer_kernels PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>")
+target_link_options(kvtransfer_kernels PRIVATE -fopenmp)
+
+if(KVTRANSFER_HAS_NVCC AND kernel_cuda_sources)
+  target_sources(kvtransfer_kernels PRIVATE ${kernel_cuda_sources})
+  target_compile_features(kvtransfer_kernels PRIVATE cuda_std_20)
+  # The runtime that torch itself loads, not a second, static one: streams and the current device belong to a runtime.
+  set_target_properties(kvtransfer_kernels PROPERTIES CUDA_RUNTIME_LIBRARY Shared CUDA_VISIBILITY_PRESET hidden)
+  # At run time the loader must find torch's copy of it, beside torch in a wheel's environment or among an archive's libraries.
+  file(GLOB torch_cudart "${KVTRANSFER_TORCH_DIR}/../nvidia/*/lib/libcudart.so*")
+  if(torch_cudart)
+    list(GET torch_cudart 0 torch_cudart)
+    get_filename_component(torch_cudart_dir "${torch_cudart}" DIRECTORY)
+    get_filename_component(torch_cudart_dir "${torch_cudart_dir}" REALPATH)
+    set_property(TARGET kvtransfer_kernels APPEND PROPERTY BUILD_RPATH "${torch_cudart_dir}")
+    set_property(TARGET kvtransfer_kernels APPEND PROPERTY INSTALL_RPATH "${torch_cudart_dir}")
+  endif()
+endif()
+
+# An installed library finds the torch that it was linked to. INSTALL_RPATH_USE_LINK_PATH would leave out a .venv in the checkout.
+set_property(TARGET kvtransfer_kernels APPEND PROPERTY INSTALL_RPATH "${KVTRANSFER_TORCH_DIR}/lib")
