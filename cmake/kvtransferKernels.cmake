@@ -42,5 +42,12 @@ if(KVTRANSFER_HAS_NVCC AND kernel_cuda_sources)
   endif()
 endif()
 
+# Programs refer to no symbol of it, and a linker told to drop unreferenced libraries (by Ubuntu, or by the targets of
+# find_package(Torch)) would drop it in silence.
+if(UNIX AND NOT APPLE)
+  target_link_libraries(kvtransfer_kernels
+                        INTERFACE "-Wl,--push-state,--no-as-needed,$<TARGET_FILE:kvtransfer::kernels>,--pop-state")
+endif()
+
 # An installed library finds the torch that it was linked to. INSTALL_RPATH_USE_LINK_PATH would leave out a .venv in the checkout.
 set_property(TARGET kvtransfer_kernels APPEND PROPERTY INSTALL_RPATH "${KVTRANSFER_TORCH_DIR}/lib")

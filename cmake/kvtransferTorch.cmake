@@ -89,7 +89,7 @@ function(kvtransfer_import_torch)
     kvtransfer::torch INTERFACE "${KVTRANSFER_TORCH_DIR}/include"
                                 "${KVTRANSFER_TORCH_DIR}/include/torch/csrc/api/include")
   # Nothing refers to libtorch_cuda by symbol: it registers itself when loaded, and a linker that drops unreferenced libraries
-  # (Ubuntu's default) would leave a program without CUDA. The fused kernels register themselves the same way.
+  # (Ubuntu's default) would leave a program without CUDA.
   if(UNIX AND NOT APPLE)
     target_link_options(kvtransfer::torch INTERFACE LINKER:--no-as-needed)
   endif()

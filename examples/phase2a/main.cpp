@@ -60,6 +60,8 @@ void run(const phase2a::options& chosen) {
       kvtransfer::planned_run(suite, conditions, settings, kvtransfer::program_record(model, settings.quantize),
                               kvtransfer::model_record(model, folder));
 
+  kvtransfer::checked_prompts(model, text, conditions, results);  // before an older run's files are touched
+
   const fs::path output = settings.output;
   kvtransfer::make_folder(output);
   kvtransfer::journal journal(output / "phase2a_journal.jsonl", kvtransfer::run_identity(results), settings.resume);

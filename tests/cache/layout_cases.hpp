@@ -83,8 +83,7 @@ inline cache_frame reference_frame(padding_side side, std::int64_t heads, const 
   return frame;
 }
 
-namespace detail {
-
+/// A random tensor for every layer, zeros for padding.
 inline std::vector<at::Tensor> random_layers(const cache_frame& frame, at::IntArrayRef sizes, at::ScalarType dtype, at::Device device,
                                              std::uint64_t seed) {
   std::vector<at::Tensor> layers;
@@ -96,15 +95,13 @@ inline std::vector<at::Tensor> random_layers(const cache_frame& frame, at::IntAr
   return layers;
 }
 
-}  // namespace detail
-
 /// Two KV heads of 8 elements, all of them rotated.
 inline reference_cache reference_in(at::ScalarType dtype, padding_side side, at::Device device = at::kCPU, std::int64_t heads = 1) {
   rotary_specification specification = plain_specification(8);
   specification.attention_scaling = 1.25;
   cache_frame frame = reference_frame(side, heads, specification);
-  std::vector<at::Tensor> keys = detail::random_layers(frame, {reference_batch, 2, reference_seq, 8}, dtype, device, 1);
-  std::vector<at::Tensor> values = detail::random_layers(frame, {reference_batch, 2, reference_seq, 8}, dtype, device, 11);
+  std::vector<at::Tensor> keys = random_layers(frame, {reference_batch, 2, reference_seq, 8}, dtype, device, 1);
+  std::vector<at::Tensor> values = random_layers(frame, {reference_batch, 2, reference_seq, 8}, dtype, device, 11);
   return {std::move(keys), std::move(values), std::move(frame)};
 }
 
@@ -113,7 +110,7 @@ inline reference_cache latent_reference_in(at::ScalarType dtype, padding_side si
   rotary_specification specification = plain_specification(4);
   specification.window_offset = 8;
   cache_frame frame = reference_frame(side, 1, specification);
-  std::vector<at::Tensor> keys = detail::random_layers(frame, {reference_batch, 1, reference_seq, 12}, dtype, device, 1);
+  std::vector<at::Tensor> keys = random_layers(frame, {reference_batch, 1, reference_seq, 12}, dtype, device, 1);
   std::vector<at::Tensor> values;
   for (const at::Tensor& layer : keys) {
     values.push_back(layer.narrow(-1, 0, 8));

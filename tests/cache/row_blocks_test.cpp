@@ -14,7 +14,7 @@ position_row keys_then_padding(std::int64_t first, std::int64_t keys, std::int64
   return row;
 }
 
-position_map rows_of(std::vector<position_row> rows) {
+position_map storage_rows(std::vector<position_row> rows) {
   const auto count = static_cast<std::int64_t>(rows.size());
   return position_map(1, count, 1, std::move(rows));
 }
@@ -22,7 +22,7 @@ position_map rows_of(std::vector<position_row> rows) {
 }  // namespace
 
 TEST_CASE("rows that are alike make one block, and padding belongs to none", "[cache][row_blocks]") {
-  const position_map written = rows_of({keys_then_padding(0, 4, 0), keys_then_padding(4, 2, 2), keys_then_padding(20, 4, 0)});
+  const position_map written = storage_rows({keys_then_padding(0, 4, 0), keys_then_padding(4, 2, 2), keys_then_padding(20, 4, 0)});
   const std::vector<row_block> blocks = row_blocks(written, written.shifted(3));
   REQUIRE(blocks.size() == 2);
   CHECK(blocks[0].rows == std::vector<std::int64_t>{1});
@@ -34,8 +34,8 @@ TEST_CASE("rows that are alike make one block, and padding belongs to none", "[c
 }
 
 TEST_CASE("a delta stays where all rows of a block share it", "[cache][row_blocks]") {
-  const position_map written = rows_of({keys_then_padding(0, 4, 0), keys_then_padding(4, 4, 0)});
-  const position_map wanted = rows_of({keys_then_padding(1, 4, 0), keys_then_padding(6, 4, 0)});
+  const position_map written = storage_rows({keys_then_padding(0, 4, 0), keys_then_padding(4, 4, 0)});
+  const position_map wanted = storage_rows({keys_then_padding(1, 4, 0), keys_then_padding(6, 4, 0)});
   const std::vector<row_block> blocks = row_blocks(written, wanted);
   REQUIRE(blocks.size() == 1);
   CHECK_FALSE(blocks[0].delta);
@@ -44,7 +44,7 @@ TEST_CASE("a delta stays where all rows of a block share it", "[cache][row_block
 TEST_CASE("keys of two regimes make two blocks", "[cache][row_blocks]") {
   position_row mixed = position_row::consecutive(0, 3, slot_state::rotated(0));
   mixed.append({3, 1, 1, slot_state::rotated(1)});
-  const position_map written = rows_of({mixed, keys_then_padding(4, 4, 0, 1)});
+  const position_map written = storage_rows({mixed, keys_then_padding(4, 4, 0, 1)});
   const std::vector<row_block> blocks = row_blocks(written, written);
   REQUIRE(blocks.size() == 3);
   CHECK(blocks[0].from == slot_state::rotated(0));

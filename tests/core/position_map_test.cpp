@@ -11,8 +11,8 @@ namespace {
 /// Two rows of two heads, all different.
 position_map two_rows_two_heads() {
   return position_map(1, 2, 2,
-                      {position_row::listed({0, 1, 2}), position_row::listed({0, 2, 4}), position_row::listed({5, 6, 7}),
-                       position_row::listed({9, 9, 9})});
+                      {position_row::listed({0, 1, 2}), position_row::listed({0, 2, 4}),
+                       position_row::listed({5, 6, 7}), position_row::listed({9, 9, 9})});
 }
 
 }  // namespace
@@ -20,6 +20,8 @@ position_map two_rows_two_heads() {
 TEST_CASE("an empty map has no slots", "[core][position_map]") {
   CHECK(position_map().size() == 0);
   CHECK(position_map().rows().empty());
+  CHECK(position_map().batch() == 0);
+  CHECK_THROWS_AS(position_map().select_batch({0}), shape_error);
 }
 
 TEST_CASE("consecutive fills every batch row alike, heads shared", "[core][position_map]") {
@@ -77,7 +79,28 @@ TEST_CASE("followed_by gives shared heads to each head where the other map has i
 TEST_CASE("followed_by refuses another batch or another number of streams", "[core][position_map]") {
   const position_map text = position_map::consecutive(0, 2);
   CHECK_THROWS_AS(text.followed_by(position_map::consecutive(0, 2, 3)), shape_error);
-  CHECK_THROWS_AS(text.followed_by(position_map(3, 1, 1, std::vector(3, position_row::consecutive(0, 2)))), shape_error);
+  CHECK_THROWS_AS(text.followed_by(position_map(3, 1, 1, std::vector(3, position_row::consecutive(0, 2)))),
+                  shape_error);
+}
+
+TEST_CASE("the streams of a slot are in one state", "[core][position_map]") {
+  const position_row keys = position_row::consecutive(0, 2);
+  const position_row padding = position_row::consecutive(0, 2, slot_state::padding());
+  CHECK_NOTHROW(position_map(2, 2, 1, {keys, padding, keys.shifted(5), padding}));
+  CHECK_THROWS_AS(position_map(2, 2, 1, {keys, padding, padding, keys}), shape_error);
+  CHECK_THROWS_AS(position_map(2, 1, 1, {keys, position_row::consecutive(0, 2, slot_state::rotated(1))}), shape_error);
+}
+
+TEST_CASE("positions go into the states of another map, head by head", "[core][position_map]") {
+  position_row behind_padding = position_row::consecutive(0, 1, slot_state::padding());
+  behind_padding.append(position_row::consecutive(0, 2));
+  const position_map states(1, 1, 2, {position_row::consecutive(0, 3), behind_padding});
+  const position_map mixed = position_map::consecutive(40, 3).with_states_of(states);
+  CHECK(mixed.heads() == 2);
+  CHECK(mixed.row(0, 0, 0).positions() == std::vector<std::int64_t>{40, 41, 42});
+  CHECK(mixed.row(0, 0, 1).positions() == std::vector<std::int64_t>{0, 41, 42});
+  CHECK_THROWS_AS(position_map::consecutive(0, 4).with_states_of(states), shape_error);
+  CHECK_THROWS_AS(position_map::consecutive(0, 3, 2).with_states_of(states), shape_error);
 }
 
 TEST_CASE("with_heads repeats shared positions and refuses to change a number of heads", "[core][position_map]") {
@@ -95,9 +118,9 @@ TEST_CASE("select_batch picks, repeats and reorders rows, with all their streams
   CHECK(picked.row(0, 1, 1).positions() == std::vector<std::int64_t>{9, 9, 9});
   CHECK(picked.row(0, 2, 1).positions() == std::vector<std::int64_t>{0, 2, 4});
 
-  const position_map streams(2, 2, 1,
-                             {position_row::listed({0}), position_row::listed({1}), position_row::listed({2}),
-                              position_row::listed({3})});
+  const position_map streams(
+      2, 2, 1,
+      {position_row::listed({0}), position_row::listed({1}), position_row::listed({2}), position_row::listed({3})});
   CHECK(streams.select_batch({1}).row(1, 0, 0).positions() == std::vector<std::int64_t>{3});
   CHECK_THROWS_AS(streams.select_batch({2}), shape_error);
 }

@@ -96,8 +96,10 @@ TEST_CASE("another state starts another run", "[core][position_row]") {
 }
 
 TEST_CASE("padding has no positions, so any two paddings of one length are equal", "[core][position_row]") {
-  CHECK(position_row::consecutive(5, 3, slot_state::padding()) == position_row::consecutive(0, 3, slot_state::padding()));
-  CHECK(position_row::listed({9, 2, 4}, slot_state::padding()) == position_row::consecutive(0, 3, slot_state::padding()));
+  CHECK(position_row::consecutive(5, 3, slot_state::padding()) ==
+        position_row::consecutive(0, 3, slot_state::padding()));
+  CHECK(position_row::listed({9, 2, 4}, slot_state::padding()) ==
+        position_row::consecutive(0, 3, slot_state::padding()));
 }
 
 TEST_CASE("an empty run adds nothing", "[core][position_row]") {
@@ -120,6 +122,24 @@ TEST_CASE("shifting moves rotated and unrotated slots and leaves padding", "[cor
   row.append(position_row::consecutive(5, 1, slot_state::unrotated()));
   CHECK(row.shifted(10).positions() == std::vector<std::int64_t>{0, 0, 13, 14, 15});
   CHECK(row.shifted(10).shifted(-10) == row);
+}
+
+TEST_CASE("positions of one row go into the states of another", "[core][position_row]") {
+  position_row states = position_row::consecutive(0, 1, slot_state::padding());
+  states.append(position_row::consecutive(0, 1, slot_state::unrotated()));
+  states.append(position_row::consecutive(1, 2, slot_state::rotated(3)));
+  const position_row mixed = position_row::listed({50, 60, 70, 80}).with_states_of(states);
+  CHECK(mixed.positions() == std::vector<std::int64_t>{0, 60, 70, 80});
+  CHECK(mixed.has_states_of(states));
+  CHECK(mixed.one_run_per_slot()[3].state == slot_state::rotated(3));
+  CHECK_FALSE(position_row::listed({50, 60, 70, 80}).has_states_of(states));
+}
+
+TEST_CASE("a key without a position, or rows of two sizes, cannot be mixed", "[core][position_row]") {
+  const position_row keys = position_row::consecutive(0, 3);
+  CHECK_THROWS_AS(position_row::consecutive(0, 3, slot_state::padding()).with_states_of(keys), shape_error);
+  CHECK_THROWS_AS(position_row::consecutive(0, 4).with_states_of(keys), shape_error);
+  CHECK_FALSE(position_row::consecutive(0, 4).has_states_of(keys));
 }
 
 TEST_CASE("last position and visible slots leave padding out", "[core][position_row]") {

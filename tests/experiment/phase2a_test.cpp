@@ -83,6 +83,14 @@ TEST_CASE("a run goes on from its journal, and only with its own settings", "[ex
   CHECK(read_text(journal) == lines);
 }
 
+TEST_CASE("a run that is refused leaves an older run's journal alone", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  REQUIRE(run_phase2a(setup.arguments("--conditions baseline")).exit_code == 0);
+  const std::string lines = read_text(setup.output / "phase2a_journal.jsonl");
+  CHECK(run_phase2a(setup.arguments("--max-new-tokens 300")).exit_code == 2);
+  CHECK(read_text(setup.output / "phase2a_journal.jsonl") == lines);
+}
+
 TEST_CASE("wrong arguments are refused in one line", "[experiment][phase2a]") {
   const phase2a_setup setup;
   const std::vector<std::pair<std::string, std::string>> refused = {

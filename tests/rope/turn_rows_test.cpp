@@ -2,44 +2,68 @@
 
 #include <ATen/ops/equal.h>
 
+#include <vector>
+
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 
-namespace kvtransfer::test {
+using namespace kvtransfer;
+using namespace kvtransfer::test;
 
-TEST_CASE("only the rows meant are turned, scattered or side by side", "[rope][turn_rows]") {
+namespace {
+
+/// Turns some rows by a table, and the same rows copied out: both hold the same, and the other rows what they held.
+void check_rows(const std::vector<std::int64_t>& rows, const rope::turning& turning, at::Device device) {
+  const at::Tensor storage = random_keys({7, 2, 4, 8}).to(device);
+  const at::Tensor another = random_keys({7, 4, 2, 8}, at::kFloat, 8).to(device).transpose(1, 2);
+  const at::Tensor index = integer_tensor(rows, device);
+  std::vector<at::Tensor> expected;
+  for (const at::Tensor& layer : {storage, another}) {
+    const at::Tensor meant = layer.index_select(0, index);
+    rope::turn_({meant}, turning);
+    expected.push_back(layer.clone());
+    expected.back().index_copy_(0, index, meant);
+  }
+  rope::turn_rows_({storage, another}, rows, turning);
+  CHECK(at::equal(storage, expected[0]));
+  CHECK(at::equal(another, expected[1]));
+}
+
+void check_all_rows(at::Device device) {
   const rotary_specification specification = plain_specification(8);
-  for (const std::vector<std::int64_t>& rows : {std::vector<std::int64_t>{1, 2}, {0, 2, 3}, {}}) {
-    const at::Tensor p = random_positions({1, 3, 1, 4}).narrow(1, 0, static_cast<std::int64_t>(rows.size()));
-    const rope::turning turn{p, p + 17, 0, specification, specification};
-    at::Tensor storage = random_keys({4, 2, 4, 8});
-    at::Tensor expected = storage.clone();
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const at::Tensor position = p.narrow(1, static_cast<std::int64_t>(i), 1);
-      rope::turn_({expected.narrow(0, rows[i], 1)}, {position, position + 17, 0, specification, specification});
-    }
-    rope::turn_rows_({storage}, rows, turn);
-    CHECK(at::equal(storage, expected));
+  for (const std::vector<std::int64_t>& rows : {std::vector<std::int64_t>{1, 2, 5}, {2, 3, 4}, {6}, {0, 1, 2, 3, 4, 5, 6}}) {
+    check_rows(rows, {.delta = 5, .to_specification = specification}, device);
+    const auto count = static_cast<std::int64_t>(rows.size());
+    const at::Tensor from = random_positions({1, count, 1, 4}, 1000).to(device);
+    check_rows(rows, {.from = from, .to = from + 17, .from_specification = specification, .to_specification = specification}, device);
   }
 }
 
-TEST_CASE("rows out of order or out of range are refused", "[rope][turn_rows][misuse]") {
-  const rope::turning turn{.delta = 1, .to_specification = plain_specification(8)};
-  const at::Tensor storage = random_keys({4, 2, 4, 8});
-  CHECK_THROWS_AS(rope::turn_rows_({storage}, {2, 1}, turn), shape_error);
-  CHECK_THROWS_AS(rope::turn_rows_({storage}, {1, 1}, turn), shape_error);
-  CHECK_THROWS_AS(rope::turn_rows_({storage}, {-1}, turn), shape_error);
-  CHECK_THROWS_AS(rope::turn_rows_({storage}, {4}, turn), shape_error);
+}  // namespace
+
+TEST_CASE("rows named by a table turn like rows copied out, and no others do", "[rope][turn_rows]") { check_all_rows(at::kCPU); }
+
+TEST_CASE("rows named by a table turn on a GPU", "[rope][turn_rows][cuda]") {
+  if (cuda_available()) {
+    check_all_rows(at::kCUDA);
+  }
 }
 
-TEST_CASE("what cannot be turned is known before anything is turned", "[rope][turn_rows][misuse]") {
-  const rotary_specification specification = plain_specification(8);
-  const at::Tensor storage = random_keys({4, 2, 4, 8});
+TEST_CASE("no rows are nothing to turn", "[rope][turn_rows]") {
+  const at::Tensor storage = random_keys({7, 2, 4, 8});
   const at::Tensor before = storage.clone();
-  const at::Tensor p = random_positions({1, 3, 1, 4});
-  CHECK_THROWS_AS(rope::require_rows_turnable({storage}, {0, 1}, {p, p, 0, specification, specification}), shape_error);
-  CHECK_NOTHROW(rope::require_rows_turnable({storage}, {0, 1, 3}, {p, p + 1, 0, specification, specification}));
+  rope::turn_rows_({storage}, {}, {.delta = 5, .to_specification = plain_specification(8)});
   CHECK(at::equal(storage, before));
 }
 
-}  // namespace kvtransfer::test
+TEST_CASE("rows and positions that do not fit the storage are refused", "[rope][turn_rows]") {
+  const at::Tensor storage = random_keys({7, 2, 4, 8});
+  const rope::turning shift{.delta = 5, .to_specification = plain_specification(8)};
+  CHECK_THROWS_AS(rope::turn_rows_({storage}, {7}, shift), shape_error);
+  CHECK_THROWS_AS(rope::turn_rows_({storage}, {-1, 2}, shift), shape_error);
+  CHECK_THROWS_AS(rope::turn_rows_({storage}, {2, 2}, shift), shape_error);
+  CHECK_THROWS_AS(rope::turn_rows_({storage}, {3, 2}, shift), shape_error);
+  const rope::turning placed{.to = random_positions({1, 3, 1, 4}), .to_specification = plain_specification(8)};
+  CHECK_THROWS_AS(rope::turn_rows_({storage}, {1, 5}, placed), shape_error);
+  CHECK_THROWS_AS(rope::turn_rows_({storage.clone().requires_grad_()}, {1}, shift), value_error);
+}

@@ -1,106 +1,86 @@
-// Which types are layouts, and which only look like one.
-
 #include "kvtransfer/tensor/layouts.hpp"
 
-#include <ATen/core/Tensor.h>
-
-#include <memory>
 #include <string_view>
+#include <vector>
 
 #include "kvtransfer/tensor/concepts.hpp"
 
-namespace kvtransfer::test::lookalikes {
+namespace kvtransfer {
+namespace {
 
-using kvtransfer::CacheLayout;
-using kvtransfer::LayerLayout;
-using kvtransfer::SlottedLayout;
-using kvtransfer::StridedLayout;
-
-struct own_layout {
-  static constexpr const char* name = "own";
+/// A layout by strides, and what is missing from things that look like one.
+struct by_strides {
+  static constexpr std::string_view name = "by_strides";
   static constexpr std::string_view axes = "[seq, batch, kv_heads, head_dim]";
-  at::Tensor view(const at::Tensor& tensor) const;
-  at::Tensor arrange(const at::Tensor& canonical) const;
+  at::Tensor view(const at::Tensor& tensor) const { return tensor; }
+  at::Tensor arrange(const at::Tensor& canonical) const { return canonical; }
+};
+struct without_arrange {
+  static constexpr std::string_view name = "without_arrange";
+  static constexpr std::string_view axes = "[seq]";
+  at::Tensor view(const at::Tensor& tensor) const { return tensor; }
+};
+struct without_axes {
+  static constexpr std::string_view name = "without_axes";
+  at::Tensor view(const at::Tensor& tensor) const { return tensor; }
+  at::Tensor arrange(const at::Tensor& canonical) const { return canonical; }
+};
+struct that_changes_itself : by_strides {
+  at::Tensor view(const at::Tensor& tensor) { return tensor; }
+};
+struct that_cannot_be_copied : by_strides {
+  that_cannot_be_copied() = default;
+  that_cannot_be_copied(const that_cannot_be_copied&) = delete;
 };
 
-struct nameless_layout {
-  static constexpr std::string_view axes = "[seq, batch, kv_heads, head_dim]";
-  at::Tensor view(const at::Tensor& tensor) const;
-  at::Tensor arrange(const at::Tensor& canonical) const;
+/// A layout by a table, and one without.
+struct by_table {
+  static constexpr std::string_view name = "by_table";
+  static constexpr std::string_view axes = "[total, kv_heads, head_dim]";
+  layouts::slot_table slots;
+  at::Tensor rows(const at::Tensor& tensor) const { return tensor; }
+  std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t) const { return {}; }
+};
+struct without_table {
+  static constexpr std::string_view name = "without_table";
+  static constexpr std::string_view axes = "[total, kv_heads, head_dim]";
+  at::Tensor rows(const at::Tensor& tensor) const { return tensor; }
+  std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t) const { return {}; }
+};
+struct keys_without_values {
+  by_strides keys;
 };
 
-struct layout_of_unnamed_axes {
-  static constexpr std::string_view name = "errors could not show its axes";
-  at::Tensor view(const at::Tensor& tensor) const;
-  at::Tensor arrange(const at::Tensor& canonical) const;
-};
+static_assert(StridedLayout<by_strides> && CacheLayout<by_strides> && LayerLayout<by_strides>);
+static_assert(!SlottedLayout<by_strides>);
+static_assert(!CacheLayout<without_arrange> && !LayerLayout<without_arrange>);
+static_assert(!CacheLayout<without_axes>);
+static_assert(!CacheLayout<that_changes_itself>);
+static_assert(!CacheLayout<that_cannot_be_copied>);
+static_assert(!CacheLayout<int>);
 
-struct one_way_layout {
-  static constexpr std::string_view name = "one way";
-  static constexpr std::string_view axes = "[seq, batch, kv_heads, head_dim]";
-  at::Tensor view(const at::Tensor& tensor) const;
-};
+static_assert(SlottedLayout<by_table> && CacheLayout<by_table> && !StridedLayout<by_table>);
+static_assert(!CacheLayout<without_table>);
 
-struct writing_layout {
-  static constexpr std::string_view name = "writes into what it is given";
-  static constexpr std::string_view axes = "[seq, batch, kv_heads, head_dim]";
-  void view(const at::Tensor& tensor) const;
-  at::Tensor arrange(const at::Tensor& canonical) const;
-};
+static_assert(LayerLayout<layouts::separate<by_strides, by_table>>);
+static_assert(!CacheLayout<layouts::separate<by_strides, by_table>>);
+static_assert(!LayerLayout<keys_without_values>);
 
-struct changing_layout {
-  static constexpr std::string_view name = "changes while it reads";
-  static constexpr std::string_view axes = "[seq, batch, kv_heads, head_dim]";
-  at::Tensor view(const at::Tensor& tensor);
-  at::Tensor arrange(const at::Tensor& canonical) const;
-};
+/// Where a layout by strides is wanted, the more special overload is chosen.
+template <CacheLayout Layout>
+constexpr bool is_special(const Layout&) {
+  return false;
+}
+template <StridedLayout Layout>
+constexpr bool is_special(const Layout&) {
+  return true;
+}
+static_assert(is_special(layouts::batch_heads_seq_dim{}) && is_special(layouts::batch_seq_heads_dim{}));
+static_assert(is_special(layouts::batch_heads_dim_seq{}) && is_special(layouts::latent_keys<>{}));
 
-struct uncopied_layout {
-  static constexpr std::string_view name = "cannot be copied";
-  static constexpr std::string_view axes = "[seq, batch, kv_heads, head_dim]";
-  std::unique_ptr<int> owned;
-  at::Tensor view(const at::Tensor& tensor) const;
-  at::Tensor arrange(const at::Tensor& canonical) const;
-};
+static_assert(SlottedLayout<layouts::ragged> && SlottedLayout<layouts::paged_nhd> && SlottedLayout<layouts::paged_hnd>);
+static_assert(SlottedLayout<layouts::latent_keys<layouts::ragged>>);
+static_assert(LayerLayout<layouts::llama_cpp> && LayerLayout<decltype(layouts::latent())>);
 
-static_assert(StridedLayout<kvtransfer::layouts::batch_heads_seq_dim>);
-static_assert(StridedLayout<kvtransfer::layouts::batch_seq_heads_dim>);
-static_assert(StridedLayout<kvtransfer::layouts::batch_heads_dim_seq>);
-static_assert(StridedLayout<own_layout>);
-static_assert(!StridedLayout<nameless_layout>);
-static_assert(!StridedLayout<layout_of_unnamed_axes>);
-static_assert(!StridedLayout<one_way_layout>);
-static_assert(!StridedLayout<writing_layout>);
-static_assert(!StridedLayout<changing_layout>);
-static_assert(!StridedLayout<uncopied_layout>);
-static_assert(!StridedLayout<at::Tensor>);
-static_assert(!StridedLayout<int>);
-
-static_assert(SlottedLayout<kvtransfer::layouts::paged_nhd>);
-static_assert(SlottedLayout<kvtransfer::layouts::ragged>);
-static_assert(!SlottedLayout<own_layout>, "its slots lie where its strides say");
-static_assert(!StridedLayout<kvtransfer::layouts::paged_nhd>, "it cannot be read without its table");
-
-struct own_pair {
-  own_layout keys;
-  kvtransfer::layouts::paged_nhd values;
-};
-
-struct half_a_pair {
-  own_layout keys;
-};
-
-struct pair_without_a_layout {
-  own_layout keys;
-  int values;
-};
-
-static_assert(CacheLayout<own_layout> && CacheLayout<kvtransfer::layouts::paged_nhd>);
-static_assert(LayerLayout<own_layout>);
-static_assert(LayerLayout<own_pair>);
-static_assert(!CacheLayout<own_pair>, "no single tensor lies so");
-static_assert(!LayerLayout<half_a_pair>);
-static_assert(!LayerLayout<pair_without_a_layout>);
-static_assert(!LayerLayout<nameless_layout>);
-
-}  // namespace kvtransfer::test::lookalikes
+}  // namespace
+}  // namespace kvtransfer

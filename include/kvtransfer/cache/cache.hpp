@@ -2,14 +2,13 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
@@ -20,11 +19,12 @@
 
 namespace kvtransfer {
 
-/// Owns keys and values `[batch, kv_heads, capacity, head_dim]` per layer, of which the first `length` slots are in use.
+/// Owns keys and values `[batch, kv_heads, capacity, head_dim]` per layer, of which the first `length` slots are in
+/// use.
 ///
-/// Two frames say where keys stand: `written` is what the tensors hold, `wanted` is where the caller has asked them to be. A move
-/// changes `wanted` alone, so any number of moves costs one rotation and its rounding, made by `materialize()`. The tensors can be
-/// read only while both agree.
+/// Two frames say where keys stand: `written` is what the tensors hold, `wanted` is where the caller has asked them to
+/// be. A move changes `wanted` alone, so any number of moves costs one rotation and its rounding, made by
+/// `materialize()`. The tensors can be read only while both agree.
 class cache {
  public:
   /// Takes over the tensors; slots past the frame's size are spare capacity.
@@ -141,7 +141,8 @@ class cache {
   cache(cache_frame written, cache_frame wanted) : written_(std::move(written)), wanted_(std::move(wanted)) {}
 
   void require_no_pending_move(std::string_view where) const {
-    require<frame_error>(materialized(), where, "frame", "written and wanted to agree (call materialize() first)", "a pending move");
+    require<frame_error>(materialized(), where, "frame", "written and wanted to agree (call materialize() first)",
+                         "a pending move");
   }
 
   /// The slots that `frame` describes. @throws shape_error where the tensors do not hold them
@@ -150,7 +151,8 @@ class cache {
     return cache_view<>(keys, in_use(values_, frame, "values"), frame);
   }
 
-  static std::vector<at::Tensor> in_use(const std::vector<at::Tensor>& tensors, const cache_frame& frame, std::string_view what) {
+  static std::vector<at::Tensor> in_use(const std::vector<at::Tensor>& tensors, const cache_frame& frame,
+                                        std::string_view what) {
     if (static_cast<std::int64_t>(tensors.size()) != frame.layers()) {
       fail<shape_error>("cache", what, fmt::format("{} layers", frame.layers()), fmt::format("{}", tensors.size()));
     }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -8,14 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "kvtransfer/cache/layer_frame.hpp"
 #include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {
 
-/// The frame of a whole cache: one `layer_frame` per layer, shared between layers that agree, and where the cache came from.
+/// The frame of a whole cache: one `layer_frame` per layer, shared between layers that agree, and where the cache came
+/// from.
 class cache_frame {
  public:
   using shared_layer = std::shared_ptr<const layer_frame>;
@@ -37,7 +38,8 @@ class cache_frame {
     return layers_[static_cast<std::size_t>(index)];
   }
 
-  /// Applies `change(layer_frame) -> layer_frame`; layers that shared their frame still do, and `change` runs once for them.
+  /// Applies `change(layer_frame) -> layer_frame`; layers that shared their frame still do, and `change` runs once for
+  /// them.
   template <class Change>
   cache_frame transform(Change&& change) const {
     std::map<const layer_frame*, shared_layer> changed;
@@ -112,7 +114,8 @@ class cache_frame {
     });
     if (token_ids_.size() == other.token_ids_.size()) {
       for (std::size_t row = 0; row < token_ids_.size(); ++row) {
-        joined.token_ids_[row].insert(joined.token_ids_[row].end(), other.token_ids_[row].begin(), other.token_ids_[row].end());
+        joined.token_ids_[row].insert(joined.token_ids_[row].end(), other.token_ids_[row].begin(),
+                                      other.token_ids_[row].end());
       }
     } else {
       joined.token_ids_.clear();
@@ -138,7 +141,8 @@ class cache_frame {
 
   /// The token of every slot `[batch][seq]`, -1 for padding; empty where the cache's text is not known.
   const std::vector<std::vector<std::int64_t>>& token_ids() const { return token_ids_; }
-  /// Names the tokens, or none where `rows` is empty. @throws shape_error unless there is one id per slot of the first layer
+  /// Names the tokens, or none where `rows` is empty. @throws shape_error unless there is one id per slot of the first
+  /// layer
   void set_token_ids(std::vector<std::vector<std::int64_t>> rows) {
     const std::int64_t batch = layers_.empty() ? 0 : layers_.front()->positions.batch();
     const std::int64_t slots = layers_.empty() ? 0 : layers_.front()->size();
@@ -147,7 +151,8 @@ class cache_frame {
     }
     for (const std::vector<std::int64_t>& row : rows) {
       if (static_cast<std::int64_t>(row.size()) != slots) {
-        fail<shape_error>("cache_frame", "token_ids", fmt::format("{} ids a row", slots), fmt::format("{}", row.size()));
+        fail<shape_error>("cache_frame", "token_ids", fmt::format("{} ids a row", slots),
+                          fmt::format("{}", row.size()));
       }
     }
     token_ids_ = std::move(rows);

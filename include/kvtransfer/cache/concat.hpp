@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -9,9 +11,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
@@ -66,11 +65,13 @@ inline void require_apart(const layer_frame& first, const layer_frame& second) {
 /// @throws shape_error, device_error unless keys and values of `second` can stand behind those of `first`
 template <LayerLayout A, LayerLayout B>
 void require_joinable(const layer_view<A>& first, const layer_view<B>& second) {
-  const auto require_joinable_tensors = [](const layouts::lowered& a, const layouts::lowered& b, std::string_view what) {
+  const auto require_joinable_tensors = [](const layouts::lowered& a, const layouts::lowered& b,
+                                           std::string_view what) {
     cache_extents expected = a.extents();
     expected.seq = b.extents().seq;
     if (!(b.extents() == expected) || a.rows.scalar_type() != b.rows.scalar_type()) {
-      fail<shape_error>("concat", what, fmt::format("{} but for seq, {}", a.extents(), c10::toString(a.rows.scalar_type())),
+      fail<shape_error>("concat", what,
+                        fmt::format("{} but for seq, {}", a.extents(), c10::toString(a.rows.scalar_type())),
                         fmt::format("{}, {}", b.extents(), c10::toString(b.rows.scalar_type())));
     }
     require_same_device(a.rows, b.rows, "concat", what);
@@ -86,12 +87,16 @@ void require_joinable(const layer_view<A>& first, const layer_view<B>& second) {
 }  // namespace detail
 
 /// A new cache with the slots of `first` followed by those of `second`, layer by layer. Nothing is moved.
-/// @throws frame_error where rotary specifications or models differ, or positions overlap without `position_overlap::allowed`
-/// @throws shape_error where layers, batch, heads, head_dim, dtype or streams differ; device_error where they live apart
+/// @throws frame_error where rotary specifications or models differ, or positions overlap without
+/// `position_overlap::allowed`
+/// @throws shape_error where layers, batch, heads, head_dim, dtype or streams differ; device_error where they live
+/// apart
 template <LayerLayout A, LayerLayout B>
-cache concat(const cache_view<A>& first, const cache_view<B>& second, position_overlap overlap = position_overlap::refused) {
+cache concat(const cache_view<A>& first, const cache_view<B>& second,
+             position_overlap overlap = position_overlap::refused) {
   if (first.layers() != second.layers()) {
-    fail<shape_error>("concat", "layers of second", fmt::format("{}", first.layers()), fmt::format("{}", second.layers()));
+    fail<shape_error>("concat", "layers of second", fmt::format("{}", first.layers()),
+                      fmt::format("{}", second.layers()));
   }
   detail::require_same_model(first.frame(), second.frame(), "concat", "model of second");
   for (std::int64_t i = 0; i < first.layers(); ++i) {

@@ -1,12 +1,12 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
@@ -16,7 +16,8 @@ namespace kvtransfer {
 
 /// What is needed to read one layer's keys: where each stands, and under which rotary specification it was written.
 ///
-/// A rotated slot names its specification by index, so that one cache may hold keys of several regimes (dynamic NTK, LongRoPE).
+/// A rotated slot names its specification by index, so that one cache may hold keys of several regimes (dynamic NTK,
+/// LongRoPE).
 struct layer_frame {
   position_map positions;
   std::vector<rotary_specification> regimes;
@@ -26,7 +27,9 @@ struct layer_frame {
   layer_frame slice(std::int64_t begin, std::int64_t end) const { return {positions.slice(begin, end), regimes}; }
   layer_frame gather(const std::vector<std::int64_t>& slots) const { return {positions.gather(slots), regimes}; }
   layer_frame shifted(std::int64_t delta) const { return {positions.shifted(delta), regimes}; }
-  layer_frame select_batch(const std::vector<std::int64_t>& rows) const { return {positions.select_batch(rows), regimes}; }
+  layer_frame select_batch(const std::vector<std::int64_t>& rows) const {
+    return {positions.select_batch(rows), regimes};
+  }
 
   /// These slots followed by `other`'s; equal specifications are listed once.
   layer_frame followed_by(const layer_frame& other) const {
@@ -35,11 +38,13 @@ struct layer_frame {
     for (const rotary_specification& regime : other.regimes) {
       renumbered.push_back(joined.regime_index(regime));
     }
-    joined.positions = positions.followed_by(other.with_states([&](slot_state state) {
-                                                    return state.is_rotated()
-                                                               ? slot_state::rotated(renumbered[static_cast<std::size_t>(state.regime())])
-                                                               : state;
-                                                  }).positions);
+    joined.positions = positions.followed_by(
+        other
+            .with_states([&](slot_state state) {
+              return state.is_rotated() ? slot_state::rotated(renumbered[static_cast<std::size_t>(state.regime())])
+                                        : state;
+            })
+            .positions);
     return joined;
   }
 

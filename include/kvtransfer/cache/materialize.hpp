@@ -2,13 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/move_blocks.hpp"
@@ -141,9 +140,10 @@ inline void turn_copies(std::vector<at::Tensor>& keys, const planned_turn& turn,
 
 }  // namespace detail
 
-/// Moves keys from the frame they are `written` in to the one they are `wanted` in, one rotation each: in place, or, for tensors
-/// that autograd tracks, by putting moved ones in their stead. An error leaves all keys as they were.
-/// @param keys per layer `[batch, kv_heads, seq or more, head_dim]`; slots past the frame are spare and stay as they are
+/// Moves keys from the frame they are `written` in to the one they are `wanted` in, one rotation each: in place, or,
+/// for tensors that autograd tracks, by putting moved ones in their stead. An error leaves all keys as they were.
+/// @param keys per layer `[batch, kv_heads, seq or more, head_dim]`; slots past the frame are spare and stay as they
+/// are
 /// @throws frame_error, shape_error, device_error, value_error as the rotary operations do
 inline void move_keys(std::vector<at::Tensor>& keys, const cache_frame& written, const cache_frame& wanted,
                       const rope::options& options = {}) {

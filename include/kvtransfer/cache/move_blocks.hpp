@@ -1,12 +1,12 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
@@ -15,18 +15,19 @@ namespace kvtransfer {
 
 /// Slots [begin, end) whose keys all go from one state to another, so that one rotary operation moves them.
 struct move_block {
-  std::optional<std::int64_t> batch;   ///< the row meant; all rows where empty
-  std::optional<std::int64_t> head;    ///< the head meant; all heads where empty
+  std::optional<std::int64_t> batch;  ///< the row meant; all rows where empty
+  std::optional<std::int64_t> head;   ///< the head meant; all heads where empty
   std::int64_t begin = 0;
   std::int64_t end = 0;
   slot_state from = slot_state::unrotated();
   slot_state to = slot_state::unrotated();
-  std::optional<std::int64_t> delta;   ///< tokens moved, where every key of the block moves equally far
+  std::optional<std::int64_t> delta;  ///< tokens moved, where every key of the block moves equally far
 };
 
 namespace detail {
 
-/// Walks two rows of equal length in step and calls `visit(begin, count, written run, wanted run)` for each common stretch.
+/// Walks two rows of equal length in step and calls `visit(begin, count, written run, wanted run)` for each common
+/// stretch.
 template <class Visit>
 void for_each_stretch(const position_row& written, const position_row& wanted, Visit&& visit) {
   auto from = written.runs().begin();
@@ -78,8 +79,8 @@ inline std::vector<move_block> blocks_of_keys(const position_row& written, const
   return blocks;
 }
 
-/// The same with padding given to the block on its left (the first block where there is none): nobody reads it, and rows that differ
-/// in padding alone can then be moved by one operation.
+/// The same with padding given to the block on its left (the first block where there is none): nobody reads it, and
+/// rows that differ in padding alone can then be moved by one operation.
 inline std::vector<move_block> blocks_of_row(const position_row& written, const position_row& wanted) {
   std::vector<move_block> blocks;
   for (const move_block& next : blocks_of_keys(written, wanted)) {
@@ -122,8 +123,8 @@ std::vector<move_block> blocks_of_streams(const position_map& written, const pos
 
 }  // namespace detail
 
-/// The operations that take keys from where they are `written` to where they are `wanted`: over all rows at once where their
-/// states change at the same slots, else row by row.
+/// The operations that take keys from where they are `written` to where they are `wanted`: over all rows at once where
+/// their states change at the same slots, else row by row.
 /// @throws shape_error unless both maps have the same slots, rows and streams
 inline std::vector<move_block> move_blocks(const position_map& written, const position_map& wanted) {
   if (written.size() != wanted.size() || written.batch() != wanted.batch() || written.streams() != wanted.streams()) {

@@ -1,12 +1,12 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -17,8 +17,8 @@ namespace detail {
 
 /// Every layer's keys in the state that its specification gives them, after `check(state)` of the one they are in.
 template <class Check>
-cache_frame restated(const cache_frame& frame, const std::vector<rotary_specification>& specifications, std::string_view where,
-                     Check&& check) {
+cache_frame restated(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                     std::string_view where, Check&& check) {
   if (static_cast<std::int64_t>(specifications.size()) != frame.layers()) {
     fail<shape_error>(where, "specifications", fmt::format("one for each of {} layers", frame.layers()),
                       fmt::format("{}", specifications.size()));
@@ -51,22 +51,24 @@ inline cache_frame shifted(const cache_frame& frame, std::int64_t delta) {
   return frame.transform([=](const layer_frame& layer) { return layer.shifted(delta); });
 }
 
-/// The frame in which the keys of every layer stand at `positions`, slot by slot; which slots are padding stays as it is.
+/// The frame in which the keys of every layer stand at `positions`, slot by slot; which slots are padding stays as it
+/// is.
 /// @param where the operation that errors name
 /// @throws shape_error unless slots, rows and streams fit, and every key has a position
 inline cache_frame remapped(const cache_frame& frame, const position_map& positions, std::string_view where) {
   return frame.transform([&](const layer_frame& layer) {
     const position_map& old = layer.positions;
     if (positions.size() != old.size() || positions.batch() != old.batch() || positions.streams() != old.streams()) {
-      fail<shape_error>(where, "positions",
-                        fmt::format("[streams={}, batch={}, seq={}]", old.streams(), old.batch(), old.size()),
-                        fmt::format("[streams={}, batch={}, seq={}]", positions.streams(), positions.batch(), positions.size()));
+      fail<shape_error>(
+          where, "positions", fmt::format("[streams={}, batch={}, seq={}]", old.streams(), old.batch(), old.size()),
+          fmt::format("[streams={}, batch={}, seq={}]", positions.streams(), positions.batch(), positions.size()));
     }
     return layer_frame{positions.with_states_of(old), layer.regimes};
   });
 }
 
-/// The frame in which keys carry no rotation; their positions stay known. @throws frame_error if a key was never rotated
+/// The frame in which keys carry no rotation; their positions stay known. @throws frame_error if a key was never
+/// rotated
 inline cache_frame unrotated(const cache_frame& frame, std::string_view where) {
   return frame.transform([&](const layer_frame& layer) {
     layer_frame changed = layer.with_states([&](slot_state state) {

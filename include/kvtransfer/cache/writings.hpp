@@ -1,13 +1,13 @@
 #pragma once
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
@@ -48,12 +48,14 @@ inline void require_same_writings(const layer_frame& first, const layer_frame& s
       }
       return fmt::format("{}", fmt::join(names, ", "));
     };
-    fail<frame_error>(where, "rotary specification", listed(a) + " in both caches (reframe one of them first)", listed(b));
+    fail<frame_error>(where, "rotary specification", listed(a) + " in both caches (reframe one of them first)",
+                      listed(b));
   }
 }
 
 /// @throws frame_error unless one model wrote both caches, or neither's is known
-inline void require_same_model(const cache_frame& first, const cache_frame& second, std::string_view where, std::string_view what) {
+inline void require_same_model(const cache_frame& first, const cache_frame& second, std::string_view where,
+                               std::string_view what) {
   if (first.model() != second.model()) {
     const auto named = [](const std::string& model) { return model.empty() ? std::string("an unknown model") : model; };
     fail<frame_error>(where, what, named(first.model()), named(second.model()));

@@ -1,21 +1,22 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_row.hpp"
 
 namespace kvtransfer {
 
-/// Where every key of one layer stands: positions `[streams, batch, kv_heads or 1, seq]` in tokens, kept as runs on the host.
+/// Where every key of one layer stands: positions `[streams, batch, kv_heads or 1, seq]` in tokens, kept as runs on the
+/// host.
 ///
-/// One entry on the heads axis means that all heads share it. Streams exist for M-RoPE (temporal, height, width); text has one.
-/// Every row spans the same slots; rows with fewer keys hold padding.
+/// One entry on the heads axis means that all heads share it. Streams exist for M-RoPE (temporal, height, width); text
+/// has one. Every row spans the same slots; rows with fewer keys hold padding.
 class position_map {
  public:
   position_map() = default;
@@ -35,11 +36,12 @@ class position_map {
     }
     for (const position_row& row : rows_) {
       if (row.size() != size()) {
-        fail<shape_error>("position_map", "rows", fmt::format("{} slots in every row", size()), fmt::format("{}", row.size()));
+        fail<shape_error>("position_map", "rows", fmt::format("{} slots in every row", size()),
+                          fmt::format("{}", row.size()));
       }
     }
-    require<shape_error>(streams_agree_in_states(), "position_map", "rows", "each slot in one state, whatever the stream",
-                         "streams that differ");
+    require<shape_error>(streams_agree_in_states(), "position_map", "rows",
+                         "each slot in one state, whatever the stream", "streams that differ");
   }
 
   /// Positions first, first + 1, … for `count` slots of every row.
@@ -119,7 +121,8 @@ class position_map {
   /// @throws shape_error unless slots, streams and batch agree, and every key has a position
   position_map with_states_of(const position_map& other) const {
     if (size() != other.size() || streams_ != other.streams_ || batch_ != other.batch_) {
-      fail<shape_error>("position_map::with_states_of", "other", fmt::format("[streams={}, batch={}, seq={}]", streams_, batch_, size()),
+      fail<shape_error>("position_map::with_states_of", "other",
+                        fmt::format("[streams={}, batch={}, seq={}]", streams_, batch_, size()),
                         fmt::format("[streams={}, batch={}, seq={}]", other.streams_, other.batch_, other.size()));
     }
     position_map mixed = with_heads(heads_ >= other.heads_ ? heads_ : other.heads_);
@@ -130,14 +133,15 @@ class position_map {
     return mixed;
   }
 
-  /// The batch rows named by `batch_rows`, in that order, with all their streams and heads (a row may be named more than once).
+  /// The batch rows named by `batch_rows`, in that order, with all their streams and heads (a row may be named more
+  /// than once).
   /// @throws shape_error if there is no such row
   position_map select_batch(const std::vector<std::int64_t>& batch_rows) const {
     std::vector<position_row> rows;
     for (std::int64_t stream = 0; stream < streams_; ++stream) {
       for (const std::int64_t b : batch_rows) {
-        require<shape_error>(b >= 0 && b < batch_, "position_map::select_batch", "row", fmt::format("0 <= row < {}", batch_),
-                             fmt::format("{}", b));
+        require<shape_error>(b >= 0 && b < batch_, "position_map::select_batch", "row",
+                             fmt::format("0 <= row < {}", batch_), fmt::format("{}", b));
         const auto start = rows_.begin() + (stream * batch_ + b) * heads_;
         rows.insert(rows.end(), start, start + heads_);
       }

@@ -1,12 +1,12 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_run.hpp"
@@ -85,7 +85,8 @@ class position_row {
     position_row picked;
     for (const std::int64_t slot : slots) {
       if (slot < 0 || slot >= size_) {
-        fail<shape_error>("position_row::gather", "slot", fmt::format("0 <= slot < {}", size_), fmt::format("{}", slot));
+        fail<shape_error>("position_row::gather", "slot", fmt::format("0 <= slot < {}", size_),
+                          fmt::format("{}", slot));
       }
       picked.append(singles[static_cast<std::size_t>(slot)]);
     }

@@ -71,10 +71,11 @@ class object_reader {
   template <std::integral Integer>
   Integer integer(std::string_view key) const {
     constexpr bool is_signed = std::signed_integral<Integer>;
-    const nlohmann::json& found =
-        raw_if(key, is_signed ? "an integer" : "an integer, 0 or more",
-               [](const nlohmann::json& number) { return number.is_number_integer() && (is_signed || number >= 0); });
-    return found.get<Integer>();
+    const auto is_expected = [](const nlohmann::json& found) {
+      // Parsers give numbers from 0 on the unsigned type, programs often the signed one.
+      return found.is_number_integer() && (is_signed || found.is_number_unsigned() || found.get<std::int64_t>() >= 0);
+    };
+    return raw_if(key, is_signed ? "an integer" : "an integer, 0 or more", is_expected).template get<Integer>();
   }
 
   std::vector<std::string> texts(std::string_view key) const {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -117,25 +118,35 @@ struct running_experiment {
 
 }  // namespace detail
 
-/// Runs every trial of a planned run that the journal does not hold yet, and fills in the run's records.
-///
-/// All prompts are checked before the first trial, so that a run does not stop half-way over a prompt that is too long.
-/// @param conditions those that the run was planned with
-/// @throws value_error for prompts or settings that the model can't serve, and whatever a trial or `report` throws
-inline void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
-                           results& run, journal& finished, const progress_callback& report) {
+/// The prompts of a planned run as token ids, test by test, checked before anything runs or is written.
+/// @throws value_error for prompts or settings that the model can't serve
+inline std::vector<prompt_ids> checked_prompts(const causal_lm& model, const tokenizer& text,
+                                               const std::vector<any_condition>& conditions, const results& run) {
   detail::require_valid(run.settings);
-  detail::running_experiment running{model,    text,   detail::generation_settings_of(run.settings, text, model),
-                                     finished, report, {}};
   std::vector<prompt_ids> prompts;
   for (const test_record& test : run.tests) {
     prompts.push_back(encode_prompts(text, test.test));
     for (const any_condition& condition : conditions) {
       if (!condition.not_applicable(prompts.back())) {
         detail::require_room(condition, test.test, prompts.back(), run.settings, model);
-        running.progress.total += run.settings.trials;
       }
     }
+  }
+  return prompts;
+}
+
+/// Runs every trial of a planned run that the journal does not hold yet, and fills in the run's records.
+/// @param conditions those that the run was planned with
+/// @throws what `checked_prompts`, a trial or `report` throws
+inline void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
+                           results& run, journal& finished, const progress_callback& report) {
+  const std::vector<prompt_ids> prompts = checked_prompts(model, text, conditions, run);
+  detail::running_experiment running{model,    text,   detail::generation_settings_of(run.settings, text, model),
+                                     finished, report, {}};
+  for (const prompt_ids& each : prompts) {
+    running.progress.total +=
+        run.settings.trials *
+        std::count_if(conditions.begin(), conditions.end(), [&](const auto& c) { return !c.not_applicable(each); });
   }
   for (std::size_t t = 0; t < run.tests.size(); ++t) {
     test_record& test = run.tests[t];

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cstdint>
@@ -15,23 +14,15 @@
 #include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/rope/turning.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/fused_kernel.hpp"
 
 namespace kvtransfer::rope::detail {
 
 /// The most elements of a head that the fused kernels rotate.
 inline constexpr std::int64_t kernel_rotary_dim_limit = 512;
 
-/// The operation `name` as torch's dispatcher knows it, where the kernels' library is loaded.
-inline std::optional<c10::OperatorHandle> find_kernel(const char* name) {
-  return c10::Dispatcher::singleton().findSchema({name, ""});
-}
-
-/// True if `name` is loaded with a kernel for `device`.
-inline bool has_kernel(const char* name, at::Device device) {
-  const auto kernel = find_kernel(name);
-  const c10::DispatchKey key = device.is_cuda() ? c10::DispatchKey::CUDA : c10::DispatchKey::CPU;
-  return (device.is_cuda() || device.is_cpu()) && kernel.has_value() && kernel->hasKernelForDispatchKey(key);
-}
+using kvtransfer::detail::find_kernel;
+using kvtransfer::detail::has_kernel;
 
 /// True if autograd would lose track of `keys` in the operation `name`: they need a gradient and it has none.
 inline bool loses_gradient(const char* name, const at::Tensor& keys) {

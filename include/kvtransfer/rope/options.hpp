@@ -3,16 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <string_view>
+
+#include "kvtransfer/core/implementation.hpp"
 
 namespace kvtransfer::rope {
 
-/// Who turns the keys.
-enum class implementation : std::uint8_t {
-  automatic,  ///< the fused kernel where one is loaded and can read the tensors, otherwise the reference
-  reference,  ///< a composition of ATen operations: every device, float64 too
-  fused,      ///< the kernel of `kvtransfer::kernels`, or an error
-};
+using kvtransfer::implementation;
 
 /// Which angle a key at position p was written with.
 enum class angle_mode : std::uint8_t {
@@ -20,18 +16,6 @@ enum class angle_mode : std::uint8_t {
   model_faithful,  ///< fl32(p·f), as transformers computes it: a move lands on the bits the model would have written
                    ///< there
 };
-
-constexpr std::string_view to_string(implementation value) {
-  switch (value) {
-    case implementation::automatic:
-      return "automatic";
-    case implementation::reference:
-      return "reference";
-    case implementation::fused:
-      return "fused";
-  }
-  return "unknown";
-}
 
 /// How a move is carried out; the defaults fit everything but HunYuan's keys.
 ///

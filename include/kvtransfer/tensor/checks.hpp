@@ -35,7 +35,8 @@ inline cache_extents extents_of(const at::Tensor& tensor) {
 }
 
 /// @throws device_error unless both live on one device
-inline void require_same_device(const at::Tensor& a, const at::Tensor& b, std::string_view where, std::string_view what) {
+inline void require_same_device(const at::Tensor& a, const at::Tensor& b, std::string_view where,
+                                std::string_view what) {
   if (a.device() != b.device()) {
     fail<device_error>(where, what, a.device().str(), b.device().str());
   }

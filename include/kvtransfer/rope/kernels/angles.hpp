@@ -4,7 +4,7 @@
 
 // The angle arithmetic of every kernel. `Lanes` says what a vector is on one machine: AVX-512, AVX2, plain numbers, or what one
 // CUDA thread holds. It gives `floats` and 32-bit unsigned `integers` (both with + - *), `product` (never fused with what
-// follows), `fma`, `rint`, `nearest` (floats to integers), `to_floats` (integers, as signed) and `turn_quarters`.
+// follows), `fma`, `rint`, `broadcast`, `nearest` (floats to integers), `to_floats` (integers, as signed) and `turn_quarters`.
 //
 // An angle is an integer in units of 2^-32 turns. It wraps as angles do, so a position times a frequency is reduced by nothing
 // more than integer multiplication, and sums and differences of angles are exact.
@@ -31,10 +31,9 @@ C10_HOST_DEVICE inline Integers model_angle(Integers q, Floats wanted_frequency,
   const Floats radians = wanted - written;
   const Floats back = radians - wanted;
   const Floats radians_lack = (wanted - (radians - back)) - (written + back);
-  const Floats per_radian = radians * 0.0f + turns_per_radian;
-  const Floats turns = Lanes::product(radians, per_radian);
+  const Floats turns = Lanes::product(radians, Lanes::broadcast(turns_per_radian));
   const Floats turns_lack =
-      Lanes::fma(radians, per_radian, -turns) + (radians * turns_per_radian_lacks + radians_lack * turns_per_radian);
+      Lanes::fma(radians, Lanes::broadcast(turns_per_radian), -turns) + (radians * turns_per_radian_lacks + radians_lack * turns_per_radian);
   return Lanes::nearest((turns - Lanes::rint(turns)) * units_per_turn) + Lanes::nearest(turns_lack * units_per_turn);
 }
 

@@ -1,0 +1,122 @@
+#include "kvtransfer/tensor/copy_slots.hpp"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randperm.h>
+
+#include <vector>
+
+#include "rope/random_keys.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+/// A storage `[rows, kv_heads, slots, head_dim]` with heads or tokens side by side, or every other element's slot left out.
+at::Tensor random_storage(std::int64_t rows, std::int64_t slots, std::int64_t head_dim, int kind, at::ScalarType dtype,
+                          at::Device device) {
+  if (kind == 0) {
+    return random_keys({rows, 3, slots, head_dim}, dtype).to(device);
+  }
+  if (kind == 1) {
+    return random_keys({rows, slots, 3, head_dim}, dtype).to(device).transpose(1, 2);
+  }
+  return random_keys({rows, 2 * slots, 3, head_dim + 1}, dtype).to(device).slice(1, 1, 2 * slots, 2).narrow(3, 1, head_dim).transpose(1, 2);
+}
+
+/// Copies one way and the other, by a kernel where there is one, and slot by slot: storages hold the same afterwards.
+void check_copies(at::Device device, implementation use) {
+  const std::vector<std::int64_t> to_places = {5, 0, 1, 2, 3, 17, 9, 10, 20};
+  const std::vector<std::int64_t> from_places = {0, 4, 5, 6, 7, -1, -1, 2, 11};
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble, at::kByte}) {
+    for (const std::int64_t head_dim : {1, 3, 8, 64}) {
+      for (int kind = 0; kind < 9; ++kind) {
+        const at::Tensor from = random_storage(3, 4, head_dim, kind / 3, dtype, device);
+        const at::Tensor to = random_storage(4, 6, head_dim, kind % 3, dtype, device);
+        const at::Tensor expected = to.clone();
+        for (std::size_t i = 0; i < to_places.size(); ++i) {
+          const at::Tensor place = expected[to_places[i] / 6].select(1, to_places[i] % 6);
+          if (from_places[i] < 0) {
+            place.zero_();
+          } else {
+            place.copy_(from[from_places[i] / 4].select(1, from_places[i] % 4));
+          }
+        }
+        copy_slots_({to}, {from}, {integer_tensor(to_places, device), integer_tensor(from_places, device), false}, use);
+        REQUIRE(at::equal(to, expected));
+      }
+    }
+  }
+}
+
+/// Many slots, so that several threads and blocks share the work; several layers of different strides.
+void check_long_copies(at::Device device) {
+  const std::int64_t tokens = 5000;
+  const at::Tensor order = at::randperm(tokens, at::TensorOptions().dtype(at::kLong)).to(device);
+  std::vector<at::Tensor> from;
+  std::vector<at::Tensor> to;
+  std::vector<at::Tensor> expected;
+  for (int layer = 0; layer < 5; ++layer) {
+    from.push_back(random_storage(tokens / 8, 8, 16, layer % 2, at::kBFloat16, device));
+    to.push_back(random_storage(1, tokens, 16, layer / 2, at::kBFloat16, device));
+    expected.push_back(from.back().transpose(1, 2).reshape({tokens, 3, 16}).index_select(0, order));
+  }
+  copy_slots_(to, from, {at::arange(tokens, order.options()), order});
+  for (std::size_t layer = 0; layer < to.size(); ++layer) {
+    REQUIRE(at::equal(to[layer][0].transpose(0, 1), expected[layer]));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("slots are copied between storages of any strides", "[tensor][copy_slots]") {
+  check_copies(at::kCPU, implementation::reference);
+  check_copies(at::kCPU, implementation::automatic);
+  check_long_copies(at::kCPU);
+}
+
+TEST_CASE("slots are copied between storages of any strides on a GPU", "[tensor][copy_slots][cuda]") {
+  if (cuda_available()) {
+    check_copies(at::kCUDA, implementation::reference);
+    check_copies(at::kCUDA, implementation::automatic);
+    check_long_copies(at::kCUDA);
+  }
+}
+
+TEST_CASE("without lists every slot is copied to its like", "[tensor][copy_slots]") {
+  for (const implementation use : {implementation::reference, implementation::automatic}) {
+    for (int kind = 0; kind < 9; ++kind) {
+      const at::Tensor from = random_storage(3, 40, 8, kind / 3, at::kFloat, at::kCPU);
+      const at::Tensor to = random_storage(3, 40, 8, kind % 3, at::kFloat, at::kCPU).zero_();
+      copy_slots_({to}, {from}, {}, use);
+      REQUIRE(at::equal(to, from));
+    }
+  }
+}
+
+TEST_CASE("a transposed storage is copied by the reference", "[tensor][copy_slots]") {
+  const at::Tensor from = random_keys({2, 3, 8, 5}).transpose(2, 3);
+  const at::Tensor to = random_keys({2, 3, 5, 8});
+  copy_slots_({to}, {from}, {});
+  CHECK(at::equal(to, from));
+  CHECK_THROWS_AS(copy_slots_({to}, {from}, {}, implementation::fused), device_error);
+}
+
+TEST_CASE("no slots and no layers are nothing to copy", "[tensor][copy_slots]") {
+  const at::Tensor to = random_keys({2, 3, 4, 8});
+  const at::Tensor before = to.clone();
+  copy_slots_({to}, {to.clone()}, {integer_tensor({}, at::kCPU), integer_tensor({}, at::kCPU)});
+  CHECK(at::equal(to, before));
+  CHECK_NOTHROW(copy_slots_({}, {}, {}));
+}
+
+TEST_CASE("storages that do not go together are refused", "[tensor][copy_slots]") {
+  const at::Tensor to = random_keys({2, 3, 4, 8});
+  CHECK_THROWS_AS(copy_slots_({to}, {}, {}), shape_error);
+  CHECK_THROWS_AS(copy_slots_({to}, {random_keys({2, 2, 4, 8})}, {}), shape_error);
+  CHECK_THROWS_AS(copy_slots_({to}, {random_keys({2, 3, 4, 6})}, {}), shape_error);
+  CHECK_THROWS_AS(copy_slots_({to}, {random_keys({2, 3, 4, 8}, at::kHalf)}, {}), shape_error);
+  CHECK_THROWS_AS(copy_slots_({to.clone().requires_grad_()}, {to}, {}), value_error);
+}
