@@ -173,6 +173,8 @@ prepare() {
 run_phase2a() {
   prepare
   build --target phase2a
+  # Threads that spin while they wait for the next small product make a busy machine slower still.
+  export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
   exec "$build/bin/phase2a" "$@"
 }
 

@@ -40,18 +40,17 @@ cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at
                             const std::vector<at::Tensor>& values, const To& layout,
                             implementation use = implementation::automatic) {
   cache_view<To> target(keys, values, source.frame(), layout);
-  std::vector<layouts::lowered> to_keys;
-  std::vector<layouts::lowered> to_values;
-  std::vector<layouts::lowered> from_keys;
-  std::vector<layouts::lowered> from_values;
+  std::vector<layouts::lowered> to;
+  std::vector<layouts::lowered> from;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
-    to_keys.push_back(target.layer(i).lowered_keys());
-    to_values.push_back(target.layer(i).lowered_values());
-    from_keys.push_back(source.layer(i).lowered_keys());
-    from_values.push_back(source.layer(i).lowered_values());
+    to.push_back(target.layer(i).lowered_keys());
+    from.push_back(source.layer(i).lowered_keys());
   }
-  layouts::copy_lowered_(to_keys, from_keys, use, "convert");
-  layouts::copy_lowered_(to_values, from_values, use, "convert");
+  for (std::int64_t i = 0; i < source.layers(); ++i) {
+    to.push_back(target.layer(i).lowered_values());
+    from.push_back(source.layer(i).lowered_values());
+  }
+  layouts::copy_lowered_(to, from, use, "convert");
   return target;
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/index.h>
 #include <fmt/format.h>
 
@@ -57,7 +58,7 @@ inline bool copies_fused(const std::vector<at::Tensor>& to, const std::vector<at
     return false;
   }
   const auto readable = [](const at::Tensor& rows) {
-    return (rows.stride(3) == 1 || rows.size(3) == 1) && !rows.requires_grad();
+    return (rows.stride(3) == 1 || rows.size(3) == 1) && !(rows.requires_grad() && at::GradMode::is_enabled());
   };
   const bool can = has_kernel("kvtransfer::copy_slots_", to.front().device()) && std::ranges::all_of(to, readable) &&
                    std::ranges::all_of(from, readable);

@@ -15,7 +15,7 @@ struct on_device_of_keys;
 template <auto Operator, class Result, class... Rest>
 struct on_device_of_keys<Operator, Result (*)(at::TensorList, Rest...)> {
   static Result call(at::TensorList keys, Rest... rest) {
-    const c10::cuda::OptionalCUDAGuard guard(at::device_of(keys));
+    const c10::cuda::OptionalCUDAGuard guard(keys.empty() ? at::Device(at::kCUDA) : keys.front().device());
     return Operator(keys, rest...);
   }
 };
