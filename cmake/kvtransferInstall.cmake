@@ -12,10 +12,8 @@ if(TARGET kvtransfer_model)
   install(TARGETS kvtransfer_model EXPORT kvtransferModelTargets FILE_SET HEADERS)
   install(EXPORT kvtransferModelTargets NAMESPACE kvtransfer:: DESTINATION "${package_dir}")
 endif()
-if(TARGET kvtransfer_kernels)
-  install(TARGETS kvtransfer_kernels EXPORT kvtransferKernelsTargets)
-  install(EXPORT kvtransferKernelsTargets NAMESPACE kvtransfer:: DESTINATION "${package_dir}")
-endif()
+install(TARGETS kvtransfer_kernels EXPORT kvtransferKernelsTargets)
+install(EXPORT kvtransferKernelsTargets NAMESPACE kvtransfer:: DESTINATION "${package_dir}")
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/kvtransferConfig.cmake.in"
                               "${PROJECT_BINARY_DIR}/kvtransferConfig.cmake" INSTALL_DESTINATION "${package_dir}")

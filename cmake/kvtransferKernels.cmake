@@ -1,6 +1,9 @@
 # The one compiled part: a shared library that registers its operators with torch's dispatcher when loaded. Shared, because a
 # second registration of the same operator aborts, so every program and Python must meet the very same copy.
 
+file(GLOB kernel_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/include/kvtransfer/*/kernels/*.cpp")
+file(GLOB kernel_cuda_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/include/kvtransfer/*/kernels/*.cu")
+
 # A variant is chosen at run time by the processor's capabilities; the end of its file name says what it may assume. Such a file
 # includes plain structs and intrinsics only: an inline function of a shared header, compiled here for AVX-512, could be the copy
 # that the linker keeps for everybody.
@@ -26,7 +29,7 @@ set_target_properties(kvtransfer_kernels PROPERTIES EXPORT_NAME kernels CXX_VISI
 target_compile_options(kvtransfer_kernels PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>")
 target_link_options(kvtransfer_kernels PRIVATE -fopenmp)
 
-if(KVTRANSFER_HAS_NVCC AND kernel_cuda_sources)
+if(KVTRANSFER_HAS_NVCC)
   target_sources(kvtransfer_kernels PRIVATE ${kernel_cuda_sources})
   target_compile_features(kvtransfer_kernels PRIVATE cuda_std_20)
   # The runtime that torch itself loads, not a second, static one: streams and the current device belong to a runtime.

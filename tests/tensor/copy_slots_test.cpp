@@ -1,6 +1,5 @@
 #include "kvtransfer/tensor/copy_slots.hpp"
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randperm.h>
 
@@ -28,23 +27,24 @@ at::Tensor random_storage(std::int64_t rows, std::int64_t slots, std::int64_t he
 
 /// Copies one way and the other, by a kernel where there is one, and slot by slot: storages hold the same afterwards.
 void check_copies(at::Device device, implementation use) {
-  const std::vector<std::int64_t> to_places = {5, 0, 1, 2, 3, 17, 9, 10, 20};
-  const std::vector<std::int64_t> from_places = {0, 4, 5, 6, 7, -1, -1, 2, 11};
+  const slot_runs runs{false, {{5, 0, 1}, {0, 4, 4}, {17, -1, 1}, {8, -1, 2}, {10, 2, 2}, {20, 11, 1}}};
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble, at::kByte}) {
     for (const std::int64_t head_dim : {1, 3, 8, 64}) {
       for (int kind = 0; kind < 9; ++kind) {
         const at::Tensor from = random_storage(3, 4, head_dim, kind / 3, dtype, device);
         const at::Tensor to = random_storage(4, 6, head_dim, kind % 3, dtype, device);
         const at::Tensor expected = to.clone();
-        for (std::size_t i = 0; i < to_places.size(); ++i) {
-          const at::Tensor place = expected[to_places[i] / 6].select(1, to_places[i] % 6);
-          if (from_places[i] < 0) {
-            place.zero_();
-          } else {
-            place.copy_(from[from_places[i] / 4].select(1, from_places[i] % 4));
+        for (const slot_run& run : runs.runs) {
+          for (std::int64_t i = 0; i < run.count; ++i) {
+            const at::Tensor place = expected[(run.to + i) / 6].select(1, (run.to + i) % 6);
+            if (run.from < 0) {
+              place.zero_();
+            } else {
+              place.copy_(from[(run.from + i) / 4].select(1, (run.from + i) % 4));
+            }
           }
         }
-        copy_slots_({to}, {from}, {integer_tensor(to_places, device), integer_tensor(from_places, device), false}, use);
+        copy_slots_({to}, {from}, runs, use);
         REQUIRE(at::equal(to, expected));
       }
     }
@@ -54,16 +54,20 @@ void check_copies(at::Device device, implementation use) {
 /// Many slots, so that several threads and blocks share the work; several layers of different strides.
 void check_long_copies(at::Device device) {
   const std::int64_t tokens = 5000;
-  const at::Tensor order = at::randperm(tokens, at::TensorOptions().dtype(at::kLong)).to(device);
+  const at::Tensor order = at::randperm(tokens, at::TensorOptions().dtype(at::kLong));
+  slot_runs runs{false, {}};
+  for (std::int64_t token = 0; token < tokens; ++token) {
+    runs.runs.push_back({token, order[token].item<std::int64_t>(), 1});
+  }
   std::vector<at::Tensor> from;
   std::vector<at::Tensor> to;
   std::vector<at::Tensor> expected;
   for (int layer = 0; layer < 5; ++layer) {
     from.push_back(random_storage(tokens / 8, 8, 16, layer % 2, at::kBFloat16, device));
     to.push_back(random_storage(1, tokens, 16, layer / 2, at::kBFloat16, device));
-    expected.push_back(from.back().transpose(1, 2).reshape({tokens, 3, 16}).index_select(0, order));
+    expected.push_back(from.back().transpose(1, 2).reshape({tokens, 3, 16}).index_select(0, order.to(device)));
   }
-  copy_slots_(to, from, {at::arange(tokens, order.options()), order});
+  copy_slots_(to, from, runs);
   for (std::size_t layer = 0; layer < to.size(); ++layer) {
     REQUIRE(at::equal(to[layer][0].transpose(0, 1), expected[layer]));
   }
@@ -85,7 +89,7 @@ TEST_CASE("slots are copied between storages of any strides on a GPU", "[tensor]
   }
 }
 
-TEST_CASE("without lists every slot is copied to its like", "[tensor][copy_slots]") {
+TEST_CASE("without runs every slot is copied to its like", "[tensor][copy_slots]") {
   for (const implementation use : {implementation::reference, implementation::automatic}) {
     for (int kind = 0; kind < 9; ++kind) {
       const at::Tensor from = random_storage(3, 40, 8, kind / 3, at::kFloat, at::kCPU);
@@ -107,7 +111,7 @@ TEST_CASE("a transposed storage is copied by the reference", "[tensor][copy_slot
 TEST_CASE("no slots and no layers are nothing to copy", "[tensor][copy_slots]") {
   const at::Tensor to = random_keys({2, 3, 4, 8});
   const at::Tensor before = to.clone();
-  copy_slots_({to}, {to.clone()}, {integer_tensor({}, at::kCPU), integer_tensor({}, at::kCPU)});
+  copy_slots_({to}, {to.clone()}, {false, {}});
   CHECK(at::equal(to, before));
   CHECK_NOTHROW(copy_slots_({}, {}, {}));
 }

@@ -9,7 +9,7 @@
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/copy_slots.hpp"
 #include "kvtransfer/tensor/lower.hpp"
-#include "kvtransfer/tensor/slot_pairs.hpp"
+#include "kvtransfer/tensor/slot_runs.hpp"
 
 namespace kvtransfer::layouts {
 
@@ -30,7 +30,7 @@ inline void copy_lowered_(const std::vector<lowered>& to, const std::vector<lowe
       to_rows.push_back(to[end].rows);
       from_rows.push_back(from[end].rows);
     }
-    copy_slots_(to_rows, from_rows, pair_slots(to[begin], from[begin], where), use, where);
+    copy_slots_(to_rows, from_rows, match_slots(to[begin], from[begin], where), use, where);
     begin = end;
   }
 }

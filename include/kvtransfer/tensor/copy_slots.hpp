@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/index.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,26 +16,38 @@
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/fused_kernel.hpp"
-#include "kvtransfer/tensor/slot_pairs.hpp"
+#include "kvtransfer/tensor/slot_runs.hpp"
 
 namespace kvtransfer {
 
 namespace detail {
 
-/// The index that finds `places` in a storage seen as `[rows, slots, kv_heads, head_dim]`.
-inline c10::List<std::optional<at::Tensor>> index_of(const at::Tensor& places, std::int64_t slots) {
-  const at::Tensor inside = places.clamp_min(0);
-  c10::List<std::optional<at::Tensor>> index;
-  index.push_back(inside.floor_divide(slots));
-  index.push_back(inside.remainder(slots));
-  return index;
-}
-
-/// The slots at `places` of `rows` as `[n, kv_heads, head_dim]`, zeros for -1. Differentiable.
-/// @param rows `[rows, kv_heads, slots, head_dim]`
-inline at::Tensor slots_at(const at::Tensor& rows, const at::Tensor& places, bool complete) {
-  const at::Tensor found = at::index(rows.transpose(1, 2), index_of(places, rows.size(2)));
-  return complete ? found : found.masked_fill((places < 0).view({-1, 1, 1}), 0);
+/// Copies `runs` by ATen operations, slot by slot. Differentiable with respect to `from`.
+inline void copy_by_index_(const at::Tensor& to, const at::Tensor& from, const slot_runs& runs) {
+  std::vector<std::int64_t> to_places;
+  std::vector<std::int64_t> from_places;
+  std::vector<std::int64_t> zero_places;
+  for (const slot_run& run : runs.runs) {
+    for (std::int64_t i = 0; i < run.count; ++i) {
+      if (run.from < 0) {
+        zero_places.push_back(run.to + i);
+      } else {
+        to_places.push_back(run.to + i);
+        from_places.push_back(run.from + i);
+      }
+    }
+  }
+  const auto index_of = [&](const std::vector<std::int64_t>& places, const at::Tensor& rows) {
+    const at::Tensor list = integer_tensor(places, rows.device());
+    return c10::List<std::optional<at::Tensor>>({list.floor_divide(rows.size(2)), list.remainder(rows.size(2))});
+  };
+  const at::Tensor written = to.transpose(1, 2);
+  if (!to_places.empty()) {
+    written.index_put_(index_of(to_places, to), at::index(from.transpose(1, 2), index_of(from_places, from)));
+  }
+  if (!zero_places.empty()) {
+    written.index_put_(index_of(zero_places, to), at::zeros({}, to.options()));
+  }
 }
 
 /// @throws shape_error, device_error unless slots of `from` can be written into `to`
@@ -70,21 +83,19 @@ inline bool copies_fused(const std::vector<at::Tensor>& to, const std::vector<at
   return can;
 }
 
-inline void call_fused_copy(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from, const slot_pairs& pairs) {
-  using optional_tensor = std::optional<at::Tensor>;
-  using signature = void(at::TensorList, at::TensorList, const optional_tensor&, const optional_tensor&);
-  const auto list = [&](const at::Tensor& places) { return pairs.is_identity() ? std::nullopt : optional_tensor(places); };
-  find_kernel("kvtransfer::copy_slots_")->typed<signature>().call(to, from, list(pairs.to), list(pairs.from));
+inline void call_fused_copy(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from, const slot_runs& runs) {
+  using signature = void(at::TensorList, at::TensorList, const std::optional<at::Tensor>&);
+  const auto list = runs.like_to_like ? std::nullopt : std::optional(runs.tensor(to.front().device()));
+  find_kernel("kvtransfer::copy_slots_")->typed<signature>().call(to, from, list);
 }
 
 }  // namespace detail
 
-/// Copies slots from storage to storage, one pass, the same pairs in every layer. Differentiable with respect to `from`.
+/// Copies slots from storage to storage, one pass, the same runs in every layer. Differentiable with respect to `from`.
 /// @param to `[rows, kv_heads, slots, head_dim]` per layer, any strides
 /// @param from likewise, with rows and slots of its own
-/// @param pairs on the device of the tensors
 /// @throws shape_error, device_error where a layer's tensors do not go together; value_error where a gradient would be lost
-inline void copy_slots_(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from, const slot_pairs& pairs,
+inline void copy_slots_(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from, const slot_runs& runs,
                         implementation use = implementation::automatic, std::string_view where = "copy_slots_") {
   require<shape_error>(to.size() == from.size(), where, "layers", fmt::format("{}", from.size()),
                        fmt::format("{}", to.size()));
@@ -92,14 +103,13 @@ inline void copy_slots_(const std::vector<at::Tensor>& to, const std::vector<at:
     detail::require_copyable(to[i], from[i], where);
   }
   if (detail::copies_fused(to, from, use, where)) {
-    return detail::call_fused_copy(to, from, pairs);
+    return detail::call_fused_copy(to, from, runs);
   }
   for (std::size_t i = 0; i < to.size(); ++i) {
-    if (pairs.is_identity()) {
+    if (runs.like_to_like) {
       to[i].copy_(from[i]);
     } else {
-      to[i].transpose(1, 2).index_put_(detail::index_of(pairs.to, to[i].size(2)),
-                                       detail::slots_at(from[i], pairs.from, pairs.complete));
+      detail::copy_by_index_(to[i], from[i], runs);
     }
   }
 }

@@ -37,7 +37,12 @@ TEST_CASE("a slice of a table keeps the places of its slots", "[tensor][layouts]
 }
 
 TEST_CASE("slots of several rows may share a place", "[tensor][layouts][slot_table]") {
-  CHECK(slot_table(2, 2, {{0, 0, 0, 0, 2}, {1, 0, 0, 0, 2}}).places(2) == std::vector<std::int64_t>{0, 1, 0, 1});
+  const slot_table shared(2, 2, {{0, 0, 0, 0, 2}, {1, 0, 0, 0, 2}});
+  CHECK(shared.places(2) == std::vector<std::int64_t>{0, 1, 0, 1});
+  CHECK(shared.shares_places());
+  CHECK_FALSE(shared.slice(1, 1).shares_places());
+  CHECK_FALSE(slot_table(2, 2, {{0, 0, 0, 0, 2}, {1, 0, 0, 2, 2}}).shares_places());
+  CHECK(slot_table(2, 2, {{0, 0, 0, 0, 2}, {1, 0, 0, 1, 1}}).shares_places());
 }
 
 TEST_CASE("spans that leave their rows or meet are refused", "[tensor][layouts][slot_table]") {

@@ -58,9 +58,9 @@ inline std::optional<checksum_list> read_checksums(const safetensors_header& hea
   return checksums;
 }
 
-/// Frame `index`, the rows without a slot taken off `empty_rows_left`.
+/// Frame `index`, its rows taken off `rows_left`.
 inline layer_frame read_frame(named_tensors& tensors, std::size_t index,
-                              const std::vector<rotary_specification>& regimes, std::int64_t& empty_rows_left) {
+                              const std::vector<rotary_specification>& regimes, std::int64_t& rows_left) {
   constexpr std::int64_t most_streams = 256;  // as many as `rotary_specification::stream_of` can name
   const std::string positions = cache_format::positions(index);
   const std::string states = cache_format::states(index);
@@ -68,13 +68,11 @@ inline layer_frame read_frame(named_tensors& tensors, std::size_t index,
   if (shape[0] < 1 || shape[0] > most_streams || shape[1] < 1 || shape[2] < 1) {
     tensors.refuse_shape(positions, fmt::format("1 to {} streams, 1 or more rows and heads", most_streams));
   }
-  const std::int64_t empty_rows =
-      shape[3] == 0 ? shape[0] * shape[1] * shape[2] : 0;  // no overflow: the header is sound
-  if (empty_rows > empty_rows_left) {
-    tensors.refuse_shape(positions,
-                         fmt::format("at most {} rows without a slot in the file", cache_format::most_empty_rows));
+  const std::int64_t rows = shape[0] * shape[1] * shape[2];  // no overflow: the header is sound
+  if (rows > rows_left) {
+    tensors.refuse_shape(positions, fmt::format("at most {} rows of positions in the file", cache_format::most_rows));
   }
-  empty_rows_left -= empty_rows;
+  rows_left -= rows;
   tensors.expect(states, 3, safetensors_dtype::i32);
   tensors.require_shape(states, {shape[1], shape[2], shape[3]});
   const slot_reader slots(shape, tensors.bytes(positions), tensors.bytes(states), regimes.size());
@@ -146,10 +144,9 @@ inline cache_contents read_cache_contents(std::span<const std::byte> bytes, std:
 
   named_tensors tensors(bytes, file, contents.header, contents.checksums);
   std::vector<cache_frame::shared_layer> frames;
-  std::int64_t empty_rows_left = cache_format::most_empty_rows;
+  std::int64_t rows_left = cache_format::most_rows;
   for (std::size_t i = 0; i < record.frames.size(); ++i) {
-    frames.push_back(
-        std::make_shared<const layer_frame>(details::read_frame(tensors, i, record.frames[i], empty_rows_left)));
+    frames.push_back(std::make_shared<const layer_frame>(details::read_frame(tensors, i, record.frames[i], rows_left)));
   }
   std::vector<cache_frame::shared_layer> layers;
   std::vector<std::int64_t> narrowest(frames.size(), std::numeric_limits<std::int64_t>::max());

@@ -49,8 +49,8 @@ constexpr bool is_floating(safetensors_dtype dtype) {
 /// Farthest position from 0, tokens: angles are computed in double, which counts no further.
 inline constexpr std::int64_t largest_position = std::int64_t{1} << 53;
 
-/// Rows of positions that may hold no slot at all, in the whole file. Other rows are paid for by their bytes; these
-/// cost a file nothing, so a few bytes could ask for any amount of memory.
-inline constexpr std::int64_t most_empty_rows = std::int64_t{1} << 16;
+/// Rows of positions in the whole file, over frames, streams, texts and heads. A row costs memory even where it has no
+/// slot, and then it costs the file nothing: a few bytes could ask for any amount.
+inline constexpr std::int64_t most_rows = std::int64_t{1} << 22;
 
 }  // namespace kvtransfer::cache_format

@@ -35,11 +35,11 @@ frame_tensor frame_tensor_of(std::string name, safetensors_dtype dtype, std::vec
 }  // namespace cache_file_details
 
 /// Positions and states of every distinct frame, and the token ids where they are known.
-/// @throws value_error for a position past 2^53, or more rows without a slot than a reader takes
+/// @throws value_error for a position past 2^53, or more rows of them than a reader takes
 inline std::vector<frame_tensor> frame_tensors(const cache_frame& frame, const distinct_frames& distinct) {
   namespace details = cache_file_details;
   std::vector<frame_tensor> tensors;
-  std::int64_t empty_rows = 0;
+  std::int64_t rows = 0;
   for (std::size_t i = 0; i < distinct.frames.size(); ++i) {
     const position_map& map = distinct.frames[i]->positions;
     const slot_tensors slots = spread_out(map);
@@ -48,10 +48,10 @@ inline std::vector<frame_tensor> frame_tensors(const cache_frame& frame, const d
         details::frame_tensor_of(cache_format::positions(i), safetensors_dtype::i64, slots.shape, slots.positions));
     tensors.push_back(
         details::frame_tensor_of(cache_format::states(i), safetensors_dtype::i32, states_shape, slots.states));
-    empty_rows += map.size() == 0 ? static_cast<std::int64_t>(map.rows().size()) : 0;
+    rows += static_cast<std::int64_t>(map.rows().size());
   }
-  require<value_error>(empty_rows <= cache_format::most_empty_rows, "frame_tensors", "rows without a slot",
-                       fmt::format("at most {}", cache_format::most_empty_rows), fmt::format("{}", empty_rows));
+  require<value_error>(rows <= cache_format::most_rows, "frame_tensors", "rows of positions",
+                       fmt::format("at most {}", cache_format::most_rows), fmt::format("{}", rows));
   if (!frame.token_ids().empty()) {
     std::vector<std::int64_t> ids;
     for (const std::vector<std::int64_t>& row : frame.token_ids()) {

@@ -38,7 +38,7 @@ std::span<const float> radians_per_token(const std::optional<at::Tensor>& tensor
   }
   if (!tensor->is_cpu() || tensor->scalar_type() != at::kFloat || tensor->dim() != 1 || !tensor->is_contiguous() ||
       tensor->numel() > max_pairs) {
-    fail<shape_error>("turn", name, fmt::format("contiguous float [rotary_dim / 2 <= {}] on cpu", max_pairs),
+    fail<shape_error>("turn", name, fmt::format("contiguous Float [rotary_dim / 2 <= {}] on cpu", max_pairs),
                       described(*tensor));
   }
   return {tensor->const_data_ptr<float>(), static_cast<std::size_t>(tensor->numel())};
@@ -93,7 +93,7 @@ std::int64_t read_streams(const std::optional<at::Tensor>& stream_of, turn_argum
   }
   if (!stream_of->is_cpu() || stream_of->scalar_type() != at::kByte || stream_of->dim() != 1 ||
       stream_of->numel() != arguments.pairs || !stream_of->is_contiguous()) {
-    fail<shape_error>("turn", "stream_of", fmt::format("contiguous unsigned char [{}] on cpu", arguments.pairs),
+    fail<shape_error>("turn", "stream_of", fmt::format("contiguous Byte [{}] on cpu", arguments.pairs),
                       described(*stream_of));
   }
   std::copy_n(stream_of->const_data_ptr<std::uint8_t>(), arguments.pairs, arguments.stream_of);
@@ -121,7 +121,7 @@ position_source positions(const std::optional<at::Tensor>& tensor, std::int64_t 
   if (!fits) {
     fail<shape_error>(
         "turn", name,
-        fmt::format("long that broadcasts to [{}] on {}", fmt::join(target, ", "), key.device().str()),
+        fmt::format("Long that broadcasts to [{}] on {}", fmt::join(target, ", "), key.device().str()),
         described(*tensor));
   }
   return {tensor->const_data_ptr<std::int64_t>(), strides[0], strides[1], strides[2], strides[3]};

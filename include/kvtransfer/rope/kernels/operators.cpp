@@ -86,16 +86,18 @@ std::int64_t rotary_dim_of(const turn_tensors& turn) {
 }  // namespace
 
 void turn_in_place(at::TensorList keys, const turn_tensors& turn, turn_launch launch) {
-  check_alike(keys);
+  check_alike(keys, "turn_");
+  check_element_type(keys.front(), "turn_");
   if (keys.front().numel() == 0) {
     return;
   }
-  check_writable(keys);
+  check_writable(keys, "turn_");
   launch_by_strides(keys, keys, turn, launch);
 }
 
 std::vector<at::Tensor> turn_out_of_place(at::TensorList keys, const turn_tensors& turn, turn_launch launch) {
-  check_alike(keys);
+  check_alike(keys, "turn");
+  check_element_type(keys.front(), "turn");
   std::vector<at::Tensor> sources;
   std::vector<at::Tensor> turned;
   for (const at::Tensor& key : keys) {
@@ -114,7 +116,7 @@ std::vector<at::Tensor> turn_out_of_place(at::TensorList keys, const turn_tensor
 
 void convert_in_place(at::TensorList keys, std::int64_t window_offset, std::int64_t rotary_dim, bool to_interleaved,
                       pairing_conversion_launch launch) {
-  check_alike(keys);
+  check_alike(keys, "convert_pairing_");
   const at::Tensor& first = keys.front();
   if (window_offset < 0 || rotary_dim < 2 || rotary_dim % 2 != 0 || rotary_dim > 2 * max_pairs ||
       window_offset + rotary_dim > first.size(3)) {
@@ -125,7 +127,7 @@ void convert_in_place(at::TensorList keys, std::int64_t window_offset, std::int6
   if (first.numel() == 0) {
     return;
   }
-  check_writable(keys);
+  check_writable(keys, "convert_pairing_");
   pairing_conversion conversion{first.size(0),      first.size(1), first.size(2), {}, static_cast<std::int32_t>(rotary_dim / 2),
                                 static_cast<std::int32_t>(first.element_size()), to_interleaved};
   for (const at::Tensor& key : keys) {

@@ -4,20 +4,18 @@
 #include <fmt/format.h>
 #include <torch/library.h>
 
-#include <string_view>
-
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
-// The operator that moves slots between arrangements, as torch's dispatcher and `torch.ops.kvtransfer` in Python know it.
+// The operator that copies slots from one arrangement to another, as torch's dispatcher and `torch.ops.kvtransfer` in Python know it.
 //
-//   copy_slots_(to, from, to_places, from_places)
+//   copy_slots_(to, from, runs)
 //
-// to, from     the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides but a contiguous head_dim; one
-//              dtype and device, any dtype. Rows are batch rows, or a paged cache's blocks, or one row for a ragged cache. All layers
-//              are one pass.
-// *_places     int64 [n] on the same device, `row * slots + slot`: slot from_places[i] is copied to to_places[i]. -1 in
-//              from_places writes zeros. Each place at most once in to_places. Without both, every slot is copied to its like.
+// to, from  the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides but a contiguous head_dim; one dtype and
+//           device, any dtype. Rows are batch rows, or a paged cache's blocks, or one row for a ragged cache. All layers are one pass.
+// runs      int64 [n, 3] on the same device: place in `to`, place in `from`, count, where a place is `row * slots + slot`. So many
+//           slots from there on are copied, within a row; a place of -1 in `from` writes zeros. No place is written twice. Runs of
+//           sixteen slots or so share out the work best. Absent: every slot is copied to its like.
 //
 // Places are not checked against the storage: on a GPU that would wait for it. The headers check them on the host.
 
@@ -25,26 +23,28 @@ namespace kvtransfer::kernels {
 namespace {
 
 /// @throws shape_error, device_error unless slots of `from` can be written into `to`
-void check_layer(const at::Tensor& to, const at::Tensor& from) {
+void check_layer(const at::Tensor& to, const at::Tensor& from, bool like_to_like) {
   for (const at::Tensor& tensor : {to, from}) {
     if (tensor.dim() != 4 || (tensor.stride(3) != 1 && tensor.size(3) != 1)) {
       fail<shape_error>("copy_slots_", "layers", "[rows, kv_heads, slots, head_dim], contiguous head_dim", describe(tensor));
     }
   }
-  if (to.size(1) != from.size(1) || to.size(3) != from.size(3) || to.scalar_type() != from.scalar_type()) {
-    fail<shape_error>("copy_slots_", "to", "kv_heads, head_dim and dtype of " + describe(from), describe(to));
+  const bool slots_fit = !like_to_like || (to.size(0) == from.size(0) && to.size(2) == from.size(2));
+  if (to.size(1) != from.size(1) || to.size(3) != from.size(3) || to.scalar_type() != from.scalar_type() || !slots_fit) {
+    fail<shape_error>("copy_slots_", "to", "what goes with " + describe(from), describe(to));
   }
   require_same_device(from, to, "copy_slots_", "to");
 }
 
-const std::int64_t* places(const optional_tensor& list, const at::Tensor& layer, std::string_view name) {
-  if (!list.has_value()) {
+const std::int64_t* list_of(const optional_tensor& runs, const at::Tensor& layer) {
+  if (!runs.has_value()) {
     return nullptr;
   }
-  if (list->scalar_type() != at::kLong || list->dim() != 1 || !list->is_contiguous() || list->device() != layer.device()) {
-    fail<shape_error>("copy_slots_", name, "contiguous int64 [n] on " + layer.device().str(), describe(*list));
+  if (runs->scalar_type() != at::kLong || runs->dim() != 2 || runs->size(1) != 3 || !runs->is_contiguous() ||
+      runs->device() != layer.device()) {
+    fail<shape_error>("copy_slots_", "runs", "contiguous int64 [n, 3] on " + layer.device().str(), describe(*runs));
   }
-  return list->const_data_ptr<std::int64_t>();
+  return runs->const_data_ptr<std::int64_t>();
 }
 
 slot_strides strides_of(const at::Tensor& layer) {
@@ -53,16 +53,14 @@ slot_strides strides_of(const at::Tensor& layer) {
 }
 
 /// The plain struct for layers like these two.
-slot_copy lower(const at::Tensor& to, const at::Tensor& from, const optional_tensor& to_places,
-                const optional_tensor& from_places) {
+slot_copy lower(const at::Tensor& to, const at::Tensor& from, const optional_tensor& runs) {
   slot_copy copy;
-  copy.pairs = to_places.has_value() ? to_places->numel() : to.size(0) * to.size(2);
   copy.kv_heads = to.size(1);
   copy.head_bytes = to.size(3) * static_cast<std::int64_t>(to.element_size());
   copy.to = strides_of(to);
   copy.from = strides_of(from);
-  copy.to_places = places(to_places, to, "to_places");
-  copy.from_places = places(from_places, from, "from_places");
+  copy.list = list_of(runs, to);
+  copy.runs = runs.has_value() ? runs->size(0) : to.size(0) * ((to.size(2) + slots_per_run - 1) / slots_per_run);
   if (copy.to.head == copy.head_bytes && copy.from.head == copy.head_bytes) {  // heads side by side: one wide head
     copy.head_bytes *= copy.kv_heads;
     copy.kv_heads = 1;
@@ -70,30 +68,27 @@ slot_copy lower(const at::Tensor& to, const at::Tensor& from, const optional_ten
   return copy;
 }
 
+bool go_together(const slot_copy& a, const slot_copy& b) {
+  return a.to == b.to && a.from == b.from && a.runs == b.runs && a.kv_heads == b.kv_heads && a.head_bytes == b.head_bytes;
+}
+
 }  // namespace
 
-void copy_slots_by(at::TensorList to, at::TensorList from, const optional_tensor& to_places,
-                   const optional_tensor& from_places, slot_copy_launch launch) {
-  if (to.size() != from.size() || to_places.has_value() != from_places.has_value() ||
-      (to_places.has_value() && to_places->numel() != from_places->numel())) {
-    fail<shape_error>("copy_slots_", "from", "as many layers and places as in to", "others");
+void copy_slots_by(at::TensorList to, at::TensorList from, const optional_tensor& runs, slot_copy_launch launch) {
+  if (to.size() != from.size()) {
+    fail<shape_error>("copy_slots_", "to", fmt::format("{} layers", from.size()), fmt::format("{}", to.size()));
   }
   c10::SmallVector<layer_bytes, 128> layers;
   slot_copy copy;
   for (std::size_t i = 0; i < to.size(); ++i) {
-    check_layer(to[i], from[i]);
-    if (!to_places.has_value() && (to[i].size(0) != from[i].size(0) || to[i].size(2) != from[i].size(2))) {
-      fail<shape_error>("copy_slots_", "to", describe(from[i]), describe(to[i]));
-    }
-    const slot_copy next = lower(to[i], from[i], to_places, from_places);
-    const bool alike = copy.to == next.to && copy.from == next.from && copy.pairs == next.pairs &&
-                       copy.kv_heads == next.kv_heads && copy.head_bytes == next.head_bytes;
-    if (!layers.empty() && !alike) {
+    check_layer(to[i], from[i], !runs.has_value());
+    const slot_copy next = lower(to[i], from[i], runs);
+    if (!layers.empty() && !go_together(copy, next)) {
       launch(copy, layers.data(), static_cast<std::int64_t>(layers.size()));
       layers.clear();
     }
     copy = next;
-    if (copy.pairs * copy.kv_heads * copy.head_bytes > 0) {
+    if (copy.runs * copy.kv_heads * copy.head_bytes > 0) {
       layers.push_back({static_cast<char*>(to[i].mutable_data_ptr()), static_cast<const char*>(from[i].const_data_ptr())});
     }
   }
@@ -106,14 +101,12 @@ void copy_slots_by(at::TensorList to, at::TensorList from, const optional_tensor
 
 namespace {
 
-using kvtransfer::kernels::optional_tensor;
-
-void copy_slots_meta(at::TensorList, at::TensorList, const optional_tensor&, const optional_tensor&) {}
+void copy_slots_meta(at::TensorList, at::TensorList, const kvtransfer::kernels::optional_tensor&) {}
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(kvtransfer, library) {
-  library.def("copy_slots_(Tensor(a!)[] to_layers, Tensor[] from_layers, Tensor? to_places, Tensor? from_places) -> ()");
+  library.def("copy_slots_(Tensor(a!)[] to_layers, Tensor[] from_layers, Tensor? runs) -> ()");
 }
 
 TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {

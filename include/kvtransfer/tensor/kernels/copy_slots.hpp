@@ -12,14 +12,12 @@ namespace kvtransfer::kernels {
 
 using optional_tensor = std::optional<at::Tensor>;
 
-void copy_slots_by(at::TensorList to, at::TensorList from, const optional_tensor& to_places,
-                   const optional_tensor& from_places, slot_copy_launch launch);
+void copy_slots_by(at::TensorList to, at::TensorList from, const optional_tensor& runs, slot_copy_launch launch);
 
 /// `kvtransfer::copy_slots_`
 template <slot_copy_launch launch>
-void copy_slots_(at::TensorList to, at::TensorList from, const optional_tensor& to_places,
-                 const optional_tensor& from_places) {
-  copy_slots_by(to, from, to_places, from_places, launch);
+void copy_slots_(at::TensorList to, at::TensorList from, const optional_tensor& runs) {
+  copy_slots_by(to, from, runs, launch);
 }
 
 }  // namespace kvtransfer::kernels

@@ -1,7 +1,11 @@
 #include <ATen/Parallel.h>
 
-#include <algorithm>
+#include <cstdint>
 #include <cstring>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 #include "kvtransfer/tensor/kernels/slot_copy.hpp"
 
@@ -12,48 +16,55 @@
 namespace kvtransfer::kernels {
 namespace {
 
-/// Pairs whose heads are copied together. Where one side keeps a token's heads apart and the other side by side, both sides of a
-/// block of this many stay in a core's cache.
-constexpr std::int64_t pairs_per_block = 32;
+using copy_bytes = void (*)(char* to, const char* from, std::size_t bytes);
 
-/// Pairs that lie behind each other on both sides, or zeros.
-struct stretch {
-  std::int64_t to = 0;
-  std::int64_t from = 0;  ///< below 0: zeros
-  std::int64_t bytes = 0;
-};
+void copy_cached(char* to, const char* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 
-/// Cuts the pairs [begin, end) into stretches; returns their number.
-std::int64_t stretches_of(const slot_copy& copy, std::int64_t begin, std::int64_t end, stretch* stretches) {
-  std::int64_t count = 0;
-  for (std::int64_t pair = begin; pair < end; ++pair) {
-    const std::int64_t to = copy.to_offset(pair);
-    const std::int64_t from = copy.from_offset(pair);
-    stretch* last = count == 0 ? nullptr : stretches + count - 1;
-    const bool follows = last != nullptr && last->to + last->bytes == to &&
-                         (from < 0 ? last->from < 0 : last->from >= 0 && last->from + last->bytes == from);
-    if (follows) {
-      last->bytes += copy.head_bytes;
-    } else {
-      stretches[count++] = {to, from, copy.head_bytes};
+/// Writes past the caches: a line that will be written whole need not be read first, which is a third of a large copy's traffic.
+void copy_streaming(char* to, const char* from, std::size_t bytes) {
+#if defined(__SSE2__)
+  if ((reinterpret_cast<std::uintptr_t>(to) | bytes) % 64 == 0) {
+    for (std::size_t byte = 0; byte < bytes; byte += 64) {
+      __m128i line[4];
+      std::memcpy(line, from + byte, sizeof(line));
+      auto* const place = reinterpret_cast<__m128i*>(to + byte);
+      _mm_stream_si128(place, line[0]);
+      _mm_stream_si128(place + 1, line[1]);
+      _mm_stream_si128(place + 2, line[2]);
+      _mm_stream_si128(place + 3, line[3]);
     }
+    return;
   }
-  return count;
+#endif
+  std::memcpy(to, from, bytes);
 }
 
-void copy_block(const slot_copy& copy, const layer_bytes& layer, std::int64_t begin, std::int64_t end) {
-  stretch stretches[pairs_per_block];
-  const std::int64_t count = stretches_of(copy, begin, end, stretches);
+/// Makes this thread's streamed writes visible before others are told that it has finished.
+void finish_streaming() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
+/// Copies `bytes` for every head, one head after the other: a side that keeps heads apart is read or written as so many streams, which
+/// the processor follows, and the other side as one.
+void copy_heads(const slot_copy& copy, char* to, const char* from, std::size_t bytes, copy_bytes copy_head) {
   for (std::int64_t head = 0; head < copy.kv_heads; ++head) {
-    char* const to = layer.to + head * copy.to.head;
-    const char* const from = layer.from + head * copy.from.head;
-    for (const stretch* next = stretches; next != stretches + count; ++next) {
-      if (next->from < 0) {
-        std::memset(to + next->to, 0, static_cast<std::size_t>(next->bytes));
-      } else {
-        std::memcpy(to + next->to, from + next->from, static_cast<std::size_t>(next->bytes));
-      }
+    if (from == nullptr) {
+      std::memset(to + head * copy.to.head, 0, bytes);
+    } else {
+      copy_head(to + head * copy.to.head, from + head * copy.from.head, bytes);
     }
+  }
+}
+
+void copy_run(const slot_copy& copy, const layer_bytes& layer, const byte_run& run, copy_bytes copy_head) {
+  const bool side_by_side = copy.to.slot == copy.head_bytes && (run.from < 0 || copy.from.slot == copy.head_bytes);
+  const std::int64_t slots_at_once = side_by_side ? run.count : 1;
+  const auto bytes = static_cast<std::size_t>(slots_at_once * copy.head_bytes);
+  for (std::int64_t slot = 0; slot < run.count; slot += slots_at_once) {
+    const char* from = run.from < 0 ? nullptr : layer.from + run.from + slot * copy.from.slot;
+    copy_heads(copy, layer.to + run.to + slot * copy.to.slot, from, bytes, copy_head);
   }
 }
 
@@ -61,13 +72,15 @@ void copy_block(const slot_copy& copy, const layer_bytes& layer, std::int64_t be
 
 void copy_slots_on_cpu(const slot_copy& copy, const layer_bytes* layers, std::int64_t count_of_layers) {
   constexpr std::int64_t bytes_worth_a_thread = 65536;
-  const std::int64_t blocks = (copy.pairs + pairs_per_block - 1) / pairs_per_block;
-  const std::int64_t block_bytes = std::min(pairs_per_block, copy.pairs) * copy.kv_heads * copy.head_bytes;
-  at::parallel_for(0, count_of_layers * blocks, bytes_worth_a_thread / block_bytes + 1, [&](std::int64_t first, std::int64_t last) {
+  constexpr std::int64_t more_than_caches_keep = std::int64_t{1} << 24;
+  const std::int64_t run_bytes = slots_per_run * copy.kv_heads * copy.head_bytes;
+  const std::int64_t runs = count_of_layers * copy.runs;
+  const copy_bytes copy_head = runs * run_bytes > more_than_caches_keep ? copy_streaming : copy_cached;
+  at::parallel_for(0, runs, bytes_worth_a_thread / run_bytes + 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t index = first; index < last; ++index) {
-      const std::int64_t begin = index % blocks * pairs_per_block;
-      copy_block(copy, layers[index / blocks], begin, std::min(begin + pairs_per_block, copy.pairs));
+      copy_run(copy, layers[index / copy.runs], copy.run_at(index % copy.runs), copy_head);
     }
+    finish_streaming();
   });
 }
 

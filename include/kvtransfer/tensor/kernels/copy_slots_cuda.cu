@@ -12,7 +12,6 @@ namespace kvtransfer::kernels {
 namespace {
 
 constexpr int threads = 256;
-constexpr int pairs_per_block = 16;
 /// Copies that a thread has under way at once: one would leave memory idle while it waits.
 constexpr int loads_ahead = 4;
 /// Layers that one launch takes: their addresses are its parameters.
@@ -22,37 +21,28 @@ struct layer_list {
   layer_bytes layers[layers_per_launch];
 };
 
-/// Block (x, y) copies a few pairs of layer y, all heads. `Word` is the widest type that all addresses are multiples of.
+/// Block (x, y) copies run x of layer y, all heads. `Word` is the widest type that all addresses are multiples of.
 template <class Word>
-__global__ void __launch_bounds__(threads) copy_pairs(const __grid_constant__ slot_copy copy, const __grid_constant__ layer_list list) {
-  __shared__ std::int64_t to_offsets[pairs_per_block];
-  __shared__ std::int64_t from_offsets[pairs_per_block];
+__global__ void __launch_bounds__(threads) copy_run(const __grid_constant__ slot_copy copy, const __grid_constant__ layer_list list) {
   const layer_bytes layer = list.layers[blockIdx.y];
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * pairs_per_block;
-  const int pairs = static_cast<int>(min(static_cast<std::int64_t>(pairs_per_block), copy.pairs - first));
-  if (threadIdx.x < pairs) {
-    to_offsets[threadIdx.x] = copy.to_offset(first + threadIdx.x);
-    from_offsets[threadIdx.x] = copy.from_offset(first + threadIdx.x);
-  }
-  __syncthreads();
+  const byte_run run = copy.run_at(blockIdx.x);
   const auto words_a_head = static_cast<unsigned>(copy.head_bytes / sizeof(Word));
-  const unsigned words_a_pair = words_a_head * static_cast<unsigned>(copy.kv_heads);
-  const unsigned words = words_a_pair * pairs;
+  const unsigned words_a_slot = words_a_head * static_cast<unsigned>(copy.kv_heads);
+  const unsigned words = words_a_slot * static_cast<unsigned>(run.count);
   for (unsigned start = threadIdx.x; start < words; start += threads * loads_ahead) {
     Word held[loads_ahead];
     char* places[loads_ahead];
 #pragma unroll
     for (int ahead = 0; ahead < loads_ahead; ++ahead) {
       const unsigned word = start + ahead * threads;
-      if (word >= words) {
-        break;
+      if (word < words) {
+        const std::int64_t slot = word / words_a_slot;
+        const std::int64_t head = word % words_a_slot / words_a_head;
+        const std::int64_t inside = word % words_a_head * sizeof(Word);
+        const char* from = layer.from + run.from + slot * copy.from.slot + head * copy.from.head + inside;
+        places[ahead] = layer.to + run.to + slot * copy.to.slot + head * copy.to.head + inside;
+        held[ahead] = run.from < 0 ? Word{} : *reinterpret_cast<const Word*>(from);
       }
-      const unsigned pair = word / words_a_pair;
-      const unsigned head = word % words_a_pair / words_a_head;
-      const std::int64_t inside = static_cast<std::int64_t>(word % words_a_head) * static_cast<std::int64_t>(sizeof(Word));
-      const std::int64_t from = from_offsets[pair];
-      places[ahead] = layer.to + to_offsets[pair] + head * copy.to.head + inside;
-      held[ahead] = from < 0 ? Word{} : *reinterpret_cast<const Word*>(layer.from + from + head * copy.from.head + inside);
     }
 #pragma unroll
     for (int ahead = 0; ahead < loads_ahead; ++ahead) {
@@ -78,12 +68,12 @@ std::int64_t common_alignment(const slot_copy& copy, const layer_bytes* layers, 
 
 template <class Word>
 void launch(const slot_copy& copy, const layer_bytes* layers, std::int64_t count) {
-  const auto blocks = static_cast<unsigned>((copy.pairs + pairs_per_block - 1) / pairs_per_block);
   for (std::int64_t first = 0; first < count; first += layers_per_launch) {
     layer_list list;
     const std::int64_t now = std::min<std::int64_t>(layers_per_launch, count - first);
     std::copy_n(layers + first, now, list.layers);
-    copy_pairs<Word><<<dim3(blocks, static_cast<unsigned>(now)), threads, 0, at::cuda::getCurrentCUDAStream()>>>(copy, list);
+    const dim3 blocks(static_cast<unsigned>(copy.runs), static_cast<unsigned>(now));
+    copy_run<Word><<<blocks, threads, 0, at::cuda::getCurrentCUDAStream()>>>(copy, list);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   }
 }
@@ -111,10 +101,9 @@ namespace {
 
 using namespace kvtransfer::kernels;
 
-void copy_slots_on_the_layers_device(at::TensorList to, at::TensorList from, const optional_tensor& to_places,
-                                     const optional_tensor& from_places) {
+void copy_slots_on_the_layers_device(at::TensorList to, at::TensorList from, const optional_tensor& runs) {
   const c10::cuda::OptionalCUDAGuard guard(to.empty() ? std::nullopt : std::optional(to.front().device()));
-  copy_slots_<copy_slots_on_cuda>(to, from, to_places, from_places);
+  copy_slots_<copy_slots_on_cuda>(to, from, runs);
 }
 
 }  // namespace

@@ -21,23 +21,35 @@ struct slot_strides {
   }
 };
 
+/// Neighbouring slots, as offsets of their first head from a layer's first byte.
+struct byte_run {
+  std::int64_t to = 0;
+  std::int64_t from = 0;  ///< below 0 where zeros are written
+  std::int64_t count = 0;
+};
+
+/// Slots in a run that no list gives.
+inline constexpr std::int64_t slots_per_run = 16;
+
 /// All that a kernel must know to copy slots, apart from the layers' addresses. Every device's kernel takes this one struct.
 struct slot_copy {
-  std::int64_t pairs = 0;  ///< slots to copy in each layer
+  std::int64_t runs = 0;  ///< in each layer
   std::int64_t kv_heads = 0;
   std::int64_t head_bytes = 0;
   slot_strides to;
   slot_strides from;
-  const std::int64_t* to_places = nullptr;    ///< null: pair i goes to place i
-  const std::int64_t* from_places = nullptr;  ///< null: pair i comes from place i; -1: zeros are written
+  const std::int64_t* list = nullptr;  ///< for each run: to, from and count, places and slots; null: every slot to its like
 
-  C10_ALWAYS_INLINE C10_HOST_DEVICE std::int64_t to_offset(std::int64_t pair) const {
-    return to.offset(to_places == nullptr ? pair : to_places[pair]);
-  }
-  /// Below 0 where zeros are written.
-  C10_ALWAYS_INLINE C10_HOST_DEVICE std::int64_t from_offset(std::int64_t pair) const {
-    const std::int64_t place = from_places == nullptr ? pair : from_places[pair];
-    return place < 0 ? -1 : from.offset(place);
+  C10_ALWAYS_INLINE C10_HOST_DEVICE byte_run run_at(std::int64_t index) const {
+    if (list != nullptr) {
+      const std::int64_t* run = list + 3 * index;
+      return {to.offset(run[0]), run[1] < 0 ? -1 : from.offset(run[1]), run[2]};
+    }
+    const std::int64_t runs_in_row = (to.row_slots + slots_per_run - 1) / slots_per_run;
+    const std::int64_t row = index / runs_in_row;
+    const std::int64_t slot = index % runs_in_row * slots_per_run;
+    const std::int64_t left = to.row_slots - slot;
+    return {row * to.row + slot * to.slot, row * from.row + slot * from.slot, left < slots_per_run ? left : slots_per_run};
   }
 };
 

@@ -49,6 +49,7 @@ class slot_table {
       rows_needed_ = std::max(rows_needed_, span.row + 1);
       slots_needed_ = std::max(slots_needed_, span.slot + span.count);
     }
+    shares_places_ = any_meet(spans);
     spans_ = std::make_shared<const std::vector<slot_span>>(std::move(spans));
   }
 
@@ -59,6 +60,9 @@ class slot_table {
   std::int64_t rows_needed() const { return rows_needed_; }
   /// Slots that a row of the storage must have at least.
   std::int64_t slots_needed() const { return slots_needed_; }
+
+  /// Whether two slots lie in one place, so that writing one would change the other.
+  bool shares_places() const { return shares_places_; }
 
   /// Sorted by batch row, then by slot.
   const std::vector<slot_span>& spans() const {
@@ -114,6 +118,15 @@ class slot_table {
     }
   }
 
+  static bool any_meet(std::vector<slot_span> spans) {
+    std::sort(spans.begin(), spans.end(), [](const slot_span& a, const slot_span& b) {
+      return std::tie(a.row, a.slot) < std::tie(b.row, b.slot);
+    });
+    return std::adjacent_find(spans.begin(), spans.end(), [](const slot_span& a, const slot_span& b) {
+             return a.row == b.row && a.slot + a.count > b.slot;
+           }) != spans.end();
+  }
+
   std::string described_limits() const {
     return fmt::format("batch < {}, slots < {}, {} to a row of the storage", batch_, seq_,
                        row_slots_ == 0 ? "any number" : fmt::format("{}", row_slots_));
@@ -129,6 +142,7 @@ class slot_table {
   std::int64_t row_slots_ = 0;
   std::int64_t rows_needed_ = 0;
   std::int64_t slots_needed_ = 0;
+  bool shares_places_ = false;
   std::shared_ptr<const std::vector<slot_span>> spans_;
 };
 
