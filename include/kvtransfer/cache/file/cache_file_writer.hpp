@@ -59,8 +59,7 @@ class cache_file_writer {
 
   /// Writes the tokens of a layer from `begin` on, as many as there are in `keys`.
   /// @throws shape_error where shape or dtype is not what was declared; value_error for tokens outside the layer or
-  /// written before;
-  ///         file_error if the disk refuses
+  /// written before; file_error if the disk refuses
   void write(std::int64_t layer, std::int64_t begin, const at::Tensor& keys, const at::Tensor& values) {
     constexpr std::string_view where = "cache_file_writer::write";
     require_unfinished(where);

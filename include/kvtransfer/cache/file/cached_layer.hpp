@@ -31,8 +31,7 @@ struct cached_layer {
 
 /// Refuses what a reader of the file would refuse, before anything is written.
 /// @throws shape_error where layers and frame disagree, frame_error where a rotary specification does not fit the keys,
-/// value_error
-///         for a type that is not floating or that safetensors lacks
+/// value_error for a type that is not floating or that safetensors lacks
 inline void require_writable(const cache_frame& frame, const std::vector<cached_layer>& layers,
                              std::string_view where) {
   if (static_cast<std::int64_t>(layers.size()) != frame.layers()) {

@@ -46,25 +46,22 @@ void finish_streaming() {
 #endif
 }
 
-/// Copies `bytes` for every head, one head after the other: a side that keeps heads apart is read or written as so many streams, which
-/// the processor follows, and the other side as one.
-void copy_heads(const slot_copy& copy, char* to, const char* from, std::size_t bytes, copy_bytes copy_head) {
-  for (std::int64_t head = 0; head < copy.kv_heads; ++head) {
-    if (from == nullptr) {
-      std::memset(to + head * copy.to.head, 0, bytes);
+/// Copies a run in the order in which its source lies: the processor reads ahead, and writes may be scattered.
+void copy_run(const slot_copy& copy, const layer_bytes& layer, const byte_run& run, copy_bytes copy_piece) {
+  const bool side_by_side = copy.to.slot == copy.head_bytes && copy.from.slot == copy.head_bytes;
+  const std::int64_t pieces = side_by_side ? 1 : run.count;  // of slots, per head
+  const std::int64_t bytes = side_by_side ? run.count * copy.head_bytes : copy.head_bytes;
+  const bool heads_first = copy.from.head < copy.from.slot;
+  const std::int64_t inner = heads_first ? copy.kv_heads : pieces;
+  for (std::int64_t index = 0; index < pieces * copy.kv_heads; ++index) {
+    const std::int64_t slot = heads_first ? index / inner : index % inner;
+    const std::int64_t head = heads_first ? index % inner : index / inner;
+    char* const to = layer.to + run.to + slot * copy.to.slot + head * copy.to.head;
+    if (run.from < 0) {
+      std::memset(to, 0, static_cast<std::size_t>(bytes));
     } else {
-      copy_head(to + head * copy.to.head, from + head * copy.from.head, bytes);
+      copy_piece(to, layer.from + run.from + slot * copy.from.slot + head * copy.from.head, static_cast<std::size_t>(bytes));
     }
-  }
-}
-
-void copy_run(const slot_copy& copy, const layer_bytes& layer, const byte_run& run, copy_bytes copy_head) {
-  const bool side_by_side = copy.to.slot == copy.head_bytes && (run.from < 0 || copy.from.slot == copy.head_bytes);
-  const std::int64_t slots_at_once = side_by_side ? run.count : 1;
-  const auto bytes = static_cast<std::size_t>(slots_at_once * copy.head_bytes);
-  for (std::int64_t slot = 0; slot < run.count; slot += slots_at_once) {
-    const char* from = run.from < 0 ? nullptr : layer.from + run.from + slot * copy.from.slot;
-    copy_heads(copy, layer.to + run.to + slot * copy.to.slot, from, bytes, copy_head);
   }
 }
 
@@ -75,10 +72,10 @@ void copy_slots_on_cpu(const slot_copy& copy, const layer_bytes* layers, std::in
   constexpr std::int64_t more_than_caches_keep = std::int64_t{1} << 24;
   const std::int64_t run_bytes = slots_per_run * copy.kv_heads * copy.head_bytes;
   const std::int64_t runs = count_of_layers * copy.runs;
-  const copy_bytes copy_head = runs * run_bytes > more_than_caches_keep ? copy_streaming : copy_cached;
+  const copy_bytes copy_piece = runs * run_bytes > more_than_caches_keep ? copy_streaming : copy_cached;
   at::parallel_for(0, runs, bytes_worth_a_thread / run_bytes + 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t index = first; index < last; ++index) {
-      copy_run(copy, layers[index / copy.runs], copy.run_at(index % copy.runs), copy_head);
+      copy_run(copy, layers[index / copy.runs], copy.run_at(index % copy.runs), copy_piece);
     }
     finish_streaming();
   });
