@@ -1,14 +1,13 @@
-#include "kvtransfer/rope/kernels/angles.hpp"
-
 #include <cmath>
 #include <cstdint>
 #include <numbers>
 #include <random>
 
+#include "kvtransfer/rope/kernels/angles.hpp"
 #include "kvtransfer/rope/kernels/lanes_scalar.hpp"
 #include "support/test.hpp"
 
-namespace kvtransfer::test {
+namespace kvtransfer::test::kernels {
 namespace {
 
 using rope::kernels::scalar_lanes;
@@ -83,4 +82,4 @@ TEST_CASE("an angle of nothing is cosine one and sine zero", "[rope][kernels][an
   CHECK(sine == 0.0f);
 }
 
-}  // namespace kvtransfer::test
+}  // namespace kvtransfer::test::kernels

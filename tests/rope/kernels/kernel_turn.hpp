@@ -16,7 +16,7 @@
 #include <optional>
 #include <vector>
 
-namespace kvtransfer::test {
+namespace kvtransfer::test::kernels {
 
 /// The arguments of the operators `kvtransfer::turn_` and `kvtransfer::turn`, positions and tables on the CPU.
 struct kernel_turn {
@@ -35,8 +35,8 @@ struct kernel_turn {
 template <class Result>
 Result call_kernel(const char* name, at::TensorList keys, const kernel_turn& turn) {
   using optional = std::optional<at::Tensor>;
-  using signature = Result(at::TensorList, const optional&, const optional&, std::int64_t, const optional&, const optional&,
-                           const optional&, double, std::int64_t, bool, bool);
+  using signature = Result(at::TensorList, const optional&, const optional&, std::int64_t, const optional&,
+                           const optional&, const optional&, double, std::int64_t, bool, bool);
   const auto given = [](const at::Tensor& tensor) { return tensor.defined() ? optional(tensor) : std::nullopt; };
   const auto beside = [&](const at::Tensor& tensor) {
     return tensor.defined() ? optional(tensor.to(keys.front().device())) : std::nullopt;
@@ -54,12 +54,12 @@ inline void turn_by_kernel(at::TensorList keys, const kernel_turn& turn) {
   call_kernel<void>("kvtransfer::turn_", keys, turn);
 }
 
-/// q * f_to - p * f_from in float64, broadcast to [batch, kv_heads, seq, pairs]; each product rounded to fp32 if model-faithful.
+/// q * f_to - p * f_from in float64, broadcast to [batch, kv_heads, seq, pairs]; each product rounded to fp32 if
+/// model-faithful.
 inline at::Tensor angles_in_double(const kernel_turn& turn) {
   const auto product = [&](const at::Tensor& positions, const at::Tensor& inv_freq) {
-    const at::Tensor streams = turn.stream_of.defined() && positions.size(0) > 1
-                                   ? turn.stream_of.to(at::kLong)
-                                   : at::zeros_like(inv_freq, at::kLong);
+    const at::Tensor streams = turn.stream_of.defined() && positions.size(0) > 1 ? turn.stream_of.to(at::kLong)
+                                                                                 : at::zeros_like(inv_freq, at::kLong);
     const at::Tensor tokens = positions.index_select(0, streams).permute({1, 2, 3, 0});
     return turn.model_faithful ? (tokens.to(at::kFloat) * inv_freq).to(at::kDouble)
                                : tokens.to(at::kDouble) * inv_freq.to(at::kDouble);
@@ -92,4 +92,4 @@ inline at::Tensor plain_frequencies(std::int64_t pairs, double theta = 1e4) {
   return at::pow(theta, at::arange(pairs, at::kDouble) * (-1.0 / static_cast<double>(pairs))).to(at::kFloat);
 }
 
-}  // namespace kvtransfer::test
+}  // namespace kvtransfer::test::kernels

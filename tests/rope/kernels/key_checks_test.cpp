@@ -7,7 +7,7 @@
 #include "support/message.hpp"
 #include "support/test.hpp"
 
-namespace kvtransfer::test {
+namespace kvtransfer::test::kernels {
 namespace {
 
 const kernel_turn by_one{.delta = 1, .to_inv_freq = plain_frequencies(4)};
@@ -36,7 +36,8 @@ TEST_CASE("the kernels refuse frequencies and positions that do not fit the keys
   const at::Tensor f = plain_frequencies(4);
   const at::Tensor positions = random_positions({5});
   CHECK_THAT(complaint({keys}, {.delta = 1}), StartsWith("turn: to_inv_freq: expected the frequencies"));
-  CHECK_THAT(complaint({keys}, {.from = positions, .to = positions, .to_inv_freq = f}), StartsWith("turn: from_inv_freq"));
+  CHECK_THAT(complaint({keys}, {.from = positions, .to = positions, .to_inv_freq = f}),
+             StartsWith("turn: from_inv_freq"));
   CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f.to(at::kDouble)}), contains("got Double [4] on cpu"));
   CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = plain_frequencies(5)}), contains("got [0, 10)"));
   CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f, .window_offset = 1}), contains("got [1, 9)"));
@@ -54,4 +55,4 @@ TEST_CASE("keys without elements are left alone", "[rope][kernels][key_checks]")
   CHECK(turned_by_kernel({none}, by_one)[0].sizes() == none.sizes());
 }
 
-}  // namespace kvtransfer::test
+}  // namespace kvtransfer::test::kernels

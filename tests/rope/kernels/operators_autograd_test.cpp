@@ -6,7 +6,7 @@
 #include "support/message.hpp"
 #include "support/test.hpp"
 
-namespace kvtransfer::test {
+namespace kvtransfer::test::kernels {
 namespace {
 
 double inner(const std::vector<at::Tensor>& left, const std::vector<at::Tensor>& right) {
@@ -50,7 +50,9 @@ TEST_CASE("what needs a gradient is not turned in place", "[rope][kernels][opera
   const at::Tensor keys = random_keys({1, 2, 5, 8}).requires_grad_();
   const kernel_turn turn{.delta = 3, .to_inv_freq = plain_frequencies(4)};
   CHECK_THAT(message_of<value_error>([&] { turn_by_kernel({keys}, turn); }), contains("one that requires_grad"));
-  CHECK_THAT(message_of<value_error>([&] { turn_by_kernel({keys.view({2, 1, 5, 8})}, turn); }),
+  CHECK_THAT(message_of<value_error>([&] {
+               turn_by_kernel({keys.view({2, 1, 5, 8})}, turn);
+             }),
              contains("one that requires_grad"));
 }
 
@@ -62,4 +64,4 @@ TEST_CASE("autograd learns of keys that were turned in place", "[rope][kernels][
   CHECK_THROWS(product.sum().backward());
 }
 
-}  // namespace kvtransfer::test
+}  // namespace kvtransfer::test::kernels

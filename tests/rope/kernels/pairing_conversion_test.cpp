@@ -7,7 +7,7 @@
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 
-namespace kvtransfer::test {
+namespace kvtransfer::test::kernels {
 namespace {
 
 void convert_by_kernel(at::TensorList keys, std::int64_t window_offset, std::int64_t rotary_dim, bool to_interleaved) {
@@ -44,7 +44,8 @@ TEST_CASE("half-split keys become interleaved and half-split again", "[rope][ker
   }
 }
 
-TEST_CASE("half-split keys become interleaved and half-split again on CUDA", "[rope][kernels][pairing_conversion][cuda]") {
+TEST_CASE("half-split keys become interleaved and half-split again on CUDA",
+          "[rope][kernels][pairing_conversion][cuda]") {
   if (!cuda_available()) {
     return;
   }
@@ -60,4 +61,4 @@ TEST_CASE("a window that is odd or leaves the head is not converted", "[rope][ke
   CHECK_THROWS_AS(convert_by_kernel({keys}, -1, 6, true), shape_error);
 }
 
-}  // namespace kvtransfer::test
+}  // namespace kvtransfer::test::kernels

@@ -14,7 +14,7 @@
 
 // What every device's kernel must do, whatever the shape: compared with complex arithmetic in float64.
 
-namespace kvtransfer::test {
+namespace kvtransfer::test::kernels {
 
 /// A head's extents, some of which no vector or word divides.
 struct head_shape {
@@ -24,12 +24,14 @@ struct head_shape {
 };
 
 inline const std::vector<head_shape>& head_shapes() {
-  static const std::vector<head_shape> shapes = {{64, 0, 64}, {128, 0, 128}, {32, 0, 128}, {80, 0, 80},    {24, 8, 40},
-                                                 {8, 0, 8},   {72, 0, 72},   {10, 3, 17},  {64, 512, 576}, {512, 0, 512}};
+  static const std::vector<head_shape> shapes = {{64, 0, 64},    {128, 0, 128}, {32, 0, 128}, {80, 0, 80},
+                                                 {24, 8, 40},    {8, 0, 8},     {72, 0, 72},  {10, 3, 17},
+                                                 {64, 512, 576}, {512, 0, 512}};
   return shapes;
 }
 
-/// Every kind of turn, for positions below a million: one delta, rotate, unrotate, remap, reframe, and a model's own angles.
+/// Every kind of turn, for positions below a million: one delta, rotate, unrotate, remap, reframe, and a model's own
+/// angles.
 inline std::vector<kernel_turn> kinds_of_turn(const head_shape& head, std::int64_t batch, std::int64_t kv_heads,
                                               std::int64_t seq) {
   const at::Tensor f = plain_frequencies(head.rotary_dim / 2);
@@ -47,7 +49,12 @@ inline std::vector<kernel_turn> kinds_of_turn(const head_shape& head, std::int64
       {.from = by_head, .to = shared, .from_inv_freq = f, .to_inv_freq = g, .gain = 1.1},
       {.from = by_head, .to = by_row, .from_inv_freq = f, .to_inv_freq = g, .model_faithful = true},
       {.from = shared, .to = streams, .from_inv_freq = f, .to_inv_freq = f, .stream_of = stream_of},
-      {.from = streams, .to = by_head, .from_inv_freq = f, .to_inv_freq = g, .stream_of = stream_of, .model_faithful = true},
+      {.from = streams,
+       .to = by_head,
+       .from_inv_freq = f,
+       .to_inv_freq = g,
+       .stream_of = stream_of,
+       .model_faithful = true},
   };
   for (kernel_turn& turn : turns) {
     turn.window_offset = head.window_offset;
@@ -61,7 +68,8 @@ inline std::vector<at::Tensor> keys_in_layouts(std::int64_t batch, std::int64_t 
   const at::Tensor keys = random_keys({batch, kv_heads, seq, head_dim}, at::kFloat);
   const at::Tensor tokens_first = keys.transpose(1, 2).contiguous().to(dtype).to(device).transpose(1, 2);
   const at::Tensor roomy = random_keys({batch, kv_heads + 1, seq + 3, head_dim + 5}, at::kFloat).to(dtype).to(device);
-  return {keys.to(dtype).to(device), tokens_first, roomy.narrow(1, 1, kv_heads).narrow(2, 2, seq).narrow(3, 1, head_dim)};
+  return {keys.to(dtype).to(device), tokens_first,
+          roomy.narrow(1, 1, kv_heads).narrow(2, 2, seq).narrow(3, 1, head_dim)};
 }
 
 /// As precise as the dtype allows: 1.05 times what rounding the exact result would cost, or 1.5e-7 in fp32.
@@ -88,8 +96,8 @@ inline void check_turn(const at::Tensor& keys, const kernel_turn& turn) {
   turn_by_kernel({keys}, turn);
   CHECK(at::equal(keys.to(at::kFloat), turned[0].to(at::kFloat)));
   const std::int64_t pairs = (turn.to_inv_freq.defined() ? turn.to_inv_freq : turn.from_inv_freq).numel();
-  for (const auto& [begin, end] : {std::pair(std::int64_t{0}, turn.window_offset),
-                                   std::pair(turn.window_offset + 2 * pairs, keys.size(3))}) {
+  for (const auto& [begin, end] :
+       {std::pair(std::int64_t{0}, turn.window_offset), std::pair(turn.window_offset + 2 * pairs, keys.size(3))}) {
     CHECK(at::equal(keys.slice(3, begin, end).to(at::kFloat), before.slice(3, begin, end).to(at::kFloat)));
   }
 }
@@ -155,4 +163,4 @@ inline void check_fp8_scale(at::Device device) {
   CHECK(turned_by_kernel({largest}, turn)[0].to(at::kFloat).abs().max().item<float>() == 448.0f);
 }
 
-}  // namespace kvtransfer::test
+}  // namespace kvtransfer::test::kernels

@@ -1,7 +1,7 @@
 #include "rope/kernels/turn_cases.hpp"
 #include "support/test.hpp"
 
-namespace kvtransfer::test {
+namespace kvtransfer::test::kernels {
 
 TEST_CASE("the CPU kernel turns keys of every shape, layout and dtype as precisely as the dtype allows",
           "[rope][kernels][turn_cpu]") {
@@ -10,7 +10,9 @@ TEST_CASE("the CPU kernel turns keys of every shape, layout and dtype as precise
   }
 }
 
-TEST_CASE("the CPU kernel turns any number of layers in one call", "[rope][kernels][turn_cpu]") { check_many_layers(at::kCPU); }
+TEST_CASE("the CPU kernel turns any number of layers in one call", "[rope][kernels][turn_cpu]") {
+  check_many_layers(at::kCPU);
+}
 
 TEST_CASE("the CPU kernel writes nothing but the keys", "[rope][kernels][turn_cpu]") { check_surroundings(at::kCPU); }
 
@@ -30,4 +32,4 @@ TEST_CASE("a turn by no tokens changes no bit", "[rope][kernels][turn_cpu]") {
   CHECK(at::equal(keys, before));
 }
 
-}  // namespace kvtransfer::test
+}  // namespace kvtransfer::test::kernels

@@ -1,7 +1,7 @@
 #include "rope/kernels/turn_cases.hpp"
 #include "support/test.hpp"
 
-namespace kvtransfer::test {
+namespace kvtransfer::test::kernels {
 
 TEST_CASE("the CUDA kernel turns keys of every shape, layout and dtype as precisely as the dtype allows",
           "[rope][kernels][turn_cuda][cuda]") {
@@ -42,4 +42,4 @@ TEST_CASE("the kernels of CPU and CUDA agree to the last bits", "[rope][kernels]
   }
 }
 
-}  // namespace kvtransfer::test
+}  // namespace kvtransfer::test::kernels

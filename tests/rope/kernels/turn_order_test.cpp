@@ -6,7 +6,7 @@
 
 #include "support/test.hpp"
 
-namespace kvtransfer::test {
+namespace kvtransfer::test::kernels {
 namespace {
 
 using rope::kernels::order_of;
@@ -39,7 +39,8 @@ std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>, int
 
 }  // namespace
 
-TEST_CASE("units reach every block of every row once, whichever axes share their positions", "[rope][kernels][turn_order]") {
+TEST_CASE("units reach every block of every row once, whichever axes share their positions",
+          "[rope][kernels][turn_order]") {
   for (const bool batches_differ : {false, true}) {
     for (const bool heads_differ : {false, true}) {
       turn_arguments arguments = arguments_of(3, 5, 300);
@@ -72,4 +73,4 @@ TEST_CASE("a block's table fits its room, however wide the heads", "[rope][kerne
   }
 }
 
-}  // namespace kvtransfer::test
+}  // namespace kvtransfer::test::kernels

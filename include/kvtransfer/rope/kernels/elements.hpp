@@ -4,8 +4,8 @@
 
 namespace kvtransfer::rope::kernels {
 
-// Keys as they lie in memory: bits with a name and no arithmetic, so that each instruction set converts them in its own way.
-// (fp32 keys are plain float.)
+// Keys as they lie in memory: bits with a name and no arithmetic, so that each instruction set converts them in its own
+// way. (fp32 keys are plain float.)
 
 struct bfloat16 {
   std::uint16_t bits;

@@ -7,8 +7,8 @@
 namespace kvtransfer::rope::kernels {
 
 /// @param where the operator that complains
-/// @throws shape_error or device_error unless the keys are at least one [batch, kv_heads, seq, head_dim], all of the same extents,
-/// type and device
+/// @throws shape_error or device_error unless the keys are at least one [batch, kv_heads, seq, head_dim], all of the
+/// same extents, type and device
 void check_alike(at::TensorList keys, std::string_view where);
 
 /// @throws shape_error unless the kernels can turn keys of this type

@@ -6,8 +6,8 @@
 
 #include "kvtransfer/rope/kernels/elements.hpp"
 
-// Included only by files compiled for AVX2 or more. The unnamed namespace keeps each file's copy to itself: one shared copy
-// could be the one compiled for the larger instruction set, and stop a smaller machine.
+// Included only by files compiled for AVX2 or more. The unnamed namespace keeps each file's copy to itself: one shared
+// copy could be the one compiled for the larger instruction set, and stop a smaller machine.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -42,7 +42,9 @@ struct avx2_lanes {
     sine = _mm256_xor_ps(turned_sine, _mm256_and_ps(quarters, sign));
   }
 
-  static integers broadcast(std::uint32_t x) { return reinterpret_cast<integers>(_mm256_set1_epi32(static_cast<int>(x))); }
+  static integers broadcast(std::uint32_t x) {
+    return reinterpret_cast<integers>(_mm256_set1_epi32(static_cast<int>(x)));
+  }
   static integers load(const std::uint32_t* from) { return reinterpret_cast<integers>(load_register(from)); }
   static floats load(const float* from) { return _mm256_loadu_ps(from); }
   static floats load(const bfloat16* from) {
@@ -103,8 +105,8 @@ struct avx2_lanes {
   static __m256i load_register(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
   static void store_register(void* to, __m256i x) { _mm256_storeu_si256(static_cast<__m256i*>(to), x); }
 
-  /// Rounds to the nearest bfloat16, ties to even, which is then the upper half of each float. A NaN stays one, because a
-  /// key's own NaN has a lower half of zeros and arithmetic makes no other.
+  /// Rounds to the nearest bfloat16, ties to even, which is then the upper half of each float. A NaN stays one, because
+  /// a key's own NaN has a lower half of zeros and arithmetic makes no other.
   static __m256i rounded_to_upper_half(floats x) {
     const __m256i bits = _mm256_castps_si256(x);
     const __m256i tie = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));

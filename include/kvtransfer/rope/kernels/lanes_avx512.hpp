@@ -39,7 +39,9 @@ struct avx512_lanes {
     sine = with_sign_flipped(turned_sine, quarters);
   }
 
-  static integers broadcast(std::uint32_t x) { return reinterpret_cast<integers>(_mm512_set1_epi32(static_cast<int>(x))); }
+  static integers broadcast(std::uint32_t x) {
+    return reinterpret_cast<integers>(_mm512_set1_epi32(static_cast<int>(x)));
+  }
   static integers load(const std::uint32_t* from) { return reinterpret_cast<integers>(_mm512_loadu_si512(from)); }
   static floats load(const float* from) { return _mm512_loadu_ps(from); }
   static floats load(const bfloat16* from) {
@@ -96,8 +98,7 @@ struct avx512_lanes {
   static floats with_sign_flipped(floats x, __m512i by) {
     constexpr int first_xor_second_and_third = 0x78;
     const __m512i sign = _mm512_set1_epi32(static_cast<int>(0x80000000));
-    return _mm512_castsi512_ps(
-        _mm512_ternarylogic_epi32(_mm512_castps_si512(x), by, sign, first_xor_second_and_third));
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(x), by, sign, first_xor_second_and_third));
   }
 
   /// As avx2_lanes::rounded_to_upper_half.

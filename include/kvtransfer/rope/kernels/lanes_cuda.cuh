@@ -29,7 +29,8 @@ struct cuda_lanes {
   }
 };
 
-/// Cosine and sine of an angle by the hardware's own, to 5e-7: enough for elements of 16 bits or fewer, and a third of the work.
+/// Cosine and sine of an angle by the hardware's own, to 5e-7: enough for elements of 16 bits or fewer, and a third of
+/// the work.
 __device__ inline void quick_cosine_and_sine(std::uint32_t angle, float& cosine, float& sine) {
   constexpr float radians_per_unit = 1.46291808e-9f;  // 2 pi / 2^32
   const float radians = cuda_lanes::to_floats(angle) * radians_per_unit;

@@ -21,7 +21,8 @@ struct scalar_lanes {
   static constexpr int count = 1;
 
   static float broadcast(float x) { return x; }
-  /// Through double, which holds the product of two floats exactly: a machine without fused arithmetic calls a slow function.
+  /// Through double, which holds the product of two floats exactly: a machine without fused arithmetic calls a slow
+  /// function.
   static float fma(float a, float b, float c) { return static_cast<float>(static_cast<double>(a) * b + c); }
   static float rint(float x) { return std::nearbyint(x); }
   static float product(float a, float b) { return static_cast<float>(static_cast<double>(a) * b); }

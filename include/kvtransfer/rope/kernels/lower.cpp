@@ -13,7 +13,8 @@
 #include "kvtransfer/rope/kernels/angles.hpp"
 #include "kvtransfer/rope/kernels/lanes_scalar.hpp"
 
-// The checks cost a few comparisons where nothing is wrong: a short prompt's cache turns in microseconds, and so must this.
+// The checks cost a few comparisons where nothing is wrong: a short prompt's cache turns in microseconds, and so must
+// this.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -119,10 +120,9 @@ position_source positions(const std::optional<at::Tensor>& tensor, std::int64_t 
     strides[axis + missing] = size == 1 ? 0 : tensor->stride(axis);
   }
   if (!fits) {
-    fail<shape_error>(
-        "turn", name,
-        fmt::format("Long that broadcasts to [{}] on {}", fmt::join(target, ", "), key.device().str()),
-        described(*tensor));
+    fail<shape_error>("turn", name,
+                      fmt::format("Long that broadcasts to [{}] on {}", fmt::join(target, ", "), key.device().str()),
+                      described(*tensor));
   }
   return {tensor->const_data_ptr<std::int64_t>(), strides[0], strides[1], strides[2], strides[3]};
 }

@@ -11,23 +11,29 @@
 
 // The operators of libkvtransfer_kernels.so, as torch's dispatcher and `torch.ops.kvtransfer` in Python know them.
 //
-//   turn_(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved, model_faithful)
-//   turn(... the same ...) -> copies, differentiable: the gradient is turned back, times the gain
+//   turn_(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
+//   model_faithful) turn(... the same ...) -> copies, differentiable: the gradient is turned back, times the gain
 //   convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
 //
-// keys      the layers of a cache, each [batch, kv_heads, seq, head_dim] with any strides but a contiguous head_dim; all of the
-//           same extents, dtype and device. All layers are one pass on the CPU and one kernel on CUDA (one per 128 layers, and
-//           one per set of strides). float, bfloat16, half, float8_e4m3fn, float8_e5m2; double is left to ATen. An fp8 cache's
-//           scale cancels where it is kept; to change it from a to b, give gain * a / b. fp8 saturates.
-// from, to  int64 tokens on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2^24: where keys were
-//           rotated to, and where they shall be. Without `from` they carry no rotation, without `to` they are left with none.
+// keys      the layers of a cache, each [batch, kv_heads, seq, head_dim] with any strides but a contiguous head_dim;
+// all of the
+//           same extents, dtype and device. All layers are one pass on the CPU and one kernel on CUDA (one per 128
+//           layers, and one per set of strides). float, bfloat16, half, float8_e4m3fn, float8_e5m2; double is left to
+//           ATen. An fp8 cache's scale cancels where it is kept; to change it from a to b, give gain * a / b. fp8
+//           saturates.
+// from, to  int64 tokens on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2^24: where
+// keys were
+//           rotated to, and where they shall be. Without `from` they carry no rotation, without `to` they are left with
+//           none.
 // delta     used where both are absent: every key moves by so many tokens under to_inv_freq.
 // *_inv_freq  float on the CPU, [rotary_dim / 2 <= 256], radians per token; each needed where its positions are given.
 // stream_of unsigned char on the CPU, [rotary_dim / 2]: the stream of positions that each pair reads; absent: stream 0.
 // gain      multiplies what is rotated: new attention scaling / old.
-// window    elements [window_offset, window_offset + rotary_dim) of each head turn, in pairs (2i, 2i + 1) if `interleaved`,
+// window    elements [window_offset, window_offset + rotary_dim) of each head turn, in pairs (2i, 2i + 1) if
+// `interleaved`,
 //           otherwise (i, i + rotary_dim / 2).
-// model_faithful  false: the angle is q * f_to - p * f_from to 2e-7 radians; true: fl32(q * f_to) - fl32(p * f_from), which is
+// model_faithful  false: the angle is q * f_to - p * f_from to 2e-7 radians; true: fl32(q * f_to) - fl32(p * f_from),
+// which is
 //           what a model in fp32 would have written.
 //
 // What does not fit throws kvtransfer::error, a RuntimeError in Python.
@@ -42,7 +48,8 @@ char* at_byte(void* base, std::int64_t elements, std::int64_t element_size) {
 key_strides strides_of(const at::Tensor& key) { return {key.stride(0), key.stride(1), key.stride(2)}; }
 
 /// Turns `sources` into `destinations`; neighbouring layers of equal strides go together.
-void launch_by_strides(at::TensorList sources, at::TensorList destinations, const turn_tensors& turn, turn_launch launch) {
+void launch_by_strides(at::TensorList sources, at::TensorList destinations, const turn_tensors& turn,
+                       turn_launch launch) {
   turn_arguments arguments = lower(sources.front(), turn);
   const auto element_size = static_cast<std::int64_t>(sources.front().element_size());
   c10::SmallVector<layer_keys, 128> layers;
@@ -120,16 +127,22 @@ void convert_in_place(at::TensorList keys, std::int64_t window_offset, std::int6
   const at::Tensor& first = keys.front();
   if (window_offset < 0 || rotary_dim < 2 || rotary_dim % 2 != 0 || rotary_dim > 2 * max_pairs ||
       window_offset + rotary_dim > first.size(3)) {
-    fail<shape_error>("convert_pairing_", "rotary window",
-                      fmt::format("an even number of elements, at most {}, within head_dim={}", 2 * max_pairs, first.size(3)),
-                      fmt::format("[{}, {})", window_offset, window_offset + rotary_dim));
+    fail<shape_error>(
+        "convert_pairing_", "rotary window",
+        fmt::format("an even number of elements, at most {}, within head_dim={}", 2 * max_pairs, first.size(3)),
+        fmt::format("[{}, {})", window_offset, window_offset + rotary_dim));
   }
   if (first.numel() == 0) {
     return;
   }
   check_writable(keys, "convert_pairing_");
-  pairing_conversion conversion{first.size(0),      first.size(1), first.size(2), {}, static_cast<std::int32_t>(rotary_dim / 2),
-                                static_cast<std::int32_t>(first.element_size()), to_interleaved};
+  pairing_conversion conversion{first.size(0),
+                                first.size(1),
+                                first.size(2),
+                                {},
+                                static_cast<std::int32_t>(rotary_dim / 2),
+                                static_cast<std::int32_t>(first.element_size()),
+                                to_interleaved};
   for (const at::Tensor& key : keys) {
     conversion.strides = strides_of(key);
     void* const layer = at_byte(key.mutable_data_ptr(), window_offset, conversion.element_size);
@@ -145,8 +158,8 @@ using kvtransfer::rope::kernels::optional_tensor;
 
 /// Shapes without data, for torch.compile and its checks.
 std::vector<at::Tensor> turn_meta(at::TensorList keys, const optional_tensor&, const optional_tensor&, std::int64_t,
-                                  const optional_tensor&, const optional_tensor&, const optional_tensor&, double, std::int64_t,
-                                  bool, bool) {
+                                  const optional_tensor&, const optional_tensor&, const optional_tensor&, double,
+                                  std::int64_t, bool, bool) {
   std::vector<at::Tensor> turned;
   for (const at::Tensor& key : keys) {
     turned.push_back(at::empty_like(key));
@@ -154,8 +167,9 @@ std::vector<at::Tensor> turn_meta(at::TensorList keys, const optional_tensor&, c
   return turned;
 }
 
-void turn_in_place_meta(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t, const optional_tensor&,
-                        const optional_tensor&, const optional_tensor&, double, std::int64_t, bool, bool) {}
+void turn_in_place_meta(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t,
+                        const optional_tensor&, const optional_tensor&, const optional_tensor&, double, std::int64_t,
+                        bool, bool) {}
 
 void convert_pairing_meta(at::TensorList, std::int64_t, std::int64_t, bool) {}
 
@@ -164,10 +178,12 @@ void convert_pairing_meta(at::TensorList, std::int64_t, std::int64_t, bool) {}
 TORCH_LIBRARY(kvtransfer, library) {
   library.def(
       "turn_(Tensor(a!)[] keys, Tensor? from_positions, Tensor? to_positions, int delta, Tensor? from_inv_freq, "
-      "Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful) -> ()");
+      "Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful) "
+      "-> ()");
   library.def(
       "turn(Tensor[] keys, Tensor? from_positions, Tensor? to_positions, int delta, Tensor? from_inv_freq, "
-      "Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful) -> Tensor[]");
+      "Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful) "
+      "-> Tensor[]");
   library.def("convert_pairing_(Tensor(a!)[] keys, int window_offset, int rotary_dim, bool to_interleaved) -> ()");
 }
 

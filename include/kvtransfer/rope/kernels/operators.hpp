@@ -26,17 +26,17 @@ template <turn_launch launch>
 void turn_(at::TensorList keys, const optional_tensor& from, const optional_tensor& to, std::int64_t delta,
            const optional_tensor& from_inv_freq, const optional_tensor& to_inv_freq, const optional_tensor& stream_of,
            double gain, std::int64_t window_offset, bool interleaved, bool model_faithful) {
-  turn_in_place(keys,
-                {from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved, model_faithful},
-                launch);
+  turn_in_place(
+      keys, {from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved, model_faithful},
+      launch);
 }
 
 /// `kvtransfer::turn`: turned copies; elements outside the rotary window are copied as they are.
 template <turn_launch launch>
-std::vector<at::Tensor> turn(at::TensorList keys, const optional_tensor& from, const optional_tensor& to, std::int64_t delta,
-                             const optional_tensor& from_inv_freq, const optional_tensor& to_inv_freq,
-                             const optional_tensor& stream_of, double gain, std::int64_t window_offset, bool interleaved,
-                             bool model_faithful) {
+std::vector<at::Tensor> turn(at::TensorList keys, const optional_tensor& from, const optional_tensor& to,
+                             std::int64_t delta, const optional_tensor& from_inv_freq,
+                             const optional_tensor& to_inv_freq, const optional_tensor& stream_of, double gain,
+                             std::int64_t window_offset, bool interleaved, bool model_faithful) {
   return turn_out_of_place(
       keys, {from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved, model_faithful},
       launch);

@@ -6,15 +6,16 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/kernels/operators.hpp"
 
-// Gradients. A turned copy is a rotation times the gain, so its gradient is turned the other way, times the gain: the same
-// operator with the two sides exchanged. What is turned in place keeps no history, so a tensor that needs a gradient is refused.
+// Gradients. A turned copy is a rotation times the gain, so its gradient is turned the other way, times the gain: the
+// same operator with the two sides exchanged. What is turned in place keeps no history, so a tensor that needs a
+// gradient is refused.
 
 namespace kvtransfer::rope::kernels {
 namespace {
 
-using turn_signature = std::vector<at::Tensor>(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t,
-                                               const optional_tensor&, const optional_tensor&, const optional_tensor&, double,
-                                               std::int64_t, bool, bool);
+using turn_signature = std::vector<at::Tensor>(at::TensorList, const optional_tensor&, const optional_tensor&,
+                                               std::int64_t, const optional_tensor&, const optional_tensor&,
+                                               const optional_tensor&, double, std::int64_t, bool, bool);
 using turn_in_place_signature = void(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t,
                                      const optional_tensor&, const optional_tensor&, const optional_tensor&, double,
                                      std::int64_t, bool, bool);
@@ -100,10 +101,10 @@ void prepare_in_place(at::TensorList keys, std::string_view where) {
   }
 }
 
-void turn_in_place_autograd(at::TensorList keys, const optional_tensor& from, const optional_tensor& to, std::int64_t delta,
-                            const optional_tensor& from_inv_freq, const optional_tensor& to_inv_freq,
-                            const optional_tensor& stream_of, double gain, std::int64_t window_offset, bool interleaved,
-                            bool model_faithful) {
+void turn_in_place_autograd(at::TensorList keys, const optional_tensor& from, const optional_tensor& to,
+                            std::int64_t delta, const optional_tensor& from_inv_freq,
+                            const optional_tensor& to_inv_freq, const optional_tensor& stream_of, double gain,
+                            std::int64_t window_offset, bool interleaved, bool model_faithful) {
   prepare_in_place(keys, "turn_");
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   static const auto turn_operator = find<turn_in_place_signature>("kvtransfer::turn_");
@@ -111,7 +112,8 @@ void turn_in_place_autograd(at::TensorList keys, const optional_tensor& from, co
                      model_faithful);
 }
 
-void convert_pairing_autograd(at::TensorList keys, std::int64_t window_offset, std::int64_t rotary_dim, bool to_interleaved) {
+void convert_pairing_autograd(at::TensorList keys, std::int64_t window_offset, std::int64_t rotary_dim,
+                              bool to_interleaved) {
   prepare_in_place(keys, "convert_pairing_");
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   static const auto convert_operator = find<convert_signature>("kvtransfer::convert_pairing_");

@@ -3,7 +3,8 @@
 
 #include "kvtransfer/rope/kernels/operators.hpp"
 
-// The operators of operators.cpp on CUDA. This file exists where nvcc does; otherwise torch says that there is no such kernel.
+// The operators of operators.cpp on CUDA. This file exists where nvcc does; otherwise torch says that there is no such
+// kernel.
 
 namespace kvtransfer::rope::kernels {
 namespace {

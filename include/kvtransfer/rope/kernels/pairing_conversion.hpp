@@ -6,7 +6,8 @@
 
 namespace kvtransfer::rope::kernels {
 
-/// The order of a window's elements is changed: half-split (x0 x1 ... y0 y1 ...) to interleaved (x0 y0 x1 y1 ...) or back.
+/// The order of a window's elements is changed: half-split (x0 x1 ... y0 y1 ...) to interleaved (x0 y0 x1 y1 ...) or
+/// back.
 struct pairing_conversion {
   std::int64_t batch = 0;
   std::int64_t kv_heads = 0;
@@ -22,7 +23,8 @@ struct pairing_conversion {
   }
 };
 
-using pairing_conversion_launch = void (*)(const pairing_conversion& conversion, void* const* layers, std::int64_t count);
+using pairing_conversion_launch = void (*)(const pairing_conversion& conversion, void* const* layers,
+                                           std::int64_t count);
 
 void convert_pairing_on_cpu(const pairing_conversion& conversion, void* const* layers, std::int64_t count);
 void convert_pairing_on_cuda(const pairing_conversion& conversion, void* const* layers, std::int64_t count);

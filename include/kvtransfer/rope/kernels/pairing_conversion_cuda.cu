@@ -37,8 +37,8 @@ void convert_layers(const pairing_conversion& conversion, void* const* layers, s
   const std::int64_t rows = conversion.batch * conversion.kv_heads * conversion.seq;
   const int threads = std::clamp((2 * conversion.pairs + 31) / 32 * 32, 32, 256);
   for (std::int64_t i = 0; i < count; ++i) {
-    convert_kernel<<<static_cast<unsigned>(std::min(rows, most_blocks)), threads, 0, c10::cuda::getCurrentCUDAStream()>>>(
-        conversion, static_cast<Word*>(layers[i]), rows);
+    convert_kernel<<<static_cast<unsigned>(std::min(rows, most_blocks)), threads, 0,
+                     c10::cuda::getCurrentCUDAStream()>>>(conversion, static_cast<Word*>(layers[i]), rows);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   }
 }

@@ -25,7 +25,8 @@ enum class angle_rule : std::uint8_t {
 /// |-------------------------------|----------------------------------------------|--------------------------------|
 /// | `difference`, `two_frequencies` | 2^-32 turns per token, to the nearest integer | the fraction which that lacks |
 /// | `model_faithful`              |                                              | radians per token              |
-/// | `shared`                      |                                              | cosine (wanted), sine (written), gain included |
+/// | `shared`                      |                                              | cosine (wanted), sine (written),
+/// gain included |
 struct frequencies {
   std::uint32_t turns[max_pairs] = {};
   float value[max_pairs] = {};
@@ -62,7 +63,8 @@ struct layer_keys {
   void* destination = nullptr;
 };
 
-/// All that a kernel must know to turn keys, apart from the layers' addresses. Every device's kernel takes this one struct.
+/// All that a kernel must know to turn keys, apart from the layers' addresses. Every device's kernel takes this one
+/// struct.
 struct turn_arguments {
   std::int64_t batch = 0;
   std::int64_t kv_heads = 0;

@@ -10,9 +10,9 @@
 #include "kvtransfer/rope/kernels/turn_order.hpp"
 #include "kvtransfer/rope/kernels/turn_vectors.hpp"
 
-// The CPU kernel, written once over `Lanes` and compiled once per instruction set (turn_cpu_*.cpp). Plain pointers and loops
-// only: a function of the standard library emitted here would be compiled for one instruction set and linked for all. For the
-// same reason all of it has internal linkage.
+// The CPU kernel, written once over `Lanes` and compiled once per instruction set (turn_cpu_*.cpp). Plain pointers and
+// loops only: a function of the standard library emitted here would be compiled for one instruction set and linked for
+// all. For the same reason all of it has internal linkage.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -52,18 +52,18 @@ unit_rows<Element> rows_of(const turn_arguments& arguments, const layer_keys* la
     const turn_row row = row_at(order, group, first_row + (i < rows.count ? i : 0));
     const key_strides& from = arguments.source;
     const key_strides& to = arguments.destination;
-    rows.source[i] = static_cast<const Element*>(layers[row.layer].source) + row.batch * from.batch + row.head * from.head +
-                     rows.first_token * from.token;
-    rows.destination[i] = static_cast<Element*>(layers[row.layer].destination) + row.batch * to.batch + row.head * to.head +
-                          rows.first_token * to.token;
+    rows.source[i] = static_cast<const Element*>(layers[row.layer].source) + row.batch * from.batch +
+                     row.head * from.head + rows.first_token * from.token;
+    rows.destination[i] = static_cast<Element*>(layers[row.layer].destination) + row.batch * to.batch +
+                          row.head * to.head + rows.first_token * to.token;
   }
   rows.batch = row_at(order, group, first_row).batch;
   rows.head = row_at(order, group, first_row).head;
   return rows;
 }
 
-/// Asks for a token's elements before they are needed. Rows change every few pages, which is too fast for what processors
-/// foresee by themselves: without this a unit runs at a third of the memory's speed.
+/// Asks for a token's elements before they are needed. Rows change every few pages, which is too fast for what
+/// processors foresee by themselves: without this a unit runs at a third of the memory's speed.
 template <class Element>
 C10_ALWAYS_INLINE void prefetch(const Element* token, std::int64_t pairs) {
   constexpr std::int64_t line = 64 / sizeof(Element);
@@ -72,8 +72,8 @@ C10_ALWAYS_INLINE void prefetch(const Element* token, std::int64_t pairs) {
   }
 }
 
-/// Turns `Rows` of a unit's rows, from row `first` on, token by token, while the elements some tokens ahead, in the end those of
-/// the unit that follows, are fetched.
+/// Turns `Rows` of a unit's rows, from row `first` on, token by token, while the elements some tokens ahead, in the end
+/// those of the unit that follows, are fetched.
 template <int Rows, class Lanes, class Layout, class Element, class Pairs>
 void turn_rows(std::int64_t first, const turn_arguments& arguments, const unit_rows<Element>& rows,
                const unit_rows<Element>& next, bool fill, angle_table& table, Pairs pairs) {
@@ -101,8 +101,8 @@ void turn_rows(std::int64_t first, const turn_arguments& arguments, const unit_r
 }
 
 template <class Lanes, class Layout, class Element, class Pairs>
-void turn_unit(const turn_arguments& arguments, const unit_rows<Element>& rows, const unit_rows<Element>& next, bool fill,
-               angle_table& table, Pairs pairs) {
+void turn_unit(const turn_arguments& arguments, const unit_rows<Element>& rows, const unit_rows<Element>& next,
+               bool fill, angle_table& table, Pairs pairs) {
   if (rows.count == rows_per_unit) {
     return turn_rows<rows_per_unit, Lanes, Layout>(0, arguments, rows, next, fill, table, pairs);
   }
@@ -141,9 +141,11 @@ void turn_range(const turn_arguments& arguments, const layer_keys* layers, const
                 std::int64_t end) {
   const std::int64_t pairs = arguments.pairs;
   if (Lanes::count > 1 && pairs == 32) {
-    turn_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end, std::integral_constant<std::int64_t, 32>());
+    turn_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end,
+                                            std::integral_constant<std::int64_t, 32>());
   } else if (Lanes::count > 1 && pairs == 64) {
-    turn_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end, std::integral_constant<std::int64_t, 64>());
+    turn_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end,
+                                            std::integral_constant<std::int64_t, 64>());
   } else {
     turn_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end, pairs);
   }

@@ -8,8 +8,8 @@
 
 namespace kvtransfer::rope::kernels {
 
-void turn_range_avx2(const turn_arguments& arguments, const layer_keys* layers, const turn_order& order, std::int64_t begin,
-                     std::int64_t end) {
+void turn_range_avx2(const turn_arguments& arguments, const layer_keys* layers, const turn_order& order,
+                     std::int64_t begin, std::int64_t end) {
   switch (arguments.element) {
     case element_type::float32:
       return turn_range<avx2_lanes, float>(arguments, layers, order, begin, end);

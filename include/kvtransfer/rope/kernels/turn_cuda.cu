@@ -1,11 +1,10 @@
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAStream.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/kernels/turn_cuda.cuh"
@@ -112,8 +111,11 @@ void turn_on_cuda(const turn_arguments& arguments, const layer_keys* layers, std
   if (rows > std::numeric_limits<std::int32_t>::max()) {
     fail<shape_error>("turn", "keys", "batch * kv_heads * seq below 2^31 in a layer on CUDA", fmt::format("{}", rows));
   }
-  cuda_turn parameters{arguments, static_cast<unsigned>(arguments.seq), static_cast<unsigned>(arguments.kv_heads),
-                       static_cast<unsigned>(rows), {}};
+  cuda_turn parameters{arguments,
+                       static_cast<unsigned>(arguments.seq),
+                       static_cast<unsigned>(arguments.kv_heads),
+                       static_cast<unsigned>(rows),
+                       {}};
   for (std::int64_t first = 0; first < count; first += layers_per_launch) {
     const std::int64_t many = std::min<std::int64_t>(count - first, layers_per_launch);
     std::copy_n(layers + first, many, parameters.layers);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/cuda/detail/IntegerDivider.cuh>
-
 #include <cstdint>
 
 #include "kvtransfer/rope/kernels/angles.hpp"
@@ -9,9 +8,9 @@
 #include "kvtransfer/rope/kernels/turn_arguments.hpp"
 #include "kvtransfer/rope/kernels/words_cuda.cuh"
 
-// The CUDA kernel. Keys are a list of rows, one per token, head, batch row and layer; `blockDim.x` threads share a row, and each
-// of them owns one word in either half of its rotary window, so both dimensions of all its pairs: no element has two readers.
-// Angles are worked out where they are used; nothing but keys and positions is read from memory.
+// The CUDA kernel. Keys are a list of rows, one per token, head, batch row and layer; `blockDim.x` threads share a row,
+// and each of them owns one word in either half of its rotary window, so both dimensions of all its pairs: no element
+// has two readers. Angles are worked out where they are used; nothing but keys and positions is read from memory.
 
 namespace kvtransfer::rope::kernels {
 
@@ -27,7 +26,8 @@ struct cuda_turn {
   layer_keys layers[layers_per_launch];
 };
 
-/// Rows a thread turns at once: several words under way hide the memory's latency. A row of fp8 is as much work as two of 16 bits.
+/// Rows a thread turns at once: several words under way hide the memory's latency. A row of fp8 is as much work as two
+/// of 16 bits.
 template <class Element>
 inline constexpr int rows_per_thread = sizeof(Element) == 1 ? 1 : 2;
 
@@ -47,7 +47,8 @@ __device__ inline row_place place_of(const cuda_turn& turn, unsigned row) {
   return {heads.div, heads.mod, above.mod};
 }
 
-/// The tables of angle_rule in shared memory. Threads of a warp read different pairs, which kernel parameters serve one by one.
+/// The tables of angle_rule in shared memory. Threads of a warp read different pairs, which kernel parameters serve one
+/// by one.
 template <angle_rule Rule>
 struct shared_frequencies {
   alignas(16) std::uint32_t wanted_turns[max_pairs];

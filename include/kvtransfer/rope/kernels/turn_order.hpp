@@ -6,8 +6,8 @@
 
 #include "kvtransfer/rope/kernels/turn_arguments.hpp"
 
-// How the CPU's work is cut into units and in which order they are numbered. Every function is forced inline, because files of
-// several instruction sets include this one.
+// How the CPU's work is cut into units and in which order they are numbered. Every function is forced inline, because
+// files of several instruction sets include this one.
 
 namespace kvtransfer::rope::kernels {
 
@@ -17,15 +17,15 @@ C10_ALWAYS_INLINE std::int64_t padded_pairs(std::int64_t pairs) { return (pairs 
 /// Floats in a table of cosines, 32 KB: with the sines it fits a core's own cache beside the keys that pass through.
 inline constexpr std::int64_t table_floats = 8192;
 
-/// Rows (heads of layers) that are turned together, token by token. Four streams keep memory busy, and share what is read of
-/// the table; more would compete for the same sets of the cache.
+/// Rows (heads of layers) that are turned together, token by token. Four streams keep memory busy, and share what is
+/// read of the table; more would compete for the same sets of the cache.
 inline constexpr std::int64_t rows_per_unit = 4;
 
 /// A unit is a block of tokens of up to four rows that share their positions.
 ///
-/// Units are numbered by position group (the axes along which positions differ), then block, then rows: a thread that takes
-/// neighbouring units works out the angles of a block once and uses them for every head and layer. The extents of the batch
-/// and head axes lie either outside, in the group, or inside, among its rows.
+/// Units are numbered by position group (the axes along which positions differ), then block, then rows: a thread that
+/// takes neighbouring units works out the angles of a block once and uses them for every head and layer. The extents of
+/// the batch and head axes lie either outside, in the group, or inside, among its rows.
 struct turn_order {
   std::int64_t outer_batch = 1;
   std::int64_t outer_heads = 1;

@@ -20,15 +20,15 @@ struct token_rows {
   Element* destination[Rows];
 };
 
-/// How the pairs of a head lie in memory, and how vectors of them are turned. The two dimensions of pair i are elements i and
-/// `pairs + i`, or, interleaved, 2i and 2i + 1.
+/// How the pairs of a head lie in memory, and how vectors of them are turned. The two dimensions of pair i are elements
+/// i and `pairs + i`, or, interleaved, 2i and 2i + 1.
 template <class Lanes, bool Interleaved, class Element>
 struct pair_layout {
   using floats = typename Lanes::floats;
   static constexpr std::int64_t step = Interleaved ? 2 : 1;
 
-  /// Half-split bfloat16: reading neighbours as (even, odd) costs half of what widening each costs, so groups of two vectors
-  /// are turned that way, and the table holds their angles in that order.
+  /// Half-split bfloat16: reading neighbours as (even, odd) costs half of what widening each costs, so groups of two
+  /// vectors are turned that way, and the table holds their angles in that order.
   static constexpr bool in_groups = !Interleaved && std::is_same_v<Element, bfloat16> && Lanes::count > 1;
   static constexpr std::int64_t group = 2 * Lanes::count;
 
@@ -64,8 +64,8 @@ struct pair_layout {
 
   /// Turns the pairs from `pair` on.
   template <int Rows, class Pairs>
-  C10_ALWAYS_INLINE static void turn_from(std::int64_t pair, const token_rows<Rows, Element>& rows, const float* cosines,
-                                          const float* sines, Pairs pairs) {
+  C10_ALWAYS_INLINE static void turn_from(std::int64_t pair, const token_rows<Rows, Element>& rows,
+                                          const float* cosines, const float* sines, Pairs pairs) {
     for (; pair + Lanes::count <= pairs; pair += Lanes::count) {
       turn_vector(pair, rows, cosines, sines, pairs);
     }
@@ -76,16 +76,16 @@ struct pair_layout {
       pair_layout<typename Lanes::narrower, Interleaved, Element>::turn_from(pair, rows, cosines, sines, pairs);
     } else {
       for (int i = 0; i < Rows; ++i) {
-        turn_remainder(rows.source[i] + pair * step, rows.destination[i] + pair * step, cosines + pair, sines + pair, pairs,
-                       pairs - pair);
+        turn_remainder(rows.source[i] + pair * step, rows.destination[i] + pair * step, cosines + pair, sines + pair,
+                       pairs, pairs - pair);
       }
     }
   }
 
  private:
   template <int Rows>
-  C10_ALWAYS_INLINE static void turn_vector(std::int64_t pair, const token_rows<Rows, Element>& rows, const float* cosines,
-                                            const float* sines, std::int64_t pairs) {
+  C10_ALWAYS_INLINE static void turn_vector(std::int64_t pair, const token_rows<Rows, Element>& rows,
+                                            const float* cosines, const float* sines, std::int64_t pairs) {
     const floats cosine = Lanes::load(cosines + pair);
     const floats sine = Lanes::load(sines + pair);
     for (int i = 0; i < Rows; ++i) {
@@ -105,8 +105,8 @@ struct pair_layout {
   }
 
   template <int Rows>
-  C10_ALWAYS_INLINE static void turn_group(std::int64_t pair, const token_rows<Rows, Element>& rows, const float* cosines,
-                                           const float* sines, std::int64_t pairs) {
+  C10_ALWAYS_INLINE static void turn_group(std::int64_t pair, const token_rows<Rows, Element>& rows,
+                                           const float* cosines, const float* sines, std::int64_t pairs) {
     const floats even_cosine = Lanes::load(cosines + pair);
     const floats odd_cosine = Lanes::load(cosines + pair + Lanes::count);
     const floats even_sine = Lanes::load(sines + pair);

@@ -9,8 +9,9 @@
 
 #include "kvtransfer/rope/kernels/elements.hpp"
 
-// How elements travel: a thread reads and writes whole words (16 or 8 bytes, or a single element where nothing larger is
-// aligned), always as one integer type. A structure of packed pairs compiles to narrow loads, at less than half the speed.
+// How elements travel: a thread reads and writes whole words (16 or 8 bytes, or a single element where nothing larger
+// is aligned), always as one integer type. A structure of packed pairs compiles to narrow loads, at less than half the
+// speed.
 
 namespace kvtransfer::rope::kernels {
 
