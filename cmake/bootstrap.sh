@@ -51,6 +51,7 @@ missing_packages() {
   if needs_venv && ! has_venv_module; then missing+=(python3-venv); fi
   has_header fmt/format.h || missing+=(libfmt-dev)
   has_header nlohmann/json.hpp || missing+=(nlohmann-json3-dev)
+  has_header zlib.h || missing+=(zlib1g-dev)
   has_header sentencepiece_trainer.h || missing+=(libsentencepiece-dev)
   has_header CLI/CLI.hpp || missing+=(libcli11-dev)
   has_either_header catch2/catch_all.hpp catch2/catch.hpp || missing+=(catch2)
