@@ -1,0 +1,111 @@
+// libFuzzer harness for all of a cache file that is read before torch sees it: header, frame, checksums, positions.
+//
+//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -DFMT_HEADER_ONLY -Iinclude -o cache_file_fuzz
+//     tests/fuzz/cache_file_fuzz.cpp -lz
+//   ./cache_file_fuzz -dict=tests/fuzz/cache_file.dict -max_len=4096 NEW_INPUTS tests/fuzz/corpus/cache_file
+//
+// NEW_INPUTS is an empty folder for what the run finds. A hostile file may be refused with a file_error, and with
+// nothing else; one that is accepted must say the same once more after it is written anew.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kvtransfer/cache/file/contents.hpp"
+#include "kvtransfer/cache/file/distinct_frames.hpp"
+#include "kvtransfer/cache/file/frame_tensors.hpp"
+
+namespace {
+
+using namespace kvtransfer;
+
+void insist(bool holds) {
+  if (!holds) {
+    std::abort();
+  }
+}
+
+/// Positions are the same after they are spread out and put together again.
+void rebuild(const layer_frame& frame) {
+  const slot_tensors slots = spread_out(frame.positions);
+  const slot_reader reader(slots.shape, std::as_bytes(std::span(slots.positions)),
+                           std::as_bytes(std::span(slots.states)), frame.regimes.size());
+  insist(reader.read("fuzz", "positions", "states") == frame.positions);
+}
+
+/// A whole file: the frame accepted is one that can be written, and its layers lie within the file.
+void read_file(std::span<const std::byte> bytes) {
+  const cache_contents contents = read_cache_contents(bytes, "fuzz");
+  const distinct_frames distinct(contents.frame);
+  const frame_record record = record_of(contents.frame, distinct);
+  insist(parse_frame(format_frame(record), "fuzz") == record);
+  insist(frame_tensors(contents.frame, distinct).size() <= contents.header.tensors.size());
+  for (const cache_frame::shared_layer& frame : distinct.frames) {
+    frame->validate();
+    rebuild(*frame);
+  }
+  for (std::size_t i = 0; i < static_cast<std::size_t>(contents.frame.layers()); ++i) {
+    const safetensors_entry& keys = contents.header.tensors.at(cache_format::key(i));
+    insist(keys.end <= bytes.size() - contents.header.data_begin);
+    insist(keys.shape.at(2) == contents.frame.layer(static_cast<std::int64_t>(i)).size());
+  }
+}
+
+/// The JSON of a frame, without a file around it to get past.
+void read_record(std::span<const std::byte> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const frame_record record = parse_frame(text, "fuzz");
+  insist(parse_frame(format_frame(record), "fuzz") == record);
+}
+
+void read_checksum_list(std::span<const std::byte> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const checksum_list checksums = parse_checksums(text, "fuzz");
+  insist(parse_checksums(format_checksums(checksums), "fuzz") == checksums);
+}
+
+/// Positions and states alone: four bytes for the extents, and the rest is data.
+void read_slots(std::span<const std::byte> bytes) {
+  if (bytes.size() < 4) {
+    return;
+  }
+  std::vector<std::int64_t> shape;
+  std::size_t slots = 1;
+  for (const std::byte extent : bytes.first(4)) {
+    shape.push_back(1 + static_cast<std::int64_t>(extent) % 3);
+    slots *= static_cast<std::size_t>(shape.back());
+  }
+  const std::size_t position_bytes = slots * sizeof(std::int64_t);
+  const std::size_t state_bytes = slots / static_cast<std::size_t>(shape[0]) * sizeof(std::int32_t);
+  std::vector<std::byte> data(bytes.begin() + 4, bytes.end());
+  data.resize(position_bytes + state_bytes);
+  const slot_reader reader(shape, std::span(data).first(position_bytes), std::span(data).last(state_bytes), 2);
+  layer_frame frame{reader.read("fuzz", "positions", "states"), {{}, {}}};
+  frame.validate();
+  rebuild(frame);
+  rebuild(frame.slice(frame.size() / 2, frame.size()));
+}
+
+template <class Read>
+void refuse_or_read(Read read, std::span<const std::byte> bytes) {
+  try {
+    read(bytes);
+  } catch (const file_error& refused) {
+    insist(std::string_view(refused.what()).find('\n') == std::string_view::npos);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto bytes = std::as_bytes(std::span(data, size));
+  refuse_or_read(read_file, bytes);
+  refuse_or_read(read_record, bytes);
+  refuse_or_read(read_checksum_list, bytes);
+  refuse_or_read(read_slots, bytes);
+  return 0;
+}
