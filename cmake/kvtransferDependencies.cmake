@@ -20,7 +20,7 @@ FetchContent_Declare(
   FIND_PACKAGE_ARGS 3.11)
 FetchContent_MakeAvailable(fmt nlohmann_json)
 
-find_package(ZLIB REQUIRED) # checksums of cache files
+find_package(ZLIB REQUIRED GLOBAL) # checksums of cache files
 
 include(kvtransferTorch)
 if(NOT KVTRANSFER_TORCH_FOUND)

@@ -58,11 +58,11 @@ inline layouts::ragged ragged_for(const cache_size& size) {
   return {layouts::cumulative_slots(at::arange(0, (size.batch + 1) * size.seq, size.seq, at::kLong))};
 }
 
-/// Blocks of 16 tokens in random order.
+/// Blocks of 16 tokens, in random order, in a pool of twice as many.
 inline layouts::slot_table blocks_for(const cache_size& size) {
-  const std::int64_t blocks = size.seq / 16;
-  const at::Tensor table = at::randperm(size.batch * blocks, at::TensorOptions().dtype(at::kLong)).view({size.batch, blocks});
-  return layouts::block_slots(table, at::full({size.batch}, size.seq, at::kLong), 16);
+  const std::int64_t blocks = size.batch * size.seq / 16;
+  const at::Tensor table = at::randperm(2 * blocks, at::TensorOptions().dtype(at::kLong)).slice(0, 0, blocks);
+  return layouts::block_slots(table.view({size.batch, -1}), at::full({size.batch}, size.seq, at::kLong), 16);
 }
 
 }  // namespace kvtransfer::bench

@@ -2,10 +2,10 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/pow.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/zeros_like.h>
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "rope/interleaved_timing.hpp"
+#include "support/interleaved_timing.hpp"
 #include "support/against_copy.hpp"
 
-// The fused turns of a whole cache's keys. Each is timed by turns with a plain copy and with an in-place touch of the same bytes,
-// and less often with the expression that transformers uses; counters give the medians of the ratios (`x_touch` 1.05: 5 % longer
-// than a touch), and GB/s read and written.
+// The fused turns of a whole cache's keys. Each is timed by turns with a plain copy and with an in-place touch of the
+// same bytes, and less often with the expression that transformers uses; counters give the medians of the ratios
+// (`x_touch` 1.05: 5 % longer than a touch), and GB/s read and written.
 
 namespace kvtransfer::bench {
 namespace {
@@ -37,7 +37,8 @@ struct cache_shape {
 };
 
 at::Tensor frequencies(std::int64_t head_dim, double theta) {
-  return at::pow(theta, at::arange(0, head_dim, 2, at::kDouble) * (-1.0 / static_cast<double>(head_dim))).to(at::kFloat);
+  return at::pow(theta, at::arange(0, head_dim, 2, at::kDouble) * (-1.0 / static_cast<double>(head_dim)))
+      .to(at::kFloat);
 }
 
 /// `kvtransfer::turn_` with its arguments but the keys.
@@ -54,13 +55,14 @@ class turn_operator {
   }
 
   void operator()(at::TensorList keys) const {
-    operator_.call(keys, from_, to_, 777, from_inv_freq_, to_inv_freq_, std::nullopt, 1.0, 0, interleaved_, model_faithful_);
+    operator_.call(keys, from_, to_, 777, from_inv_freq_, to_inv_freq_, std::nullopt, 1.0, 0, interleaved_,
+                   model_faithful_);
   }
 
  private:
   using optional = std::optional<at::Tensor>;
-  using signature = void(at::TensorList, const optional&, const optional&, std::int64_t, const optional&, const optional&,
-                         const optional&, double, std::int64_t, bool, bool);
+  using signature = void(at::TensorList, const optional&, const optional&, std::int64_t, const optional&,
+                         const optional&, const optional&, double, std::int64_t, bool, bool);
 
   bool interleaved_;
   bool model_faithful_;
@@ -72,7 +74,7 @@ class turn_operator {
       c10::Dispatcher::singleton().findSchemaOrThrow("kvtransfer::turn_", "").typed<signature>();
 };
 
-/// transformers' apply_rotary_pos_emb, layer by layer, with cosines and sines that are there already.
+/// transformers' apply_rotary_pos_emb on all layers at once, with cosines and sines that are there already.
 class transformers_expression {
  public:
   transformers_expression(std::int64_t seq, std::int64_t head_dim, at::TensorOptions options) {
@@ -82,12 +84,10 @@ class transformers_expression {
     sine_ = doubled.sin().to(options);
   }
 
-  void operator()(at::TensorList keys) const {
-    for (const at::Tensor& key : keys) {
-      const std::int64_t half = key.size(-1) / 2;
-      const at::Tensor halves_exchanged = at::cat({-key.narrow(-1, half, half), key.narrow(-1, 0, half)}, -1);
-      key.copy_(key * cosine_ + halves_exchanged * sine_);
-    }
+  void operator()(const at::Tensor& keys) const {
+    const std::int64_t half = keys.size(-1) / 2;
+    const at::Tensor halves_exchanged = at::cat({-keys.narrow(-1, half, half), keys.narrow(-1, 0, half)}, -1);
+    keys.copy_(keys * cosine_ + halves_exchanged * sine_);
   }
 
  private:
@@ -101,10 +101,12 @@ void time_turn(benchmark::State& state, const std::string& kind, const cache_sha
   const auto options = at::TensorOptions().dtype(dtype).device(device);
   const at::Tensor all = at::randn({shape.layers, 1, shape.kv_heads, seq, shape.head_dim}, at::kFloat).to(options);
   const at::Tensor words = all.flatten().view(at::kLong);
-  const at::Tensor elsewhere = at::empty_like(words);
+  const at::Tensor elsewhere = at::zeros_like(words);
   const std::vector<at::Tensor> keys = all.unbind();
   const turn_operator turn(kind, seq, shape.head_dim, interleaved, device);
-  interleaved_timing timing(device, {[&] { turn(keys); }, [&] { words.bitwise_xor_(1); }, [&] { elsewhere.copy_(words); }});
+  const auto touch_elsewhere = [&] { elsewhere.bitwise_xor_(1); };
+  interleaved_timing timing(
+      device, {[&] { turn(keys); }, [&] { words.bitwise_xor_(1); }, [&] { elsewhere.copy_(words); }}, touch_elsewhere);
   for ([[maybe_unused]] auto iteration : state) {
     state.SetIterationTime(timing.round());
   }
@@ -120,7 +122,7 @@ void time_turn(benchmark::State& state, const std::string& kind, const cache_sha
   }
   if (kind == "shift" && dtype != at::kFloat8_e4m3fn) {
     const transformers_expression expression(seq, shape.head_dim, options);
-    interleaved_timing against(device, {[&] { turn(keys); }, [&] { expression(keys); }});
+    interleaved_timing against(device, {[&] { turn(keys); }, [&] { expression(all); }}, touch_elsewhere);
     for (int round = 0; round < 5; ++round) {
       against.round();
     }
@@ -143,11 +145,13 @@ std::string short_name(at::ScalarType dtype) {
 
 void add(const std::string& kind, const cache_shape& shape, at::ScalarType dtype, bool interleaved, at::Device device,
          int rounds = 20) {
-  const std::string name =
-      "turn/" + device.str() + "/" + kind + "/" + shape.name + "/" + short_name(dtype) + (interleaved ? "/interleaved" : "");
-  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-    time_turn(state, kind, shape, dtype, interleaved, device);
-  })->UseManualTime()->Unit(benchmark::kMicrosecond)->Iterations(rounds);
+  const std::string name = "turn/" + device.str() + "/" + kind + "/" + shape.name + "/" + short_name(dtype) +
+                           (interleaved ? "/interleaved" : "");
+  benchmark::RegisterBenchmark(
+      name.c_str(), [=](benchmark::State& state) { time_turn(state, kind, shape, dtype, interleaved, device); })
+      ->UseManualTime()
+      ->Unit(benchmark::kMicrosecond)
+      ->Iterations(rounds);
 }
 
 void add_all(at::Device device) {

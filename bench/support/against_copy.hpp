@@ -6,49 +6,29 @@
 #include <ATen/ops/zeros_like.h>
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdint>
-#include <limits>
+#include <functional>
 #include <vector>
+
+#include "support/interleaved_timing.hpp"
 
 namespace kvtransfer::bench {
 
-/// Seconds that one of `times` calls of `work` takes.
-template <class Work>
-double seconds_of(at::Device device, std::int64_t times, Work&& work) {
-  const auto finished = [&] {
-    if (device.is_cuda()) {
-      at::detail::getCUDAHooks().deviceSynchronize(at::detail::getCUDAHooks().getCurrentDevice());
-    }
-    return std::chrono::steady_clock::now();
-  };
-  const auto start = finished();
-  for (std::int64_t i = 0; i < times; ++i) {
-    work();
-  }
-  return std::chrono::duration<double>(finished() - start).count() / static_cast<double>(times);
-}
-
-/// Times `work`, and in turn with it a plain copy of as many bytes. Reports for the best of each: `GB/s`, read and written, and
-/// `of_copy`, the speed as a share of the copy's.
+/// Times `work` by turns with a plain copy of as many bytes. Counters give medians: `GB/s` read and written, and `of_copy`, the speed
+/// as a share of the copy's; by processor time too on a CPU, which a machine shared with others disturbs less.
 /// @param bytes that `work` reads, and writes as many
-template <class Work>
-void time_against_copy(benchmark::State& state, at::Device device, std::int64_t bytes, Work&& work) {
+inline void time_against_copy(benchmark::State& state, at::Device device, std::int64_t bytes, const std::function<void()>& work) {
   const at::Tensor from = at::zeros({bytes}, at::TensorOptions().dtype(at::kByte).device(device));
   const at::Tensor to = at::zeros_like(from);
-  const std::int64_t times = device.is_cuda() ? 10 : 1;
-  double best = std::numeric_limits<double>::infinity();
-  double best_copy = best;
-  seconds_of(device, 1, work);
+  interleaved_timing timing(device, {work, [&] { to.copy_(from); }});
   for ([[maybe_unused]] auto iteration : state) {
-    best_copy = std::min(best_copy, seconds_of(device, times, [&] { to.copy_(from); }));
-    const double seconds = seconds_of(device, times, work);
-    best = std::min(best, seconds);
-    state.SetIterationTime(seconds);
+    state.SetIterationTime(timing.round());
   }
-  state.counters["GB/s"] = 2e-9 * static_cast<double>(bytes) / best;
-  state.counters["of_copy"] = best_copy / best;
+  state.counters["GB/s"] = 2e-9 * static_cast<double>(bytes) / timing.median_seconds(0);
+  state.counters["of_copy"] = 1 / timing.ratio_to(1);
+  if (device.is_cpu()) {
+    state.counters["of_copy_processor"] = 1 / timing.processor_ratio_to(1);
+  }
 }
 
 /// The devices there are.

@@ -56,8 +56,10 @@ inline double median(std::vector<double> values) {
 /// Several ways to do one thing, run by turns, so that a machine which slows down slows all of them.
 class interleaved_timing {
  public:
-  interleaved_timing(at::Device device, std::vector<std::function<void()>> ways)
-      : device_(device), ways_(std::move(ways)), rounds_(ways_.size()) {
+  /// @param before runs before each, so that all find the caches in one state
+  interleaved_timing(
+      at::Device device, std::vector<std::function<void()>> ways, std::function<void()> before = [] {})
+      : device_(device), ways_(std::move(ways)), before_(std::move(before)), rounds_(ways_.size()) {
     for (const auto& way : ways_) {
       time_once(device_, way);
     }
@@ -66,6 +68,7 @@ class interleaved_timing {
   /// Runs each way once; returns the time of the first.
   double round() {
     for (std::size_t i = 0; i < ways_.size(); ++i) {
+      before_();
       rounds_[i].push_back(time_once(device_, ways_[i]));
     }
     return rounds_.front().back().wall;
@@ -95,6 +98,7 @@ class interleaved_timing {
 
   at::Device device_;
   std::vector<std::function<void()>> ways_;
+  std::function<void()> before_;
   std::vector<std::vector<duration>> rounds_;
 };
 

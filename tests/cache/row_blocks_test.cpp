@@ -14,6 +14,15 @@ position_row keys_then_padding(std::int64_t first, std::int64_t keys, std::int64
   return row;
 }
 
+/// Rows of four slots, row b in row b of the storage.
+std::vector<row_block> blocks_in_place(const position_map& written, const position_map& wanted) {
+  std::vector<layouts::slot_span> spans;
+  for (std::int64_t b = 0; b < written.batch(); ++b) {
+    spans.push_back({b, 0, b, 0, 4});
+  }
+  return row_blocks(written, wanted, spans);
+}
+
 position_map storage_rows(std::vector<position_row> rows) {
   const auto count = static_cast<std::int64_t>(rows.size());
   return position_map(1, count, 1, std::move(rows));
@@ -21,22 +30,35 @@ position_map storage_rows(std::vector<position_row> rows) {
 
 }  // namespace
 
-TEST_CASE("rows that are alike make one block, and padding belongs to none", "[cache][row_blocks]") {
-  const position_map written = storage_rows({keys_then_padding(0, 4, 0), keys_then_padding(4, 2, 2), keys_then_padding(20, 4, 0)});
-  const std::vector<row_block> blocks = row_blocks(written, written.shifted(3));
+TEST_CASE("spans that are alike make one block, wherever their slots come from", "[cache][row_blocks]") {
+  const position_map written(1, 2, 1, {position_row::consecutive(0, 10), keys_then_padding(50, 4, 6)});
+  const std::vector<layouts::slot_span> spans = {{0, 0, 7, 0, 4}, {0, 4, 2, 0, 4}, {0, 8, 5, 0, 2}, {1, 0, 3, 0, 4}};
+  const std::vector<row_block> blocks = row_blocks(written, written.shifted(3), spans);
   REQUIRE(blocks.size() == 2);
-  CHECK(blocks[0].rows == std::vector<std::int64_t>{1});
-  CHECK(blocks[0].end == 2);
-  CHECK(blocks[1].rows == std::vector<std::int64_t>{0, 2});
-  CHECK(blocks[1].end == 4);
-  CHECK(blocks[1].delta == 3);
-  CHECK_FALSE(blocks[1].head);
+  CHECK((blocks[0].sources == std::vector<row_source>{{7, 0, 0}, {2, 0, 4}, {3, 1, 0}}));
+  CHECK(blocks[0].end == 4);
+  CHECK(blocks[0].delta == 3);
+  CHECK_FALSE(blocks[0].head);
+  CHECK((blocks[1].sources == std::vector<row_source>{{5, 0, 8}}));
+  CHECK(blocks[1].end == 2);
+}
+
+TEST_CASE("padding belongs to no block", "[cache][row_blocks]") {
+  position_row row = position_row::consecutive(0, 1, slot_state::padding());
+  row.append({0, 2, 1});
+  row.append({0, 1, 0, slot_state::padding()});
+  const position_map written(row);
+  const std::vector<row_block> blocks = blocks_in_place(written, written.shifted(1));
+  REQUIRE(blocks.size() == 1);
+  CHECK(blocks[0].begin == 1);
+  CHECK(blocks[0].end == 3);
+  CHECK(blocks[0].sources.front().begin == 1);
 }
 
 TEST_CASE("a delta stays where all rows of a block share it", "[cache][row_blocks]") {
   const position_map written = storage_rows({keys_then_padding(0, 4, 0), keys_then_padding(4, 4, 0)});
   const position_map wanted = storage_rows({keys_then_padding(1, 4, 0), keys_then_padding(6, 4, 0)});
-  const std::vector<row_block> blocks = row_blocks(written, wanted);
+  const std::vector<row_block> blocks = blocks_in_place(written, wanted);
   REQUIRE(blocks.size() == 1);
   CHECK_FALSE(blocks[0].delta);
 }
@@ -45,16 +67,17 @@ TEST_CASE("keys of two regimes make two blocks", "[cache][row_blocks]") {
   position_row mixed = position_row::consecutive(0, 3, slot_state::rotated(0));
   mixed.append({3, 1, 1, slot_state::rotated(1)});
   const position_map written = storage_rows({mixed, keys_then_padding(4, 4, 0, 1)});
-  const std::vector<row_block> blocks = row_blocks(written, written);
+  const std::vector<row_block> blocks = blocks_in_place(written, written);
   REQUIRE(blocks.size() == 3);
   CHECK(blocks[0].from == slot_state::rotated(0));
   CHECK(blocks[0].end == 3);
-  CHECK(blocks[2].begin == 3);
+  CHECK(blocks[1].begin == 3);
+  CHECK(blocks[2].from == slot_state::rotated(1));
 }
 
 TEST_CASE("heads that differ in padding make blocks of their own", "[cache][row_blocks]") {
   const position_map written(1, 1, 2, {keys_then_padding(0, 4, 0), keys_then_padding(0, 3, 1)});
-  const std::vector<row_block> blocks = row_blocks(written, written.shifted(1));
+  const std::vector<row_block> blocks = blocks_in_place(written, written.shifted(1));
   REQUIRE(blocks.size() == 2);
   CHECK(blocks[0].head == 0);
   CHECK(blocks[0].end == 4);
@@ -64,7 +87,7 @@ TEST_CASE("heads that differ in padding make blocks of their own", "[cache][row_
 
 TEST_CASE("heads that differ in positions alone share a block", "[cache][row_blocks]") {
   const position_map written(1, 1, 2, {keys_then_padding(0, 4, 0), keys_then_padding(9, 4, 0)});
-  const std::vector<row_block> blocks = row_blocks(written, written.shifted(1));
+  const std::vector<row_block> blocks = blocks_in_place(written, written.shifted(1));
   REQUIRE(blocks.size() == 1);
   CHECK(blocks[0].delta == 1);
 }
@@ -72,7 +95,7 @@ TEST_CASE("heads that differ in positions alone share a block", "[cache][row_blo
 TEST_CASE("streams that move differently leave no shared delta", "[cache][row_blocks]") {
   const position_map written(2, 1, 1, {keys_then_padding(0, 4, 0), keys_then_padding(9, 4, 0)});
   const position_map wanted(2, 1, 1, {keys_then_padding(1, 4, 0), keys_then_padding(9, 4, 0)});
-  CHECK_FALSE(row_blocks(written, wanted).front().delta);
+  CHECK_FALSE(blocks_in_place(written, wanted).front().delta);
 }
 
-TEST_CASE("no rows make no blocks", "[cache][row_blocks]") { CHECK(row_blocks(position_map(), position_map()).empty()); }
+TEST_CASE("no slots make no blocks", "[cache][row_blocks]") { CHECK(row_blocks(position_map(), position_map(), {}).empty()); }

@@ -31,7 +31,9 @@ position_row padded_to_four(position_row row) {
 
 TEST_CASE("positions go where their slots are stored, and all else is padding", "[cache][row_positions]") {
   const row_positions lowered = lower_positions(five_and_three_positions(), five_and_three(), 4, "test");
-  CHECK(lowered.rows == std::vector<std::int64_t>{1, 3, 6});
+  REQUIRE(lowered.spans.size() == 3);
+  CHECK((lowered.spans[1] == layouts::slot_span{1, 0, 3, 0, 4}));
+  CHECK(lowered.spans[2].row == 6);
   CHECK(lowered.positions.batch() == 3);
   CHECK(lowered.positions.row(0, 0, 0) == padded_to_four(position_row::consecutive(4, 1)));
   CHECK(lowered.positions.row(0, 1, 0) == padded_to_four(position_row::consecutive(12, 3)));
@@ -67,6 +69,6 @@ TEST_CASE("rows of a batch may share a place where they agree on its key", "[cac
 
 TEST_CASE("a table without slots has no rows", "[cache][row_positions]") {
   const row_positions lowered = lower_positions(position_map::consecutive(0, 0, 2), layouts::slot_table(2, 0, {}), 4, "test");
-  CHECK(lowered.rows.empty());
+  CHECK(lowered.spans.empty());
   CHECK(lowered.positions.batch() == 0);
 }

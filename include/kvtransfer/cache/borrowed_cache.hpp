@@ -42,79 +42,74 @@ class borrowed_cache {
   borrowed_cache(const std::vector<at::Tensor>& keys, const std::vector<at::Tensor>& values, cache_frame frame, Layout layout = {})
       : borrowed_cache(cache_view<Layout>(keys, values, std::move(frame), std::move(layout))) {}
 
-  explicit borrowed_cache(cache_view<Layout> view) : view_(std::move(view)) {}
+  explicit borrowed_cache(const cache_view<Layout>& view) : frame_(view.frame()), view_(view) {
+    for (std::int64_t i = 0; i < view.layers(); ++i) {
+      keys_.push_back(view.layer(i).lowered_keys());
+    }
+  }
 
   /// The tensors with the frame that they are in now.
-  const cache_view<Layout>& view() const { return view_; }
-  const cache_frame& frame() const { return view_.frame(); }
+  cache_view<Layout> view() const { return view_.with_frame(frame_); }
+  const cache_frame& frame() const { return frame_; }
 
   /// Moves every key `delta` tokens on. @throws as `rope::turn_`, and then nothing has moved
-  void shift(std::int64_t delta, const rope::options& options = {}) { move_to(shifted(frame(), delta), options); }
+  void shift(std::int64_t delta, const rope::options& options = {}) { move_to(shifted(frame_, delta), options); }
 
   /// Moves the keys of every layer to `positions`, slot by slot; which slots are padding stays as it is.
   /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
   /// @throws frame_error where batch rows share keys and would move them differently
   void remap(const position_map& positions, const rope::options& options = {}) {
-    for (std::int64_t i = 0; i < view_.layers(); ++i) {
-      const std::int64_t kv_heads = view_.layer(i).extents().kv_heads;
+    for (const layouts::lowered& keys : keys_) {
+      const std::int64_t kv_heads = keys.rows.size(1);
       if (positions.heads() != 1 && positions.heads() != kv_heads) {
         fail<shape_error>("borrowed_cache::remap", "positions", fmt::format("kv_heads = {} or 1", kv_heads),
                           fmt::format("{} heads", positions.heads()));
       }
     }
-    move_to(remapped(frame(), positions, "borrowed_cache::remap"), options);
+    move_to(remapped(frame_, positions, "borrowed_cache::remap"), options);
   }
 
   /// Takes the rotation off every key; positions stay known. @throws frame_error if a key was never rotated
-  void unrotate(const rope::options& options = {}) { move_to(unrotated(frame(), "borrowed_cache::unrotate"), options); }
+  void unrotate(const rope::options& options = {}) { move_to(unrotated(frame_, "borrowed_cache::unrotate"), options); }
 
   /// Rotates never-rotated keys to their positions by each layer's `specifications`.
   /// @throws frame_error if a key is rotated already
   void rotate(const std::vector<rotary_specification>& specifications, const rope::options& options = {}) {
-    move_to(rotated(frame(), specifications, "borrowed_cache::rotate"), options);
+    move_to(rotated(frame_, specifications, "borrowed_cache::rotate"), options);
   }
 
   /// Turns rotated keys into what each layer's `specifications` would have written at their positions.
   /// @throws frame_error if a key was never rotated
   void reframe(const std::vector<rotary_specification>& specifications, const rope::options& options = {}) {
-    move_to(reframed(frame(), specifications, "borrowed_cache::reframe"), options);
+    move_to(reframed(frame_, specifications, "borrowed_cache::reframe"), options);
   }
 
   /// Relabels the keys without touching them; the frame is marked `assumed` for good. For reproducing other people's mistakes.
   /// @throws as `cache_view`
   void assume_frame(cache_frame assumed) {
+    view_ = view_.with_frame(assumed);
     assumed.set_assumed();
-    view_ = view_.with_frame(std::move(assumed));
+    frame_ = std::move(assumed);
   }
 
  private:
   void move_to(cache_frame wanted, const rope::options& options) {
-    require_no_gradient();
-    std::vector<layouts::lowered> keys;
-    for (std::int64_t i = 0; i < view_.layers(); ++i) {
-      keys.push_back(view_.layer(i).lowered_keys());
+    std::vector<at::Tensor> rows;
+    for (const layouts::lowered& layer : keys_) {
+      require<value_error>(!layer.rows.requires_grad(), "borrowed_cache", "keys", "no gradient for a move in place", "requires_grad");
+      rows.push_back(layer.rows);
     }
     if constexpr (detail::keys_are_strided<Layout>) {
-      std::vector<at::Tensor> rows;
-      for (const layouts::lowered& layer : keys) {
-        rows.push_back(layer.rows);
-      }
-      move_keys(rows, frame(), wanted, options);
+      move_keys(rows, frame_, wanted, options);
     } else {
-      move_stored_keys(keys, frame(), wanted, options);
+      move_stored_keys(keys_, frame_, wanted, options);
     }
-    view_ = view_.with_frame(std::move(wanted));
+    frame_ = std::move(wanted);
   }
 
-  /// @throws value_error where autograd tracks the keys: a move in place would lose the gradient
-  void require_no_gradient() const {
-    for (std::int64_t i = 0; i < view_.layers(); ++i) {
-      require<value_error>(!view_.layer(i).stored_keys().requires_grad(), "borrowed_cache", "keys",
-                           "no gradient for a move in place", "requires_grad");
-    }
-  }
-
-  cache_view<Layout> view_;
+  std::vector<layouts::lowered> keys_;
+  cache_frame frame_;
+  cache_view<Layout> view_;  // its frame is that of the last check, of which moves change positions and states alone
 };
 
 }  // namespace kvtransfer

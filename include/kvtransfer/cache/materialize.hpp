@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -36,28 +37,45 @@ inline const rotary_specification& regime_of(const layer_frame& layer, slot_stat
   return state.is_rotated() ? layer.regimes.at(static_cast<std::size_t>(state.regime())) : none;
 }
 
-/// The rotary operation of one block; a turning that does not rotate where the block stays as it is.
-inline rope::turning turning_of(const move_block& block, const layer_frame& written, const layer_frame& wanted,
-                                const rope::options& options, at::Device device) {
-  const rotary_specification& from = regime_of(written, block.from);
-  const rotary_specification& to = regime_of(wanted, block.to);
+/// The rotary operation that takes keys from one specification and position to others; one that does not rotate where they stay as
+/// they are.
+/// @param delta tokens that every key moves, where they move equally far
+/// @param written gives where the keys stand; called only where that matters, as `wanted`
+template <class Written, class Wanted>
+rope::turning turning_between(const rotary_specification& from, const rotary_specification& to, std::optional<std::int64_t> delta,
+                              const rope::options& options, Written&& written, Wanted&& wanted) {
   rope::turning turning;
-  if (from == to && block.delta == 0) {
+  if (from == to && delta == 0) {
     return turning;
   }
   turning.from_specification = from;
   turning.to_specification = to;
-  if (from == to && block.delta && options.angles == rope::angle_mode::exact) {
-    turning.delta = *block.delta;
+  if (from == to && delta && options.angles == rope::angle_mode::exact) {
+    turning.delta = *delta;
     return turning;
   }
   if (from.rotates()) {
-    turning.from = restricted(position_tensor(written.positions, device), block, 1);
+    turning.from = written();
   }
   if (to.rotates()) {
-    turning.to = restricted(position_tensor(wanted.positions, device), block, 1);
+    turning.to = wanted();
   }
   return turning;
+}
+
+inline bool moves_keys(const rope::turning& turning) {
+  return turning.from.defined() || turning.to.defined() || turning.delta != 0;
+}
+
+/// The rotary operation of one block.
+inline rope::turning turning_of(const move_block& block, const layer_frame& written, const layer_frame& wanted,
+                                const rope::options& options, at::Device device) {
+  const auto positions_in = [&](const layer_frame& layer) {
+    return restricted(position_tensor(layer.positions, device), block, 1);
+  };
+  return turning_between(
+      regime_of(written, block.from), regime_of(wanted, block.to), block.delta, options,
+      [&] { return positions_in(written); }, [&] { return positions_in(wanted); });
 }
 
 /// Layers that share both frames and are alike in all else that matters, and so move in one call.
@@ -102,7 +120,7 @@ inline std::vector<planned_turn> planned_turns(const std::vector<at::Tensor>& ke
     const at::Device device = keys[static_cast<std::size_t>(group.front())].device();
     for (const move_block& block : move_blocks(from.positions, to.positions)) {
       rope::turning turning = turning_of(block, from, to, options, device);
-      if (turning.from.defined() || turning.to.defined() || turning.delta != 0) {
+      if (moves_keys(turning)) {
         turns.push_back({group, block, std::move(turning)});
       }
     }

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -16,10 +18,48 @@
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/turn_rows.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+#include "kvtransfer/tensor/position_tensor.hpp"
 
 namespace kvtransfer {
 
 namespace detail {
+
+/// Where the keys of a layer stand and shall stand, and in which places they lie, each key once.
+struct stored_move {
+  position_map written;
+  position_map wanted;
+  std::vector<layouts::slot_span> spans;
+};
+
+/// @throws frame_error where batch rows share a key and would move it differently
+inline stored_move stored_move_of(const layouts::lowered& keys, const position_map& written, const position_map& wanted) {
+  if (!keys.slots->shares_places()) {
+    return {written, wanted, keys.slots->spans()};
+  }
+  row_positions from = lower_positions(written, *keys.slots, keys.rows.size(2), "move");
+  row_positions to = lower_positions(wanted, *keys.slots, keys.rows.size(2), "move");
+  return {std::move(from.positions), std::move(to.positions), std::move(from.spans)};
+}
+
+/// The positions in `map` of the slots that `block` names: int64 `[streams, rows, heads, slots]` on the host.
+inline at::Tensor positions_of(const row_block& block, const position_map& map) {
+  const at::Tensor all = position_tensor(map);
+  const std::int64_t slots = block.end - block.begin;
+  const std::int64_t first_head = block.head && map.heads() > 1 ? *block.head : 0;
+  const std::int64_t heads = block.head ? 1 : map.heads();
+  at::Tensor picked = at::empty({map.streams(), static_cast<std::int64_t>(block.sources.size()), heads, slots}, at::kLong);
+  const std::int64_t* from = all.const_data_ptr<std::int64_t>();
+  std::int64_t* to = picked.mutable_data_ptr<std::int64_t>();
+  for (std::int64_t stream = 0; stream < map.streams(); ++stream) {
+    for (const row_source& source : block.sources) {
+      for (std::int64_t head = first_head; head < first_head + heads; ++head) {
+        const std::int64_t row = (stream * map.batch() + source.batch) * map.heads() + head;
+        to = std::copy_n(from + row * map.size() + source.begin, slots, to);
+      }
+    }
+  }
+  return picked;
+}
 
 /// One rotary operation on some rows of the storages of several layers.
 struct planned_row_turn {
@@ -33,24 +73,23 @@ inline std::vector<planned_row_turn> planned_row_turns(const std::vector<layouts
                                                        const layer_frame& written, const layer_frame& wanted,
                                                        const rope::options& options) {
   const layouts::lowered& first = keys[static_cast<std::size_t>(group.front())];
-  const std::int64_t row_slots = first.rows.size(2);
-  const row_positions from = lower_positions(written.positions, *first.slots, row_slots, "move");
-  const row_positions to = lower_positions(wanted.positions, *first.slots, row_slots, "move");
+  const stored_move move = stored_move_of(first, written.positions, wanted.positions);
   std::vector<planned_row_turn> turns;
-  for (const row_block& block : row_blocks(from.positions, to.positions)) {
-    const move_block slots{std::nullopt, block.head, block.begin, block.end, block.from, block.to, block.delta};
-    rope::turning turning =
-        turning_of(slots, {from.positions.select_batch(block.rows), written.regimes},
-                   {to.positions.select_batch(block.rows), wanted.regimes}, options, first.rows.device());
-    if (!turning.from.defined() && !turning.to.defined() && turning.delta == 0) {
+  for (const row_block& block : row_blocks(move.written, move.wanted, move.spans)) {
+    const auto positions_in = [&](const position_map& map) { return positions_of(block, map).to(first.rows.device()); };
+    rope::turning turning = turning_between(
+        regime_of(written, block.from), regime_of(wanted, block.to), block.delta, options,
+        [&] { return positions_in(move.written); }, [&] { return positions_in(move.wanted); });
+    if (!moves_keys(turning)) {
       continue;
     }
     planned_row_turn& turn = turns.emplace_back(planned_row_turn{{}, {}, std::move(turning)});
     for (const std::int64_t layer : group) {
-      turn.storages.push_back(restricted(keys[static_cast<std::size_t>(layer)].rows, slots, 0));
+      const at::Tensor slots = keys[static_cast<std::size_t>(layer)].rows.slice(2, block.begin, block.end);
+      turn.storages.push_back(block.head ? slots.narrow(1, *block.head, 1) : slots);
     }
-    for (const std::int64_t row : block.rows) {
-      turn.rows.push_back(from.rows[static_cast<std::size_t>(row)]);
+    for (const row_source& source : block.sources) {
+      turn.rows.push_back(source.row);
     }
   }
   return turns;

@@ -2,83 +2,106 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/move_blocks.hpp"
 #include "kvtransfer/core/position_map.hpp"
+#include "kvtransfer/tensor/layouts/slot_table.hpp"
 
 namespace kvtransfer {
 
-/// The same slots of several rows, whose keys all go from one state to another, so that one rotary operation moves them.
+/// One row of a storage, and the slots of a batch row that lie in it.
+struct row_source {
+  std::int64_t row = 0;    ///< of the storage
+  std::int64_t batch = 0;
+  std::int64_t begin = 0;  ///< the first slot meant, of the batch row
+
+  friend bool operator==(const row_source&, const row_source&) = default;
+};
+
+/// The same slots of several rows of a storage, whose keys all go from one state to another, so that one rotary operation moves them.
 struct row_block {
-  std::vector<std::int64_t> rows;     ///< of the map, rising
+  std::vector<row_source> sources;
   std::optional<std::int64_t> head;   ///< the head meant; all heads where empty
-  std::int64_t begin = 0;
+  std::int64_t begin = 0;             ///< of the storage's slots
   std::int64_t end = 0;
   slot_state from = slot_state::unrotated();
   slot_state to = slot_state::unrotated();
   std::optional<std::int64_t> delta;  ///< tokens moved, where every key of the block moves equally far
+
+  bool is_like(const row_block& other) const {
+    return head == other.head && begin == other.begin && end == other.end && from == other.from && to == other.to;
+  }
 };
 
 namespace detail {
 
-/// Groups blocks by slots and states: those of several rows that are alike become one.
-class row_block_groups {
- public:
-  void add(std::int64_t row, std::optional<std::int64_t> head, const move_block& added) {
-    const auto code = [](slot_state state) { return state.is_rotated() ? state.regime() : -1; };
-    const key group{head.value_or(-1), added.begin, added.end, code(added.from), code(added.to)};
-    const auto [found, fresh] =
-        blocks_.try_emplace(group, row_block{{}, head, added.begin, added.end, added.from, added.to, added.delta});
-    row_block& block = found->second;
-    block.rows.push_back(row);
-    block.delta = block.delta == added.delta ? block.delta : std::nullopt;
-  }
-
-  std::vector<row_block> blocks() const {
-    std::vector<row_block> all;
-    for (const auto& [group, block] : blocks_) {
-      all.push_back(block);
-    }
-    return all;
-  }
-
- private:
-  using key = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int32_t, std::int32_t>;
-  std::map<key, row_block> blocks_;
+/// The moves of one batch row: of all heads together where their states change at the same slots, else head by head.
+struct row_moves {
+  bool heads_agree = true;
+  std::vector<std::vector<move_block>> by_head;
 };
+
+inline row_moves moves_of_row(const position_map& written, const position_map& wanted, std::int64_t batch) {
+  row_moves moves;
+  for (std::int64_t head = 0; head < std::max(written.heads(), wanted.heads()); ++head) {
+    moves.by_head.push_back(blocks_of_streams(written, wanted, batch, head, blocks_of_keys));
+    moves.heads_agree = moves.heads_agree && same_cuts(moves.by_head.front(), moves.by_head.back());
+  }
+  if (moves.heads_agree) {
+    for (const std::vector<move_block>& blocks : moves.by_head) {
+      keep_common_deltas(moves.by_head.front(), blocks);
+    }
+    moves.by_head.resize(1);
+  }
+  return moves;
+}
+
+/// Adds what `move` does to the slots of `span`, to the block that is like it or as a new one.
+inline void add_to_blocks(std::vector<row_block>& blocks, const layouts::slot_span& span, const move_block& move,
+                          std::optional<std::int64_t> head) {
+  const std::int64_t begin = std::max(span.begin, move.begin);
+  const std::int64_t end = std::min(span.begin + span.count, move.end);
+  if (begin >= end) {
+    return;
+  }
+  const std::int64_t offset = span.slot - span.begin;
+  const row_block added{{}, head, begin + offset, end + offset, move.from, move.to, move.delta};
+  auto block = std::find_if(blocks.rbegin(), blocks.rend(), [&](const row_block& other) { return other.is_like(added); });
+  if (block == blocks.rend()) {
+    blocks.push_back(added);
+    block = blocks.rbegin();
+  }
+  block->sources.push_back({span.row, span.batch, begin});
+  block->delta = block->delta == move.delta ? move.delta : std::nullopt;
+}
 
 }  // namespace detail
 
-/// The operations that take the keys of a storage's rows from where they are `written` to where they are `wanted`. Padding belongs
-/// to no block: in a tensor of somebody else's its slots may be another's.
-/// @param written as `wanted`, `[streams, rows, kv_heads or 1, slots]`
-inline std::vector<row_block> row_blocks(const position_map& written, const position_map& wanted) {
-  const std::int64_t heads = std::max(written.heads(), wanted.heads());
-  detail::row_block_groups groups;
-  for (std::int64_t row = 0; row < written.batch(); ++row) {
-    std::vector<std::vector<move_block>> by_head;
-    bool agree = true;
-    for (std::int64_t head = 0; head < heads; ++head) {
-      by_head.push_back(detail::blocks_of_streams(written, wanted, row, head, detail::blocks_of_keys));
-      agree = agree && detail::same_cuts(by_head.front(), by_head.back());
+/// The operations that take the keys of a storage from where they are `written` to where they are `wanted`. Padding belongs to no
+/// block: in a tensor of somebody else's its slots may be another's.
+/// @param written as `wanted`, positions of the batch rows
+/// @param spans where their slots lie, sorted by batch row, no two in one place
+inline std::vector<row_block> row_blocks(const position_map& written, const position_map& wanted,
+                                         const std::vector<layouts::slot_span>& spans) {
+  std::vector<row_block> blocks;
+  std::int64_t batch = -1;
+  detail::row_moves moves;
+  for (const layouts::slot_span& span : spans) {
+    if (span.batch != batch) {
+      batch = span.batch;
+      moves = detail::moves_of_row(written, wanted, batch);
     }
-    if (agree) {
-      for (const std::vector<move_block>& blocks : by_head) {
-        detail::keep_common_deltas(by_head.front(), blocks);
-      }
-      by_head.resize(1);
-    }
-    for (std::size_t head = 0; head < by_head.size(); ++head) {
-      for (const move_block& block : by_head[head]) {
-        groups.add(row, agree ? std::nullopt : std::optional(static_cast<std::int64_t>(head)), block);
+    for (std::size_t head = 0; head < moves.by_head.size(); ++head) {
+      for (const move_block& move : moves.by_head[head]) {
+        detail::add_to_blocks(blocks, span, move,
+                              moves.heads_agree ? std::nullopt : std::optional(static_cast<std::int64_t>(head)));
       }
     }
   }
-  return groups.blocks();
+  return blocks;
 }
 
 }  // namespace kvtransfer

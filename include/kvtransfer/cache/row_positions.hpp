@@ -13,10 +13,10 @@
 
 namespace kvtransfer {
 
-/// The positions of a layer as the rows of its storage hold them.
+/// The positions of a layer as the rows of its storage hold them, each place once.
 struct row_positions {
-  std::vector<std::int64_t> rows;  ///< which rows of the storage hold a slot, rising
-  position_map positions;          ///< `[streams, rows.size(), kv_heads or 1, slots]`, padding where no key lies
+  std::vector<layouts::slot_span> spans;  ///< row b of `positions` lies in a row of the storage
+  position_map positions;                 ///< `[streams, rows in use, kv_heads or 1, slots]`, padding where no key lies
 };
 
 namespace detail {
@@ -72,12 +72,12 @@ class stored_keys {
 
 }  // namespace detail
 
-/// Puts the positions of a layer where its slots are stored.
+/// Puts the positions of a layer where its slots are stored: keys that batch rows share are found to be one.
 /// @param row_slots slots in a row of the storage
 /// @throws frame_error where two slots share a place but not their position and state
 inline row_positions lower_positions(const position_map& positions, const layouts::slot_table& slots, std::int64_t row_slots,
                                      std::string_view where) {
-  std::vector<std::int64_t> rows = detail::rows_in_use(slots);
+  const std::vector<std::int64_t> rows = detail::rows_in_use(slots);
   std::vector<std::size_t> index(static_cast<std::size_t>(slots.rows_needed()));
   for (std::size_t i = 0; i < rows.size(); ++i) {
     index[static_cast<std::size_t>(rows[i])] = i;
@@ -101,8 +101,13 @@ inline row_positions lower_positions(const position_map& positions, const layout
     }
     keys.append_to(stored);
   }
+  std::vector<layouts::slot_span> spans;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    spans.push_back({static_cast<std::int64_t>(i), 0, rows[i], 0, row_slots});
+  }
   const auto count = static_cast<std::int64_t>(rows.size());
-  return {std::move(rows), count == 0 ? position_map() : position_map(positions.streams(), count, positions.heads(), std::move(stored))};
+  return {std::move(spans),
+          count == 0 ? position_map() : position_map(positions.streams(), count, positions.heads(), std::move(stored))};
 }
 
 }  // namespace kvtransfer

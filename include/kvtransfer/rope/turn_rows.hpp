@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -24,13 +23,16 @@ inline bool are_neighbours(const std::vector<std::int64_t>& rows) {
   return std::adjacent_find(rows.begin(), rows.end(), [](auto a, auto b) { return b != a + 1; }) == rows.end();
 }
 
-/// @throws shape_error unless `rows` rises and stays within the layers' rows
+/// @throws shape_error unless every one of `rows` is a row of the layers', and none is named twice
 inline void require_rows(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
                          std::string_view where) {
-  const std::int64_t all = layers.front().size(0);
-  const bool rising = std::adjacent_find(rows.begin(), rows.end(), std::greater_equal<>{}) == rows.end();
-  if (!rising || (!rows.empty() && (rows.front() < 0 || rows.back() >= all))) {
-    fail<shape_error>(where, "rows", fmt::format("rising, 0 <= row < {}", all), "others");
+  std::vector<char> named(static_cast<std::size_t>(layers.front().size(0)), 0);
+  for (const std::int64_t row : rows) {
+    const bool exists = row >= 0 && row < layers.front().size(0);
+    if (!exists || named[static_cast<std::size_t>(row)] != 0) {
+      fail<shape_error>(where, "rows", fmt::format("0 <= row < {}, each once", layers.front().size(0)), fmt::format("{}", row));
+    }
+    named[static_cast<std::size_t>(row)] = 1;
   }
 }
 
@@ -49,14 +51,14 @@ inline turning require_rows_turnable(const std::vector<at::Tensor>& layers, cons
                                          : first.narrow(0, 0, 1).expand({static_cast<std::int64_t>(rows.size()), -1, -1, -1});
   turning turn = detail::checked(how_far, sample, how, where);
   if (turn.geometry().rotates()) {
-    detail::turns_fused(sample, turn.geometry(), how, "kvtransfer::turn_", where);
+    detail::turns_fused(sample, turn.geometry(), how, "kvtransfer::turn_rows_", where);
   }
   return turn;
 }
 
 /// Turns the keys of some rows of every layer in place, and of no other: the blocks of a paged cache that are meant.
 /// @param layers each `[rows, kv_heads, slots, head_dim]`, as for `turn_`
-/// @param rows which of them, rising; positions in `how_far` are those of these rows, in this order
+/// @param rows which of them, none twice; positions in `how_far` are those of these rows, in this order
 /// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
 inline void turn_rows_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows, const turning& how_far,
                        const options& how = {}, std::string_view where = "turn_rows_") {
@@ -71,7 +73,14 @@ inline void turn_rows_(const std::vector<at::Tensor>& layers, const std::vector<
     }
     return turn_(parts, turn, how, where);
   }
+  const rotary_specification& geometry = turn.geometry();
+  if (!geometry.rotates() || layers.front().numel() == 0) {
+    return;
+  }
   const at::Tensor index = integer_tensor(rows, layers.front().device());
+  if (detail::turns_fused(layers.front(), geometry, how, "kvtransfer::turn_rows_", where)) {
+    return detail::call_fused_turn<void>("kvtransfer::turn_rows_", layers, turn, how.angles, index);
+  }
   for (const at::Tensor& layer : layers) {
     const at::Tensor meant = layer.index_select(0, index);
     turn_({meant}, turn, how, where);

@@ -70,14 +70,12 @@ inline bool copies_fused(const std::vector<at::Tensor>& to, const std::vector<at
   if (use == implementation::reference || to.empty()) {
     return false;
   }
-  const auto readable = [](const at::Tensor& rows) {
-    return (rows.stride(3) == 1 || rows.size(3) == 1) && !(rows.requires_grad() && at::GradMode::is_enabled());
-  };
-  const bool can = has_kernel("kvtransfer::copy_slots_", to.front().device()) && std::ranges::all_of(to, readable) &&
-                   std::ranges::all_of(from, readable);
+  const auto is_tracked = [](const at::Tensor& rows) { return rows.requires_grad() && at::GradMode::is_enabled(); };
+  const bool can = has_kernel("kvtransfer::copy_slots_", to.front().device()) && std::ranges::none_of(from, is_tracked) &&
+                   to.front().element_size() <= 8;
   if (use == implementation::fused && !can) {
     fail<device_error>(where, "implementation",
-                       "the library kvtransfer_kernels with a kernel for the device, heads whose elements lie side by side, no gradient",
+                       "the library kvtransfer_kernels with a kernel for the device, and no gradient to keep",
                        describe(to.front()));
   }
   return can;

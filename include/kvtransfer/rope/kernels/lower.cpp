@@ -103,13 +103,29 @@ std::int64_t read_streams(const std::optional<at::Tensor>& stream_of, turn_argum
   return streams;
 }
 
+/// Reads which rows of `key` are meant, where it is not all of them.
+void read_rows(const std::optional<at::Tensor>& rows, const at::Tensor& key, turn_arguments& arguments) {
+  if (!given(rows)) {
+    return;
+  }
+  if (rows->scalar_type() != at::kLong || rows->dim() != 1 || !rows->is_contiguous() || rows->device() != key.device()) {
+    fail<shape_error>("turn_rows_", "rows", "contiguous Long [n] on " + key.device().str(), described(*rows));
+  }
+  arguments.rows = rows->const_data_ptr<std::int64_t>();
+  arguments.batch = rows->numel();
+  const auto outside = [&](std::int64_t row) { return row < 0 || row >= key.size(0); };
+  if (key.is_cpu() && std::any_of(arguments.rows, arguments.rows + arguments.batch, outside)) {
+    fail<shape_error>("turn_rows_", "rows", fmt::format("0 <= row < {}", key.size(0)), "others");
+  }
+}
+
 /// Lowers positions of up to four axes, right-aligned to [streams, batch, kv_heads, seq].
-position_source positions(const std::optional<at::Tensor>& tensor, std::int64_t streams, const at::Tensor& key,
-                          std::string_view name) {
+position_source positions(const std::optional<at::Tensor>& tensor, std::int64_t streams, std::int64_t batch,
+                          const at::Tensor& key, std::string_view name) {
   if (!given(tensor)) {
     return {};
   }
-  const std::int64_t target[4] = {streams, key.size(0), key.size(1), key.size(2)};
+  const std::int64_t target[4] = {streams, batch, key.size(1), key.size(2)};
   std::int64_t strides[4] = {};
   const std::int64_t missing = 4 - tensor->dim();
   bool fits = tensor->scalar_type() == at::kLong && tensor->device() == key.device() && missing >= 0;
@@ -179,6 +195,7 @@ turn_arguments lower(const at::Tensor& key, const turn_tensors& turn) {
   arguments.batch = key.size(0);
   arguments.kv_heads = key.size(1);
   arguments.seq = key.size(2);
+  read_rows(turn.rows, key, arguments);
   arguments.gain = static_cast<float>(turn.gain);
   arguments.pairs = static_cast<std::int32_t>(std::max(written.size(), wanted.size()));
   arguments.element = element_of(key.scalar_type()).value();
@@ -186,8 +203,8 @@ turn_arguments lower(const at::Tensor& key, const turn_tensors& turn) {
   arguments.rule = rule_of(turn, written, wanted);
   check_window(key, turn, 2 * arguments.pairs);
   const std::int64_t streams = read_streams(turn.stream_of, arguments);
-  arguments.written = positions(turn.from, streams, key, "from");
-  arguments.wanted = positions(turn.to, streams, key, "to");
+  arguments.written = positions(turn.from, streams, arguments.batch, key, "from");
+  arguments.wanted = positions(turn.to, streams, arguments.batch, key, "to");
   read_frequencies(turn, written, wanted, arguments);
   return arguments;
 }

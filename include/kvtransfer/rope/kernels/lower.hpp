@@ -21,6 +21,7 @@ struct turn_tensors {
   std::int64_t window_offset = 0;
   bool interleaved = false;
   bool model_faithful = false;
+  std::optional<at::Tensor> rows = std::nullopt;  ///< `turn_rows_` alone has it
 };
 
 /// The element type that the kernels know `dtype` by; nothing where they do not take it.

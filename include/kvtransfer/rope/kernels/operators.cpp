@@ -13,6 +13,7 @@
 //
 //   turn_(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
 //   model_faithful) turn(... the same ...) -> copies, differentiable: the gradient is turned back, times the gain
+//   turn_rows_(keys, rows, ... the same ...): some rows of every layer, as the blocks of a paged cache
 //   convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
 //
 // keys      the layers of a cache, each [batch, kv_heads, seq, head_dim] with any strides but a contiguous head_dim;
@@ -25,6 +26,8 @@
 // keys were
 //           rotated to, and where they shall be. Without `from` they carry no rotation, without `to` they are left with
 //           none.
+// rows      int64 [n] on the keys' device: which of their first axis are meant, none twice; positions then have n rows.
+//           That they exist is checked on a CPU alone: on a GPU that would wait for it.
 // delta     used where both are absent: every key moves by so many tokens under to_inv_freq.
 // *_inv_freq  float on the CPU, [rotary_dim / 2 <= 256], radians per token; each needed where its positions are given.
 // stream_of unsigned char on the CPU, [rotary_dim / 2]: the stream of positions that each pair reads; absent: stream 0.
@@ -95,7 +98,7 @@ std::int64_t rotary_dim_of(const turn_tensors& turn) {
 void turn_in_place(at::TensorList keys, const turn_tensors& turn, turn_launch launch) {
   check_alike(keys, "turn_");
   check_element_type(keys.front(), "turn_");
-  if (keys.front().numel() == 0) {
+  if (keys.front().numel() == 0 || (turn.rows.has_value() && turn.rows->numel() == 0)) {
     return;
   }
   check_writable(keys, "turn_");
@@ -171,6 +174,10 @@ void turn_in_place_meta(at::TensorList, const optional_tensor&, const optional_t
                         const optional_tensor&, const optional_tensor&, const optional_tensor&, double, std::int64_t,
                         bool, bool) {}
 
+void turn_rows_meta(at::TensorList, const at::Tensor&, const optional_tensor&, const optional_tensor&, std::int64_t,
+                    const optional_tensor&, const optional_tensor&, const optional_tensor&, double, std::int64_t, bool,
+                    bool) {}
+
 void convert_pairing_meta(at::TensorList, std::int64_t, std::int64_t, bool) {}
 
 }  // namespace
@@ -181,6 +188,10 @@ TORCH_LIBRARY(kvtransfer, library) {
       "Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful) "
       "-> ()");
   library.def(
+      "turn_rows_(Tensor(a!)[] keys, Tensor rows, Tensor? from_positions, Tensor? to_positions, int delta, "
+      "Tensor? from_inv_freq, Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, "
+      "bool model_faithful) -> ()");
+  library.def(
       "turn(Tensor[] keys, Tensor? from_positions, Tensor? to_positions, int delta, Tensor? from_inv_freq, "
       "Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful) "
       "-> Tensor[]");
@@ -190,12 +201,14 @@ TORCH_LIBRARY(kvtransfer, library) {
 TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {
   using namespace kvtransfer::rope::kernels;
   library.impl("turn_", TORCH_FN(turn_<turn_on_cpu>));
+  library.impl("turn_rows_", TORCH_FN(turn_rows_<turn_on_cpu>));
   library.impl("turn", TORCH_FN(turn<turn_on_cpu>));
   library.impl("convert_pairing_", TORCH_FN(convert_pairing_<convert_pairing_on_cpu>));
 }
 
 TORCH_LIBRARY_IMPL(kvtransfer, Meta, library) {
   library.impl("turn_", TORCH_FN(turn_in_place_meta));
+  library.impl("turn_rows_", TORCH_FN(turn_rows_meta));
   library.impl("turn", TORCH_FN(turn_meta));
   library.impl("convert_pairing_", TORCH_FN(convert_pairing_meta));
 }

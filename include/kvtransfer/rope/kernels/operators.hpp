@@ -31,6 +31,18 @@ void turn_(at::TensorList keys, const optional_tensor& from, const optional_tens
       launch);
 }
 
+/// `kvtransfer::turn_rows_`: some rows of every layer are turned where they lie.
+template <turn_launch launch>
+void turn_rows_(at::TensorList keys, const at::Tensor& rows, const optional_tensor& from, const optional_tensor& to,
+                std::int64_t delta, const optional_tensor& from_inv_freq, const optional_tensor& to_inv_freq,
+                const optional_tensor& stream_of, double gain, std::int64_t window_offset, bool interleaved,
+                bool model_faithful) {
+  turn_in_place(keys,
+                {from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
+                 model_faithful, rows},
+                launch);
+}
+
 /// `kvtransfer::turn`: turned copies; elements outside the rotary window are copied as they are.
 template <turn_launch launch>
 std::vector<at::Tensor> turn(at::TensorList keys, const optional_tensor& from, const optional_tensor& to,

@@ -19,6 +19,9 @@ using turn_signature = std::vector<at::Tensor>(at::TensorList, const optional_te
 using turn_in_place_signature = void(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t,
                                      const optional_tensor&, const optional_tensor&, const optional_tensor&, double,
                                      std::int64_t, bool, bool);
+using turn_rows_signature = void(at::TensorList, const at::Tensor&, const optional_tensor&, const optional_tensor&,
+                                 std::int64_t, const optional_tensor&, const optional_tensor&, const optional_tensor&,
+                                 double, std::int64_t, bool, bool);
 using convert_signature = void(at::TensorList, std::int64_t, std::int64_t, bool);
 
 template <class Signature>
@@ -112,6 +115,17 @@ void turn_in_place_autograd(at::TensorList keys, const optional_tensor& from, co
                      model_faithful);
 }
 
+void turn_rows_autograd(at::TensorList keys, const at::Tensor& rows, const optional_tensor& from,
+                        const optional_tensor& to, std::int64_t delta, const optional_tensor& from_inv_freq,
+                        const optional_tensor& to_inv_freq, const optional_tensor& stream_of, double gain,
+                        std::int64_t window_offset, bool interleaved, bool model_faithful) {
+  prepare_in_place(keys, "turn_rows_");
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  static const auto turn_operator = find<turn_rows_signature>("kvtransfer::turn_rows_");
+  turn_operator.call(keys, rows, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
+                     interleaved, model_faithful);
+}
+
 void convert_pairing_autograd(at::TensorList keys, std::int64_t window_offset, std::int64_t rotary_dim,
                               bool to_interleaved) {
   prepare_in_place(keys, "convert_pairing_");
@@ -127,5 +141,6 @@ TORCH_LIBRARY_IMPL(kvtransfer, Autograd, library) {
   using namespace kvtransfer::rope::kernels;
   library.impl("turn", TORCH_FN(turn_autograd));
   library.impl("turn_", TORCH_FN(turn_in_place_autograd));
+  library.impl("turn_rows_", TORCH_FN(turn_rows_autograd));
   library.impl("convert_pairing_", TORCH_FN(convert_pairing_autograd));
 }

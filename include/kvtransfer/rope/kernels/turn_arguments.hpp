@@ -66,6 +66,7 @@ struct layer_keys {
 /// All that a kernel must know to turn keys, apart from the layers' addresses. Every device's kernel takes this one
 /// struct.
 struct turn_arguments {
+  const std::int64_t* rows = nullptr;  ///< where in the keys' batch axis each row lies; null: row b at b
   std::int64_t batch = 0;
   std::int64_t kv_heads = 0;
   std::int64_t seq = 0;
@@ -82,6 +83,10 @@ struct turn_arguments {
   std::uint8_t stream_of[max_pairs] = {};
   frequencies written_frequency;
   frequencies wanted_frequency;
+
+  C10_ALWAYS_INLINE C10_HOST_DEVICE std::int64_t row(std::int64_t batch_row) const {
+    return rows == nullptr ? batch_row : rows[batch_row];
+  }
 };
 
 }  // namespace kvtransfer::rope::kernels

@@ -52,9 +52,10 @@ unit_rows<Element> rows_of(const turn_arguments& arguments, const layer_keys* la
     const turn_row row = row_at(order, group, first_row + (i < rows.count ? i : 0));
     const key_strides& from = arguments.source;
     const key_strides& to = arguments.destination;
-    rows.source[i] = static_cast<const Element*>(layers[row.layer].source) + row.batch * from.batch +
+    const std::int64_t stored = arguments.row(row.batch);
+    rows.source[i] = static_cast<const Element*>(layers[row.layer].source) + stored * from.batch +
                      row.head * from.head + rows.first_token * from.token;
-    rows.destination[i] = static_cast<Element*>(layers[row.layer].destination) + row.batch * to.batch +
+    rows.destination[i] = static_cast<Element*>(layers[row.layer].destination) + stored * to.batch +
                           row.head * to.head + rows.first_token * to.token;
   }
   rows.batch = row_at(order, group, first_row).batch;

@@ -30,7 +30,7 @@ std::int64_t word_size(const turn_arguments& turn, const layer_keys* layers, std
   const std::int64_t size = element_size(turn.element);
   std::int64_t bits = turn.pairs * size;
   for (const key_strides& strides : {turn.source, turn.destination}) {
-    bits |= (turn.batch > 1 ? strides.batch : 0) * size;
+    bits |= (turn.batch > 1 || turn.rows != nullptr ? strides.batch : 0) * size;
     bits |= (turn.kv_heads > 1 ? strides.head : 0) * size;
     bits |= (turn.seq > 1 ? strides.token : 0) * size;
   }

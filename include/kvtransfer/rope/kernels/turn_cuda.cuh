@@ -35,16 +35,17 @@ struct row_place {
   unsigned batch;
   unsigned head;
   unsigned token;
+  std::int64_t stored;  ///< where the keys' batch axis holds it
 
   __device__ std::int64_t offset(const key_strides& strides) const {
-    return batch * strides.batch + head * strides.head + token * strides.token;
+    return stored * strides.batch + head * strides.head + token * strides.token;
   }
 };
 
 __device__ inline row_place place_of(const cuda_turn& turn, unsigned row) {
   const auto above = turn.seq.divmod(row);
   const auto heads = turn.kv_heads.divmod(above.div);
-  return {heads.div, heads.mod, above.mod};
+  return {heads.div, heads.mod, above.mod, turn.turn.row(heads.div)};
 }
 
 /// The tables of angle_rule in shared memory. Threads of a warp read different pairs, which kernel parameters serve one

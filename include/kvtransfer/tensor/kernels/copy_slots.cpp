@@ -1,5 +1,7 @@
 #include "kvtransfer/tensor/kernels/copy_slots.hpp"
 
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/util/SmallVector.h>
 #include <fmt/format.h>
 #include <torch/library.h>
@@ -11,8 +13,8 @@
 //
 //   copy_slots_(to, from, runs)
 //
-// to, from  the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides but a contiguous head_dim; one dtype and
-//           device, any dtype. Rows are batch rows, or a paged cache's blocks, or one row for a ragged cache. All layers are one pass.
+// to, from  the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides; one dtype and device, any dtype. Rows are
+//           batch rows, or a paged cache's blocks, or one row for a ragged cache. All layers are one pass.
 // runs      int64 [n, 3] on the same device: place in `to`, place in `from`, count, where a place is `row * slots + slot`. So many
 //           slots from there on are copied, within a row; a place of -1 in `from` writes zeros. No place is written twice. Runs of
 //           sixteen slots or so share out the work best. Absent: every slot is copied to its like.
@@ -25,8 +27,8 @@ namespace {
 /// @throws shape_error, device_error unless slots of `from` can be written into `to`
 void check_layer(const at::Tensor& to, const at::Tensor& from, bool like_to_like) {
   for (const at::Tensor& tensor : {to, from}) {
-    if (tensor.dim() != 4 || (tensor.stride(3) != 1 && tensor.size(3) != 1)) {
-      fail<shape_error>("copy_slots_", "layers", "[rows, kv_heads, slots, head_dim], contiguous head_dim", describe(tensor));
+    if (tensor.dim() != 4) {
+      fail<shape_error>("copy_slots_", "layers", "[rows, kv_heads, slots, head_dim]", describe(tensor));
     }
   }
   const bool slots_fit = !like_to_like || (to.size(0) == from.size(0) && to.size(2) == from.size(2));
@@ -49,27 +51,30 @@ const std::int64_t* list_of(const optional_tensor& runs, const at::Tensor& layer
 
 slot_strides strides_of(const at::Tensor& layer) {
   const auto size = static_cast<std::int64_t>(layer.element_size());
-  return {layer.stride(0) * size, layer.stride(1) * size, layer.stride(2) * size, layer.size(2)};
+  const std::int64_t element = layer.size(3) == 1 ? 1 : layer.stride(3);
+  return {layer.stride(0) * size, layer.stride(1) * size, layer.stride(2) * size, element * size, layer.size(2)};
 }
 
 /// The plain struct for layers like these two.
 slot_copy lower(const at::Tensor& to, const at::Tensor& from, const optional_tensor& runs) {
   slot_copy copy;
   copy.kv_heads = to.size(1);
-  copy.head_bytes = to.size(3) * static_cast<std::int64_t>(to.element_size());
+  copy.elements = to.size(3);
+  copy.element_bytes = static_cast<std::int64_t>(to.element_size());
   copy.to = strides_of(to);
   copy.from = strides_of(from);
   copy.list = list_of(runs, to);
-  copy.runs = runs.has_value() ? runs->size(0) : to.size(0) * ((to.size(2) + slots_per_run - 1) / slots_per_run);
-  if (copy.to.head == copy.head_bytes && copy.from.head == copy.head_bytes) {  // heads side by side: one wide head
-    copy.head_bytes *= copy.kv_heads;
+  copy.longest_run = copy.is_transposed() ? slots_per_transposed_run : slots_per_run;
+  copy.runs = runs.has_value() ? runs->size(0) : to.size(0) * ((to.size(2) + copy.longest_run - 1) / copy.longest_run);
+  if (!copy.is_transposed() && copy.to.head == copy.head_bytes() && copy.from.head == copy.head_bytes()) {
+    copy.elements *= copy.kv_heads;  // heads side by side: one wide head
     copy.kv_heads = 1;
   }
   return copy;
 }
 
 bool go_together(const slot_copy& a, const slot_copy& b) {
-  return a.to == b.to && a.from == b.from && a.runs == b.runs && a.kv_heads == b.kv_heads && a.head_bytes == b.head_bytes;
+  return a.to == b.to && a.from == b.from && a.runs == b.runs && a.kv_heads == b.kv_heads && a.elements == b.elements;
 }
 
 }  // namespace
@@ -80,26 +85,49 @@ void copy_slots_by(at::TensorList to, at::TensorList from, const optional_tensor
   }
   c10::SmallVector<layer_bytes, 128> layers;
   slot_copy copy;
+  const auto launch_layers = [&] {
+    if (!layers.empty()) {
+      launch(copy, layers.data(), static_cast<std::int64_t>(layers.size()));
+    }
+    layers.clear();
+  };
   for (std::size_t i = 0; i < to.size(); ++i) {
     check_layer(to[i], from[i], !runs.has_value());
     const slot_copy next = lower(to[i], from[i], runs);
-    if (!layers.empty() && !go_together(copy, next)) {
-      launch(copy, layers.data(), static_cast<std::int64_t>(layers.size()));
-      layers.clear();
+    if (!go_together(copy, next)) {
+      launch_layers();
     }
     copy = next;
-    if (copy.runs * copy.kv_heads * copy.head_bytes > 0) {
+    if (copy.runs * copy.kv_heads * copy.elements > 0) {
       layers.push_back({static_cast<char*>(to[i].mutable_data_ptr()), static_cast<const char*>(from[i].const_data_ptr())});
     }
   }
-  if (!layers.empty()) {
-    launch(copy, layers.data(), static_cast<std::int64_t>(layers.size()));
-  }
+  launch_layers();
 }
 
 }  // namespace kvtransfer::kernels
 
 namespace {
+
+/// Refuses layers that need gradients, which a copy in place would lose, and tells autograd that the rest have changed.
+void copy_slots_autograd(at::TensorList to, at::TensorList from, const kvtransfer::kernels::optional_tensor& runs) {
+  for (const at::TensorList layers : {to, from}) {
+    for (const at::Tensor& layer : layers) {
+      if (at::GradMode::is_enabled() && layer.requires_grad()) {
+        kvtransfer::fail<kvtransfer::value_error>("copy_slots_", "layers", "tensors that need no gradient",
+                                                  "one that requires_grad");
+      }
+    }
+  }
+  for (const at::Tensor& layer : to) {
+    layer.unsafeGetTensorImpl()->bump_version();
+  }
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  static const auto copy = c10::Dispatcher::singleton()
+                               .findSchemaOrThrow("kvtransfer::copy_slots_", "")
+                               .typed<void(at::TensorList, at::TensorList, const kvtransfer::kernels::optional_tensor&)>();
+  copy.call(to, from, runs);
+}
 
 void copy_slots_meta(at::TensorList, at::TensorList, const kvtransfer::kernels::optional_tensor&) {}
 
@@ -112,5 +140,7 @@ TORCH_LIBRARY_FRAGMENT(kvtransfer, library) {
 TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {
   library.impl("copy_slots_", TORCH_FN(kvtransfer::kernels::copy_slots_<kvtransfer::kernels::copy_slots_on_cpu>));
 }
+
+TORCH_LIBRARY_IMPL(kvtransfer, Autograd, library) { library.impl("copy_slots_", TORCH_FN(copy_slots_autograd)); }
 
 TORCH_LIBRARY_IMPL(kvtransfer, Meta, library) { library.impl("copy_slots_", TORCH_FN(copy_slots_meta)); }

@@ -3,10 +3,10 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <torch/library.h>
 
-#include <algorithm>
 #include <cstdint>
 
 #include "kvtransfer/tensor/kernels/copy_slots.hpp"
+#include "kvtransfer/tensor/kernels/layer_list_cuda.cuh"
 
 namespace kvtransfer::kernels {
 namespace {
@@ -14,19 +14,12 @@ namespace {
 constexpr int threads = 256;
 /// Copies that a thread has under way at once: one would leave memory idle while it waits.
 constexpr int loads_ahead = 4;
-/// Layers that one launch takes: their addresses are its parameters.
-constexpr int layers_per_launch = 128;
-
-struct layer_list {
-  layer_bytes layers[layers_per_launch];
-};
-
 /// Block (x, y) copies run x of layer y, all heads. `Word` is the widest type that all addresses are multiples of.
 template <class Word>
 __global__ void __launch_bounds__(threads) copy_run(const __grid_constant__ slot_copy copy, const __grid_constant__ layer_list list) {
   const layer_bytes layer = list.layers[blockIdx.y];
   const byte_run run = copy.run_at(blockIdx.x);
-  const auto words_a_head = static_cast<unsigned>(copy.head_bytes / sizeof(Word));
+  const auto words_a_head = static_cast<unsigned>(copy.head_bytes() / sizeof(Word));
   const unsigned words_a_slot = words_a_head * static_cast<unsigned>(copy.kv_heads);
   const unsigned words = words_a_slot * static_cast<unsigned>(run.count);
   for (unsigned start = threadIdx.x; start < words; start += threads * loads_ahead) {
@@ -59,7 +52,7 @@ std::int64_t common_alignment(const slot_copy& copy, const layer_bytes* layers, 
   for (const slot_strides& side : {copy.to, copy.from}) {
     bits |= static_cast<std::uint64_t>(side.row | side.head | side.slot);
   }
-  bits |= static_cast<std::uint64_t>(copy.head_bytes);
+  bits |= static_cast<std::uint64_t>(copy.head_bytes());
   for (std::int64_t i = 0; i < count; ++i) {
     bits |= reinterpret_cast<std::uintptr_t>(layers[i].to) | reinterpret_cast<std::uintptr_t>(layers[i].from);
   }
@@ -68,19 +61,19 @@ std::int64_t common_alignment(const slot_copy& copy, const layer_bytes* layers, 
 
 template <class Word>
 void launch(const slot_copy& copy, const layer_bytes* layers, std::int64_t count) {
-  for (std::int64_t first = 0; first < count; first += layers_per_launch) {
-    layer_list list;
-    const std::int64_t now = std::min<std::int64_t>(layers_per_launch, count - first);
-    std::copy_n(layers + first, now, list.layers);
-    const dim3 blocks(static_cast<unsigned>(copy.runs), static_cast<unsigned>(now));
+  for_each_layer_list(layers, count, [&](const layer_list& list, unsigned listed) {
+    const dim3 blocks(static_cast<unsigned>(copy.runs), listed);
     copy_run<Word><<<blocks, threads, 0, at::cuda::getCurrentCUDAStream()>>>(copy, list);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
-  }
+  });
 }
 
 }  // namespace
 
 void copy_slots_on_cuda(const slot_copy& copy, const layer_bytes* layers, std::int64_t count_of_layers) {
+  if (copy.is_transposed()) {
+    return copy_transposed_on_cuda(copy, layers, count_of_layers);
+  }
   switch (common_alignment(copy, layers, count_of_layers)) {
     case 16:
       return launch<uint4>(copy, layers, count_of_layers);

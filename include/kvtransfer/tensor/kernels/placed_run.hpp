@@ -1,0 +1,48 @@
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kvtransfer/tensor/kernels/slot_copy.hpp"
+#include "kvtransfer/tensor/kernels/streaming.hpp"
+
+#if AT_PARALLEL_OPENMP && !defined(_OPENMP)
+#error "compile with OpenMP (-fopenmp): without it at::parallel_for runs on one thread, and says nothing"
+#endif
+
+namespace kvtransfer::kernels {
+
+/// A run of one layer at its addresses.
+struct placed_run {
+  char* to;
+  const char* from;  ///< null where zeros are written
+  std::int64_t count;
+};
+
+inline placed_run run_of(const slot_copy& copy, const layer_bytes* layers, std::int64_t index) {
+  const layer_bytes& layer = layers[index / copy.runs];
+  const byte_run run = copy.run_at(index % copy.runs);
+  return {layer.to + run.to, run.from < 0 ? nullptr : layer.from + run.from, run.count};
+}
+
+/// Calls `copy_run(run, next run, piece)` for every run of every layer, on all threads; `piece` is how a piece is best copied.
+template <class CopyRun>
+void for_each_run(const slot_copy& copy, const layer_bytes* layers, std::int64_t count_of_layers, CopyRun&& copy_run) {
+  constexpr std::int64_t bytes_worth_a_thread = 65536;
+  const std::int64_t run_bytes = copy.longest_run * copy.kv_heads * copy.head_bytes();
+  const std::int64_t runs = count_of_layers * copy.runs;
+  const copy_piece piece = runs * run_bytes > more_than_caches_keep ? copy_streaming : copy_cached;
+  at::parallel_for(0, runs, bytes_worth_a_thread / run_bytes + 1, [&](std::int64_t first, std::int64_t last) {
+    placed_run run = run_of(copy, layers, first);
+    for (std::int64_t index = first; index < last; ++index) {
+      const placed_run next = run_of(copy, layers, std::min(index + 1, last - 1));
+      copy_run(run, next, piece);
+      run = next;
+    }
+    finish_streaming();
+  });
+}
+
+}  // namespace kvtransfer::kernels
