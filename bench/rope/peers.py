@@ -100,7 +100,10 @@ def kvpress(problem: Problem) -> dict[str, Callable[[], None]]:
 def lmcache(problem: Problem) -> dict[str, Callable[[], None]]:
     if not problem.heads_first.is_cuda:
         raise ImportError("its kernel is for CUDA")
-    import lmcache.c_ops as ops
+    try:
+        import lmcache.cuda_ops as ops
+    except ImportError:  # as older releases call it
+        import lmcache.c_ops as ops
 
     angles = torch.outer(torch.arange(problem.positions).double(), problem.inv_freq.double())
     table = torch.cat((angles.cos(), angles.sin()), dim=-1).to(problem.heads_first)

@@ -57,13 +57,11 @@ struct angle_source {
     const floats written_value = Lanes::load(f_written.value + pair);
     if constexpr (Rule == angle_rule::model_faithful) {
       return model_angle<Lanes>(wanted.at(pair), wanted_value, written.at(pair), written_value);
+    } else if constexpr (Rule == angle_rule::difference) {
+      return exact_angle<Lanes>(wanted.at(pair), Lanes::load(f_wanted.turns + pair), wanted_value);
     } else {
-      const auto angle = exact_angle<Lanes>(wanted.at(pair), Lanes::load(f_wanted.turns + pair), wanted_value);
-      if constexpr (Rule == angle_rule::difference) {
-        return angle;
-      } else {
-        return angle - exact_angle<Lanes>(written.at(pair), Lanes::load(f_written.turns + pair), written_value);
-      }
+      return exact_angle_difference<Lanes>(wanted.at(pair), Lanes::load(f_wanted.turns + pair), wanted_value,
+                                           written.at(pair), Lanes::load(f_written.turns + pair), written_value);
     }
   }
 

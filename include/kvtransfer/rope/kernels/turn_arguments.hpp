@@ -63,9 +63,8 @@ struct layer_keys {
   void* destination = nullptr;
 };
 
-/// All that a kernel must know to turn keys, apart from the layers' addresses. Every device's kernel takes this one
-/// struct.
-struct turn_arguments {
+/// What a turn does to each layer, apart from the numbers of each pair.
+struct turn_geometry {
   const std::int64_t* rows = nullptr;  ///< where in the keys' batch axis each row lies; null: row b at b
   std::int64_t batch = 0;
   std::int64_t kv_heads = 0;
@@ -80,13 +79,18 @@ struct turn_arguments {
   angle_rule rule = angle_rule::shared;
   bool interleaved = false;   ///< a pair is (2i, 2i + 1); otherwise (i, pairs + i)
   bool many_streams = false;  ///< pair i reads its positions on stream `stream_of[i]`; otherwise on stream 0
-  std::uint8_t stream_of[max_pairs] = {};
-  frequencies written_frequency;
-  frequencies wanted_frequency;
 
   C10_ALWAYS_INLINE C10_HOST_DEVICE std::int64_t row(std::int64_t batch_row) const {
     return rows == nullptr ? batch_row : rows[batch_row];
   }
+};
+
+/// All that a kernel must know to turn keys, apart from the layers' addresses. Every device's kernel takes this one
+/// struct.
+struct turn_arguments : turn_geometry {
+  std::uint8_t stream_of[max_pairs] = {};
+  frequencies written_frequency;
+  frequencies wanted_frequency;
 };
 
 }  // namespace kvtransfer::rope::kernels

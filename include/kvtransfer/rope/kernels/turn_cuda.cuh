@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/cuda/detail/IntegerDivider.cuh>
+#include <algorithm>
 #include <cstdint>
 
 #include "kvtransfer/rope/kernels/angles.hpp"
@@ -14,17 +15,34 @@
 
 namespace kvtransfer::rope::kernels {
 
-inline constexpr int layers_per_launch = 128;
-inline constexpr int threads_per_block = 256;
+/// The fastest of 128 to 1024 for every rule. A row of single elements may need more.
+template <class Element, class Word>
+inline constexpr int threads_per_block =
+    std::max(sizeof(Element) == 1 ? 256 : 128, max_pairs / elements_in<Word, Element>);
 
 /// Everything a launch needs, passed by value, so that a captured graph owns it and nothing is copied or awaited.
+///
+/// Parameters take time to reach the device, which counts where keys are few: there is a short form beside one that
+/// holds whatever is asked for.
+template <int Pairs, int Layers>
 struct cuda_turn {
-  turn_arguments turn;
+  static constexpr int most_pairs = Pairs;
+  static constexpr int most_layers = Layers;
+
+  turn_geometry turn;
   at::cuda::detail::IntDivider<unsigned> seq;
   at::cuda::detail::IntDivider<unsigned> kv_heads;
   unsigned rows;  ///< in a layer: batch * kv_heads * seq
-  layer_keys layers[layers_per_launch];
+  std::uint8_t stream_of[Pairs];
+  alignas(16) std::uint32_t wanted_turns[Pairs];
+  alignas(16) float wanted_value[Pairs];
+  alignas(16) std::uint32_t written_turns[Pairs];
+  alignas(16) float written_value[Pairs];
+  layer_keys layers[Layers];
 };
+
+using short_turn = cuda_turn<64, 32>;
+using long_turn = cuda_turn<max_pairs, 128>;
 
 /// Rows a thread turns at once: several words under way hide the memory's latency. A row of fp8 is as much work as two
 /// of 16 bits.
@@ -42,32 +60,51 @@ struct row_place {
   }
 };
 
-__device__ inline row_place place_of(const cuda_turn& turn, unsigned row) {
+template <class Launch>
+__device__ inline row_place place_of(const Launch& turn, unsigned row) {
   const auto above = turn.seq.divmod(row);
   const auto heads = turn.kv_heads.divmod(above.div);
   return {heads.div, heads.mod, above.mod, turn.turn.row(heads.div)};
 }
 
+/// What a pair's angle needs apart from positions; of the four numbers a rule reads some.
+struct pair_frequency {
+  std::uint32_t wanted_turns;
+  std::uint32_t written_turns;
+  float wanted_value;
+  float written_value;
+};
+
 /// The tables of angle_rule in shared memory. Threads of a warp read different pairs, which kernel parameters serve one
 /// by one.
-template <angle_rule Rule>
+template <angle_rule Rule, int Pairs>
 struct shared_frequencies {
-  alignas(16) std::uint32_t wanted_turns[max_pairs];
-  alignas(16) float wanted_value[max_pairs];
-  alignas(16) std::uint32_t written_turns[max_pairs];
-  alignas(16) float written_value[max_pairs];
+  alignas(16) std::uint32_t wanted_turns[Pairs];
+  alignas(16) float wanted_value[Pairs];
+  alignas(16) std::uint32_t written_turns[Pairs];
+  alignas(16) float written_value[Pairs];
 
-  __device__ void fill(const turn_arguments& turn) {
-    for (int pair = threadIdx.y * blockDim.x + threadIdx.x; pair < turn.pairs; pair += blockDim.x * blockDim.y) {
-      wanted_value[pair] = turn.wanted_frequency.value[pair];
+  __device__ pair_frequency at(int pair) const {
+    return {wanted_turns[pair], written_turns[pair], wanted_value[pair], written_value[pair]};
+  }
+
+  template <class Launch>
+  __device__ void fill(const Launch& launch) {
+    // Parameters are read one address at a time whatever the warp: the wider, the fewer times.
+    const auto copy_four = [](auto* to, const auto* from, int pair) {
+      *reinterpret_cast<uint4*>(to + pair) = *reinterpret_cast<const uint4*>(from + pair);
+    };
+    const int thread = threadIdx.y * blockDim.x + threadIdx.x;
+    for (int pair = 4 * thread; pair < launch.turn.pairs; pair += 4 * blockDim.x * blockDim.y) {
+      copy_four(wanted_value, launch.wanted_value, pair);
       if constexpr (Rule != angle_rule::difference) {
-        written_value[pair] = turn.written_frequency.value[pair];
+        copy_four(written_value, launch.written_value, pair);
       }
       if constexpr (Rule == angle_rule::difference || Rule == angle_rule::two_frequencies) {
-        wanted_turns[pair] = turn.wanted_frequency.turns[pair];
+        copy_four(wanted_turns, launch.wanted_turns, pair);
       }
       if constexpr (Rule == angle_rule::two_frequencies) {
-        written_turns[pair] = turn.written_frequency.turns[pair];
+        copy_four(written_turns, launch.written_turns, pair);
       }
     }
   }
@@ -79,36 +116,52 @@ struct token_positions {
   std::uint32_t written = 0;
 };
 
-__device__ inline token_positions positions_at(const turn_arguments& turn, const row_place& place, int stream) {
+__device__ inline token_positions positions_at(const turn_geometry& turn, const row_place& place, int stream) {
   return {static_cast<std::uint32_t>(turn.wanted.at(stream, place.batch, place.head, place.token)),
           static_cast<std::uint32_t>(turn.written.at(stream, place.batch, place.head, place.token))};
 }
 
 template <angle_rule Rule>
-__device__ inline std::uint32_t angle_of(const shared_frequencies<Rule>& table, int pair, token_positions at) {
+__device__ inline std::uint32_t angle_of(const pair_frequency& f, token_positions at) {
   if constexpr (Rule == angle_rule::difference) {
-    return exact_angle<cuda_lanes>(at.wanted - at.written, table.wanted_turns[pair], table.wanted_value[pair]);
+    return exact_angle<cuda_lanes>(at.wanted - at.written, f.wanted_turns, f.wanted_value);
   } else if constexpr (Rule == angle_rule::two_frequencies) {
-    return exact_angle<cuda_lanes>(at.wanted, table.wanted_turns[pair], table.wanted_value[pair]) -
-           exact_angle<cuda_lanes>(at.written, table.written_turns[pair], table.written_value[pair]);
+    return exact_angle_difference<cuda_lanes>(at.wanted, f.wanted_turns, f.wanted_value, at.written, f.written_turns,
+                                              f.written_value);
   } else {
-    return model_angle<cuda_lanes>(at.wanted, table.wanted_value[pair], at.written, table.written_value[pair]);
+    return model_angle<cuda_lanes>(at.wanted, f.wanted_value, at.written, f.written_value);
+  }
+}
+
+/// The same in turns, less than one apart from zero, as a float: for pairs of 16 bits or fewer an element. Conversions
+/// between floats and integers are slow, so there is one at most.
+template <angle_rule Rule>
+__device__ inline float turns_of(const pair_frequency& f, token_positions at) {
+  constexpr float turns_per_unit = 1 / 4294967296.0f;
+  if constexpr (Rule == angle_rule::model_faithful) {
+    const auto turns = model_turns<cuda_lanes>(at.wanted, f.wanted_value, at.written, f.written_value);
+    return turns.nearest + turns.lack;
+  } else if constexpr (Rule == angle_rule::difference) {
+    const std::uint32_t tokens = at.wanted - at.written;
+    return (cuda_lanes::to_floats(tokens * f.wanted_turns) + cuda_lanes::to_floats(tokens) * f.wanted_value) *
+           turns_per_unit;
+  } else {
+    const std::uint32_t units = at.wanted * f.wanted_turns - at.written * f.written_turns;
+    const float rest = cuda_lanes::to_floats(at.wanted) * f.wanted_value -
+                       cuda_lanes::to_floats(at.written) * f.written_value;
+    return (cuda_lanes::to_floats(units) + rest) * turns_per_unit;
   }
 }
 
 template <class Element, angle_rule Rule>
-__device__ inline void pair_rotation(const shared_frequencies<Rule>& table, int pair, token_positions at, float& cosine,
-                                     float& sine) {
+__device__ inline void pair_rotation(const pair_frequency& f, token_positions at, float& cosine, float& sine) {
   if constexpr (Rule == angle_rule::shared) {
-    cosine = table.wanted_value[pair];
-    sine = table.written_value[pair];
+    cosine = f.wanted_value;
+    sine = f.written_value;
+  } else if constexpr (sizeof(Element) <= 2) {
+    quick_cosine_and_sine(turns_of<Rule>(f, at), cosine, sine);
   } else {
-    const std::uint32_t angle = angle_of<Rule>(table, pair, at);
-    if constexpr (sizeof(Element) <= 2) {
-      quick_cosine_and_sine(angle, cosine, sine);
-    } else {
-      cosine_and_sine<cuda_lanes>(angle, cosine, sine);
-    }
+    cosine_and_sine<cuda_lanes>(angle_of<Rule>(f, at), cosine, sine);
   }
 }
 
@@ -135,20 +188,30 @@ struct thread_share {
   }
 };
 
-/// @tparam Streams pairs read their positions on streams of their own (M-RoPE)
-template <class Element, class Word, bool Interleaved, angle_rule Rule, bool Streams>
-__global__ __launch_bounds__(threads_per_block) void turn_kernel(const __grid_constant__ cuda_turn launch) {
+/// Calls `visit(pair, i, in_second)` for the pairs that a thread owns; the elements of pair i are number i of both words,
+/// or, interleaved, neighbours in the second word or the first.
+template <int count, bool Interleaved, class Visit>
+__device__ inline void for_each_pair(const thread_share<count, Interleaved>& share, Visit&& visit) {
+#pragma unroll
+  for (int i = 0; i < count; ++i) {
+    const bool in_second = Interleaved && count > 1 && i >= count / 2;
+    visit(in_second ? share.pairs_of_second + i - count / 2 : share.pairs_of_first + i, i, in_second);
+  }
+}
+
+template <class Element, class Word, bool Interleaved, angle_rule Rule, class Launch>
+__global__ __launch_bounds__(threads_per_block<Element, Word>) void turn_kernel(const __grid_constant__ Launch launch) {
   constexpr int count = elements_in<Word, Element>;
   constexpr int rows = rows_per_thread<Element>;
-  __shared__ shared_frequencies<Rule> table;
-  const turn_arguments& turn = launch.turn;
+  __shared__ shared_frequencies<Rule, Launch::most_pairs> table;
+  const turn_geometry& turn = launch.turn;
   const layer_keys& layer = launch.layers[blockIdx.y];
   const thread_share<count, Interleaved> share(threadIdx.x, turn.pairs);
   const unsigned first_row = blockIdx.x * rows * blockDim.y + threadIdx.y;
 
   // Keys and positions are asked for first; the table is filled while they come.
-  Word words[rows][2];
-  row_place places[rows];
+  Word words[rows][2] = {};
+  row_place places[rows] = {};
   token_positions positions[rows];
 #pragma unroll
   for (int r = 0; r < rows; ++r) {
@@ -158,51 +221,58 @@ __global__ __launch_bounds__(threads_per_block) void turn_kernel(const __grid_co
       const auto* source = static_cast<const Element*>(layer.source) + places[r].offset(turn.source);
       words[r][0] = *reinterpret_cast<const Word*>(source + share.first);
       words[r][1] = *reinterpret_cast<const Word*>(source + share.second);
-      if constexpr (Rule != angle_rule::shared && !Streams) {
+      if constexpr (Rule != angle_rule::shared) {
         positions[r] = positions_at(turn, places[r], 0);
       }
     }
   }
-  table.fill(turn);
+  table.fill(launch);
   __syncthreads();
 
+  float x[rows][count];
+  float y[rows][count];
+#pragma unroll
+  for (int r = 0; r < rows; ++r) {
+    unpack_word<Element>(words[r][0], x[r]);
+    unpack_word<Element>(words[r][1], y[r]);
+  }
+  const auto turn_rows = [&](const auto& position_of) {
+    for_each_pair<count, Interleaved>(share, [&](int pair, int i, bool in_second) {
+      const pair_frequency frequency = table.at(pair);
+#pragma unroll
+      for (int r = 0; r < rows; ++r) {
+        float cosine;
+        float sine;
+        pair_rotation<Element, Rule>(frequency, position_of(r, pair), cosine, sine);
+        if constexpr (Interleaved && count > 1) {
+          float* const word = in_second ? y[r] : x[r];
+          rotate(word[2 * i % count], word[2 * i % count + 1], cosine, sine);
+        } else {
+          rotate(x[r][i], y[r][i], cosine, sine);
+        }
+      }
+    });
+  };
+  if (Rule != angle_rule::shared && turn.many_streams) {
+    turn_rows([&](int r, int pair) { return positions_at(turn, places[r], launch.stream_of[pair]); });
+  } else {
+    turn_rows([&](int r, int) { return positions[r]; });
+  }
 #pragma unroll
   for (int r = 0; r < rows; ++r) {
     if (first_row + r * blockDim.y >= launch.rows) {
       return;
     }
-    float x[count];
-    float y[count];
-    unpack_word<Element>(words[r][0], x);
-    unpack_word<Element>(words[r][1], y);
-#pragma unroll
-    for (int i = 0; i < count; ++i) {
-      float cosine;
-      float sine;
-      constexpr bool within_words = Interleaved && count > 1;
-      const bool in_second = within_words && i >= count / 2;
-      const int pair = in_second ? share.pairs_of_second + i - count / 2 : share.pairs_of_first + i;
-      if constexpr (Streams) {
-        positions[r] = positions_at(turn, places[r], turn.stream_of[pair]);
-      }
-      pair_rotation<Element, Rule>(table, pair, positions[r], cosine, sine);
-      if constexpr (within_words) {
-        float* const word = in_second ? y : x;
-        rotate(word[2 * i % count], word[2 * i % count + 1], cosine, sine);
-      } else {
-        rotate(x[i], y[i], cosine, sine);
-      }
-    }
     if (Rule != angle_rule::shared && turn.gain != 1) {
 #pragma unroll
       for (int i = 0; i < count; ++i) {
-        x[i] *= turn.gain;
-        y[i] *= turn.gain;
+        x[r][i] *= turn.gain;
+        y[r][i] *= turn.gain;
       }
     }
     auto* destination = static_cast<Element*>(layer.destination) + places[r].offset(turn.destination);
-    *reinterpret_cast<Word*>(destination + share.first) = pack_word<Element, Word>(x);
-    *reinterpret_cast<Word*>(destination + share.second) = pack_word<Element, Word>(y);
+    *reinterpret_cast<Word*>(destination + share.first) = pack_word<Element, Word>(x[r]);
+    *reinterpret_cast<Word*>(destination + share.second) = pack_word<Element, Word>(y[r]);
   }
 }
 

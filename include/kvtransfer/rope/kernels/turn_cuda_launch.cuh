@@ -1,0 +1,96 @@
+#pragma once
+
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kvtransfer/rope/kernels/turn_cuda.cuh"
+#include "kvtransfer/rope/kernels/turn_cuda_elements.hpp"
+
+// From the plain struct to one of the kernels, for one element type. A file for each instantiates `launch_turn`: that is
+// most of what the compiler does here.
+
+namespace kvtransfer::rope::kernels {
+
+/// The parameters for some layers, of which there may be no more than `Launch` holds.
+template <class Launch>
+Launch parameters_for(const turn_arguments& turn, const layer_keys* layers, std::int64_t count) {
+  Launch launch{};
+  launch.turn = turn;
+  launch.seq = static_cast<unsigned>(turn.seq);
+  launch.kv_heads = static_cast<unsigned>(turn.kv_heads);
+  launch.rows = static_cast<unsigned>(turn.batch * turn.kv_heads * turn.seq);
+  std::copy_n(turn.stream_of, turn.pairs, launch.stream_of);
+  std::copy_n(turn.wanted_frequency.turns, turn.pairs, launch.wanted_turns);
+  std::copy_n(turn.wanted_frequency.value, turn.pairs, launch.wanted_value);
+  std::copy_n(turn.written_frequency.turns, turn.pairs, launch.written_turns);
+  std::copy_n(turn.written_frequency.value, turn.pairs, launch.written_value);
+  std::copy_n(layers, count, launch.layers);
+  return launch;
+}
+
+template <class Element, class Word, bool Interleaved, angle_rule Rule, class Launch>
+void launch_kernel(const turn_arguments& turn, const layer_keys* layers, std::int64_t count) {
+  const Launch parameters = parameters_for<Launch>(turn, layers, count);
+  const unsigned threads_per_row = static_cast<unsigned>(turn.pairs / elements_in<Word, Element>);
+  const dim3 block(threads_per_row, threads_per_block<Element, Word> / threads_per_row);
+  const unsigned rows_per_block = block.y * rows_per_thread<Element>;
+  const dim3 grid((parameters.rows + rows_per_block - 1) / rows_per_block, static_cast<unsigned>(count));
+  turn_kernel<Element, Word, Interleaved, Rule, Launch>
+      <<<grid, block, 0, c10::cuda::getCurrentCUDAStream()>>>(parameters);
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+template <class Element, class Word, bool Interleaved, class Launch>
+void launch_by_rule(const turn_arguments& turn, const layer_keys* layers, std::int64_t count) {
+  switch (turn.rule) {
+    case angle_rule::shared:
+      return launch_kernel<Element, Word, Interleaved, angle_rule::shared, Launch>(turn, layers, count);
+    case angle_rule::difference:
+      return launch_kernel<Element, Word, Interleaved, angle_rule::difference, Launch>(turn, layers, count);
+    case angle_rule::two_frequencies:
+      return launch_kernel<Element, Word, Interleaved, angle_rule::two_frequencies, Launch>(turn, layers, count);
+    case angle_rule::model_faithful:
+      return launch_kernel<Element, Word, Interleaved, angle_rule::model_faithful, Launch>(turn, layers, count);
+  }
+}
+
+template <class Element, class Word, class Launch>
+void launch_by_pairing(const turn_arguments& turn, const layer_keys* layers, std::int64_t count) {
+  turn.interleaved ? launch_by_rule<Element, Word, true, Launch>(turn, layers, count)
+                   : launch_by_rule<Element, Word, false, Launch>(turn, layers, count);
+}
+
+/// The integer that is as long as one element.
+template <int Bytes>
+struct single_word;
+template <>
+struct single_word<1> {
+  using type = std::uint8_t;
+};
+template <>
+struct single_word<2> {
+  using type = std::uint16_t;
+};
+template <>
+struct single_word<4> {
+  using type = std::uint32_t;
+};
+
+template <class Element>
+void launch_turn(const turn_arguments& turn, const layer_keys* layers, std::int64_t count, std::int64_t word_bytes) {
+  const bool fits_short = turn.pairs <= short_turn::most_pairs && count <= short_turn::most_layers;
+  if (word_bytes == 16 && fits_short) {
+    launch_by_pairing<Element, uint4, short_turn>(turn, layers, count);
+  } else if (word_bytes == 16) {
+    launch_by_pairing<Element, uint4, long_turn>(turn, layers, count);
+  } else if (word_bytes == 8) {
+    launch_by_pairing<Element, uint2, long_turn>(turn, layers, count);
+  } else {
+    launch_by_pairing<Element, typename single_word<sizeof(Element)>::type, long_turn>(turn, layers, count);
+  }
+}
+
+}  // namespace kvtransfer::rope::kernels
