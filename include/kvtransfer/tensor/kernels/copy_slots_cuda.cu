@@ -1,8 +1,10 @@
 #include <ATen/cuda/CUDAContext.h>
+#include <ATen/cuda/detail/IntegerDivider.cuh>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kvtransfer/tensor/kernels/copy_slots.hpp"
@@ -11,36 +13,43 @@
 namespace kvtransfer::kernels {
 namespace {
 
-constexpr int threads = 256;
+constexpr unsigned threads = 256;
 /// Copies that a thread has under way at once: one would leave memory idle while it waits.
-constexpr int loads_ahead = 4;
-/// Block (x, y) copies run x of layer y, all heads. `Word` is the widest type that all addresses are multiples of.
+constexpr unsigned loads_ahead = 8;
+
+/// A run is copied in pieces, a head of a slot each, in the order of slots.
+using pieces_in_slot = at::cuda::detail::IntDivider<unsigned>;
+
+/// Block (x, y) copies run x of layer y. `Word` is the widest type that all addresses are multiples of; `blockDim.x` threads
+/// share a piece.
 template <class Word>
-__global__ void __launch_bounds__(threads) copy_run(const __grid_constant__ slot_copy copy, const __grid_constant__ layer_list list) {
+__global__ void __launch_bounds__(threads) copy_run(const __grid_constant__ slot_copy copy, const pieces_in_slot heads,
+                                                    const __grid_constant__ layer_list list) {
   const layer_bytes layer = list.layers[blockIdx.y];
   const byte_run run = copy.run_at(blockIdx.x);
-  const auto words_a_head = static_cast<unsigned>(copy.head_bytes() / sizeof(Word));
-  const unsigned words_a_slot = words_a_head * static_cast<unsigned>(copy.kv_heads);
-  const unsigned words = words_a_slot * static_cast<unsigned>(run.count);
-  for (unsigned start = threadIdx.x; start < words; start += threads * loads_ahead) {
-    Word held[loads_ahead];
-    char* places[loads_ahead];
+  const auto pieces = static_cast<unsigned>(run.count * copy.kv_heads);
+  const auto offset = [&](unsigned piece, const slot_strides& strides) {
+    const auto place = heads.divmod(piece);
+    return place.div * strides.slot + place.mod * strides.head;
+  };
+  for (std::int64_t byte = threadIdx.x * sizeof(Word); byte < copy.head_bytes(); byte += blockDim.x * sizeof(Word)) {
+    const char* const from = layer.from + run.from + byte;
+    char* const to = layer.to + run.to + byte;
+    for (unsigned first = threadIdx.y; first < pieces; first += blockDim.y * loads_ahead) {
+      Word held[loads_ahead];
 #pragma unroll
-    for (int ahead = 0; ahead < loads_ahead; ++ahead) {
-      const unsigned word = start + ahead * threads;
-      if (word < words) {
-        const std::int64_t slot = word / words_a_slot;
-        const std::int64_t head = word % words_a_slot / words_a_head;
-        const std::int64_t inside = word % words_a_head * sizeof(Word);
-        const char* from = layer.from + run.from + slot * copy.from.slot + head * copy.from.head + inside;
-        places[ahead] = layer.to + run.to + slot * copy.to.slot + head * copy.to.head + inside;
-        held[ahead] = run.from < 0 ? Word{} : *reinterpret_cast<const Word*>(from);
+      for (unsigned ahead = 0; ahead < loads_ahead; ++ahead) {
+        const unsigned piece = first + ahead * blockDim.y;
+        if (piece < pieces) {
+          held[ahead] = run.from < 0 ? Word{} : *reinterpret_cast<const Word*>(from + offset(piece, copy.from));
+        }
       }
-    }
 #pragma unroll
-    for (int ahead = 0; ahead < loads_ahead; ++ahead) {
-      if (start + ahead * threads < words) {
-        *reinterpret_cast<Word*>(places[ahead]) = held[ahead];
+      for (unsigned ahead = 0; ahead < loads_ahead; ++ahead) {
+        const unsigned piece = first + ahead * blockDim.y;
+        if (piece < pieces) {
+          *reinterpret_cast<Word*>(to + offset(piece, copy.to)) = held[ahead];
+        }
       }
     }
   }
@@ -62,8 +71,11 @@ std::int64_t common_alignment(const slot_copy& copy, const layer_bytes* layers, 
 template <class Word>
 void launch(const slot_copy& copy, const layer_bytes* layers, std::int64_t count) {
   for_each_layer_list(layers, count, [&](const layer_list& list, unsigned listed) {
+    const auto words = static_cast<unsigned>(std::min<std::int64_t>(copy.head_bytes() / sizeof(Word), threads));
+    const dim3 block(words, threads / words);
     const dim3 blocks(static_cast<unsigned>(copy.runs), listed);
-    copy_run<Word><<<blocks, threads, 0, at::cuda::getCurrentCUDAStream()>>>(copy, list);
+    copy_run<Word><<<blocks, block, 0, at::cuda::getCurrentCUDAStream()>>>(
+        copy, pieces_in_slot(static_cast<unsigned>(copy.kv_heads)), list);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
 }
