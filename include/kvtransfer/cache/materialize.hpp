@@ -29,7 +29,8 @@ inline at::Tensor restricted(at::Tensor tensor, const move_block& block, std::in
   if (block.head && tensor.size(batch_axis + 1) > 1) {
     tensor = tensor.narrow(batch_axis + 1, *block.head, 1);
   }
-  return tensor.slice(batch_axis + 2, block.begin, block.end);
+  const bool whole = block.begin == 0 && block.end == tensor.size(batch_axis + 2);
+  return whole ? tensor : tensor.slice(batch_axis + 2, block.begin, block.end);
 }
 
 inline const rotary_specification& regime_of(const layer_frame& layer, slot_state state) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -19,6 +18,7 @@
 #include "kvtransfer/rope/turn_rows.hpp"
 #include "kvtransfer/tensor/lower.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
+#include "kvtransfer/tensor/upload.hpp"
 
 namespace kvtransfer {
 
@@ -41,13 +41,14 @@ inline stored_move stored_move_of(const layouts::lowered& keys, const position_m
   return {std::move(from.positions), std::move(to.positions), std::move(from.spans)};
 }
 
-/// The positions in `map` of the slots that `block` names: int64 `[streams, rows, heads, slots]` on the host.
-inline at::Tensor positions_of(const row_block& block, const position_map& map) {
+/// The positions in `map` of the slots that `block` names: int64 `[streams, rows, heads, slots]` on `device`.
+inline at::Tensor positions_of(const row_block& block, const position_map& map, at::Device device) {
   const at::Tensor all = position_tensor(map);
   const std::int64_t slots = block.end - block.begin;
   const std::int64_t first_head = block.head && map.heads() > 1 ? *block.head : 0;
   const std::int64_t heads = block.head ? 1 : map.heads();
-  at::Tensor picked = at::empty({map.streams(), static_cast<std::int64_t>(block.sources.size()), heads, slots}, at::kLong);
+  const at::Tensor picked = upload_buffer(
+      {map.streams(), static_cast<std::int64_t>(block.sources.size()), heads, slots}, at::kLong, device);
   const std::int64_t* from = all.const_data_ptr<std::int64_t>();
   std::int64_t* to = picked.mutable_data_ptr<std::int64_t>();
   for (std::int64_t stream = 0; stream < map.streams(); ++stream) {
@@ -58,7 +59,7 @@ inline at::Tensor positions_of(const row_block& block, const position_map& map) 
       }
     }
   }
-  return picked;
+  return uploaded(picked, device);
 }
 
 /// One rotary operation on some rows of the storages of several layers.
@@ -76,7 +77,7 @@ inline std::vector<planned_row_turn> planned_row_turns(const std::vector<layouts
   const stored_move move = stored_move_of(first, written.positions, wanted.positions);
   std::vector<planned_row_turn> turns;
   for (const row_block& block : row_blocks(move.written, move.wanted, move.spans)) {
-    const auto positions_in = [&](const position_map& map) { return positions_of(block, map).to(first.rows.device()); };
+    const auto positions_in = [&](const position_map& map) { return positions_of(block, map, first.rows.device()); };
     rope::turning turning = turning_between(
         regime_of(written, block.from), regime_of(wanted, block.to), block.delta, options,
         [&] { return positions_in(move.written); }, [&] { return positions_in(move.wanted); });

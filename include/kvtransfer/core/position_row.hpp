@@ -130,25 +130,21 @@ class position_row {
     if (size_ != other.size_) {
       fail<shape_error>(where, "other", fmt::format("{} slots", size_), fmt::format("{}", other.size_));
     }
-    std::vector<position_run> mine = one_run_per_slot();
-    const std::vector<position_run> theirs = other.one_run_per_slot();
     position_row mixed;
-    for (std::size_t slot = 0; slot < mine.size(); ++slot) {
-      if (mine[slot].state.is_padding() && !theirs[slot].state.is_padding()) {
-        fail<shape_error>(where, "positions", "a position for every key", fmt::format("padding at slot {}", slot));
+    for_each_shared_run(other, [&](const position_run& mine, const position_run& theirs) {
+      if (mine.state.is_padding() && !theirs.state.is_padding()) {
+        fail<shape_error>(where, "positions", "a position for every key", fmt::format("padding at slot {}", mixed.size()));
       }
-      mine[slot].state = theirs[slot].state;
-      mixed.append(mine[slot]);
-    }
+      mixed.append({mine.first, mine.count, mine.step, theirs.state});
+    });
     return mixed;
   }
 
   /// Whether every slot is in the state that `other` has it in.
   bool has_states_of(const position_row& other) const {
-    const std::vector<position_run> mine = one_run_per_slot();
-    const std::vector<position_run> theirs = other.one_run_per_slot();
-    return std::equal(mine.begin(), mine.end(), theirs.begin(), theirs.end(),
-                      [](const position_run& a, const position_run& b) { return a.state == b.state; });
+    bool same = size_ == other.size_;
+    for_each_shared_run(other, [&](const position_run& mine, const position_run& theirs) { same &= mine.state == theirs.state; });
+    return same;
   }
 
   /// One position per slot; padding reads 0.
@@ -187,6 +183,26 @@ class position_row {
   friend bool operator==(const position_row&, const position_row&) = default;
 
  private:
+  /// Calls `visit(run, run of other)` for the longest runs of slots that are one run in this row and one in `other`.
+  template <class Visit>
+  void for_each_shared_run(const position_row& other, Visit&& visit) const {
+    auto theirs = other.runs_.begin();
+    std::int64_t passed = 0;  // of theirs
+    for (const position_run& mine : runs_) {
+      for (std::int64_t i = 0; i < mine.count && theirs != other.runs_.end();) {
+        const std::int64_t count = std::min(mine.count - i, theirs->count - passed);
+        visit(position_run{mine.at(i), count, mine.step, mine.state},
+              position_run{theirs->at(passed), count, theirs->step, theirs->state});
+        i += count;
+        passed += count;
+        if (passed == theirs->count) {
+          ++theirs;
+          passed = 0;
+        }
+      }
+    }
+  }
+
   /// Padding has no positions and a single slot no step: one spelling for each keeps comparison simple.
   static void canonicalize(position_run& run) {
     if (run.state.is_padding()) {

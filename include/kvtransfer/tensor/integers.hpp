@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -10,6 +9,7 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/upload.hpp"
 
 namespace kvtransfer {
 
@@ -27,9 +27,9 @@ inline std::vector<std::int64_t> host_integers(const at::Tensor& list, std::stri
 
 /// int64 `[n]` on `device`.
 inline at::Tensor integer_tensor(const std::vector<std::int64_t>& list, at::Device device) {
-  at::Tensor host = at::empty({static_cast<std::int64_t>(list.size())}, at::kLong);
+  const at::Tensor host = upload_buffer({static_cast<std::int64_t>(list.size())}, at::kLong, device);
   std::copy(list.begin(), list.end(), host.mutable_data_ptr<std::int64_t>());
-  return device.is_cpu() ? host : host.to(device);
+  return uploaded(host, device);
 }
 
 }  // namespace kvtransfer

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "kvtransfer/core/position_map.hpp"
+#include "kvtransfer/tensor/upload.hpp"
 
 namespace kvtransfer {
 
@@ -18,7 +18,7 @@ namespace detail {
 template <class Scalar, class WriteRun>
 at::Tensor fill_rows(const std::vector<position_row>& rows, at::IntArrayRef sizes, at::ScalarType dtype,
                      at::Device device, WriteRun&& write) {
-  at::Tensor tensor = at::empty(sizes, at::TensorOptions().dtype(dtype));
+  const at::Tensor tensor = upload_buffer(sizes, dtype, device);
   Scalar* out = tensor.mutable_data_ptr<Scalar>();
   for (const position_row& row : rows) {
     for (const position_run& run : row.runs()) {
@@ -26,7 +26,7 @@ at::Tensor fill_rows(const std::vector<position_row>& rows, at::IntArrayRef size
       out += run.count;
     }
   }
-  return device.is_cpu() ? tensor : tensor.to(device);
+  return uploaded(tensor, device);
 }
 
 }  // namespace detail
@@ -35,8 +35,9 @@ at::Tensor fill_rows(const std::vector<position_row>& rows, at::IntArrayRef size
 inline at::Tensor position_tensor(const position_map& map, at::Device device = at::kCPU) {
   return detail::fill_rows<std::int64_t>(map.rows(), {map.streams(), map.batch(), map.heads(), map.size()}, at::kLong,
                                          device, [](const position_run& run, std::int64_t* out) {
+                                           const bool padding = run.state.is_padding();
                                            for (std::int64_t i = 0; i < run.count; ++i) {
-                                             out[i] = run.state.is_padding() ? 0 : run.at(i);
+                                             out[i] = padding ? 0 : run.at(i);
                                            }
                                          });
 }
