@@ -73,9 +73,24 @@ void launch_by_strides(at::TensorList sources, at::TensorList destinations, cons
 
 at::Tensor with_contiguous_head_dim(const at::Tensor& key) { return key.stride(3) == 1 ? key : key.contiguous(); }
 
+/// An empty copy of `key`: its strides where its head_dim is contiguous, else contiguous. Strides are compared as
+/// symbols, since torch.compile, which relies on them, asks for a place without data.
 at::Tensor place_for(const at::Tensor& key) {
-  at::Tensor place = at::empty_like(key);
-  return place.stride(3) == 1 ? place : at::empty(key.sizes(), key.options());
+  if (key.sym_stride(3) == 1) {
+    at::Tensor place = at::empty_like(key);
+    if (place.sym_stride(3) == 1) {
+      return place;
+    }
+  }
+  return at::empty_like(key, at::TensorOptions(), at::MemoryFormat::Contiguous);
+}
+
+std::vector<at::Tensor> places_for(at::TensorList keys) {
+  std::vector<at::Tensor> places;
+  for (const at::Tensor& key : keys) {
+    places.push_back(place_for(key));
+  }
+  return places;
 }
 
 void copy_outside_window(const at::Tensor& from, const at::Tensor& to, std::int64_t begin, std::int64_t end) {
@@ -108,11 +123,10 @@ void turn_in_place(at::TensorList keys, const turn_tensors& turn, turn_launch la
 std::vector<at::Tensor> turn_out_of_place(at::TensorList keys, const turn_tensors& turn, turn_launch launch) {
   check_alike(keys, "turn");
   check_element_type(keys.front(), "turn");
+  std::vector<at::Tensor> turned = places_for(keys);
   std::vector<at::Tensor> sources;
-  std::vector<at::Tensor> turned;
   for (const at::Tensor& key : keys) {
     sources.push_back(with_contiguous_head_dim(key));
-    turned.push_back(place_for(sources.back()));
   }
   if (keys.front().numel() == 0) {
     return turned;
@@ -159,15 +173,11 @@ namespace {
 
 using kvtransfer::rope::kernels::optional_tensor;
 
-/// Shapes without data, for torch.compile and its checks.
+/// Shapes and strides without data, for torch.compile and its checks.
 std::vector<at::Tensor> turn_meta(at::TensorList keys, const optional_tensor&, const optional_tensor&, std::int64_t,
                                   const optional_tensor&, const optional_tensor&, const optional_tensor&, double,
                                   std::int64_t, bool, bool) {
-  std::vector<at::Tensor> turned;
-  for (const at::Tensor& key : keys) {
-    turned.push_back(at::empty_like(key));
-  }
-  return turned;
+  return kvtransfer::rope::kernels::places_for(keys);
 }
 
 void turn_in_place_meta(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t,
