@@ -179,8 +179,14 @@ run_phase2a() {
   exec "$build/bin/phase2a" "$@"
 }
 
+# Tests from Python that find no transformers are skipped, so a Python of the caller's own is left as it is.
+add_test_requirements() {
+  if [[ "$python" == "$root/.venv/bin/python" ]]; then fill_venv requirements-test.txt; fi
+}
+
 run_tests() {
   prepare
+  add_test_requirements
   build
   exec ctest --test-dir "$build" --output-on-failure --parallel "$(nproc 2>/dev/null || echo 2)" "$@"
 }

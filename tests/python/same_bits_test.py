@@ -1,26 +1,25 @@
 """Checks that our inverse frequencies are transformers' own, bit for bit, where one process computes both.
 
-Run: python tests/rope/in_python/same_bits.py LIBRARY   (LIBRARY: frequencies.cpp, built as a shared library)
+Run: python tests/python/same_bits_test.py LIBRARY   (LIBRARY: frequencies.cpp, built as a shared library)
 """
 
 import ctypes
 import json
-import pathlib
 import sys
 
-import torch  # before our library, which finds torch's already loaded
+from support import skip_without
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-import make_fixtures as fixtures
+skip_without("transformers")
+
+import make_fixtures as fixtures  # of tests/rope
+import torch  # before our library, which finds torch's already loaded
 
 
 def ours(library, config, layer, length):
     room = (ctypes.c_float * 1024)()
     scaling = ctypes.c_double()
     text = json.dumps(config.to_diff_dict()).encode()
-    count = library.kvt_inverse_frequencies(
-        text, ctypes.c_int64(layer), ctypes.c_int64(length), room, ctypes.byref(scaling)
-    )
+    count = library.kvt_inverse_frequencies(text, ctypes.c_int64(layer), ctypes.c_int64(length), room, ctypes.byref(scaling))
     return torch.tensor(room[:count]), scaling.value
 
 

@@ -1,0 +1,40 @@
+"""Moves the keys of transformers caches and of vLLM's paged tensors in place, by the operators of libkvtransfer_kernels.so.
+
+    load()                             finds and loads the library: torch.ops.kvtransfer.*
+    rotary_of(model)                   how each layer of a transformers model rotates its keys
+    shift_, remap_, reframe_, ...      move lists of key tensors
+    shift_cache_, remap_cache_, ...    move a DynamicCache, StaticCache or QuantizedCache
+    shift_blocks_, remap_blocks_       move the blocks of one sequence in vLLM's tensors
+    check_moves(model)                 compares a move with a prefill, for a model that nobody has tried yet
+
+It needs torch alone, except for the functions that take a model or a cache of transformers.
+"""
+
+from .check_moves import check_moves
+from .library import load
+from .moves import reframe_, remap_, rotate_, shift_, unrotate_
+from .paged_blocks import paged_keys, remap_blocks_, shift_blocks_
+from .rotary import Rotary, rotary_of
+from .transformers_cache import held_keys, keep_slots_, keys_in_place, reframe_cache_, remap_cache_, shift_cache_, take_slots
+
+__all__ = [
+    "Rotary",
+    "check_moves",
+    "held_keys",
+    "keep_slots_",
+    "keys_in_place",
+    "load",
+    "paged_keys",
+    "reframe_",
+    "reframe_cache_",
+    "remap_",
+    "remap_blocks_",
+    "remap_cache_",
+    "rotary_of",
+    "rotate_",
+    "shift_",
+    "shift_blocks_",
+    "shift_cache_",
+    "take_slots",
+    "unrotate_",
+]

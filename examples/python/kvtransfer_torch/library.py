@@ -1,0 +1,93 @@
+"""Finds and loads libkvtransfer_kernels.so, which registers five operators as torch.ops.kvtransfer.*.
+
+    turn_(keys, from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
+          model_faithful)                    moves keys where they lie
+    turn(... the same ...) -> copies         moved copies, differentiable: the gradient is turned back
+    turn_rows_(keys, rows, ... the same ...) moves some rows of every layer, as the blocks of a paged cache
+    convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
+                                             reorders the rotary elements of each head, half-split to interleaved or back
+    copy_slots_(to_layers, from_layers, runs)
+                                             copies slots between two arrangements of layers
+
+keys             the layers of a cache, [batch, kv_heads, seq, head_dim] each: one shape, dtype and device, contiguous
+                 head_dim. float32, bfloat16, float16, float8_e4m3fn or float8_e5m2
+rows             int64 [n] on the keys' device: which of their first axis, none twice; positions then have n rows
+from_positions   int64 on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2**24: where the keys
+                 were rotated to; None: they carry no rotation
+to_positions     likewise where they shall be; None: they are left without rotation
+delta            used where both are None: every key moves by so many tokens under to_inv_freq
+from_inv_freq, to_inv_freq
+                 float32 [rotary_dim / 2 <= 256] on the CPU, radians per token; each needed where its positions are given
+stream_of        uint8 [rotary_dim / 2] on the CPU: which stream of positions each pair follows; None: the first
+gain             multiplies what is rotated: new attention scaling / old
+window_offset    where the rotary elements of a head begin
+interleaved      pairs are elements (2i, 2i + 1) of the window if true, else (i, i + rotary_dim / 2)
+model_faithful   false: the angle is q * f_to - p * f_from to 2e-7 radians; true: fl32(q * f_to) - fl32(p * f_from)
+runs             int64 [n, 3]: place in `to`, place in `from`, count, where a place is row * slots + slot; a place of -1 in
+                 `from` writes zeros. None: every slot to its like. Places are not checked
+
+What does not fit raises RuntimeError; so do keys that need a gradient, in place. All run under torch.compile(fullgraph=True).
+`moves` puts them into the words of a cache.
+"""
+
+import functools
+import os
+from pathlib import Path
+
+import torch
+
+NAME = "libkvtransfer_kernels.so"
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+def load(path: str | os.PathLike | None = None) -> None:
+    """Loads the kernels library once: `path`, else $KVTRANSFER_LIBRARY, else the checkout's build folder.
+
+    The library goes with the torch it was built with, as every C++ extension does.
+
+    Raises FileNotFoundError where there is none.
+    """
+    if not hasattr(torch.ops.kvtransfer, "turn_"):
+        torch.ops.load_library(find(path))
+    _let_tables_stay_on_the_cpu()
+
+
+@functools.cache
+def _let_tables_stay_on_the_cpu() -> None:
+    """Frequencies are on the CPU, keys maybe on a GPU: torch.compile takes copies of such a mixture only from a fake in Python.
+
+    The operators in place return nothing, and need no more than the library's own.
+    """
+    torch.library.register_fake("kvtransfer::turn", _fake_turn, allow_override=True)
+
+
+def find(path: str | os.PathLike | None = None) -> Path:
+    """Where the library lies, as `load` looks for it; the newest of several builds."""
+    given = path or os.environ.get("KVTRANSFER_LIBRARY")
+    candidates = [Path(given)] if given else sorted(CHECKOUT.glob(f"build/*/lib/{NAME}"), key=_age)
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate.resolve()
+    where = given or f"{CHECKOUT}/build/*/lib/{NAME}"
+    raise FileNotFoundError(
+        f"load: expected the kernels library, got nothing at {where}: "
+        "build it (cmake --preset release && cmake --build --preset release --target kvtransfer_kernels) "
+        "or name it in KVTRANSFER_LIBRARY"
+    )
+
+
+def _age(path: Path) -> float:
+    return -path.stat().st_mtime
+
+
+def _fake_turn(keys: list[torch.Tensor], *_) -> list[torch.Tensor]:
+    return [_place_for(key) for key in keys]
+
+
+def _place_for(key: torch.Tensor) -> torch.Tensor:
+    """As the kernel does: the strides of `key` where its head_dim is contiguous, else contiguous."""
+    if key.stride(3) == 1:
+        place = torch.empty_like(key)
+        if place.stride(3) == 1:
+            return place
+    return torch.empty_like(key, memory_format=torch.contiguous_format)

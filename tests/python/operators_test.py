@@ -1,0 +1,215 @@
+"""The operators as torch sees them: opcheck, fake tensors, torch.compile, gradients; on CUDA also graphs and launches."""
+
+import unittest
+
+import support  # noqa: F401  where the packages lie
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.library import opcheck
+
+from kvtransfer_torch import library
+
+torch.ops.load_library(library.find())  # as it is: kvtransfer_torch.load() puts another fake in place of one
+operators = torch.ops.kvtransfer
+torch.compiler.config.force_disable_caches = True  # of graphs that were compiled for an older library
+
+EVERY_CHECK = (
+    "test_schema",
+    "test_autograd_registration",
+    "test_faketensor",
+    "test_aot_dispatch_static",
+    "test_aot_dispatch_dynamic",
+)
+# What runs a fake operator against a real one does not know of tables on the CPU beside keys on a GPU.
+CHECKS = {"cpu": EVERY_CHECK, "cuda": EVERY_CHECK[:2]}
+DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+
+INV_FREQ = 1e4 ** (-torch.arange(0, 64, 2).float() / 64)
+FIXED = (None, 1.0, 0, False, False)  # stream_of, gain, window_offset, interleaved, model_faithful
+SHIFT = (None, None, 7, None, INV_FREQ, *FIXED)
+
+
+def layers(device="cpu", count=2, rows=3, tokens=9, dtype=torch.float32):
+    return [torch.randn(rows, 4, tokens, 64, device=device).to(dtype) for _ in range(count)]
+
+
+def remap(device="cpu", rows=1, tokens=9):
+    """What turns `rows` rows of tokens, each from a place of its own."""
+    old = torch.randint(0, 1 << 20, (rows, 1, tokens), device=device)
+    return (old, old + 12345, 0, INV_FREQ, INV_FREQ, *FIXED)
+
+
+def key_layouts():
+    """Keys [3, 4, 9, 64] of every kind of strides."""
+    return {
+        "contiguous": torch.randn(3, 4, 9, 64),
+        "tokens before heads": torch.randn(3, 9, 4, 64).transpose(1, 2),
+        "head_dim not contiguous": torch.randn(3, 4, 64, 9).transpose(2, 3),
+        "slots of a longer cache": torch.randn(3, 4, 20, 64)[:, :, :9],
+        "one row for all": torch.randn(1, 4, 9, 64).expand(3, -1, -1, -1),
+    }
+
+
+class OpcheckTest(unittest.TestCase):
+    def check(self, operator, arguments, device="cpu"):
+        opcheck(operator.default, arguments, test_utils=CHECKS[device])
+
+    def test_turn_in_place(self):
+        for device in DEVICES:
+            for dtype in (torch.float32, torch.bfloat16):
+                for given in (remap(device), SHIFT):
+                    with self.subTest(device=device, dtype=dtype):
+                        self.check(operators.turn_, (layers(device, dtype=dtype), *given), device)
+
+    def test_turned_copies(self):
+        for name, keys in key_layouts().items():
+            for given in (remap(), SHIFT):
+                with self.subTest(name):
+                    self.check(operators.turn, ([keys], *given))
+
+    def test_turned_copies_with_gradients(self):
+        for device in DEVICES:
+            some = layers(device)
+            some[1].requires_grad_()
+            self.check(operators.turn, ([key.requires_grad_() for key in layers(device)], *remap(device)), device)
+            self.check(operators.turn, (some, *SHIFT), device)
+
+    def test_turn_of_some_rows(self):
+        for device in DEVICES:
+            rows = torch.tensor([5, 1], device=device)
+            self.check(operators.turn_rows_, (layers(device, rows=8), rows, *remap(device, rows=2)), device)
+            self.check(operators.turn_rows_, (layers(device, rows=8), rows, *SHIFT), device)
+
+    def test_copied_slots(self):
+        for device in DEVICES:
+            runs = torch.tensor([[0, 9, 4], [10, 2, 3], [20, -1, 2]], device=device)
+            self.check(operators.copy_slots_, (layers(device), layers(device), runs), device)
+            self.check(operators.copy_slots_, (layers(device), layers(device), None), device)
+
+    def test_converted_pairing(self):
+        for device in DEVICES:
+            for to_interleaved in (True, False):
+                self.check(operators.convert_pairing_, (layers(device), 0, 64, to_interleaved), device)
+
+
+class FakeTensorTest(unittest.TestCase):
+    def test_fake_copies_have_the_strides_of_real_ones(self):
+        for name, keys in key_layouts().items():
+            real = operators.turn([keys], *SHIFT)[0]
+            with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+                fake = operators.turn([mode.from_tensor(keys)], *SHIFT)[0]
+            self.assertEqual((fake.shape, fake.stride()), (real.shape, real.stride()), name)
+
+
+def compiled(function, backend="aot_eager"):
+    """Everything of torch.compile but Inductor's code, which takes a C++ compiler tens of seconds."""
+    torch._dynamo.reset()
+    return torch.compile(function, fullgraph=True, backend=backend)
+
+
+class CompilationTest(unittest.TestCase):
+
+    def test_all_operators_in_one_graph(self):
+        given, of_rows = remap(rows=3), remap(rows=2)
+        rows, runs = torch.tensor([2, 0]), torch.tensor([[0, 9, 4]])
+
+        def moved(keys):
+            copy = keys + 1
+            operators.turn_([copy], *given)
+            operators.turn_rows_([copy], rows, *of_rows)
+            operators.convert_pairing_([copy], 0, 64, True)
+            operators.copy_slots_([copy], [keys], runs)
+            return copy + operators.turn([keys], *given)[0]
+
+        keys = torch.randn(3, 4, 9, 64)
+        self.assertTrue(torch.equal(compiled(moved)(keys), moved(keys)))
+
+    def test_inductor_meets_the_strides_that_it_expects(self):
+        def moved(keys):
+            return operators.turn([keys], *SHIFT)[0]
+
+        for name, keys in key_layouts().items():
+            with self.subTest(name):
+                self.assertTrue(torch.equal(compiled(moved, "inductor")(keys), moved(keys)))
+
+    def test_gradient_through_a_compiled_turn(self):
+        def loss(keys):
+            return operators.turn([keys], *SHIFT)[0].square().mul(torch.arange(64)).sum()
+
+        keys = torch.randn(1, 4, 9, 64, requires_grad=True)
+        (expected,) = torch.autograd.grad(loss(keys), keys)
+        (got,) = torch.autograd.grad(compiled(loss)(keys), keys)
+        torch.testing.assert_close(got, expected)
+
+
+class GradientTest(unittest.TestCase):
+    def test_the_gradient_is_turned_back(self):
+        keys, upstream = layers(count=1)[0].requires_grad_(), torch.randn(3, 4, 9, 64)
+        operators.turn([keys], *SHIFT)[0].backward(upstream)
+        back = operators.turn([upstream], None, None, -7, None, INV_FREQ, *FIXED)[0]
+        torch.testing.assert_close(keys.grad, back)
+
+    def test_keys_of_inference_mode_move_within_it(self):
+        with torch.inference_mode():
+            keys = layers()
+            expected = operators.turn(keys, *SHIFT)
+            operators.turn_(keys, *SHIFT)
+        torch.testing.assert_close(keys, expected)
+        with self.assertRaisesRegex(RuntimeError, "outside InferenceMode"):  # as torch's own operations
+            operators.turn_(keys, *SHIFT)
+
+    def test_autograd_notices_what_changes_in_place(self):
+        keys = layers(count=1)
+        loss = (keys[0] * torch.ones((), requires_grad=True)).sum()
+        operators.turn_(keys, *SHIFT)
+        with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
+            loss.backward()
+
+    def test_in_place_operators_refuse_keys_that_need_a_gradient(self):
+        keys = [key.requires_grad_() for key in layers()]
+        for operator, given in (
+            (operators.turn_, SHIFT),
+            (operators.turn_rows_, (torch.tensor([0]), *SHIFT)),
+            (operators.convert_pairing_, (0, 64, True)),
+            (operators.copy_slots_, (layers(), None)),
+        ):
+            with self.assertRaisesRegex(RuntimeError, "need no gradient"):
+                operator(keys, *given)
+
+
+@unittest.skipUnless(torch.cuda.is_available(), "no CUDA device")
+class CudaTest(unittest.TestCase):
+    def test_a_captured_turn_turns_what_the_tensors_hold_then(self):
+        given = remap("cuda")
+        keys = layers("cuda", dtype=torch.bfloat16)
+        operators.turn_(keys, *given)
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            operators.turn_(keys, *given)
+        fresh = layers("cuda", dtype=torch.bfloat16)
+        expected = operators.turn(fresh, *given)
+        for key, value in zip(keys, fresh):
+            key.copy_(value)
+        graph.replay()
+        torch.cuda.synchronize()
+        for key, value in zip(keys, expected):
+            self.assertTrue(torch.equal(key, value))
+
+    def test_all_layers_are_one_kernel_and_nobody_waits_for_it(self):
+        given = remap("cuda", tokens=64)
+        keys = layers("cuda", count=22, tokens=64)
+        operators.turn_(keys, *given)
+        torch.cuda.synchronize()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            torch.cuda.set_sync_debug_mode("error")
+            with torch.cuda.stream(torch.cuda.Stream()):
+                operators.turn_(keys, *given)
+            torch.cuda.set_sync_debug_mode("default")
+            torch.cuda.synchronize()
+        names = [event.name for event in profile.events()]
+        self.assertEqual(sum("turn_kernel" in name for name in names), 1, names)
+
+
+if __name__ == "__main__":
+    unittest.main()
