@@ -104,7 +104,7 @@ def _gain(written: Rotary | None, wanted: Rotary | None, is_shared_delta: bool) 
 
 
 def one_a_layer(given, count: int) -> list:
-    """`given` if it is a list, else a list of it alone."""
+    """`given` if it is a list, else the same for each of `count` layers."""
     return list(given) if isinstance(given, (list, tuple)) else [given] * count
 
 
