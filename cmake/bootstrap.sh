@@ -10,6 +10,8 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 build="$root/build/release"
 
+fuzzing=false # the tests alone fuzz
+
 say() { printf '%s\n' "kvtransfer: $*" >&2; }
 
 die() {
@@ -42,6 +44,12 @@ needs_venv() {
   [[ -z "$given" ]] || ! PATH="$(dirname "$given"):$PATH" has_build_tools
 }
 
+# libFuzzer comes with Clang alone.
+has_libfuzzer() {
+  local harness='extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }'
+  printf '%s\n' "$harness" | clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null >/dev/null 2>&1
+}
+
 missing_packages() {
   local -a missing=()
   has_header cstdlib || missing+=(g++)
@@ -55,6 +63,7 @@ missing_packages() {
   has_header sentencepiece_trainer.h || missing+=(libsentencepiece-dev)
   has_header CLI/CLI.hpp || missing+=(libcli11-dev)
   has_either_header catch2/catch_all.hpp catch2/catch.hpp || missing+=(catch2)
+  if "$fuzzing" && ! has_libfuzzer; then missing+=(clang libclang-rt-dev); fi
   printf '%s\n' "${missing[@]}"
 }
 
@@ -185,6 +194,7 @@ add_test_requirements() {
 }
 
 run_tests() {
+  fuzzing=true
   prepare
   add_test_requirements
   build

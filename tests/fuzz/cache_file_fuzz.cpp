@@ -1,10 +1,5 @@
 // libFuzzer harness for all of a cache file that is read before torch sees it: header, frame, checksums, positions.
-//
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -DFMT_HEADER_ONLY -Iinclude -o cache_file_fuzz
-//     tests/fuzz/cache_file_fuzz.cpp -lz
-//   ./cache_file_fuzz -dict=tests/fuzz/cache_file.dict -max_len=4096 NEW_INPUTS tests/fuzz/corpus/cache_file
-//
-// NEW_INPUTS is an empty folder for what the run finds. A hostile file may be refused with a file_error, and with
+// (CMakeLists.txt says how to build and run it.) A hostile file may be refused with a file_error, and with
 // nothing else; one that is accepted must say the same once more after it is written anew.
 
 #include <cstddef>

@@ -1,10 +1,5 @@
 // libFuzzer harness for what reads safetensors files before torch does: the header and the index of shards.
-//
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -DFMT_HEADER_ONLY -Iinclude \
-//     tests/fuzz/safetensors_fuzz.cpp -o safetensors_fuzz
-//   ./safetensors_fuzz -dict=tests/fuzz/safetensors.dict -max_len=4096 NEW_INPUTS tests/fuzz/corpus/safetensors
-//
-// NEW_INPUTS is an empty folder for what the run finds. A hostile file may be refused with a file_error, and with nothing else; one
+// (CMakeLists.txt says how to build and run it.) A hostile file may be refused with a file_error, and with nothing else; one
 // that is accepted must keep the promises that the tensors rely on.
 
 #include <cstddef>

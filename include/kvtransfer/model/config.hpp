@@ -157,8 +157,6 @@ inline std::vector<rotary_embedding> read_rotary(const nlohmann::json& keys, con
     throw;
   } catch (const error& bad) {
     throw file_error(fmt::format("{}: {}", file, bad.what()));
-  } catch (const nlohmann::json::exception& bad) {
-    fail<file_error>(file, "rope parameters", "numbers and lists as transformers writes them", bad.what());
   }
 }
 

@@ -30,9 +30,15 @@ inline std::int64_t whole_number(const nlohmann::json& config, std::initializer_
   fail<value_error>("config", *keys.begin(), "a whole number", "nothing");
 }
 
+/// Far more than any model has: a count beyond it is a mistake in the file.
+inline constexpr std::int64_t most_layers = 10'000;
+
 /// The number of layers, under any of its names.
 inline std::int64_t layer_count(const nlohmann::json& config) {
-  return whole_number(config, {"num_hidden_layers", "n_layer", "num_layers"});
+  const std::int64_t layers = whole_number(config, {"num_hidden_layers", "n_layer", "num_layers"});
+  require<value_error>(layers >= 0 && layers <= most_layers, "config", "num_hidden_layers",
+                       fmt::format("0 to {}", most_layers), fmt::format("{}", layers));
+  return layers;
 }
 
 /// `full_attention` or `sliding_attention` (or the config's own word) for every layer; empty where layers are alike.

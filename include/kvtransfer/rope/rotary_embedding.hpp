@@ -91,7 +91,7 @@ inline rotary_specification geometry_for(const nlohmann::json& config, const arc
     if (parameters.has("mrope_section")) {
       sections = parameters.values.at("mrope_section").get<std::vector<std::int64_t>>();
     }
-    geometry.stream_of = mrope_streams(model.mrope, sections, (parameters.rotary_dim() + 1) / 2);
+    geometry.stream_of = mrope_streams(model.mrope, sections, parameters.rotary_dim() / 2);
   }
   return geometry;
 }
@@ -119,6 +119,22 @@ inline rotary_embedding embedding_for(const nlohmann::json& config, const archit
   return embedding;
 }
 
+/// The rotary embedding of every layer, by the text part of a config.
+inline std::vector<rotary_embedding> embeddings_for(const nlohmann::json& text, const config_knowledge& knowledge) {
+  const std::string model_type = has(text, "model_type") ? text.at("model_type").get<std::string>() : "";
+  const architecture model = architecture_of(knowledge.architectures, model_type);
+  require_rotary_positions(text, model, model_type);
+  const std::vector<std::string> types = layer_types(text, model);
+  std::vector<rotary_embedding> embeddings;
+  for (std::int64_t layer = 0; layer < layer_count(text); ++layer) {
+    const std::string type = types.empty() ? "" : types[static_cast<std::size_t>(layer)];
+    embeddings.push_back(layer_rotates(text, model, layer, type)
+                             ? embedding_for(text, model, model_type, layer, type, knowledge.types)
+                             : rotary_embedding());
+  }
+  return embeddings;
+}
+
 }  // namespace detail
 }  // namespace rope
 
@@ -133,19 +149,12 @@ inline rotary_embedding embedding_for(const nlohmann::json& config, const archit
 ///         whose positions are not rotary; shape_error on lists of the wrong length
 inline std::vector<rotary_embedding> rotary_embeddings_from_config(const nlohmann::json& config,
                                                                    const rope::config_knowledge& knowledge = {}) {
-  const nlohmann::json& text = rope::detail::has(config, "text_config") ? config.at("text_config") : config;
-  const std::string model_type = rope::detail::has(text, "model_type") ? text.at("model_type").get<std::string>() : "";
-  const rope::architecture model = rope::architecture_of(knowledge.architectures, model_type);
-  rope::detail::require_rotary_positions(text, model, model_type);
-  const std::vector<std::string> types = rope::detail::layer_types(text, model);
-  std::vector<rotary_embedding> embeddings;
-  for (std::int64_t layer = 0; layer < rope::detail::layer_count(text); ++layer) {
-    const std::string type = types.empty() ? "" : types[static_cast<std::size_t>(layer)];
-    embeddings.push_back(rope::detail::layer_rotates(text, model, layer, type)
-                             ? rope::detail::embedding_for(text, model, model_type, layer, type, knowledge.types)
-                             : rotary_embedding());
+  try {
+    return rope::detail::embeddings_for(rope::detail::has(config, "text_config") ? config.at("text_config") : config,
+                                        knowledge);
+  } catch (const nlohmann::json::exception& bad) {
+    fail<value_error>("config", "rope parameters", "numbers and lists as transformers writes them", bad.what());
   }
-  return embeddings;
 }
 
 }  // namespace kvtransfer

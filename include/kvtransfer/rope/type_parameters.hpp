@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -63,14 +64,15 @@ struct type_parameters {
   double partial_rotary_factor() const { return optional_number("partial_rotary_factor").value_or(1.0); }
 
   /// Elements of a head that rotate.
-  /// @throws value_error if none or more than all would
+  /// @throws value_error unless they make pairs within the head
   std::int64_t rotary_dim() const {
-    const auto dim = static_cast<std::int64_t>(static_cast<double>(head_dim) * partial_rotary_factor());
-    if (dim < 1 || dim > head_dim) {
-      fail<value_error>("rope_parameters", "partial_rotary_factor", fmt::format("1 to {} rotary elements", head_dim),
-                        fmt::format("{}", dim));
+    const double elements = std::floor(static_cast<double>(head_dim) * partial_rotary_factor());
+    const auto most = static_cast<double>(std::min(head_dim, most_elements));
+    if (!(elements >= 2 && elements <= most) || std::fmod(elements, 2) != 0) {
+      fail<value_error>("rope_parameters", "partial_rotary_factor",
+                        fmt::format("an even number of rotary elements, 2 to {}", most), fmt::format("{}", elements));
     }
-    return dim;
+    return static_cast<std::int64_t>(elements);
   }
 
   /// Tokens the model was trained on before its context was extended.
@@ -84,6 +86,9 @@ struct type_parameters {
   }
 
  private:
+  /// Far more than any head has: more is a mistake in the file.
+  static constexpr std::int64_t most_elements = 65536;
+
   std::string shown(const char* key) const { return values.contains(key) ? values.at(key).dump() : "nothing"; }
 };
 
