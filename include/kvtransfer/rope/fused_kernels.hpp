@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/angles.hpp"
@@ -60,13 +61,13 @@ inline bool choose_fused(const at::Tensor& keys, bool readable, const options& h
 }
 
 /// Calls a fused turn with everything but the keys taken from `turn`.
-/// @param rows for `kvtransfer::turn_rows_` alone: int64 `[n]`
-template <class Result, class... Rows>
-Result call_fused_turn(const char* name, at::TensorList keys, const turning& turn, angle_mode mode, const Rows&... rows) {
+/// @tparam Keys the types of what comes before that in the kernel's schema, exactly
+/// @param keys what says which keys are meant
+template <class Result, class... Keys>
+Result call_fused_turn(const char* name, const turning& turn, angle_mode mode, std::type_identity_t<Keys>... keys) {
   using optional_tensor = std::optional<at::Tensor>;
-  using signature =
-      Result(at::TensorList, const Rows&..., const optional_tensor&, const optional_tensor&, std::int64_t,
-             const optional_tensor&, const optional_tensor&, const optional_tensor&, double, std::int64_t, bool, bool);
+  using signature = Result(Keys..., const optional_tensor&, const optional_tensor&, std::int64_t, const optional_tensor&,
+                           const optional_tensor&, const optional_tensor&, double, std::int64_t, bool, bool);
   const auto if_defined = [](const at::Tensor& tensor) {
     return tensor.defined() ? optional_tensor(tensor) : std::nullopt;
   };
@@ -77,7 +78,7 @@ Result call_fused_turn(const char* name, at::TensorList keys, const turning& tur
   const optional_tensor stream_of =
       geometry.stream_of.empty() ? std::nullopt : optional_tensor(tensor_of(geometry.stream_of, at::kByte, at::kCPU));
   return find_kernel(name)->typed<signature>().call(
-      keys, rows..., if_defined(turn.from), if_defined(turn.to), turn.delta,
+      keys..., if_defined(turn.from), if_defined(turn.to), turn.delta,
       frequencies(turn.from_specification, turn.from.defined()),
       frequencies(turn.to_specification, turn.to.defined() || turn.is_shared_delta()), stream_of, turn.gain(),
       geometry.window_offset, geometry.pairing == pairing::interleaved, mode == angle_mode::model_faithful);

@@ -63,7 +63,7 @@ inline void turn_(const std::vector<at::Tensor>& layers, const turning& how_far,
     return;
   }
   if (detail::turns_fused(sample, geometry, how, "kvtransfer::turn_", where)) {
-    return detail::call_fused_turn<void>("kvtransfer::turn_", layers, turn, how.angles);
+    return detail::call_fused_turn<void, at::TensorList>("kvtransfer::turn_", turn, how.angles, layers);
   }
   const cos_sin table = detail::turn_table(turn, sample.scalar_type(), sample.device(), how.angles);
   for (const at::Tensor& keys : layers) {
@@ -90,7 +90,7 @@ inline std::vector<at::Tensor> turn(const std::vector<at::Tensor>& layers, const
   }
   const auto tracked = std::ranges::find_if(layers, [](const at::Tensor& keys) { return keys.requires_grad(); });
   if (detail::turns_fused(tracked == layers.end() ? sample : *tracked, geometry, how, "kvtransfer::turn", where)) {
-    return detail::call_fused_turn<std::vector<at::Tensor>>("kvtransfer::turn", layers, turn, how.angles);
+    return detail::call_fused_turn<std::vector<at::Tensor>, at::TensorList>("kvtransfer::turn", turn, how.angles, layers);
   }
   const cos_sin table = detail::turn_table(turn, sample.scalar_type(), sample.device(), how.angles);
   for (const at::Tensor& keys : layers) {

@@ -79,7 +79,8 @@ inline void turn_rows_(const std::vector<at::Tensor>& layers, const std::vector<
   }
   const at::Tensor index = integer_tensor(rows, layers.front().device());
   if (detail::turns_fused(layers.front(), geometry, how, "kvtransfer::turn_rows_", where)) {
-    return detail::call_fused_turn<void>("kvtransfer::turn_rows_", layers, turn, how.angles, index);
+    return detail::call_fused_turn<void, at::TensorList, const at::Tensor&>("kvtransfer::turn_rows_", turn, how.angles, layers,
+                                                                            index);
   }
   for (const at::Tensor& layer : layers) {
     const at::Tensor meant = layer.index_select(0, index);

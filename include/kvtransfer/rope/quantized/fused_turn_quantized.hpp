@@ -1,0 +1,40 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "kvtransfer/rope/fused_kernels.hpp"
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/turning.hpp"
+#include "kvtransfer/tensor/integers.hpp"
+#include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
+
+namespace kvtransfer::rope::detail {
+
+/// Whether the fused kernel turns keys like these.
+/// @throws device_error where `how` asks for it and there is none for them
+inline bool turns_quantized_fused(const quantized_tensor& keys, const rotary_specification& geometry, const options& how,
+                                  std::string_view where) {
+  const auto lies_in_rows = [](const at::Tensor& tensor) { return tensor.stride(3) == 1 || tensor.size(3) == 1; };
+  const bool readable =
+      lies_in_rows(keys.codes) && lies_in_rows(keys.scales) && geometry.rotary_dim() <= kernel_rotary_dim_limit &&
+      (!keys.minimums.defined() || keys.minimums.strides() == keys.scales.strides()) && !how.norm_weight.defined();
+  return choose_fused(keys.codes, readable, how, "kvtransfer::turn_quantized_", where);
+}
+
+/// @param held bool `[batch or 1, kv_heads or 1, seq, 1]`, or undefined
+inline void fused_turn_quantized_(const quantized_tensor& keys, const turning& turn, const options& how, const at::Tensor& held) {
+  using optional_tensor = std::optional<at::Tensor>;
+  const bool per_channel = keys.scheme.is_per_channel();
+  const optional_tensor minimums = keys.minimums.defined() ? optional_tensor(keys.minimums) : std::nullopt;
+  const optional_tensor ends = per_channel ? optional_tensor(integer_tensor(keys.groups.ends(), keys.device())) : std::nullopt;
+  const optional_tensor counted = per_channel && held.defined() ? optional_tensor(held.squeeze(-1)) : std::nullopt;
+  call_fused_turn<void, const at::Tensor&, const at::Tensor&, const optional_tensor&, const optional_tensor&,
+                  const optional_tensor&, std::int64_t>("kvtransfer::turn_quantized_", turn, how.angles, keys.codes, keys.scales,
+                                                        minimums, ends, counted, 8 / codes_per_byte(keys.scheme.format));
+}
+
+}  // namespace kvtransfer::rope::detail
