@@ -1,0 +1,32 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/quantized/move_quantized_keys.hpp"
+#include "kvtransfer/cache/quantized/quantized_cache.hpp"
+#include "kvtransfer/tensor/quantized/quantize.hpp"
+
+namespace kvtransfer {
+
+/// Stores a cache as codes, in the frame it is in. Padding counts for nothing in the range of a group.
+/// @param keys, values schemes; KIVI's are `kivi_keys(4)` and `kivi_values(4)`
+/// @throws value_error where a scheme does not go with head_dim
+template <LayerLayout Layout>
+quantized_cache quantize(const cache_view<Layout>& source, const quantization& keys, const quantization& values) {
+  std::vector<quantized_tensor> key_codes;
+  std::vector<quantized_tensor> value_codes;
+  for (std::int64_t i = 0; i < source.layers(); ++i) {
+    const layer_view<Layout>& layer = source.layer(i);
+    const at::Tensor held = detail::held_slots(layer.frame().positions, layer.stored_keys().device());
+    key_codes.push_back(quantize(layer.keys(), keys, held, "quantize keys"));
+    value_codes.push_back(quantize(layer.values(), values, held, "quantize values"));
+  }
+  return quantized_cache(std::move(key_codes), std::move(value_codes), source.frame());
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,196 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache.hpp"
+#include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/materialize.hpp"
+#include "kvtransfer/cache/moved_frame.hpp"
+#include "kvtransfer/cache/quantized/move_quantized_keys.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/tensor/quantized/dequantize.hpp"
+#include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
+#include "kvtransfer/tensor/quantized/slice.hpp"
+
+namespace kvtransfer {
+
+/// Owns quantized keys and values of every layer, with the frame they are in.
+///
+/// Moves wait as those of a `cache` do, which here decides what they cost: `dequantize()` turns full-precision keys to where they
+/// are wanted, so a move that is only ever read that way adds no error at all, however many there were. `materialize()` is for
+/// those who read the codes themselves: it turns them, and so quantizes a second time. Keys quantized without rotation
+/// (`cache::unrotate()`, `materialize()`, `quantize()`) never need it: a shift or remap of theirs is a change of the frame alone,
+/// and `rotate()` before `dequantize()` gives them their rotation.
+class quantized_cache {
+ public:
+  /// Takes over the tensors. @throws shape_error, value_error where tensors and frame disagree
+  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame written)
+      : quantized_cache(std::move(keys), std::move(values), written, written) {}
+
+  /// The same with moves that are yet to be made. @throws as above, for either frame
+  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame written,
+                  cache_frame wanted)
+      : keys_(std::move(keys)), values_(std::move(values)), written_(std::move(written)), wanted_(std::move(wanted)) {
+    check_tensors(keys_, "keys");
+    check_tensors(values_, "values");
+  }
+
+  quantized_cache(quantized_cache&&) = default;
+  quantized_cache& operator=(quantized_cache&&) = default;
+  quantized_cache(const quantized_cache&) = delete;
+  quantized_cache& operator=(const quantized_cache&) = delete;
+
+  /// A copy with storage of its own, its pending moves included.
+  quantized_cache clone() const {
+    return transform(written_, wanted_, [](const quantized_tensor& tensor) { return tensor.clone(); });
+  }
+
+  std::int64_t layers() const { return wanted_.layers(); }
+  /// Slots in `layer`.
+  std::int64_t length(std::int64_t layer = 0) const { return wanted_.layer(layer).size(); }
+  const cache_frame& written() const { return written_; }
+  const cache_frame& wanted() const { return wanted_; }
+  bool materialized() const { return written_ == wanted_; }
+
+  /// Bytes of codes, scales and minimums.
+  std::int64_t nbytes() const {
+    std::int64_t bytes = 0;
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      bytes += keys_[i].nbytes() + values_[i].nbytes();
+    }
+    return bytes;
+  }
+
+  /// The codes of a layer, to be read. @throws frame_error while a move is pending: call materialize() first, or dequantize()
+  const quantized_tensor& keys(std::int64_t layer) const {
+    require<frame_error>(materialized(), "quantized_cache::keys", "frame",
+                         "written and wanted to agree (call materialize() first, or dequantize())", "a pending move");
+    return written_keys(layer);
+  }
+  /// The same in the frame `written`, whatever is pending.
+  const quantized_tensor& written_keys(std::int64_t layer) const { return at(keys_, layer); }
+  const quantized_tensor& values(std::int64_t layer) const { return at(values_, layer); }
+
+  /// Asks for every key `delta` tokens further on.
+  void shift(std::int64_t delta) { wanted_ = shifted(wanted_, delta); }
+
+  /// Asks for the keys of every layer at `positions`, slot by slot; which slots are padding stays as it is.
+  /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
+  void remap(const position_map& positions) {
+    for (const quantized_tensor& keys : keys_) {
+      const std::int64_t kv_heads = keys.extents().kv_heads;
+      if (positions.heads() != 1 && positions.heads() != kv_heads) {
+        fail<shape_error>("quantized_cache::remap", "positions", fmt::format("kv_heads = {} or 1", kv_heads),
+                          fmt::format("{} heads", positions.heads()));
+      }
+    }
+    wanted_ = remapped(wanted_, positions, "quantized_cache::remap");
+  }
+
+  /// Asks for keys without rotation; their positions stay known. @throws frame_error if a key was never rotated
+  void unrotate() { wanted_ = unrotated(wanted_, "quantized_cache::unrotate"); }
+
+  /// Asks for never-rotated keys to be rotated to their positions by each layer's `specifications`.
+  /// @throws frame_error if a key is rotated already
+  void rotate(const std::vector<rotary_specification>& specifications) {
+    wanted_ = rotated(wanted_, specifications, "quantized_cache::rotate");
+  }
+
+  /// Asks for rotated keys as each layer's `specifications` would have written them at their positions.
+  /// @throws frame_error if a key was never rotated
+  void reframe(const std::vector<rotary_specification>& specifications) {
+    wanted_ = reframed(wanted_, specifications, "quantized_cache::reframe");
+  }
+
+  /// Makes all moves asked for so far in the codes: one rotation and one more quantization. Values are not touched.
+  /// @throws as `move_quantized_keys`, and then nothing has moved
+  void materialize(const rope::options& options = {}) {
+    if (materialized()) {
+      return;
+    }
+    move_quantized_keys(keys_, written_, wanted_, options);
+    written_ = wanted_;
+  }
+
+  /// A cache of what the codes stand for, keys turned in float32 to where they are wanted, rounded once. Nothing here changes.
+  /// @param dtype as before quantization where there is none
+  cache dequantize(std::optional<at::ScalarType> dtype = std::nullopt, const rope::options& options = {}) const {
+    std::vector<at::Tensor> keys;
+    std::vector<at::Tensor> values;
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      keys.push_back(kvtransfer::dequantize(keys_[i], at::kFloat));
+      values.push_back(kvtransfer::dequantize(values_[i], dtype));
+    }
+    move_keys(keys, written_, wanted_, options);
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      keys[i] = keys[i].to(dtype.value_or(keys_[i].dtype));
+    }
+    return cache(std::move(keys), std::move(values), wanted_);
+  }
+
+  /// A copy of the slots [begin, end) of every layer, pending moves included; groups that are cut keep their scales.
+  /// @throws shape_error unless 0 <= begin <= end <= the shortest layer's slots
+  quantized_cache slice(std::int64_t begin, std::int64_t end) const {
+    return transform(written_.slice(begin, end), wanted_.slice(begin, end),
+                     [=](const quantized_tensor& tensor) { return kvtransfer::slice(tensor, begin, end).clone(); });
+  }
+
+ private:
+  template <class Change>
+  quantized_cache transform(cache_frame written, cache_frame wanted, Change&& change) const {
+    std::vector<quantized_tensor> keys;
+    std::vector<quantized_tensor> values;
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      keys.push_back(change(keys_[i]));
+      values.push_back(change(values_[i]));
+    }
+    return quantized_cache(std::move(keys), std::move(values), std::move(written), std::move(wanted));
+  }
+
+  static const quantized_tensor& at(const std::vector<quantized_tensor>& tensors, std::int64_t layer) {
+    if (layer < 0 || layer >= static_cast<std::int64_t>(tensors.size())) {
+      fail<shape_error>("quantized_cache", "layer", fmt::format("0 <= layer < {}", tensors.size()), fmt::format("{}", layer));
+    }
+    return tensors[static_cast<std::size_t>(layer)];
+  }
+
+  /// @throws shape_error, value_error unless `tensors` hold the slots that both frames describe
+  void check_tensors(const std::vector<quantized_tensor>& tensors, std::string_view what) const {
+    for (const cache_frame* frame : {&written_, &wanted_}) {
+      if (static_cast<std::int64_t>(tensors.size()) != frame->layers()) {
+        fail<shape_error>("quantized_cache", what, fmt::format("{} layers", frame->layers()), fmt::format("{}", tensors.size()));
+      }
+      for (std::int64_t i = 0; i < frame->layers(); ++i) {
+        check_layer(at(tensors, i), frame->layer(i), what);
+      }
+    }
+  }
+
+  static void check_layer(const quantized_tensor& tensor, const layer_frame& frame, std::string_view what) {
+    validate(tensor, "quantized_cache");
+    frame.validate();
+    const cache_extents extents = tensor.extents();
+    const position_map& positions = frame.positions;
+    if (positions.batch() != extents.batch || positions.size() != extents.seq ||
+        (positions.heads() != 1 && positions.heads() != extents.kv_heads)) {
+      fail<shape_error>("quantized_cache", what,
+                        fmt::format("[batch={}, kv_heads={}, seq={}]", positions.batch(), positions.heads(), positions.size()),
+                        fmt::format("{}", extents));
+    }
+  }
+
+  std::vector<quantized_tensor> keys_;
+  std::vector<quantized_tensor> values_;
+  cache_frame written_;
+  cache_frame wanted_;
+};
+
+}  // namespace kvtransfer
