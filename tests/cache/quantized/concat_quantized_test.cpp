@@ -56,7 +56,7 @@ TEST_CASE("quantized caches that do not go together are not joined", "[cache][qu
   CHECK(concat(first, second).length() == 2 * reference_seq);
   quantized_cache other = quantize(reference.view(), kivi_keys(4, 4), kivi_values(8, 4));
   other.shift(900);
-  CHECK_THAT(message_of<value_error>([&] { concat(first, other); }), StartsWith("concat keys: second: expected int8"));
+  CHECK_THAT(message_of<value_error>([&] { concat(first, other); }), StartsWith("concat keys: part 1: expected int8"));
   second.unrotate();
   CHECK_THAT(message_of<frame_error>([&] { concat(first, second); }), contains("rotary specification"));
 }

@@ -5,7 +5,6 @@
 #include <ATen/ops/bitwise_and.h>
 #include <ATen/ops/bitwise_right_shift.h>
 #include <ATen/ops/clamp.h>
-#include <ATen/ops/nan_to_num.h>
 #include <ATen/ops/round.h>
 #include <ATen/ops/stack.h>
 
@@ -21,7 +20,7 @@ inline at::Tensor codes_of(const at::Tensor& steps, code_format format) {
   if (!is_integer(format)) {
     return at::clamp(steps, -largest, largest).to(scalar_type_of(format));
   }
-  const at::Tensor codes = at::clamp(at::nan_to_num(at::round(steps)), 0, largest).to(at::kByte);
+  const at::Tensor codes = at::round(steps).nan_to_num_().clamp_(0, largest).to(at::kByte);
   if (format == code_format::int8) {
     return codes;
   }

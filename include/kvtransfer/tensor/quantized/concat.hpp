@@ -5,7 +5,10 @@
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <string_view>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
@@ -30,26 +33,39 @@ inline void require_joinable(const quantized_tensor& first, const quantized_tens
 
 }  // namespace detail
 
-/// The slots of `first` followed by those of `second`, each with the scales it has: nothing is quantized again, and a shorter
-/// group may come to stand in the middle.
+/// The slots of all parts, one part after the other, each with the scales it has: nothing is quantized again, and a shorter group
+/// may come to stand in the middle.
+/// @param parts at least one
 /// @throws shape_error, device_error where all but the number of slots differs; value_error where schemes do
-inline quantized_tensor concat(const quantized_tensor& first, const quantized_tensor& second, std::string_view where = "concat") {
-  detail::require_joinable(first, second, where, "second");
-  const auto joined = [](const at::Tensor& a, const at::Tensor& b) { return at::cat({a, b}, 2); };
-  quantized_tensor both = first;
-  both.codes = joined(first.codes.view(at::kByte), second.codes.view(at::kByte)).view(first.codes.scalar_type());
-  both.scales = joined(first.scales, second.scales);
-  if (first.minimums.defined()) {
-    both.minimums = joined(first.minimums, second.minimums);
+inline quantized_tensor concat(const std::vector<quantized_tensor>& parts, std::string_view where = "concat") {
+  require<shape_error>(!parts.empty(), where, "parts", "at least one", "none");
+  quantized_tensor all = parts.front();
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    detail::require_joinable(parts.front(), parts[i], where, fmt::format("part {}", i));
+    all.groups = all.groups.followed_by(parts[i].groups);
   }
-  if (first.carried_error.defined() || second.carried_error.defined()) {
-    const auto carried = [](const quantized_tensor& part) {
+  const auto joined = [&](auto&& tensor_of) {
+    std::vector<at::Tensor> tensors;
+    for (const quantized_tensor& part : parts) {
+      tensors.push_back(tensor_of(part));
+    }
+    return at::cat(tensors, 2);
+  };
+  all.codes = joined([](const quantized_tensor& part) { return part.codes.view(at::kByte); }).view(all.codes.scalar_type());
+  all.scales = joined([](const quantized_tensor& part) { return part.scales; });
+  if (all.minimums.defined()) {
+    all.minimums = joined([](const quantized_tensor& part) { return part.minimums; });
+  }
+  if (std::ranges::any_of(parts, [](const quantized_tensor& part) { return part.carried_error.defined(); })) {
+    all.carried_error = joined([](const quantized_tensor& part) {
       return part.carried_error.defined() ? part.carried_error : at::zeros_like(part.scales);
-    };
-    both.carried_error = joined(carried(first), carried(second));
+    });
   }
-  both.groups = first.groups.followed_by(second.groups);
-  return both;
+  return all;
+}
+
+inline quantized_tensor concat(const quantized_tensor& first, const quantized_tensor& second, std::string_view where = "concat") {
+  return concat({first, second}, where);
 }
 
 }  // namespace kvtransfer

@@ -6,15 +6,19 @@
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/quantized/codes.hpp"
+#include "kvtransfer/tensor/quantized/concat.hpp"
 #include "kvtransfer/tensor/quantized/group_ranges.hpp"
 #include "kvtransfer/tensor/quantized/grouped.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
+#include "kvtransfer/tensor/quantized/slabs.hpp"
 
 namespace kvtransfer {
 
@@ -41,8 +45,21 @@ inline at::Tensor held_elements(const at::Tensor& held, const cache_extents& ext
 inline at::Tensor codes_in(const at::Tensor& elements, const group_ranges& ranges, const quantization& scheme,
                            const slot_groups& groups) {
   const at::Tensor per_step = at::where(ranges.scales == 0, at::Scalar(0.0), at::reciprocal(ranges.scales)).to(at::kFloat);
-  const at::Tensor from_zero = ranges.minimums.defined() ? elements - spread_groups(ranges.minimums, scheme, groups) : elements;
-  return codes_of(from_zero * spread_groups(per_step, scheme, groups), scheme.format);
+  const at::Tensor steps = spread_groups(per_step, scheme, groups);
+  return codes_of(
+      ranges.minimums.defined() ? (elements - spread_groups(ranges.minimums, scheme, groups)).mul_(steps) : elements * steps,
+      scheme.format);
+}
+
+/// Elements as codes, in one go.
+/// @param elements `[batch, kv_heads, seq, head_dim]`, floating
+/// @param held as `held_elements` gives it
+inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Tensor& held, const quantization& scheme) {
+  const slot_groups groups = scheme.is_per_channel() ? slot_groups::of_size(scheme.group_size, elements.size(2)) : slot_groups();
+  const at::Tensor floats = elements.to(at::kFloat);
+  group_ranges ranges = ranges_of(floats, held, scheme, groups);
+  at::Tensor codes = codes_in(floats, ranges, scheme, groups);
+  return {scheme, std::move(codes), std::move(ranges.scales), std::move(ranges.minimums), {}, groups, elements.scalar_type()};
 }
 
 }  // namespace detail
@@ -60,11 +77,13 @@ inline quantized_tensor quantize(const at::Tensor& elements, const quantization&
   const cache_extents extents = extents_of(elements);
   validate(scheme, extents.head_dim, where);
   const at::Tensor kept = detail::held_elements(held, extents, elements.device(), where);
-  const slot_groups groups = scheme.is_per_channel() ? slot_groups::of_size(scheme.group_size, extents.seq) : slot_groups();
-  const at::Tensor floats = elements.to(at::kFloat);
-  detail::group_ranges ranges = detail::ranges_of(floats, kept, scheme, groups);
-  at::Tensor codes = detail::codes_in(floats, ranges, scheme, groups);
-  return {scheme, std::move(codes), std::move(ranges.scales), std::move(ranges.minimums), {}, groups, elements.scalar_type()};
+  std::vector<quantized_tensor> slabs;
+  detail::for_each_slab(extents, scheme.is_per_channel() ? scheme.group_size : 1, elements.device(),
+                        [&](std::int64_t begin, std::int64_t end) {
+                          const at::Tensor held_here = kept.defined() ? kept.slice(2, begin, end) : kept;
+                          slabs.push_back(detail::quantized_slots(elements.slice(2, begin, end), held_here, scheme));
+                        });
+  return slabs.empty() ? detail::quantized_slots(elements, kept, scheme) : concat(slabs, where);
 }
 
 }  // namespace kvtransfer
