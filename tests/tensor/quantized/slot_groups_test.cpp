@@ -8,7 +8,7 @@ using ends_of_groups = std::vector<std::int64_t>;
 
 TEST_CASE("slots are cut into equal groups and a shorter last one", "[tensor][quantized]") {
   CHECK(slot_groups::of_size(4, 10).ends() == ends_of_groups{4, 8, 10});
-  CHECK(slot_groups::of_size(4, 8).runs() == std::vector<group_run>{{2, 4}});
+  CHECK((slot_groups::of_size(4, 8).runs() == std::vector<group_run>{{2, 4}}));
   CHECK(slot_groups::of_size(4, 3).ends() == ends_of_groups{3});
   CHECK(slot_groups::of_size(4, 0).count() == 0);
 }
