@@ -71,15 +71,30 @@ inline group_range range_of(const float* elements, std::int64_t count) {
   return range;
 }
 
-/// Widens one range a column by one token.
-inline void widen_columns(const float* __restrict elements, const tile_memory& memory, std::int64_t count) {
-  float* __restrict lowest = memory.lowest;
-  float* __restrict highest = memory.highest;
-  float* __restrict spoiled = memory.spoiled;
-  for (std::int64_t i = 0; i < count; ++i) {
-    lowest[i] = elements[i] < lowest[i] ? elements[i] : lowest[i];
-    highest[i] = elements[i] > highest[i] ? elements[i] : highest[i];
-    spoiled[i] += elements[i] * 0.0f;
+/// The ranges of `Columns` neighbouring columns, which stay in registers from the first token to the last.
+/// @param elements of the first token, which the others follow every `stride`
+/// @param holds(token) false for padding
+template <std::int64_t Columns, class Holds>
+void ranges_of_columns(const float* elements, std::int64_t tokens, std::int64_t stride, Holds&& holds, const tile_memory& memory,
+                       std::int64_t column) {
+  float lowest[Columns], highest[Columns], spoiled[Columns];
+  for (std::int64_t j = 0; j < Columns; ++j) {
+    lowest[j] = above_all;
+    highest[j] = -above_all;
+    spoiled[j] = 0;
+  }
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    const float* const token = elements + t * stride + column;
+    for (std::int64_t j = 0; holds(t) && j < Columns; ++j) {
+      lowest[j] = token[j] < lowest[j] ? token[j] : lowest[j];
+      highest[j] = token[j] > highest[j] ? token[j] : highest[j];
+      spoiled[j] += token[j] * 0.0f;
+    }
+  }
+  for (std::int64_t j = 0; j < Columns; ++j) {
+    memory.lowest[column + j] = lowest[j];
+    memory.highest[column + j] = highest[j];
+    memory.spoiled[column + j] = spoiled[j];
   }
 }
 

@@ -88,19 +88,20 @@ void requantize_token(const quantized_turn& given, const tile_place& place, std:
 template <class Codes, class Turn>
 void requantize_group(const quantized_turn& given, const tile_place& place, const tile_memory& memory, Turn&& turn) {
   const std::int64_t count = given.count;
-  for (std::int64_t i = 0; i < count; ++i) {
-    memory.lowest[i] = above_all;
-    memory.highest[i] = -above_all;
-    memory.spoiled[i] = 0;
-  }
   for (std::int64_t t = 0; t < place.tokens; ++t) {
     float* const elements = memory.elements + t * count;
     Codes::read(place.codes + t * given.turn.source.token, elements, count);
     scale_columns(elements, place.scales, place.minimums, count);
     turn(t, elements);
-    if (given.holds(place.batch, place.head, place.first + t)) {
-      widen_columns(elements, memory, count);
-    }
+  }
+  constexpr std::int64_t abreast = 32;
+  const auto holds = [&](std::int64_t t) { return given.holds(place.batch, place.head, place.first + t); };
+  std::int64_t column = 0;
+  for (; column + abreast <= count; column += abreast) {
+    ranges_of_columns<abreast>(memory.elements, place.tokens, count, holds, memory, column);
+  }
+  for (; column < count; ++column) {
+    ranges_of_columns<1>(memory.elements, place.tokens, count, holds, memory, column);
   }
   for (std::int64_t i = 0; i < count; ++i) {
     const group_range range{memory.lowest[i], memory.highest[i], memory.spoiled[i]};
