@@ -39,6 +39,14 @@ def remap(device="cpu", rows=1, tokens=9):
     return (old, old + 12345, 0, INV_FREQ, INV_FREQ, *FIXED)
 
 
+def quantized(device="cpu", ends=(5, 9)):
+    """Per-channel codes of 8 bits of one layer, in groups that end so: what turn_quantized_ takes before a turn's arguments."""
+    codes = torch.randint(0, 256, (1, 4, ends[-1], 64), dtype=torch.uint8, device=device)
+    scales = torch.rand(1, 4, len(ends), 64, device=device)
+    held = torch.ones(1, 1, ends[-1], dtype=torch.bool, device=device)
+    return codes, scales, -scales, torch.tensor(ends, device=device), held, 8
+
+
 def key_layouts():
     """Keys [3, 4, 9, 64] of every kind of strides."""
     return {
@@ -79,6 +87,11 @@ class OpcheckTest(unittest.TestCase):
             rows = torch.tensor([5, 1], device=device)
             self.check(operators.turn_rows_, (layers(device, rows=8), rows, *remap(device, rows=2)), device)
             self.check(operators.turn_rows_, (layers(device, rows=8), rows, *SHIFT), device)
+
+    def test_turn_of_quantized_keys(self):
+        for device in DEVICES:
+            for given in (remap(device), SHIFT):
+                self.check(operators.turn_quantized_, (*quantized(device), *given), device)
 
     def test_copied_slots(self):
         for device in DEVICES:

@@ -29,6 +29,9 @@ namespace kvtransfer {
 /// those who read the codes themselves: it turns them, and so quantizes a second time. Keys quantized without rotation
 /// (`cache::unrotate()`, `materialize()`, `quantize()`) never need it: a shift or remap of theirs is a change of the frame alone,
 /// and `rotate()` before `dequantize()` gives them their rotation.
+///
+/// A cache in fp8 with one static scale (vLLM's k_scale) needs none of this: a rotation is linear, so a `borrowed_cache` moves it
+/// in units of its scale, which stays, and saturates what outgrows fp8.
 class quantized_cache {
  public:
   /// Takes over the tensors. @throws shape_error, value_error where tensors and frame disagree

@@ -1,5 +1,7 @@
 #include "kvtransfer/rope/kernels/quantized_operators.hpp"
 
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <torch/library.h>
 
@@ -166,6 +168,27 @@ void turn_quantized_meta(const at::Tensor&, const at::Tensor&, const optional_te
                          const optional_tensor&, const optional_tensor&, const optional_tensor&, double, std::int64_t, bool,
                          bool) {}
 
+/// Refuses scales that need gradients, which a turn in place would lose, and tells autograd that the rest have changed.
+void turn_quantized_autograd(const at::Tensor& codes, const at::Tensor& scales, const optional_tensor& minimums,
+                             const optional_tensor& group_ends, const optional_tensor& held, std::int64_t bits,
+                             const optional_tensor& from, const optional_tensor& to, std::int64_t delta,
+                             const optional_tensor& from_inv_freq, const optional_tensor& to_inv_freq,
+                             const optional_tensor& stream_of, double gain, std::int64_t window_offset, bool interleaved,
+                             bool model_faithful) {
+  for (const at::Tensor& written : {codes, scales, minimums.value_or(codes)}) {
+    if (at::GradMode::is_enabled() && written.requires_grad()) {
+      kvtransfer::fail<kvtransfer::value_error>("turn_quantized_", "scales", "tensors that need no gradient",
+                                                "one that requires_grad");
+    }
+    written.unsafeGetTensorImpl()->bump_version();
+  }
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  static const auto turn =
+      c10::Dispatcher::singleton().findSchemaOrThrow("kvtransfer::turn_quantized_", "").typed<decltype(turn_quantized_meta)>();
+  turn.call(codes, scales, minimums, group_ends, held, bits, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain,
+            window_offset, interleaved, model_faithful);
+}
+
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(kvtransfer, library) {
@@ -179,5 +202,7 @@ TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {
   using namespace kvtransfer::rope::kernels;
   library.impl("turn_quantized_", TORCH_FN(turn_quantized_<turn_quantized_on_cpu>));
 }
+
+TORCH_LIBRARY_IMPL(kvtransfer, Autograd, library) { library.impl("turn_quantized_", TORCH_FN(turn_quantized_autograd)); }
 
 TORCH_LIBRARY_IMPL(kvtransfer, Meta, library) { library.impl("turn_quantized_", TORCH_FN(turn_quantized_meta)); }
