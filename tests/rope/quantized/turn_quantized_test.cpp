@@ -206,7 +206,7 @@ TEST_CASE("the error of a pair turns with it and grows by the square root of two
   }
 }
 
-TEST_CASE("codes that turn a hundred times stay within a bound that grows with them", "[rope][quantized]") {
+TEST_CASE("codes that turn again and again stay within a bound that grows with them", "[rope][quantized]") {
   const rotary_specification rotary = window_specification(16, 0, rope::pairing::half_split);
   const at::Tensor elements = random_keys({1, 2, 16, 16});
   quantized_tensor keys = quantize(elements, kivi_keys(8, 16));
