@@ -19,8 +19,7 @@ namespace kvtransfer::rope {
 
 namespace detail {
 
-/// A tensor with the extents that the keys had before quantization, and no data of its own. @throws shape_error where they have
-/// no slots
+/// A tensor with the extents that the keys had before quantization, and next to no data.
 inline at::Tensor like_elements(const quantized_tensor& keys) {
   const cache_extents extents = keys.extents();
   const at::Tensor one = keys.scales.new_empty({1, 1, 1, 1});

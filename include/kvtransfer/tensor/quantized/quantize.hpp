@@ -67,8 +67,8 @@ inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Te
 /// Stores `elements` as codes, each at most half a step from what it was; `error_bound` says how far that is. Infinities and NaNs
 /// spoil the group they are in.
 /// @param elements `[batch, kv_heads, seq, head_dim]`, floating, any strides
-/// @param held bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which then counts for nothing in its group; undefined:
-/// all
+/// @param held bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which then counts for nothing in its group;
+/// undefined: all
 /// @throws shape_error, value_error where tensor and scheme do not go together
 inline quantized_tensor quantize(const at::Tensor& elements, const quantization& scheme, const at::Tensor& held = {},
                                  std::string_view where = "quantize") {
