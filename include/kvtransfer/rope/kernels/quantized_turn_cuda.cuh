@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "kvtransfer/rope/kernels/angles.hpp"
+#include "kvtransfer/rope/kernels/angles_cuda.cuh"
 #include "kvtransfer/rope/kernels/codes_cuda.cuh"
 #include "kvtransfer/rope/kernels/lanes_cuda.cuh"
 #include "kvtransfer/rope/kernels/quantized_turn.hpp"
@@ -85,18 +85,14 @@ __device__ inline void rotation_of(const turn_arguments& turn, const shared_tile
     return;
   }
   const int stream = turn.many_streams ? turn.stream_of[pair] : 0;
-  const auto q = static_cast<std::uint32_t>(turn.wanted.at(stream, range.batch, range.head, range.first + token));
-  const auto p = static_cast<std::uint32_t>(turn.written.at(stream, range.batch, range.head, range.first + token));
-  std::uint32_t angle;
-  if (turn.rule == angle_rule::difference) {
-    angle = exact_angle<cuda_lanes>(q - p, tile.wanted_turns[pair], tile.wanted_value[pair]);
-  } else if (turn.rule == angle_rule::two_frequencies) {
-    angle = exact_angle<cuda_lanes>(q, tile.wanted_turns[pair], tile.wanted_value[pair]) -
-            exact_angle<cuda_lanes>(p, tile.written_turns[pair], tile.written_value[pair]);
-  } else {
-    angle = model_angle<cuda_lanes>(q, tile.wanted_value[pair], p, tile.written_value[pair]);
-  }
-  quick_cosine_and_sine(angle, cosine, sine);
+  const token_positions at{
+      static_cast<std::uint32_t>(turn.wanted.at(stream, range.batch, range.head, range.first + token)),
+      static_cast<std::uint32_t>(turn.written.at(stream, range.batch, range.head, range.first + token))};
+  const pair_frequency f{tile.wanted_turns[pair], tile.written_turns[pair], tile.wanted_value[pair], tile.written_value[pair]};
+  const float turns = turn.rule == angle_rule::difference        ? turns_of<angle_rule::difference>(f, at)
+                      : turn.rule == angle_rule::two_frequencies ? turns_of<angle_rule::two_frequencies>(f, at)
+                                                                 : turns_of<angle_rule::model_faithful>(f, at);
+  quick_cosine_and_sine(turns, cosine, sine);
   cosine *= turn.gain;
   sine *= turn.gain;
 }

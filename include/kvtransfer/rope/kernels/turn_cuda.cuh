@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kvtransfer/rope/kernels/angles.hpp"
+#include "kvtransfer/rope/kernels/angles_cuda.cuh"
 #include "kvtransfer/rope/kernels/lanes_cuda.cuh"
 #include "kvtransfer/rope/kernels/turn_arguments.hpp"
 #include "kvtransfer/rope/kernels/words_cuda.cuh"
@@ -67,14 +67,6 @@ __device__ inline row_place place_of(const Launch& turn, unsigned row) {
   return {heads.div, heads.mod, above.mod, turn.turn.row(heads.div)};
 }
 
-/// What a pair's angle needs apart from positions; of the four numbers a rule reads some.
-struct pair_frequency {
-  std::uint32_t wanted_turns;
-  std::uint32_t written_turns;
-  float wanted_value;
-  float written_value;
-};
-
 /// The tables of angle_rule in shared memory. Threads of a warp read different pairs, which kernel parameters serve one
 /// by one.
 template <angle_rule Rule, int Pairs>
@@ -110,47 +102,9 @@ struct shared_frequencies {
   }
 };
 
-/// One token's positions, modulo 2^32, which angles ignore.
-struct token_positions {
-  std::uint32_t wanted = 0;
-  std::uint32_t written = 0;
-};
-
 __device__ inline token_positions positions_at(const turn_geometry& turn, const row_place& place, int stream) {
   return {static_cast<std::uint32_t>(turn.wanted.at(stream, place.batch, place.head, place.token)),
           static_cast<std::uint32_t>(turn.written.at(stream, place.batch, place.head, place.token))};
-}
-
-template <angle_rule Rule>
-__device__ inline std::uint32_t angle_of(const pair_frequency& f, token_positions at) {
-  if constexpr (Rule == angle_rule::difference) {
-    return exact_angle<cuda_lanes>(at.wanted - at.written, f.wanted_turns, f.wanted_value);
-  } else if constexpr (Rule == angle_rule::two_frequencies) {
-    return exact_angle_difference<cuda_lanes>(at.wanted, f.wanted_turns, f.wanted_value, at.written, f.written_turns,
-                                              f.written_value);
-  } else {
-    return model_angle<cuda_lanes>(at.wanted, f.wanted_value, at.written, f.written_value);
-  }
-}
-
-/// The same in turns, less than one apart from zero, as a float: for pairs of 16 bits or fewer an element. Conversions
-/// between floats and integers are slow, so there is one at most.
-template <angle_rule Rule>
-__device__ inline float turns_of(const pair_frequency& f, token_positions at) {
-  constexpr float turns_per_unit = 1 / 4294967296.0f;
-  if constexpr (Rule == angle_rule::model_faithful) {
-    const auto turns = model_turns<cuda_lanes>(at.wanted, f.wanted_value, at.written, f.written_value);
-    return turns.nearest + turns.lack;
-  } else if constexpr (Rule == angle_rule::difference) {
-    const std::uint32_t tokens = at.wanted - at.written;
-    return (cuda_lanes::to_floats(tokens * f.wanted_turns) + cuda_lanes::to_floats(tokens) * f.wanted_value) *
-           turns_per_unit;
-  } else {
-    const std::uint32_t units = at.wanted * f.wanted_turns - at.written * f.written_turns;
-    const float rest = cuda_lanes::to_floats(at.wanted) * f.wanted_value -
-                       cuda_lanes::to_floats(at.written) * f.written_value;
-    return (cuda_lanes::to_floats(units) + rest) * turns_per_unit;
-  }
 }
 
 template <class Element, angle_rule Rule>
@@ -187,17 +141,6 @@ struct thread_share {
     pairs_of_second = second / 2;
   }
 };
-
-/// Calls `visit(pair, i, in_second)` for the pairs that a thread owns; the elements of pair i are number i of both words,
-/// or, interleaved, neighbours in the second word or the first.
-template <int count, bool Interleaved, class Visit>
-__device__ inline void for_each_pair(const thread_share<count, Interleaved>& share, Visit&& visit) {
-#pragma unroll
-  for (int i = 0; i < count; ++i) {
-    const bool in_second = Interleaved && count > 1 && i >= count / 2;
-    visit(in_second ? share.pairs_of_second + i - count / 2 : share.pairs_of_first + i, i, in_second);
-  }
-}
 
 template <class Element, class Word, bool Interleaved, angle_rule Rule, class Launch>
 __global__ __launch_bounds__(threads_per_block<Element, Word>) void turn_kernel(const __grid_constant__ Launch launch) {
@@ -236,27 +179,27 @@ __global__ __launch_bounds__(threads_per_block<Element, Word>) void turn_kernel(
     unpack_word<Element>(words[r][0], x[r]);
     unpack_word<Element>(words[r][1], y[r]);
   }
-  const auto turn_rows = [&](const auto& position_of) {
-    for_each_pair<count, Interleaved>(share, [&](int pair, int i, bool in_second) {
-      const pair_frequency frequency = table.at(pair);
 #pragma unroll
-      for (int r = 0; r < rows; ++r) {
-        float cosine;
-        float sine;
-        pair_rotation<Element, Rule>(frequency, position_of(r, pair), cosine, sine);
-        if constexpr (Interleaved && count > 1) {
-          float* const word = in_second ? y[r] : x[r];
-          rotate(word[2 * i % count], word[2 * i % count + 1], cosine, sine);
-        } else {
-          rotate(x[r][i], y[r][i], cosine, sine);
-        }
+  for (int i = 0; i < count; ++i) {
+    constexpr bool within_words = Interleaved && count > 1;
+    const bool in_second = within_words && i >= count / 2;
+    const int pair = in_second ? share.pairs_of_second + i - count / 2 : share.pairs_of_first + i;
+    const pair_frequency frequency = table.at(pair);
+#pragma unroll
+    for (int r = 0; r < rows; ++r) {
+      float cosine;
+      float sine;
+      if (Rule != angle_rule::shared && turn.many_streams) {  // a loop for each case takes more registers, and longer
+        positions[r] = positions_at(turn, places[r], launch.stream_of[pair]);
       }
-    });
-  };
-  if (Rule != angle_rule::shared && turn.many_streams) {
-    turn_rows([&](int r, int pair) { return positions_at(turn, places[r], launch.stream_of[pair]); });
-  } else {
-    turn_rows([&](int r, int) { return positions[r]; });
+      pair_rotation<Element, Rule>(frequency, positions[r], cosine, sine);
+      if constexpr (within_words) {
+        float* const word = in_second ? y[r] : x[r];
+        rotate(word[2 * i % count], word[2 * i % count + 1], cosine, sine);
+      } else {
+        rotate(x[r][i], y[r][i], cosine, sine);
+      }
+    }
   }
 #pragma unroll
   for (int r = 0; r < rows; ++r) {

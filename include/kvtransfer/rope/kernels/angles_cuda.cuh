@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kvtransfer/rope/kernels/angles.hpp"
+#include "kvtransfer/rope/kernels/lanes_cuda.cuh"
+#include "kvtransfer/rope/kernels/turn_arguments.hpp"
+
+// The angle of one pair of one token, by the rule of the turn.
+
+namespace kvtransfer::rope::kernels {
+
+/// What a pair's angle needs apart from positions; of the four numbers a rule reads some.
+struct pair_frequency {
+  std::uint32_t wanted_turns;
+  std::uint32_t written_turns;
+  float wanted_value;
+  float written_value;
+};
+
+/// One token's positions, modulo 2^32, which angles ignore.
+struct token_positions {
+  std::uint32_t wanted = 0;
+  std::uint32_t written = 0;
+};
+
+template <angle_rule Rule>
+__device__ inline std::uint32_t angle_of(const pair_frequency& f, token_positions at) {
+  if constexpr (Rule == angle_rule::difference) {
+    return exact_angle<cuda_lanes>(at.wanted - at.written, f.wanted_turns, f.wanted_value);
+  } else if constexpr (Rule == angle_rule::two_frequencies) {
+    return exact_angle_difference<cuda_lanes>(at.wanted, f.wanted_turns, f.wanted_value, at.written, f.written_turns,
+                                              f.written_value);
+  } else {
+    return model_angle<cuda_lanes>(at.wanted, f.wanted_value, at.written, f.written_value);
+  }
+}
+
+/// The same in turns, less than one apart from zero, as a float: for pairs of 16 bits or fewer an element. Conversions
+/// between floats and integers are slow, so there is one at most.
+template <angle_rule Rule>
+__device__ inline float turns_of(const pair_frequency& f, token_positions at) {
+  constexpr float turns_per_unit = 1 / 4294967296.0f;
+  if constexpr (Rule == angle_rule::model_faithful) {
+    const auto turns = model_turns<cuda_lanes>(at.wanted, f.wanted_value, at.written, f.written_value);
+    return turns.nearest + turns.lack;
+  } else if constexpr (Rule == angle_rule::difference) {
+    const std::uint32_t tokens = at.wanted - at.written;
+    return (cuda_lanes::to_floats(tokens * f.wanted_turns) + cuda_lanes::to_floats(tokens) * f.wanted_value) *
+           turns_per_unit;
+  } else {
+    const std::uint32_t units = at.wanted * f.wanted_turns - at.written * f.written_turns;
+    const float rest = cuda_lanes::to_floats(at.wanted) * f.wanted_value -
+                       cuda_lanes::to_floats(at.written) * f.written_value;
+    return (cuda_lanes::to_floats(units) + rest) * turns_per_unit;
+  }
+}
+
+}  // namespace kvtransfer::rope::kernels
