@@ -35,12 +35,34 @@ TEST_CASE("spans that are alike make one block, wherever their slots come from",
   const std::vector<layouts::slot_span> spans = {{0, 0, 7, 0, 4}, {0, 4, 2, 0, 4}, {0, 8, 5, 0, 2}, {1, 0, 3, 0, 4}};
   const std::vector<row_block> blocks = row_blocks(written, written.shifted(3), spans);
   REQUIRE(blocks.size() == 2);
-  CHECK((blocks[0].sources == std::vector<row_source>{{7, 0, 0}, {2, 0, 4}, {3, 1, 0}}));
+  CHECK(blocks[0].rows == std::vector<std::int64_t>{7, 2, 3});
+  CHECK((blocks[0].pieces == std::vector<row_piece>{{0, 0, 4}, {0, 4, 4}, {1, 0, 4}}));
   CHECK(blocks[0].end == 4);
   CHECK(blocks[0].delta == 3);
   CHECK_FALSE(blocks[0].head);
-  CHECK((blocks[1].sources == std::vector<row_source>{{5, 0, 8}}));
+  CHECK(blocks[1].rows == std::vector<std::int64_t>{5});
+  CHECK((blocks[1].pieces == std::vector<row_piece>{{0, 8, 2}}));
   CHECK(blocks[1].end == 2);
+}
+
+TEST_CASE("sequences packed one after another make one block, whatever their positions", "[cache][row_blocks]") {
+  const position_map written(1, 2, 1, {keys_then_padding(0, 3, 1), keys_then_padding(70, 4, 0)});
+  const std::vector<layouts::slot_span> spans = {{0, 0, 0, 0, 3}, {1, 0, 0, 3, 4}};
+  const std::vector<row_block> alike = row_blocks(written, written.shifted(5), spans);
+  REQUIRE(alike.size() == 1);
+  CHECK(alike[0].rows == std::vector<std::int64_t>{0});
+  CHECK((alike[0].pieces == std::vector<row_piece>{{0, 0, 3}, {1, 0, 4}}));
+  CHECK(alike[0].end == 7);
+  CHECK(alike[0].delta == 5);
+  const position_map wanted(1, 2, 1, {keys_then_padding(10, 3, 1), keys_then_padding(71, 4, 0)});
+  const std::vector<row_block> apart = row_blocks(written, wanted, spans);
+  REQUIRE(apart.size() == 1);
+  CHECK_FALSE(apart[0].delta);
+}
+
+TEST_CASE("packed sequences with a gap between them make two blocks", "[cache][row_blocks]") {
+  const position_map written(1, 2, 1, {keys_then_padding(0, 4, 0), keys_then_padding(70, 4, 0)});
+  CHECK(row_blocks(written, written.shifted(5), {{0, 0, 0, 0, 4}, {1, 0, 0, 5, 4}}).size() == 2);
 }
 
 TEST_CASE("padding belongs to no block", "[cache][row_blocks]") {
@@ -52,7 +74,7 @@ TEST_CASE("padding belongs to no block", "[cache][row_blocks]") {
   REQUIRE(blocks.size() == 1);
   CHECK(blocks[0].begin == 1);
   CHECK(blocks[0].end == 3);
-  CHECK(blocks[0].sources.front().begin == 1);
+  CHECK(blocks[0].pieces.front().begin == 1);
 }
 
 TEST_CASE("a delta stays where all rows of a block share it", "[cache][row_blocks]") {

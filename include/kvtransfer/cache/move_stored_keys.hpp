@@ -47,16 +47,20 @@ inline at::Tensor positions_of(const row_block& block, const position_map& map, 
   const std::int64_t slots = block.end - block.begin;
   const std::int64_t first_head = block.head && map.heads() > 1 ? *block.head : 0;
   const std::int64_t heads = block.head ? 1 : map.heads();
-  const at::Tensor picked = upload_buffer(
-      {map.streams(), static_cast<std::int64_t>(block.sources.size()), heads, slots}, at::kLong, device);
+  const auto rows = static_cast<std::int64_t>(block.rows.size());
+  const at::Tensor picked = upload_buffer({map.streams(), rows, heads, slots}, at::kLong, device);
   const std::int64_t* from = all.const_data_ptr<std::int64_t>();
   std::int64_t* to = picked.mutable_data_ptr<std::int64_t>();
   for (std::int64_t stream = 0; stream < map.streams(); ++stream) {
-    for (const row_source& source : block.sources) {
-      for (std::int64_t head = first_head; head < first_head + heads; ++head) {
-        const std::int64_t row = (stream * map.batch() + source.batch) * map.heads() + head;
-        to = std::copy_n(from + row * map.size() + source.begin, slots, to);
+    std::int64_t place = 0;  // of the slots of one head of all rows
+    for (const row_piece& piece : block.pieces) {
+      const std::int64_t row = place / slots;
+      for (std::int64_t head = 0; head < heads; ++head) {
+        const std::int64_t source = (stream * map.batch() + piece.batch) * map.heads() + first_head + head;
+        std::copy_n(from + source * map.size() + piece.begin, piece.count,
+                    to + ((stream * rows + row) * heads + head) * slots + place % slots);
       }
+      place += piece.count;
     }
   }
   return uploaded(picked, device);
@@ -89,9 +93,7 @@ inline std::vector<planned_row_turn> planned_row_turns(const std::vector<layouts
       const at::Tensor slots = keys[static_cast<std::size_t>(layer)].rows.slice(2, block.begin, block.end);
       turn.storages.push_back(block.head ? slots.narrow(1, *block.head, 1) : slots);
     }
-    for (const row_source& source : block.sources) {
-      turn.rows.push_back(source.row);
-    }
+    turn.rows = block.rows;
   }
   return turns;
 }

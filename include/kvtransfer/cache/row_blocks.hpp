@@ -12,18 +12,19 @@
 
 namespace kvtransfer {
 
-/// One row of a storage, and the slots of a batch row that lie in it.
-struct row_source {
-  std::int64_t row = 0;    ///< of the storage
+/// Neighbouring slots of one batch row, as they follow one another in a storage.
+struct row_piece {
   std::int64_t batch = 0;
-  std::int64_t begin = 0;  ///< the first slot meant, of the batch row
+  std::int64_t begin = 0;  ///< the first slot, of the batch row
+  std::int64_t count = 0;
 
-  friend bool operator==(const row_source&, const row_source&) = default;
+  friend bool operator==(const row_piece&, const row_piece&) = default;
 };
 
 /// The same slots of several rows of a storage, whose keys all go from one state to another, so that one rotary operation moves them.
 struct row_block {
-  std::vector<row_source> sources;
+  std::vector<std::int64_t> rows;     ///< of the storage
+  std::vector<row_piece> pieces;      ///< what lies in those slots: of the first row from left to right, then of the next
   std::optional<std::int64_t> head;   ///< the head meant; all heads where empty
   std::int64_t begin = 0;             ///< of the storage's slots
   std::int64_t end = 0;
@@ -31,9 +32,11 @@ struct row_block {
   slot_state to = slot_state::unrotated();
   std::optional<std::int64_t> delta;  ///< tokens moved, where every key of the block moves equally far
 
-  bool is_like(const row_block& other) const {
-    return head == other.head && begin == other.begin && end == other.end && from == other.from && to == other.to;
-  }
+  bool moves_like(const row_block& other) const { return head == other.head && from == other.from && to == other.to; }
+  /// Whether `other` may join as more rows.
+  bool spans_like(const row_block& other) const { return begin == other.begin && end == other.end; }
+  /// Whether `other` may join as more slots of the one row that there is: sequences packed one after another.
+  bool goes_on_in(const row_block& other) const { return rows.size() == 1 && rows == other.rows && end == other.begin; }
 };
 
 namespace detail {
@@ -68,14 +71,22 @@ inline void add_to_blocks(std::vector<row_block>& blocks, const layouts::slot_sp
     return;
   }
   const std::int64_t offset = span.slot - span.begin;
-  const row_block added{{}, head, begin + offset, end + offset, move.from, move.to, move.delta};
-  auto block = std::find_if(blocks.rbegin(), blocks.rend(), [&](const row_block& other) { return other.is_like(added); });
+  row_block added{{span.row}, {{span.batch, begin, end - begin}}, head, begin + offset, end + offset,
+                  move.from,  move.to,                             move.delta};
+  const auto block = std::find_if(blocks.rbegin(), blocks.rend(), [&](const row_block& other) {
+    return other.moves_like(added) && (other.spans_like(added) || other.goes_on_in(added));
+  });
   if (block == blocks.rend()) {
-    blocks.push_back(added);
-    block = blocks.rbegin();
+    blocks.push_back(std::move(added));
+    return;
   }
-  block->sources.push_back({span.row, span.batch, begin});
-  block->delta = block->delta == move.delta ? move.delta : std::nullopt;
+  if (block->spans_like(added)) {
+    block->rows.push_back(span.row);
+  } else {
+    block->end = added.end;
+  }
+  block->pieces.push_back(added.pieces.front());
+  block->delta = block->delta == added.delta ? block->delta : std::nullopt;
 }
 
 }  // namespace detail
