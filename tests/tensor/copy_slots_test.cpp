@@ -2,6 +2,7 @@
 
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randperm.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <utility>
 #include <vector>
@@ -134,4 +135,30 @@ TEST_CASE("storages that do not go together are refused", "[tensor][copy_slots]"
   CHECK_THROWS_AS(copy_slots_({to}, {random_keys({2, 3, 4, 6})}, {}), shape_error);
   CHECK_THROWS_AS(copy_slots_({to}, {random_keys({2, 3, 4, 8}, at::kHalf)}, {}), shape_error);
   CHECK_THROWS_AS(copy_slots_({to.clone().requires_grad_()}, {to}, {}), value_error);
+}
+
+TEST_CASE("layers of one arrangement in bytes and two in elements are copied apart", "[tensor][copy_slots]") {
+  const at::Tensor wide = random_keys({1, 1, 16, 64});
+  const at::Tensor narrow = random_keys({1, 1, 16, 128}, at::kBFloat16);
+  const at::Tensor wide_copy = at::zeros_like(wide);
+  const at::Tensor narrow_copy = at::zeros_like(narrow);
+  const auto every_other = [](const at::Tensor& keys) { return keys.slice(3, 0, 128, 2); };
+  copy_slots_({wide_copy, every_other(narrow_copy)}, {wide, every_other(narrow)}, {});
+  CHECK(at::equal(wide_copy, wide));
+  CHECK(at::equal(every_other(narrow_copy), every_other(narrow)));
+  CHECK(narrow_copy.slice(3, 1, 128, 2).count_nonzero().item<std::int64_t>() == 0);
+}
+
+TEST_CASE("the operator refuses slots that do not exist", "[tensor][copy_slots]") {
+  const at::Tensor to = random_keys({2, 1, 4, 8});
+  for (const slot_run& run : {slot_run{100, 0, 1}, {0, 100, 1}, {2, 0, 3}, {0, 2, 3}, {0, 0, -1}, {-1, 0, 1}}) {
+    CHECK_THROWS_AS(copy_slots_({to}, {to.clone()}, {false, {run}}, implementation::fused), shape_error);
+  }
+}
+
+TEST_CASE("elements of sixteen bytes are copied whole", "[tensor][copy_slots]") {
+  const at::Tensor from = random_keys({1, 2, 8, 5}).to(at::kComplexDouble).mul(c10::complex<double>(1, 2));
+  const at::Tensor to = at::zeros_like(from.transpose(2, 3).contiguous().transpose(2, 3));
+  copy_slots_({to}, {from}, {});
+  CHECK(at::equal(to, from));
 }

@@ -71,11 +71,12 @@ inline bool copies_fused(const std::vector<at::Tensor>& to, const std::vector<at
     return false;
   }
   const auto is_tracked = [](const at::Tensor& rows) { return rows.requires_grad() && at::GradMode::is_enabled(); };
+  const auto fits = [&](const at::Tensor& rows) { return rows.device() == to.front().device() && rows.element_size() <= 8; };
   const bool can = has_kernel("kvtransfer::copy_slots_", to.front().device()) && std::ranges::none_of(from, is_tracked) &&
-                   to.front().element_size() <= 8;
+                   std::ranges::all_of(to, fits);
   if (use == implementation::fused && !can) {
     fail<device_error>(where, "implementation",
-                       "the library kvtransfer_kernels with a kernel for the device, and no gradient to keep",
+                       "the library kvtransfer_kernels with a kernel for the one device of all layers, and no gradient to keep",
                        describe(to.front()));
   }
   return can;

@@ -13,13 +13,13 @@
 //
 //   copy_slots_(to, from, runs)
 //
-// to, from  the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides; one dtype and device, any dtype. Rows are
-//           batch rows, or a paged cache's blocks, or one row for a ragged cache. All layers are one pass.
+// to, from  the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides, on one device; to and from of one
+//           dtype, which may be any (of 8 bytes at most where head_dim is not contiguous). Rows are batch rows, or a paged cache's blocks, or one row for a ragged cache. All layers are one pass.
 // runs      int64 [n, 3] on the same device: place in `to`, place in `from`, count, where a place is `row * slots + slot`. So many
 //           slots from there on are copied, within a row; a place of -1 in `from` writes zeros. No place is written twice. Runs of
 //           sixteen slots or so share out the work best. Absent: every slot is copied to its like.
 //
-// Places are not checked against the storage: on a GPU that would wait for it. The headers check them on the host.
+// Places are checked against the storage on a CPU alone: on a GPU that would wait for it. The headers check them on the host.
 
 namespace kvtransfer::kernels {
 namespace {
@@ -38,13 +38,34 @@ void check_layer(const at::Tensor& to, const at::Tensor& from, bool like_to_like
   require_same_device(from, to, "copy_slots_", "to");
 }
 
-const std::int64_t* list_of(const optional_tensor& runs, const at::Tensor& layer) {
+/// Whether `count` slots from `place` on lie within one row of `layer`.
+bool lie_in_row(const at::Tensor& layer, std::int64_t place, std::int64_t count) {
+  const std::int64_t slots = layer.size(2);
+  return place >= 0 && slots > 0 && place / slots < layer.size(0) && place % slots + count <= slots;
+}
+
+/// @throws shape_error on a CPU for slots that do not exist; on a GPU to look would be to wait
+void check_places(const at::Tensor& runs, const at::Tensor& to, const at::Tensor& from) {
+  const std::int64_t* run = runs.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < runs.size(0); ++i, run += 3) {
+    const bool exists = run[2] >= 0 && lie_in_row(to, run[0], run[2]) && (run[1] < 0 || lie_in_row(from, run[1], run[2]));
+    if (!exists) {
+      fail<shape_error>("copy_slots_", "runs", "places and counts within the rows of both",
+                        fmt::format("[{}, {}, {}]", run[0], run[1], run[2]));
+    }
+  }
+}
+
+const std::int64_t* list_of(const optional_tensor& runs, const at::Tensor& to, const at::Tensor& from) {
   if (!runs.has_value()) {
     return nullptr;
   }
   if (runs->scalar_type() != at::kLong || runs->dim() != 2 || runs->size(1) != 3 || !runs->is_contiguous() ||
-      runs->device() != layer.device()) {
-    fail<shape_error>("copy_slots_", "runs", "contiguous int64 [n, 3] on " + layer.device().str(), describe(*runs));
+      runs->device() != to.device()) {
+    fail<shape_error>("copy_slots_", "runs", "contiguous int64 [n, 3] on " + to.device().str(), describe(*runs));
+  }
+  if (to.is_cpu()) {
+    check_places(*runs, to, from);
   }
   return runs->const_data_ptr<std::int64_t>();
 }
@@ -63,8 +84,12 @@ slot_copy lower(const at::Tensor& to, const at::Tensor& from, const optional_ten
   copy.element_bytes = static_cast<std::int64_t>(to.element_size());
   copy.to = strides_of(to);
   copy.from = strides_of(from);
-  copy.list = list_of(runs, to);
-  copy.longest_run = copy.is_transposed() ? slots_per_transposed_run : slots_per_run;
+  copy.list = list_of(runs, to, from);
+  if (copy.is_transposed() && copy.element_bytes > widest_transposed) {
+    fail<shape_error>("copy_slots_", "layers", fmt::format("a contiguous head_dim, or elements of {} bytes", widest_transposed),
+                      describe(from));
+  }
+  copy.longest_run = copy.is_transposed() && !runs.has_value() ? slots_per_transposed_run : slots_per_run;
   copy.runs = runs.has_value() ? runs->size(0) : to.size(0) * ((to.size(2) + copy.longest_run - 1) / copy.longest_run);
   if (!copy.is_transposed() && copy.to.head == copy.head_bytes() && copy.from.head == copy.head_bytes()) {
     copy.elements *= copy.kv_heads;  // heads side by side: one wide head
@@ -74,7 +99,8 @@ slot_copy lower(const at::Tensor& to, const at::Tensor& from, const optional_ten
 }
 
 bool go_together(const slot_copy& a, const slot_copy& b) {
-  return a.to == b.to && a.from == b.from && a.runs == b.runs && a.kv_heads == b.kv_heads && a.elements == b.elements;
+  return a.to == b.to && a.from == b.from && a.runs == b.runs && a.kv_heads == b.kv_heads && a.elements == b.elements &&
+         a.element_bytes == b.element_bytes;
 }
 
 }  // namespace
@@ -93,6 +119,7 @@ void copy_slots_by(at::TensorList to, at::TensorList from, const optional_tensor
   };
   for (std::size_t i = 0; i < to.size(); ++i) {
     check_layer(to[i], from[i], !runs.has_value());
+    require_same_device(to[0], to[i], "copy_slots_", "layers");
     const slot_copy next = lower(to[i], from[i], runs);
     if (!go_together(copy, next)) {
       launch_layers();

@@ -22,6 +22,21 @@ struct head_tile {
   std::int64_t elements;
 };
 
+/// Slots are neighbours on both sides, or zeros are written where they are.
+template <class Element>
+void copy_columns(const slot_copy& copy, const head_tile& tile, copy_piece piece) {
+  const auto bytes = static_cast<std::size_t>(tile.slots) * sizeof(Element);
+  for (std::int64_t element = 0; element < tile.elements; ++element) {
+    char* const to = tile.to + element * copy.to.element;
+    if (tile.from == nullptr) {
+      std::memset(to, 0, bytes);
+    } else {
+      const char* const from = tile.from + element * copy.from.element;
+      piece(to, from, bytes, from);
+    }
+  }
+}
+
 /// Any strides, element by element.
 template <class Element>
 void copy_elements(const slot_copy& copy, const head_tile& tile) {
@@ -56,6 +71,8 @@ void copy_tile(const slot_copy& copy, const head_tile& tile, copy_piece piece) {
     transpose_through_buffer<Element>(tile, tile.elements, copy.from.element, tile.slots, copy.to.slot, piece);
   } else if (tile.from != nullptr && copy.from.element == size && copy.to.slot == size) {
     transpose_through_buffer<Element>(tile, tile.slots, copy.from.slot, tile.elements, copy.to.element, piece);
+  } else if (copy.to.slot == size && (tile.from == nullptr || copy.from.slot == size)) {
+    copy_columns<Element>(copy, tile, piece);
   } else {
     copy_elements<Element>(copy, tile);
   }

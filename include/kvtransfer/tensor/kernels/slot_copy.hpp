@@ -33,6 +33,8 @@ struct byte_run {
 /// in stretches of several cache lines.
 inline constexpr std::int64_t slots_per_run = 16;
 inline constexpr std::int64_t slots_per_transposed_run = 256;
+/// Bytes of an element that may lie apart from its neighbours.
+inline constexpr std::int64_t widest_transposed = 8;
 
 /// All that a kernel must know to copy slots, apart from the layers' addresses. Every device's kernel takes this one struct.
 struct slot_copy {
@@ -46,7 +48,7 @@ struct slot_copy {
   const std::int64_t* list = nullptr;  ///< for each run: to, from and count, places and slots; null: every slot to its like
 
   C10_ALWAYS_INLINE C10_HOST_DEVICE std::int64_t head_bytes() const { return elements * element_bytes; }
-  /// Whether a head's elements lie side by side in one storage and not in the other.
+  /// Whether a head's elements lie apart from one another in either storage.
   C10_ALWAYS_INLINE C10_HOST_DEVICE bool is_transposed() const {
     return to.element != element_bytes || from.element != element_bytes;
   }
