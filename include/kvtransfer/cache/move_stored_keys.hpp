@@ -42,8 +42,9 @@ inline stored_move stored_move_of(const layouts::lowered& keys, const position_m
 }
 
 /// The positions in `map` of the slots that `block` names: int64 `[streams, rows, heads, slots]` on `device`.
-inline at::Tensor positions_of(const row_block& block, const position_map& map, at::Device device) {
-  const at::Tensor all = position_tensor(map);
+/// @param all `position_tensor(map)`, which is made where it is undefined: most moves need none
+inline at::Tensor positions_of(const row_block& block, const position_map& map, at::Tensor& all, at::Device device) {
+  all = all.defined() ? all : position_tensor(map);
   const std::int64_t slots = block.end - block.begin;
   const std::int64_t first_head = block.head && map.heads() > 1 ? *block.head : 0;
   const std::int64_t heads = block.head ? 1 : map.heads();
@@ -79,12 +80,15 @@ inline std::vector<planned_row_turn> planned_row_turns(const std::vector<layouts
                                                        const rope::options& options) {
   const layouts::lowered& first = keys[static_cast<std::size_t>(group.front())];
   const stored_move move = stored_move_of(first, written.positions, wanted.positions);
+  const at::Device device = first.rows.device();
+  at::Tensor all_written;
+  at::Tensor all_wanted;
   std::vector<planned_row_turn> turns;
   for (const row_block& block : row_blocks(move.written, move.wanted, move.spans)) {
-    const auto positions_in = [&](const position_map& map) { return positions_of(block, map, first.rows.device()); };
     rope::turning turning = turning_between(
         regime_of(written, block.from), regime_of(wanted, block.to), block.delta, options,
-        [&] { return positions_in(move.written); }, [&] { return positions_in(move.wanted); });
+        [&] { return positions_of(block, move.written, all_written, device); },
+        [&] { return positions_of(block, move.wanted, all_wanted, device); });
     if (!moves_keys(turning)) {
       continue;
     }

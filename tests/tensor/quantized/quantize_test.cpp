@@ -113,6 +113,18 @@ TEST_CASE("an element that is not finite spoils its group and no other", "[tenso
   }
 }
 
+TEST_CASE("ranges that are hardly there keep the bound", "[tensor][quantized]") {
+  for (const quantization& scheme : every_scheme(8)) {
+    for (const double range : {1e-35, 1e-37, 1e-38, 1e-40}) {
+      const at::Tensor elements = random_keys({1, 1, 16, 16}) * range;
+      const quantized_tensor quantized = quantize(elements, scheme);
+      const at::Tensor bound = detail::spread_groups(error_bound(quantized), scheme, quantized.groups);
+      INFO(describe(scheme) << ", " << range);
+      CHECK((dequantize(quantized) - elements).abs().le(bound).all().item<bool>());
+    }
+  }
+}
+
 TEST_CASE("what cannot be quantized is refused", "[tensor][quantized]") {
   const quantization scheme;
   CHECK_THROWS_AS(quantize(random_keys({2, 3, 64}), scheme), shape_error);

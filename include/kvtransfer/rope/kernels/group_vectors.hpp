@@ -36,7 +36,8 @@ C10_ALWAYS_INLINE group_scale scale_of(const group_range& range) {
   const float reach = Codes::has_minimum              ? range.highest - range.lowest
                       : -range.lowest > range.highest ? -range.lowest
                                                       : range.highest;
-  const float scale = reach / Codes::largest + range.spoiled;
+  const float step = reach / Codes::largest;
+  const float scale = (reach > 0 && step < smallest_scale ? smallest_scale : step) + range.spoiled;
   return {scale, Codes::has_minimum ? range.lowest : 0, scale == 0 ? 0 : 1 / scale};
 }
 

@@ -7,6 +7,9 @@
 
 namespace kvtransfer::rope::kernels {
 
+/// No step is smaller, unless a group is all one number: one over it is a number too.
+inline constexpr float smallest_scale = 1.17549435e-38f;
+
 enum class code_type : std::uint8_t { int4, int8, float8_e4m3, float8_e5m2 };
 
 /// Where the first rotated group of the first head lies. An element is code * scale + minimum.

@@ -149,7 +149,9 @@ struct element_range {
   }
   __device__ float scale(code_type code) const {
     const float reach = has_minimum(code) ? highest - lowest : fmaxf(-lowest, highest);
-    return lowest > highest ? spoiled : reach / largest_code(code) + spoiled;  // nothing but padding, or but NaN: no range
+    const float step = reach / largest_code(code);
+    const float scale = reach > 0 && step < smallest_scale ? smallest_scale : step;
+    return lowest > highest ? spoiled : scale + spoiled;  // nothing but padding, or but NaN: no range
   }
   __device__ float minimum(code_type code) const { return has_minimum(code) && lowest <= highest ? lowest : 0.0f; }
 };

@@ -31,6 +31,12 @@ at::Tensor reduced_held(const at::Tensor& elements, const at::Tensor& held, doub
   return held.defined() ? at::where(reduced == nothing, at::Scalar(0.0), reduced).to(at::kFloat) : reduced;
 }
 
+/// Steps that divide `reach`; none is so small, unless it is zero, that one over it is not a number.
+inline at::Tensor steps_of(const at::Tensor& reach, double steps) {
+  constexpr double smallest = std::numeric_limits<float>::min();
+  return at::where(reach > 0, (reach / steps).clamp_min(smallest), reach).to(at::kFloat);
+}
+
 /// The ranges of `elements`, of which only those `held` count.
 /// @param elements float32 `[batch, kv_heads, seq, head_dim]`
 /// @param held bool `[batch or 1, kv_heads or 1, seq, 1]`, or undefined where all are
@@ -41,10 +47,10 @@ inline group_ranges ranges_of(const at::Tensor& elements, const at::Tensor& held
   const auto largest = [](const at::Tensor& tensor, std::int64_t axis) { return at::amax(tensor, axis); };
   const double steps = largest_code(scheme.format);
   if (!is_integer(scheme.format)) {
-    return {reduced_held(elements.abs(), held, -infinity, scheme, groups, largest) / steps, {}};
+    return {steps_of(reduced_held(elements.abs(), held, -infinity, scheme, groups, largest), steps), {}};
   }
   at::Tensor minimums = reduced_held(elements, held, infinity, scheme, groups, smallest);
-  return {(reduced_held(elements, held, -infinity, scheme, groups, largest) - minimums) / steps, minimums};
+  return {steps_of(reduced_held(elements, held, -infinity, scheme, groups, largest) - minimums, steps), minimums};
 }
 
 }  // namespace kvtransfer::detail
