@@ -10,8 +10,6 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 build="$root/build/release"
 
-fuzzing=false # the tests alone fuzz
-
 say() { printf '%s\n' "kvtransfer: $*" >&2; }
 
 die() {
@@ -44,12 +42,6 @@ needs_venv() {
   [[ -z "$given" ]] || ! PATH="$(dirname "$given"):$PATH" has_build_tools
 }
 
-# libFuzzer comes with Clang alone.
-has_libfuzzer() {
-  local harness='extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }'
-  printf '%s\n' "$harness" | clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null >/dev/null 2>&1
-}
-
 missing_packages() {
   local -a missing=()
   has_header cstdlib || missing+=(g++)
@@ -63,8 +55,14 @@ missing_packages() {
   has_header sentencepiece_trainer.h || missing+=(libsentencepiece-dev)
   has_header CLI/CLI.hpp || missing+=(libcli11-dev)
   has_either_header catch2/catch_all.hpp catch2/catch.hpp || missing+=(catch2)
-  if "$fuzzing" && ! has_libfuzzer; then missing+=(clang libclang-rt-dev); fi
   printf '%s\n' "${missing[@]}"
+}
+
+apt_install() {
+  say "installing Debian packages: $*"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >&2
+  apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "$@" >&2
 }
 
 install_packages() {
@@ -73,10 +71,19 @@ install_packages() {
   [[ -n "${missing[*]}" ]] || return 0
   has_command apt-get || die "please install, and call again (names as in Debian): ${missing[*]}"
   [[ "$(id -u)" == 0 ]] || die "please install, and call again: sudo apt-get install ${missing[*]}"
-  say "installing Debian packages: ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq >&2
-  apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" ccache >&2
+  apt_install "${missing[@]}" ccache
+}
+
+# libFuzzer comes with Clang alone.
+has_libfuzzer() {
+  local harness='extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }'
+  printf '%s\n' "$harness" | clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null >/dev/null 2>&1
+}
+
+install_fuzzer() {
+  has_libfuzzer && return 0
+  if has_command apt-get && [[ "$(id -u)" == 0 ]] && apt_install clang libclang-rt-dev; then return 0; fi
+  say "no clang++ with libFuzzer (Debian: clang, libclang-rt-dev): the tests that fuzz are skipped"
 }
 
 # --- Python: torch, cmake, ninja -------------------------------------------------------------------------------------------
@@ -194,8 +201,8 @@ add_test_requirements() {
 }
 
 run_tests() {
-  fuzzing=true
   prepare
+  install_fuzzer
   add_test_requirements
   build
   exec ctest --test-dir "$build" --output-on-failure --parallel "$(nproc 2>/dev/null || echo 2)" "$@"

@@ -78,4 +78,4 @@ class OpenedResidualLayer:
         quantized, residual = self.keys.tensor_split([self.quantized_length], dim=-2)
         self.layer._quantized_keys = self.layer._quantize(quantized.contiguous(), axis=self.layer.axis_key)
         if self.has_residual:
-            self.layer.keys = residual
+            self.layer.keys = residual.clone()  # a view would keep all keys in full precision

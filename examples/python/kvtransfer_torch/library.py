@@ -1,4 +1,4 @@
-"""Finds and loads libkvtransfer_kernels.so, which registers five operators as torch.ops.kvtransfer.*.
+"""Finds and loads libkvtransfer_kernels.so, which registers six operators as torch.ops.kvtransfer.*.
 
     turn_(keys, from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
           model_faithful)                    moves keys where they lie
@@ -6,8 +6,10 @@
     turn_rows_(keys, rows, ... the same ...) moves some rows of every layer, as the blocks of a paged cache
     convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
                                              reorders the rotary elements of each head, half-split to interleaved or back
+    turn_quantized_(codes, scales, minimums, group_ends, held, bits, from_positions, ... as turn_ ...)
+                                             moves the quantized keys of one layer, with new scales
     copy_slots_(to_layers, from_layers, runs)
-                                             copies slots between two arrangements of layers
+                                             copies slots between two arrangements of layers, of any strides
 
 keys             the layers of a cache, [batch, kv_heads, seq, head_dim] each: one shape, dtype and device, contiguous
                  head_dim. float32, bfloat16, float16, float8_e4m3fn or float8_e5m2

@@ -122,6 +122,13 @@ def _check(keys: torch.Tensor, written, wanted, old, new) -> None:
         raise ValueError("turn_: rotary: expected the same rotary_dim and pairing on both sides, got others")
     if 2 * len(geometry.inv_freq) > keys.size(3):
         raise ValueError(f"turn_: rotary: expected rotary_dim <= head_dim={keys.size(3)}, got {2 * len(geometry.inv_freq)}")
+    if len(geometry.inv_freq) > 256:
+        raise ValueError(f"turn_: rotary: expected rotary_dim <= 512, got {2 * len(geometry.inv_freq)}")
+    for name, rotary, positions in (("old", written, old), ("new", wanted, new)):
+        if rotary is None and positions is not None:
+            raise ValueError(f"turn_: positions: expected none for a side without rotation, got {name}")
+    if any(size > 1 and stride == 0 for size, stride in zip(keys.shape, keys.stride())):
+        raise ValueError(f"turn_: keys: expected each in a place of its own, got strides {keys.stride()}")
     by_difference = old is None and new is None or written is not None and written.turns_like(wanted)
     if geometry.streams > 1 and not by_difference:
         raise ValueError("turn_: rotary: M-RoPE keys of three streams move by differences alone (shift_, remap_)")

@@ -61,6 +61,9 @@ def remap_blocks_(
 def _owned(layers: Sequence[torch.Tensor], block_table: Sequence[int], seq_len: int):
     """The full blocks of a sequence, and a function to the filled slots of the last one where it is not full, else None."""
     num_blocks, _, block_size, _ = layers[0].shape
+    for layer in layers:
+        if (layer.shape[0], layer.shape[2]) != (num_blocks, block_size):
+            raise ValueError(f"layers: expected {num_blocks} blocks of {block_size} in each, got {list(layer.shape)}")
     blocks = [int(block) for block in block_table][: -(-seq_len // block_size)]
     if len(blocks) * block_size < seq_len:
         raise ValueError(f"block_table: expected blocks for {seq_len} tokens, got {len(blocks)} of {block_size}")
