@@ -26,32 +26,6 @@ struct move_block {
 
 namespace detail {
 
-/// Walks two rows of equal length in step and calls `visit(begin, count, written run, wanted run)` for each common
-/// stretch.
-template <class Visit>
-void for_each_stretch(const position_row& written, const position_row& wanted, Visit&& visit) {
-  auto from = written.runs().begin();
-  auto to = wanted.runs().begin();
-  std::int64_t used_from = 0;
-  std::int64_t used_to = 0;
-  for (std::int64_t slot = 0; slot < written.size();) {
-    const std::int64_t count = std::min(from->count - used_from, to->count - used_to);
-    visit(slot, count, position_run{from->at(used_from), count, from->step, from->state},
-          position_run{to->at(used_to), count, to->step, to->state});
-    slot += count;
-    used_from += count;
-    used_to += count;
-    if (used_from == from->count) {
-      ++from;
-      used_from = 0;
-    }
-    if (used_to == to->count) {
-      ++to;
-      used_to = 0;
-    }
-  }
-}
-
 /// Widens `block` by `next`, which has the same states; a delta stays where both have it.
 inline void widen(move_block& block, const move_block& next) {
   block.end = next.end;
@@ -63,13 +37,13 @@ inline bool same_states(const move_block& a, const move_block& b) { return a.fro
 /// One row cut wherever the pair of states changes, without its padding.
 inline std::vector<move_block> blocks_of_keys(const position_row& written, const position_row& wanted) {
   std::vector<move_block> blocks;
-  for_each_stretch(written, wanted, [&](std::int64_t slot, std::int64_t count, position_run from, position_run to) {
+  written.for_each_shared_run(wanted, [&](std::int64_t slot, const position_run& from, const position_run& to) {
     if (from.state.is_padding()) {
       return;
     }
-    const bool even = count == 1 || from.step == to.step;
+    const bool even = from.count == 1 || from.step == to.step;
     const std::optional<std::int64_t> delta = even ? std::optional(to.first - from.first) : std::nullopt;
-    const move_block next{std::nullopt, std::nullopt, slot, slot + count, from.state, to.state, delta};
+    const move_block next{std::nullopt, std::nullopt, slot, slot + from.count, from.state, to.state, delta};
     if (!blocks.empty() && blocks.back().end == slot && same_states(blocks.back(), next)) {
       widen(blocks.back(), next);
     } else {

@@ -131,9 +131,9 @@ class position_row {
       fail<shape_error>(where, "other", fmt::format("{} slots", size_), fmt::format("{}", other.size_));
     }
     position_row mixed;
-    for_each_shared_run(other, [&](const position_run& mine, const position_run& theirs) {
+    for_each_shared_run(other, [&](std::int64_t slot, const position_run& mine, const position_run& theirs) {
       if (mine.state.is_padding() && !theirs.state.is_padding()) {
-        fail<shape_error>(where, "positions", "a position for every key", fmt::format("padding at slot {}", mixed.size()));
+        fail<shape_error>(where, "positions", "a position for every key", fmt::format("padding at slot {}", slot));
       }
       mixed.append({mine.first, mine.count, mine.step, theirs.state});
     });
@@ -143,8 +143,32 @@ class position_row {
   /// Whether every slot is in the state that `other` has it in.
   bool has_states_of(const position_row& other) const {
     bool same = size_ == other.size_;
-    for_each_shared_run(other, [&](const position_run& mine, const position_run& theirs) { same &= mine.state == theirs.state; });
+    for_each_shared_run(other, [&](std::int64_t, const position_run& mine, const position_run& theirs) {
+      same &= mine.state == theirs.state;
+    });
     return same;
+  }
+
+  /// Calls `visit(first slot, run, run of other)` for the longest runs of slots that are one run in this row and one in `other`.
+  template <class Visit>
+  void for_each_shared_run(const position_row& other, Visit&& visit) const {
+    auto theirs = other.runs_.begin();
+    std::int64_t slot = 0;
+    std::int64_t passed = 0;  // of theirs
+    for (const position_run& mine : runs_) {
+      for (std::int64_t i = 0; i < mine.count && theirs != other.runs_.end();) {
+        const std::int64_t count = std::min(mine.count - i, theirs->count - passed);
+        visit(slot, position_run{mine.at(i), count, mine.step, mine.state},
+              position_run{theirs->at(passed), count, theirs->step, theirs->state});
+        slot += count;
+        i += count;
+        passed += count;
+        if (passed == theirs->count) {
+          ++theirs;
+          passed = 0;
+        }
+      }
+    }
   }
 
   /// One position per slot; padding reads 0.
@@ -183,26 +207,6 @@ class position_row {
   friend bool operator==(const position_row&, const position_row&) = default;
 
  private:
-  /// Calls `visit(run, run of other)` for the longest runs of slots that are one run in this row and one in `other`.
-  template <class Visit>
-  void for_each_shared_run(const position_row& other, Visit&& visit) const {
-    auto theirs = other.runs_.begin();
-    std::int64_t passed = 0;  // of theirs
-    for (const position_run& mine : runs_) {
-      for (std::int64_t i = 0; i < mine.count && theirs != other.runs_.end();) {
-        const std::int64_t count = std::min(mine.count - i, theirs->count - passed);
-        visit(position_run{mine.at(i), count, mine.step, mine.state},
-              position_run{theirs->at(passed), count, theirs->step, theirs->state});
-        i += count;
-        passed += count;
-        if (passed == theirs->count) {
-          ++theirs;
-          passed = 0;
-        }
-      }
-    }
-  }
-
   /// Padding has no positions and a single slot no step: one spelling for each keeps comparison simple.
   static void canonicalize(position_run& run) {
     if (run.state.is_padding()) {
