@@ -2,8 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -42,29 +42,37 @@ inline stored_move stored_move_of(const layouts::lowered& keys, const position_m
 }
 
 /// The positions in `map` of the slots that `block` names: int64 `[streams, rows, heads, slots]` on `device`.
-/// @param all `position_tensor(map)`, which is made where it is undefined: most moves need none
-inline at::Tensor positions_of(const row_block& block, const position_map& map, at::Tensor& all, at::Device device) {
-  all = all.defined() ? all : position_tensor(map);
+inline at::Tensor positions_of(const row_block& block, const position_map& map, at::Device device) {
   const std::int64_t slots = block.end - block.begin;
   const std::int64_t first_head = block.head && map.heads() > 1 ? *block.head : 0;
   const std::int64_t heads = block.head ? 1 : map.heads();
   const auto rows = static_cast<std::int64_t>(block.rows.size());
-  const at::Tensor picked = upload_buffer({map.streams(), rows, heads, slots}, at::kLong, device);
-  const std::int64_t* from = all.const_data_ptr<std::int64_t>();
-  std::int64_t* to = picked.mutable_data_ptr<std::int64_t>();
+  const at::Tensor positions = upload_buffer({map.streams(), rows, heads, slots}, at::kLong, device);
+  std::int64_t* const out = positions.mutable_data_ptr<std::int64_t>();
   for (std::int64_t stream = 0; stream < map.streams(); ++stream) {
-    std::int64_t place = 0;  // of the slots of one head of all rows
-    for (const row_piece& piece : block.pieces) {
-      const std::int64_t row = place / slots;
-      for (std::int64_t head = 0; head < heads; ++head) {
-        const std::int64_t source = (stream * map.batch() + piece.batch) * map.heads() + first_head + head;
-        std::copy_n(from + source * map.size() + piece.begin, piece.count,
-                    to + ((stream * rows + row) * heads + head) * slots + place % slots);
+    for (std::int64_t head = 0; head < heads; ++head) {
+      std::int64_t place = 0;  // of the slots of this head in all rows
+      std::int64_t batch = -1;
+      std::optional<position_reader> reader;
+      for (const row_piece& piece : block.pieces) {
+        if (piece.batch != batch) {
+          batch = piece.batch;
+          reader.emplace(map.row(stream, batch, first_head + head));
+        }
+        std::int64_t* const row = out + ((stream * rows + place / slots) * heads + head) * slots;
+        reader->read(piece.begin, piece.count, row + place % slots);
+        place += piece.count;
       }
-      place += piece.count;
     }
   }
-  return uploaded(picked, device);
+  return uploaded(positions, device);
+}
+
+/// The slots and heads that `block` names, in every row of a storage.
+inline at::Tensor slots_of(const row_block& block, const at::Tensor& storage) {
+  const bool whole = block.begin == 0 && block.end == storage.size(2);  // the usual case costs a tensor a layer less
+  const at::Tensor slots = whole ? storage : storage.slice(2, block.begin, block.end);
+  return block.head ? slots.narrow(1, *block.head, 1) : slots;
 }
 
 /// One rotary operation on some rows of the storages of several layers.
@@ -81,21 +89,18 @@ inline std::vector<planned_row_turn> planned_row_turns(const std::vector<layouts
   const layouts::lowered& first = keys[static_cast<std::size_t>(group.front())];
   const stored_move move = stored_move_of(first, written.positions, wanted.positions);
   const at::Device device = first.rows.device();
-  at::Tensor all_written;
-  at::Tensor all_wanted;
   std::vector<planned_row_turn> turns;
   for (const row_block& block : row_blocks(move.written, move.wanted, move.spans)) {
     rope::turning turning = turning_between(
         regime_of(written, block.from), regime_of(wanted, block.to), block.delta, options,
-        [&] { return positions_of(block, move.written, all_written, device); },
-        [&] { return positions_of(block, move.wanted, all_wanted, device); });
+        [&] { return positions_of(block, move.written, device); },
+        [&] { return positions_of(block, move.wanted, device); });
     if (!moves_keys(turning)) {
       continue;
     }
     planned_row_turn& turn = turns.emplace_back(planned_row_turn{{}, {}, std::move(turning)});
     for (const std::int64_t layer : group) {
-      const at::Tensor slots = keys[static_cast<std::size_t>(layer)].rows.slice(2, block.begin, block.end);
-      turn.storages.push_back(block.head ? slots.narrow(1, *block.head, 1) : slots);
+      turn.storages.push_back(slots_of(block, keys[static_cast<std::size_t>(layer)].rows));
     }
     turn.rows = block.rows;
   }
@@ -123,12 +128,12 @@ inline void move_stored_keys(const std::vector<layouts::lowered>& keys, const ca
     const layer_frame& from = written.layer(group.front());
     const layer_frame& to = wanted.layer(group.front());
     for (detail::planned_row_turn& turn : detail::planned_row_turns(keys, group, from, to, options)) {
-      rope::require_rows_turnable(turn.storages, turn.rows, turn.turning, options, "move");
+      turn.turning = rope::require_rows_turnable(turn.storages, turn.rows, turn.turning, options, "move");
       turns.push_back(std::move(turn));
     }
   }
   for (const detail::planned_row_turn& turn : turns) {
-    rope::turn_rows_(turn.storages, turn.rows, turn.turning, options, "move");
+    rope::detail::turn_checked_rows_(turn.storages, turn.rows, turn.turning, options, "move");
   }
 }
 

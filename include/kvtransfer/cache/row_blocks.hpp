@@ -21,22 +21,57 @@ struct row_piece {
   friend bool operator==(const row_piece&, const row_piece&) = default;
 };
 
-/// The same slots of several rows of a storage, whose keys all go from one state to another, so that one rotary operation moves them.
+/// Neighbouring slots of one row of a storage, whose keys all go from one state to another.
+struct row_stretch {
+  std::int64_t row = 0;              ///< of the storage
+  row_piece piece;                   ///< what lies in the slots
+  std::optional<std::int64_t> head;  ///< the head meant; all heads where empty
+  std::int64_t begin = 0;            ///< of the storage's slots
+  std::int64_t end = 0;
+  slot_state from = slot_state::unrotated();
+  slot_state to = slot_state::unrotated();
+  std::optional<std::int64_t> delta;  ///< tokens moved, where every key moves equally far
+};
+
+/// The same slots of several rows of a storage, so that one rotary operation moves them.
 struct row_block {
-  std::vector<std::int64_t> rows;     ///< of the storage
-  std::vector<row_piece> pieces;      ///< what lies in those slots: of the first row from left to right, then of the next
-  std::optional<std::int64_t> head;   ///< the head meant; all heads where empty
-  std::int64_t begin = 0;             ///< of the storage's slots
+  std::vector<std::int64_t> rows;    ///< of the storage
+  std::vector<row_piece> pieces;     ///< what lies in those slots: of the first row from left to right, then of the next
+  std::optional<std::int64_t> head;  ///< the head meant; all heads where empty
+  std::int64_t begin = 0;            ///< of the storage's slots
   std::int64_t end = 0;
   slot_state from = slot_state::unrotated();
   slot_state to = slot_state::unrotated();
   std::optional<std::int64_t> delta;  ///< tokens moved, where every key of the block moves equally far
 
-  bool moves_like(const row_block& other) const { return head == other.head && from == other.from && to == other.to; }
-  /// Whether `other` may join as more rows.
-  bool spans_like(const row_block& other) const { return begin == other.begin && end == other.end; }
-  /// Whether `other` may join as more slots of the one row that there is: sequences packed one after another.
-  bool goes_on_in(const row_block& other) const { return rows.size() == 1 && rows == other.rows && end == other.begin; }
+  row_block() = default;
+  explicit row_block(const row_stretch& first)
+      : rows({first.row}),
+        pieces({first.piece}),
+        head(first.head),
+        begin(first.begin),
+        end(first.end),
+        from(first.from),
+        to(first.to),
+        delta(first.delta) {}
+
+  /// Takes in `next` and returns true, if it moves alike and lies in the same slots of another row, or goes on in the one row that
+  /// there is: sequences packed one after another.
+  bool absorb(const row_stretch& next) {
+    const bool in_same_slots = begin == next.begin && end == next.end;
+    const bool goes_on = rows.size() == 1 && rows.front() == next.row && end == next.begin;
+    if (head != next.head || from != next.from || to != next.to || !(in_same_slots || goes_on)) {
+      return false;
+    }
+    if (in_same_slots) {
+      rows.push_back(next.row);
+    } else {
+      end = next.end;
+    }
+    pieces.push_back(next.piece);
+    delta = delta == next.delta ? delta : std::nullopt;
+    return true;
+  }
 };
 
 namespace detail {
@@ -71,22 +106,11 @@ inline void add_to_blocks(std::vector<row_block>& blocks, const layouts::slot_sp
     return;
   }
   const std::int64_t offset = span.slot - span.begin;
-  row_block added{{span.row}, {{span.batch, begin, end - begin}}, head, begin + offset, end + offset,
-                  move.from,  move.to,                             move.delta};
-  const auto block = std::find_if(blocks.rbegin(), blocks.rend(), [&](const row_block& other) {
-    return other.moves_like(added) && (other.spans_like(added) || other.goes_on_in(added));
-  });
-  if (block == blocks.rend()) {
-    blocks.push_back(std::move(added));
-    return;
+  const row_stretch added{span.row, {span.batch, begin, end - begin}, head,      begin + offset,
+                          end + offset, move.from,                    move.to, move.delta};
+  if (std::none_of(blocks.rbegin(), blocks.rend(), [&](row_block& block) { return block.absorb(added); })) {
+    blocks.emplace_back(added);
   }
-  if (block->spans_like(added)) {
-    block->rows.push_back(span.row);
-  } else {
-    block->end = added.end;
-  }
-  block->pieces.push_back(added.pieces.front());
-  block->delta = block->delta == added.delta ? block->delta : std::nullopt;
 }
 
 }  // namespace detail

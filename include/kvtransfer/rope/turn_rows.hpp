@@ -56,6 +56,36 @@ inline turning require_rows_turnable(const std::vector<at::Tensor>& layers, cons
   return turn;
 }
 
+namespace detail {
+
+/// `turn_rows_` once `require_rows_turnable` has let its arguments through.
+/// @param turn what that returned
+inline void turn_checked_rows_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows, const turning& turn,
+                               const options& how, std::string_view where) {
+  const rotary_specification& geometry = turn.geometry();
+  if (rows.empty() || !geometry.rotates() || layers.front().numel() == 0) {
+    return;
+  }
+  if (are_neighbours(rows)) {
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& layer : layers) {
+      parts.push_back(layer.narrow(0, rows.front(), static_cast<std::int64_t>(rows.size())));
+    }
+    return turn_(parts, turn, how, where);
+  }
+  const at::Tensor index = integer_tensor(rows, layers.front().device());
+  if (turns_fused(layers.front(), geometry, how, "kvtransfer::turn_rows_", where)) {
+    return call_fused_turn<void, at::TensorList, const at::Tensor&>("kvtransfer::turn_rows_", turn, how.angles, layers, index);
+  }
+  for (const at::Tensor& layer : layers) {
+    const at::Tensor meant = layer.index_select(0, index);
+    turn_({meant}, turn, how, where);
+    layer.index_copy_(0, index, meant);
+  }
+}
+
+}  // namespace detail
+
 /// Turns the keys of some rows of every layer in place, and of no other: the blocks of a paged cache that are meant.
 /// @param layers each `[rows, kv_heads, slots, head_dim]`, as for `turn_`
 /// @param rows which of them, none twice; positions in `how_far` are those of these rows, in this order
@@ -63,30 +93,7 @@ inline turning require_rows_turnable(const std::vector<at::Tensor>& layers, cons
 inline void turn_rows_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows, const turning& how_far,
                        const options& how = {}, std::string_view where = "turn_rows_") {
   const turning turn = require_rows_turnable(layers, rows, how_far, how, where);
-  if (rows.empty()) {
-    return;
-  }
-  if (detail::are_neighbours(rows)) {
-    std::vector<at::Tensor> parts;
-    for (const at::Tensor& layer : layers) {
-      parts.push_back(layer.narrow(0, rows.front(), static_cast<std::int64_t>(rows.size())));
-    }
-    return turn_(parts, turn, how, where);
-  }
-  const rotary_specification& geometry = turn.geometry();
-  if (!geometry.rotates() || layers.front().numel() == 0) {
-    return;
-  }
-  const at::Tensor index = integer_tensor(rows, layers.front().device());
-  if (detail::turns_fused(layers.front(), geometry, how, "kvtransfer::turn_rows_", where)) {
-    return detail::call_fused_turn<void, at::TensorList, const at::Tensor&>("kvtransfer::turn_rows_", turn, how.angles, layers,
-                                                                            index);
-  }
-  for (const at::Tensor& layer : layers) {
-    const at::Tensor meant = layer.index_select(0, index);
-    turn_({meant}, turn, how, where);
-    layer.index_copy_(0, index, meant);
-  }
+  detail::turn_checked_rows_(layers, rows, turn, how, where);
 }
 
 }  // namespace kvtransfer::rope

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "kvtransfer/core/position_map.hpp"
@@ -12,6 +13,44 @@
 namespace kvtransfer {
 
 namespace detail {
+
+/// The positions of `count` slots of `run` from slot `begin` on, padding as 0. No multiplication, so that it goes by vectors.
+inline void write_positions(const position_run& run, std::int64_t begin, std::int64_t count, std::int64_t* out) {
+  if (run.state.is_padding() || run.step == 0) {
+    std::fill_n(out, count, run.state.is_padding() ? 0 : run.first);
+  } else {
+    std::iota(out, out + count, run.at(begin));
+  }
+}
+
+/// Reads a row from left to right.
+class position_reader {
+ public:
+  explicit position_reader(const position_row& row) : runs_(&row.runs()) {}
+
+  /// The positions of `count` slots from `begin` on, no further left than the last call's slots.
+  void read(std::int64_t begin, std::int64_t count, std::int64_t* out) {
+    while (count > 0) {
+      const position_run& run = runs_->at(index_);
+      const std::int64_t inside = begin - slot_;
+      const std::int64_t taken = std::min(count, run.count - inside);
+      if (taken <= 0) {
+        slot_ += run.count;
+        ++index_;
+        continue;
+      }
+      write_positions(run, inside, taken, out);
+      begin += taken;
+      count -= taken;
+      out += taken;
+    }
+  }
+
+ private:
+  const std::vector<position_run>* runs_;
+  std::size_t index_ = 0;
+  std::int64_t slot_ = 0;  // where that run begins
+};
 
 /// Fills a fresh host tensor of `sizes`, the last of them `seq`, run by run with `write(run, out)`, then moves it to
 /// `device`.
@@ -35,10 +74,7 @@ at::Tensor fill_rows(const std::vector<position_row>& rows, at::IntArrayRef size
 inline at::Tensor position_tensor(const position_map& map, at::Device device = at::kCPU) {
   return detail::fill_rows<std::int64_t>(map.rows(), {map.streams(), map.batch(), map.heads(), map.size()}, at::kLong,
                                          device, [](const position_run& run, std::int64_t* out) {
-                                           const bool padding = run.state.is_padding();
-                                           for (std::int64_t i = 0; i < run.count; ++i) {
-                                             out[i] = padding ? 0 : run.at(i);
-                                           }
+                                           detail::write_positions(run, 0, run.count, out);
                                          });
 }
 

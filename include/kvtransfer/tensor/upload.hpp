@@ -2,20 +2,59 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/Event.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
-// Small lists on their way to a GPU. From pinned memory a copy joins the stream and nobody waits for it; torch keeps the
+#include <array>
+#include <mutex>
+#include <optional>
+
+// Small lists on their way to a GPU. From pinned memory a copy joins a stream and nobody waits for it; torch keeps the
 // memory until it has happened.
 
 namespace kvtransfer {
+
+namespace detail {
+
+/// The stream that uploads to a GPU run on, one for each and all threads: what is computed there goes on meanwhile.
+inline c10::Stream upload_stream(at::Device device) {
+  static std::mutex mutex;
+  static std::array<std::optional<c10::Stream>, 128> streams;  // DeviceIndex has seven bits
+  const std::lock_guard lock(mutex);
+  std::optional<c10::Stream>& stream = streams.at(static_cast<std::size_t>(device.index()));
+  if (!stream) {
+    stream = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
+  }
+  return *stream;
+}
+
+/// `buffer` on a GPU: whatever is queued on the current stream from now on finds it there.
+inline at::Tensor uploaded_beside(const at::Tensor& buffer, at::Device device) {
+  const c10::Stream current = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+  const c10::Stream beside = upload_stream(current.device());
+  c10::Event arrived(device.type());
+  at::Tensor there;
+  {
+    const c10::StreamGuard guard(beside);
+    there = buffer.to(current.device(), buffer.scalar_type(), /*non_blocking=*/true);
+    arrived.record(beside);
+  }
+  arrived.block(current);
+  there.record_stream(current);
+  return there;
+}
+
+}  // namespace detail
 
 /// An uninitialized tensor on the host, to be filled for `uploaded`.
 inline at::Tensor upload_buffer(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device) {
   return at::empty(sizes, at::TensorOptions().dtype(dtype).pinned_memory(device.is_cuda()));
 }
 
-/// `buffer` on `device`.
+/// `buffer` on `device`. A GPU's current stream does not wait for it before what is queued from now on.
 inline at::Tensor uploaded(const at::Tensor& buffer, at::Device device) {
-  return device.is_cpu() ? buffer : buffer.to(device, buffer.scalar_type(), /*non_blocking=*/true);
+  return device.is_cuda() ? detail::uploaded_beside(buffer, device) : buffer.to(device);
 }
 
 }  // namespace kvtransfer
