@@ -24,6 +24,12 @@ struct token_positions {
   std::uint32_t written = 0;
 };
 
+__device__ inline token_positions positions_at(const turn_geometry& turn, int stream, std::int64_t batch, std::int64_t head,
+                                               std::int64_t token) {
+  return {static_cast<std::uint32_t>(turn.wanted.at(stream, batch, head, token)),
+          static_cast<std::uint32_t>(turn.written.at(stream, batch, head, token))};
+}
+
 template <angle_rule Rule>
 __device__ inline std::uint32_t angle_of(const pair_frequency& f, token_positions at) {
   if constexpr (Rule == angle_rule::difference) {
@@ -54,6 +60,19 @@ __device__ inline float turns_of(const pair_frequency& f, token_positions at) {
                        cuda_lanes::to_floats(at.written) * f.written_value;
     return (cuda_lanes::to_floats(units) + rest) * turns_per_unit;
   }
+}
+
+/// The same for a rule that is known at run time alone, `shared` excepted.
+__device__ inline float turns_of(angle_rule rule, const pair_frequency& f, token_positions at) {
+  return rule == angle_rule::difference        ? turns_of<angle_rule::difference>(f, at)
+         : rule == angle_rule::two_frequencies ? turns_of<angle_rule::two_frequencies>(f, at)
+                                               : turns_of<angle_rule::model_faithful>(f, at);
+}
+
+__device__ inline void rotate(float& x, float& y, float cosine, float sine) {
+  const float turned = x * cosine - y * sine;
+  y = y * cosine + x * sine;
+  x = turned;
 }
 
 }  // namespace kvtransfer::rope::kernels

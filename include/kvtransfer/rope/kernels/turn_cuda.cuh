@@ -45,7 +45,7 @@ using short_turn = cuda_turn<64, 32>;
 using long_turn = cuda_turn<max_pairs, 128>;
 
 /// Rows a thread turns at once: several words under way hide the memory's latency. A row of fp8 is as much work as two
-/// of 16 bits.
+/// of 16 bits. Where there are fewer rows than threads could run, each takes one.
 template <class Element>
 inline constexpr int rows_per_thread = sizeof(Element) == 1 ? 1 : 2;
 
@@ -103,8 +103,7 @@ struct shared_frequencies {
 };
 
 __device__ inline token_positions positions_at(const turn_geometry& turn, const row_place& place, int stream) {
-  return {static_cast<std::uint32_t>(turn.wanted.at(stream, place.batch, place.head, place.token)),
-          static_cast<std::uint32_t>(turn.written.at(stream, place.batch, place.head, place.token))};
+  return positions_at(turn, stream, place.batch, place.head, place.token);
 }
 
 template <class Element, angle_rule Rule>
@@ -117,12 +116,6 @@ __device__ inline void pair_rotation(const pair_frequency& f, token_positions at
   } else {
     cosine_and_sine<cuda_lanes>(angle_of<Rule>(f, at), cosine, sine);
   }
-}
-
-__device__ inline void rotate(float& x, float& y, float cosine, float sine) {
-  const float turned = x * cosine - y * sine;
-  y = y * cosine + x * sine;
-  x = turned;
 }
 
 /// Which elements and pairs thread `lane` of a row owns: `count` elements from `first` and `count` from `second`.
@@ -142,10 +135,9 @@ struct thread_share {
   }
 };
 
-template <class Element, class Word, bool Interleaved, angle_rule Rule, class Launch>
+template <class Element, class Word, bool Interleaved, angle_rule Rule, int rows, class Launch>
 __global__ __launch_bounds__(threads_per_block<Element, Word>) void turn_kernel(const __grid_constant__ Launch launch) {
   constexpr int count = elements_in<Word, Element>;
-  constexpr int rows = rows_per_thread<Element>;
   __shared__ shared_frequencies<Rule, Launch::most_pairs> table;
   const turn_geometry& turn = launch.turn;
   const layer_keys& layer = launch.layers[blockIdx.y];

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "kvtransfer/rope/kernels/turn_cuda.cuh"
 #include "kvtransfer/rope/kernels/turn_cuda_elements.hpp"
@@ -31,15 +33,30 @@ Launch parameters_for(const turn_arguments& turn, const layer_keys* layers, std:
   return launch;
 }
 
+/// Whether so many blocks leave multiprocessors idle: then it is a thread's own work that a turn waits for, not memory.
+inline bool leave_room(const dim3& grid) {
+  return grid.x * grid.y <= 2u * static_cast<unsigned>(at::cuda::getCurrentDeviceProperties()->multiProcessorCount);
+}
+
 template <class Element, class Word, bool Interleaved, angle_rule Rule, class Launch>
 void launch_kernel(const turn_arguments& turn, const layer_keys* layers, std::int64_t count) {
+  constexpr int most_rows = rows_per_thread<Element>;
   const Launch parameters = parameters_for<Launch>(turn, layers, count);
   const unsigned threads_per_row = static_cast<unsigned>(turn.pairs / elements_in<Word, Element>);
   const dim3 block(threads_per_row, threads_per_block<Element, Word> / threads_per_row);
-  const unsigned rows_per_block = block.y * rows_per_thread<Element>;
-  const dim3 grid((parameters.rows + rows_per_block - 1) / rows_per_block, static_cast<unsigned>(count));
-  turn_kernel<Element, Word, Interleaved, Rule, Launch>
-      <<<grid, block, 0, c10::cuda::getCurrentCUDAStream()>>>(parameters);
+  const auto grid_for = [&](unsigned rows_of_thread) {
+    const unsigned rows_of_block = block.y * rows_of_thread;
+    return dim3((parameters.rows + rows_of_block - 1) / rows_of_block, static_cast<unsigned>(count));
+  };
+  const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream();
+  if constexpr (std::is_same_v<Launch, short_turn> && Rule != angle_rule::shared && most_rows > 1) {
+    if (leave_room(grid_for(most_rows))) {
+      turn_kernel<Element, Word, Interleaved, Rule, 1><<<grid_for(1), block, 0, stream>>>(parameters);
+      C10_CUDA_KERNEL_LAUNCH_CHECK();
+      return;
+    }
+  }
+  turn_kernel<Element, Word, Interleaved, Rule, most_rows><<<grid_for(most_rows), block, 0, stream>>>(parameters);
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
