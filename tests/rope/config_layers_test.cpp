@@ -51,7 +51,8 @@ TEST_CASE("full and sliding layers alternate in the model's own period", "[rope]
   CHECK(types({{"num_hidden_layers", 4}}, "llama").empty());
 }
 
-TEST_CASE("lists shorter than the model are refused", "[rope][config_layers][misuse]") {
+TEST_CASE("lists that are no list of the model's layers are refused", "[rope][config_layers][misuse]") {
+  CHECK_THROWS_AS(rotating({{"num_hidden_layers", 2}, {"no_rope_layers", {1e300, 0}}}, "smollm3"), value_error);
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 3}, {"no_rope_layers", {1, 0}}}, "smollm3"), shape_error);
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 3}, {"layer_types", {"full_attention"}}}, "llama"), shape_error);
   CHECK_THROWS_AS(rotating({{"hidden_size", 3}}, "llama"), value_error);

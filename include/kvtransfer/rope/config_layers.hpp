@@ -87,7 +87,10 @@ inline bool layer_rotates(const nlohmann::json& config, const architecture& mode
       const nlohmann::json& list = config.at("no_rope_layers");
       require<shape_error>(static_cast<std::int64_t>(list.size()) > layer, "config", "no_rope_layers",
                            "one entry per layer", fmt::format("{}", list.size()));
-      return list.at(static_cast<std::size_t>(layer)).get<int>() != 0;
+      const nlohmann::json& rotates = list.at(static_cast<std::size_t>(layer));
+      require<value_error>(rotates.is_boolean() || rotates.is_number_integer(), "config", "no_rope_layers",
+                           "0, 1, true or false", rotates.dump());
+      return rotates.get<std::int64_t>() != 0;
     }
     const std::int64_t interval =
         has(config, "no_rope_layer_interval") ? whole_number(config, {"no_rope_layer_interval"}) : 4;

@@ -89,7 +89,7 @@ inline rotary_specification geometry_for(const nlohmann::json& config, const arc
   if (model.mrope != mrope_layout::none) {
     std::vector<std::int64_t> sections = model.mrope_sections;
     if (parameters.has("mrope_section")) {
-      sections = parameters.values.at("mrope_section").get<std::vector<std::int64_t>>();
+      sections = parameters.whole_numbers("mrope_section");
     }
     geometry.stream_of = mrope_streams(model.mrope, sections, parameters.rotary_dim() / 2);
   }

@@ -58,6 +58,15 @@ struct type_parameters {
     return list;
   }
 
+  /// @throws value_error unless `key` lists whole numbers
+  std::vector<std::int64_t> whole_numbers(const char* key) const {
+    const auto is_whole = [](const nlohmann::json& entry) { return entry.is_number_integer(); };
+    if (!has(key) || !values.at(key).is_array() || !std::ranges::all_of(values.at(key), is_whole)) {
+      fail<value_error>("rope_parameters", key, "a list of whole numbers", shown(key));
+    }
+    return values.at(key).get<std::vector<std::int64_t>>();
+  }
+
   /// θ, the base of the geometric series of wavelengths.
   double theta() const { return positive("rope_theta"); }
 
