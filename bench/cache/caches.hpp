@@ -27,8 +27,8 @@ struct cache_size {
   std::int64_t bytes() const { return 2 * layers * batch * kv_heads * seq * head_dim * 2; }
 };
 
-/// Enough to leave every cache behind: 67 MB on a CPU, 1 GB on a GPU.
-inline cache_size size_for(at::Device device) { return {.layers = device.is_cuda() ? 16 : 1}; }
+/// Enough to leave every cache behind: one layer of 67 MB on a CPU, all 32 on a GPU, 2 GB.
+inline cache_size size_for(at::Device device) { return {.layers = device.is_cuda() ? 32 : 1}; }
 
 inline rotary_specification llama_rotary(std::int64_t head_dim) {
   rotary_specification rotary;

@@ -36,7 +36,7 @@ TEST_CASE("spans that are alike make one block, wherever their slots come from",
   const std::vector<row_block> blocks = row_blocks(written, written.shifted(3), spans);
   REQUIRE(blocks.size() == 2);
   CHECK(blocks[0].rows == std::vector<std::int64_t>{7, 2, 3});
-  CHECK((blocks[0].pieces == std::vector<row_piece>{{0, 0, 4}, {0, 4, 4}, {1, 0, 4}}));
+  CHECK((blocks[0].pieces == std::vector<row_piece>{{0, 0, 8}, {1, 0, 4}}));
   CHECK(blocks[0].end == 4);
   CHECK(blocks[0].delta == 3);
   CHECK_FALSE(blocks[0].head);

@@ -40,11 +40,13 @@ def remap(device="cpu", rows=1, tokens=9):
 
 
 def quantized(device="cpu", ends=(5, 9)):
-    """Per-channel codes of 8 bits of one layer, in groups that end so: what turn_quantized_ takes before a turn's arguments."""
-    codes = torch.randint(0, 256, (1, 4, ends[-1], 64), dtype=torch.uint8, device=device)
-    scales = torch.rand(1, 4, len(ends), 64, device=device)
+    """Per-channel codes of 8 bits of two layers, in groups that end so: what turn_quantized_ takes before a turn's arguments."""
+    codes = [torch.randint(0, 256, (1, 4, ends[-1], 64), dtype=torch.uint8, device=device) for _ in range(2)]
+    scales = [torch.rand(1, 4, len(ends), 64, device=device) for _ in codes]
+    minimums = [-scale for scale in scales]
+    errors = [torch.zeros_like(scale) for scale in scales]
     held = torch.ones(1, 1, ends[-1], dtype=torch.bool, device=device)
-    return codes, scales, -scales, torch.tensor(ends, device=device), held, 8
+    return codes, scales, minimums, errors, torch.tensor(ends, device=device), held, 8
 
 
 def key_layouts():

@@ -6,8 +6,8 @@
     turn_rows_(keys, rows, ... the same ...) moves some rows of every layer, as the blocks of a paged cache
     convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
                                              reorders the rotary elements of each head, half-split to interleaved or back
-    turn_quantized_(codes, scales, minimums, group_ends, held, bits, from_positions, ... as turn_ ...)
-                                             moves the quantized keys of one layer, with new scales
+    turn_quantized_(codes, scales, minimums, errors, group_ends, held, bits, from_positions, ... as turn_ ...)
+                                             moves quantized keys, with new scales
     copy_slots_(to_layers, from_layers, runs)
                                              copies slots between two arrangements of layers, of any strides
 
@@ -25,6 +25,13 @@ gain             multiplies what is rotated: new attention scaling / old
 window_offset    where the rotary elements of a head begin
 interleaved      pairs are elements (2i, 2i + 1) of the window if true, else (i, i + rotary_dim / 2)
 model_faithful   false: the angle is q * f_to - p * f_from to 2e-7 radians; true: fl32(q * f_to) - fl32(p * f_from)
+codes            uint8 (8 bits, or 4: element 2i in the lower half of byte i) or fp8, one for each layer, [batch, kv_heads, seq,
+                 head_dim * bits / 8]
+scales, minimums float32, one for each layer: per token [batch, kv_heads, seq, head_dim / group_size], per channel [batch,
+                 kv_heads, groups, head_dim]; an element is code * scale + minimum. No minimums for fp8
+errors           as scales: how far moves have taken elements off, to which this one's is added; none: nobody asks
+group_ends       int64 [groups] on the codes' device, per channel: one past each group's last token; None: per token
+held             bool that broadcasts to [batch, kv_heads, seq]: false for padding, which widens no group's range; None: all
 runs             int64 [n, 3]: place in `to`, place in `from`, count, where a place is row * slots + slot; a place of -1 in
                  `from` writes zeros. None: every slot to its like. Places are not checked
 

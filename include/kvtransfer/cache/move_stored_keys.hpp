@@ -2,8 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -52,16 +52,15 @@ inline at::Tensor positions_of(const row_block& block, const position_map& map, 
   for (std::int64_t stream = 0; stream < map.streams(); ++stream) {
     for (std::int64_t head = 0; head < heads; ++head) {
       std::int64_t place = 0;  // of the slots of this head in all rows
-      std::int64_t batch = -1;
-      std::optional<position_reader> reader;
       for (const row_piece& piece : block.pieces) {
-        if (piece.batch != batch) {
-          batch = piece.batch;
-          reader.emplace(map.row(stream, batch, first_head + head));
+        position_reader reader(map.row(stream, piece.batch, first_head + head));
+        for (std::int64_t read = 0; read < piece.count;) {
+          const std::int64_t in_row = place % slots;
+          const std::int64_t count = heads == 1 ? piece.count : std::min(piece.count - read, slots - in_row);
+          reader.read(piece.begin + read, count, out + ((stream * rows + place / slots) * heads + head) * slots + in_row);
+          read += count;
+          place += count;
         }
-        std::int64_t* const row = out + ((stream * rows + place / slots) * heads + head) * slots;
-        reader->read(piece.begin, piece.count, row + place % slots);
-        place += piece.count;
       }
     }
   }

@@ -12,7 +12,7 @@
 
 namespace kvtransfer {
 
-/// Neighbouring slots of one batch row, as they follow one another in a storage.
+/// Neighbouring slots of one batch row, as they follow one another in a block: on from the end of one of its rows to the next.
 struct row_piece {
   std::int64_t batch = 0;
   std::int64_t begin = 0;  ///< the first slot, of the batch row
@@ -68,7 +68,11 @@ struct row_block {
     } else {
       end = next.end;
     }
-    pieces.push_back(next.piece);
+    if (pieces.back().batch == next.piece.batch && pieces.back().begin + pieces.back().count == next.piece.begin) {
+      pieces.back().count += next.piece.count;
+    } else {
+      pieces.push_back(next.piece);
+    }
     delta = delta == next.delta ? delta : std::nullopt;
     return true;
   }

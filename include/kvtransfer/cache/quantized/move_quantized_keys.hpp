@@ -45,12 +45,28 @@ inline at::Tensor held_in_block(const at::Tensor& held, const move_block& block)
   return held.defined() ? restricted(held.unsqueeze(-1), block, 0).squeeze(-1) : held;
 }
 
-/// One layer's part of a planned turn.
+/// A planned turn of layers that are alike in all that matters.
 struct planned_quantized_turn {
-  quantized_tensor keys;  ///< shares storage with the whole
+  std::vector<quantized_tensor> keys;  ///< one a layer, sharing storage with the whole
   at::Tensor held;
   rope::turning turning;
 };
+
+/// The layers of one turn, those together that were quantized alike.
+inline std::vector<layer_group> alike_layers(const layer_group& layers, const std::vector<quantized_tensor>& keys) {
+  std::vector<layer_group> groups;
+  for (const std::int64_t layer : layers) {
+    const auto joined = std::ranges::find_if(groups, [&](const layer_group& group) {
+      return are_alike(keys[static_cast<std::size_t>(group.front())], keys[static_cast<std::size_t>(layer)]);
+    });
+    if (joined == groups.end()) {
+      groups.push_back({layer});
+    } else {
+      joined->push_back(layer);
+    }
+  }
+  return groups;
+}
 
 /// The turns of all layers. Groups that a block's end cuts are split first, so that keys which stay keep their codes and scales.
 /// @param keys a group that is cut is replaced, scales and all; codes stay where they are
@@ -72,10 +88,14 @@ inline std::vector<planned_quantized_turn> planned_quantized_turns(std::vector<q
   }
   std::vector<planned_quantized_turn> planned;
   for (const planned_turn& turn : turns) {
-    for (const std::int64_t layer : turn.layers) {
-      const quantized_tensor& whole = keys[static_cast<std::size_t>(layer)];
-      const at::Tensor held = held_slots(written.layer(layer).positions, whole.device());
-      planned.push_back({restricted(whole, turn.block), held_in_block(held, turn.block), turn.turning});
+    for (const layer_group& alike : alike_layers(turn.layers, keys)) {
+      const at::Device device = keys[static_cast<std::size_t>(alike.front())].device();
+      const at::Tensor held = held_slots(written.layer(alike.front()).positions, device);
+      planned_quantized_turn& added = planned.emplace_back(
+          planned_quantized_turn{{}, held_in_block(held, turn.block), turn.turning});
+      for (const std::int64_t layer : alike) {
+        added.keys.push_back(restricted(keys[static_cast<std::size_t>(layer)], turn.block));
+      }
     }
   }
   return planned;

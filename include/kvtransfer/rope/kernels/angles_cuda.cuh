@@ -24,6 +24,40 @@ struct token_positions {
   std::uint32_t written = 0;
 };
 
+/// The numbers of all pairs in shared memory. Threads of a warp read different pairs, which kernel parameters serve one by one.
+struct frequency_table {
+  std::uint32_t* wanted_turns;
+  std::uint32_t* written_turns;
+  float* wanted_value;
+  float* written_value;
+
+  /// Floats of shared memory that it takes; pairs by fours, since parameters are read the faster the wider.
+  __host__ __device__ static int floats(int pairs) { return 4 * ((pairs + 3) / 4 * 4); }
+
+  /// Fills `memory`, aligned to 16 bytes, by all threads of the block; they must meet before the first reads.
+  __device__ frequency_table(float* memory, const turn_arguments& turn) {
+    const int length = floats(turn.pairs) / 4;
+    wanted_value = memory;
+    written_value = memory + length;
+    wanted_turns = reinterpret_cast<std::uint32_t*>(memory + 2 * length);
+    written_turns = wanted_turns + length;
+    const auto copy_four = [](auto* to, const auto* from, int pair) {
+      *reinterpret_cast<uint4*>(to + pair) = *reinterpret_cast<const uint4*>(from + pair);
+    };
+    const int threads = blockDim.x * blockDim.y;
+    for (int pair = 4 * (threadIdx.y * blockDim.x + threadIdx.x); pair < length; pair += 4 * threads) {
+      copy_four(wanted_value, turn.wanted_frequency.value, pair);
+      copy_four(written_value, turn.written_frequency.value, pair);
+      copy_four(wanted_turns, turn.wanted_frequency.turns, pair);
+      copy_four(written_turns, turn.written_frequency.turns, pair);
+    }
+  }
+
+  __device__ pair_frequency at(int pair) const {
+    return {wanted_turns[pair], written_turns[pair], wanted_value[pair], written_value[pair]};
+  }
+};
+
 __device__ inline token_positions positions_at(const turn_geometry& turn, int stream, std::int64_t batch, std::int64_t head,
                                                std::int64_t token) {
   return {static_cast<std::uint32_t>(turn.wanted.at(stream, batch, head, token)),

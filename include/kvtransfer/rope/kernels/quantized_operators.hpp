@@ -14,11 +14,12 @@ namespace kvtransfer::rope::kernels {
 
 using optional_tensor = std::optional<at::Tensor>;
 
-/// The tensors of one layer, as the dispatcher passes them; quantized_operators.cpp describes each.
+/// The tensors of some layers, as the dispatcher passes them; quantized_operators.cpp describes each.
 struct quantized_tensors {
-  at::Tensor codes;
-  at::Tensor scales;
-  optional_tensor minimums;
+  at::TensorList codes;
+  at::TensorList scales;
+  at::TensorList minimums;
+  at::TensorList errors;
   optional_tensor group_ends;
   optional_tensor held;
   std::int64_t bits = 8;
@@ -28,13 +29,14 @@ void turn_quantized_in_place(const quantized_tensors& keys, const turn_tensors& 
 
 /// `kvtransfer::turn_quantized_`
 template <quantized_turn_launch launch>
-void turn_quantized_(const at::Tensor& codes, const at::Tensor& scales, const optional_tensor& minimums,
+void turn_quantized_(at::TensorList codes, at::TensorList scales, at::TensorList minimums, at::TensorList errors,
                      const optional_tensor& group_ends, const optional_tensor& held, std::int64_t bits,
                      const optional_tensor& from, const optional_tensor& to, std::int64_t delta,
-                     const optional_tensor& from_inv_freq, const optional_tensor& to_inv_freq, const optional_tensor& stream_of,
-                     double gain, std::int64_t window_offset, bool interleaved, bool model_faithful) {
+                     const optional_tensor& from_inv_freq, const optional_tensor& to_inv_freq,
+                     const optional_tensor& stream_of, double gain, std::int64_t window_offset, bool interleaved,
+                     bool model_faithful) {
   turn_quantized_in_place(
-      {codes, scales, minimums, group_ends, held, bits},
+      {codes, scales, minimums, errors, group_ends, held, bits},
       {from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved, model_faithful}, launch);
 }
 

@@ -71,15 +71,21 @@ class tile_floats {
 
 }  // namespace
 
-void turn_quantized_on_cpu(const quantized_turn& arguments) {
+void turn_quantized_on_cpu(const quantized_turn& arguments, const quantized_keys* layers, std::int64_t count) {
   static const turn_tiles_function turn_tiles = best_turn_tiles();
   constexpr std::int64_t elements_worth_a_thread = 16384;
   const turn_order order = tiles_of(arguments);
   const std::int64_t tokens = longest_tile(arguments);
-  at::parallel_for(0, order.units, elements_worth_a_thread / (tokens * arguments.count) + 1,
+  at::parallel_for(0, count * order.units, elements_worth_a_thread / (tokens * arguments.count) + 1,
                    [&](std::int64_t begin, std::int64_t end) {
                      tile_floats floats(arguments, tokens);
-                     turn_tiles(arguments, order, begin, end, floats.memory());
+                     while (begin < end) {
+                       const std::int64_t layer = begin / order.units;
+                       const std::int64_t first = layer * order.units;
+                       const std::int64_t last = std::min(end, first + order.units);
+                       turn_tiles(arguments, layers[layer], order, begin - first, last - first, floats.memory());
+                       begin = last;
+                     }
                    });
 }
 

@@ -8,6 +8,7 @@
 #include "kvtransfer/rope/kernels/angle_source.hpp"
 #include "kvtransfer/rope/kernels/code_vectors.hpp"
 #include "kvtransfer/rope/kernels/group_vectors.hpp"
+#include "kvtransfer/rope/kernels/quantized_error.hpp"
 #include "kvtransfer/rope/kernels/quantized_turn.hpp"
 #include "kvtransfer/rope/kernels/turn_order.hpp"
 #include "kvtransfer/rope/kernels/turn_vectors.hpp"
@@ -27,11 +28,11 @@ struct tile_place {
   std::int64_t first;  ///< token
   std::int64_t tokens;
   std::uint8_t* codes;  ///< of the first token
-  float* scales;        ///< of the first token, or per channel of the group
-  float* minimums;
+  scale_row row;        ///< of the first token, or per channel of the group
 };
 
-inline tile_place place_of(const quantized_turn& given, const turn_order& order, std::int64_t index) {
+inline tile_place place_of(const quantized_turn& given, const quantized_keys& keys, const turn_order& order,
+                           std::int64_t index) {
   const turn_arguments& turn = given.turn;
   tile_place place;
   place.angles = index / order.rows;
@@ -46,21 +47,18 @@ inline tile_place place_of(const quantized_turn& given, const turn_order& order,
     end = given.group_ends[tile];
   }
   place.tokens = end - place.first;
-  place.codes = given.keys.codes + row.batch * turn.source.batch + row.head * turn.source.head + place.first * turn.source.token;
-  const std::int64_t scales_at = row.batch * given.scales.batch + row.head * given.scales.head +
-                                 (given.is_per_channel() ? tile : place.first) * given.scales.token;
-  place.scales = given.keys.scales + scales_at;
-  place.minimums = given.keys.minimums == nullptr ? nullptr : given.keys.minimums + scales_at;
+  place.codes = given.codes_at(keys, row.batch, row.head, place.first);
+  place.row = given.row_at(keys, row.batch, row.head, given.is_per_channel() ? tile : place.first);
   return place;
 }
 
-/// Writes the new scale of one group. @param i which, from `scales` on
+/// Writes the new scale of one group. @param i which of the row
 template <class Codes>
-C10_ALWAYS_INLINE group_scale write_scale(const group_range& range, float* scales, float* minimums, std::int64_t i) {
+C10_ALWAYS_INLINE group_scale write_scale(const group_range& range, const scale_row& row, std::int64_t i) {
   const group_scale group = scale_of<Codes>(range);
-  scales[i] = group.scale;
+  row.scales[i] = group.scale;
   if constexpr (Codes::has_minimum) {
-    minimums[i] = group.minimum;
+    row.minimums[i] = group.minimum;
   }
   return group;
 }
@@ -69,17 +67,19 @@ C10_ALWAYS_INLINE group_scale write_scale(const group_range& range, float* scale
 template <class Codes, class Turn>
 void requantize_token(const quantized_turn& given, const tile_place& place, std::int64_t token, float* elements, Turn&& turn) {
   std::uint8_t* const codes = place.codes + token * given.turn.source.token;
-  float* const scales = place.scales + token * given.scales.token;
-  float* const minimums = Codes::has_minimum ? place.minimums + token * given.scales.token : nullptr;
+  const scale_row row = given.row_after(place.row, token);
   const std::int64_t groups = given.count / given.group_size;
   Codes::read(codes, elements, given.count);
   for (std::int64_t i = 0; i < groups; ++i) {
-    scale_group(elements + i * given.group_size, scales[i], Codes::has_minimum ? minimums[i] : 0, given.group_size);
+    scale_group(elements + i * given.group_size, row.scales[i], Codes::has_minimum ? row.minimums[i] : 0, given.group_size);
+  }
+  if (row.errors != nullptr) {
+    turn_errors_of_token(given, row);
   }
   turn(elements);
   for (std::int64_t i = 0; i < groups; ++i) {
     float* const group = elements + i * given.group_size;
-    steps_of_group(group, write_scale<Codes>(range_of(group, given.group_size), scales, minimums, i), given.group_size);
+    steps_of_group(group, write_scale<Codes>(range_of(group, given.group_size), row, i), given.group_size);
   }
   Codes::write(elements, codes, given.count);
 }
@@ -91,7 +91,7 @@ void requantize_group(const quantized_turn& given, const tile_place& place, cons
   for (std::int64_t t = 0; t < place.tokens; ++t) {
     float* const elements = memory.elements + t * count;
     Codes::read(place.codes + t * given.turn.source.token, elements, count);
-    scale_columns(elements, place.scales, place.minimums, count);
+    scale_columns(elements, place.row.scales, place.row.minimums, count);
     turn(t, elements);
   }
   constexpr std::int64_t abreast = 32;
@@ -103,9 +103,12 @@ void requantize_group(const quantized_turn& given, const tile_place& place, cons
   for (; column < count; ++column) {
     ranges_of_columns<1>(memory.elements, place.tokens, count, holds, memory, column);
   }
+  for (std::int64_t pair = 0; place.row.errors != nullptr && pair < given.turn.pairs; ++pair) {
+    turn_error_of_pair(given, place.row, pair);
+  }
   for (std::int64_t i = 0; i < count; ++i) {
     const group_range range{memory.lowest[i], memory.highest[i], memory.spoiled[i]};
-    const group_scale group = write_scale<Codes>(range, place.scales, place.minimums, i);
+    const group_scale group = write_scale<Codes>(range, place.row, i);
     memory.lowest[i] = group.minimum;
     memory.highest[i] = group.steps_per_unit;
   }
@@ -134,8 +137,8 @@ void fill_angles(const turn_arguments& turn, const tile_place& place, const tile
 }
 
 template <class Lanes, class Codes, bool Interleaved, class Pairs>
-void turn_tiles(const quantized_turn& given, const turn_order& order, std::int64_t begin, std::int64_t end,
-                const tile_memory& memory, Pairs pairs) {
+void turn_tiles(const quantized_turn& given, const quantized_keys& keys, const turn_order& order, std::int64_t begin,
+                std::int64_t end, const tile_memory& memory, Pairs pairs) {
   const std::int64_t stride = given.turn.rule == angle_rule::shared ? 0 : padded_pairs(pairs);
   const auto turn = [&](std::int64_t token, float* elements) {
     const token_rows<1, float> window{{elements + given.window}, {elements + given.window}};
@@ -143,7 +146,7 @@ void turn_tiles(const quantized_turn& given, const turn_order& order, std::int64
   };
   std::int64_t filled = -1;
   for (std::int64_t index = begin; index < end; ++index) {
-    const tile_place place = place_of(given, order, index);
+    const tile_place place = place_of(given, keys, order, index);
     if (place.angles != filled) {
       fill_angles<Lanes>(given.turn, place, memory, pairs);
       filled = place.angles;
@@ -160,22 +163,22 @@ void turn_tiles(const quantized_turn& given, const turn_order& order, std::int64
 
 /// Heads of 64 and 128 dimensions have their loops unrolled, as in turn_cpu.hpp.
 template <class Lanes, class Codes, bool Interleaved>
-void turn_tiles(const quantized_turn& given, const turn_order& order, std::int64_t begin, std::int64_t end,
-                const tile_memory& memory) {
+void turn_tiles(const quantized_turn& given, const quantized_keys& keys, const turn_order& order, std::int64_t begin,
+                std::int64_t end, const tile_memory& memory) {
   if (Lanes::count > 1 && given.turn.pairs == 32) {
-    turn_tiles<Lanes, Codes, Interleaved>(given, order, begin, end, memory, std::integral_constant<std::int64_t, 32>());
+    turn_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory, std::integral_constant<std::int64_t, 32>());
   } else if (Lanes::count > 1 && given.turn.pairs == 64) {
-    turn_tiles<Lanes, Codes, Interleaved>(given, order, begin, end, memory, std::integral_constant<std::int64_t, 64>());
+    turn_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory, std::integral_constant<std::int64_t, 64>());
   } else {
-    turn_tiles<Lanes, Codes, Interleaved>(given, order, begin, end, memory, static_cast<std::int64_t>(given.turn.pairs));
+    turn_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory, static_cast<std::int64_t>(given.turn.pairs));
   }
 }
 
 template <class Lanes, class Codes>
-void turn_tiles(const quantized_turn& given, const turn_order& order, std::int64_t begin, std::int64_t end,
-                const tile_memory& memory) {
-  given.turn.interleaved ? turn_tiles<Lanes, Codes, true>(given, order, begin, end, memory)
-                         : turn_tiles<Lanes, Codes, false>(given, order, begin, end, memory);
+void turn_tiles(const quantized_turn& given, const quantized_keys& keys, const turn_order& order, std::int64_t begin,
+                std::int64_t end, const tile_memory& memory) {
+  given.turn.interleaved ? turn_tiles<Lanes, Codes, true>(given, keys, order, begin, end, memory)
+                         : turn_tiles<Lanes, Codes, false>(given, keys, order, begin, end, memory);
 }
 
 }  // namespace

@@ -33,17 +33,17 @@ struct float_codes {
 
 }  // namespace
 
-void turn_tiles_scalar(const quantized_turn& given, const turn_order& order, std::int64_t begin, std::int64_t end,
-                       const tile_memory& memory) {
+void turn_tiles_scalar(const quantized_turn& given, const quantized_keys& keys, const turn_order& order, std::int64_t begin,
+                       std::int64_t end, const tile_memory& memory) {
   switch (given.code) {
     case code_type::int4:
-      return turn_tiles<scalar_lanes, int4_codes>(given, order, begin, end, memory);
+      return turn_tiles<scalar_lanes, int4_codes>(given, keys, order, begin, end, memory);
     case code_type::int8:
-      return turn_tiles<scalar_lanes, int8_codes>(given, order, begin, end, memory);
+      return turn_tiles<scalar_lanes, int8_codes>(given, keys, order, begin, end, memory);
     case code_type::float8_e4m3:
-      return turn_tiles<scalar_lanes, float_codes<float8_e4m3, 448>>(given, order, begin, end, memory);
+      return turn_tiles<scalar_lanes, float_codes<float8_e4m3, 448>>(given, keys, order, begin, end, memory);
     case code_type::float8_e5m2:
-      return turn_tiles<scalar_lanes, float_codes<float8_e5m2, 57344>>(given, order, begin, end, memory);
+      return turn_tiles<scalar_lanes, float_codes<float8_e5m2, 57344>>(given, keys, order, begin, end, memory);
   }
 }
 

@@ -6,32 +6,31 @@
 #include "kvtransfer/rope/kernels/codes_cuda.cuh"
 #include "kvtransfer/rope/kernels/lanes_cuda.cuh"
 #include "kvtransfer/rope/kernels/quantized_turn.hpp"
+#include "kvtransfer/rope/kernels/turn_cuda_elements.hpp"
 
-// The CUDA kernel of quantized keys. A block turns one head's tokens that share a row of scales, or per token a few tokens, some
-// at a time in shared memory. Per channel the range must be known before the first code is written: a group is turned twice, the
-// second time from the multiprocessor's cache, so that groups of any length fit.
+// The CUDA kernel of quantized keys of any shape; quantized_words_cuda.cuh has those of the usual ones. A block turns one head's
+// tokens that share a row of scales, or per token a few tokens, some at a time in shared memory, element by element. Per channel the
+// range must be known before the first code is written: a group is turned twice, the second time from the multiprocessor's cache,
+// so that groups of any length fit.
 
 namespace kvtransfer::rope::kernels {
 
 inline constexpr int threads_per_tile = 256;
-inline constexpr unsigned whole_warp = 0xffffffffu;
 
-/// What a launch needs beside the arguments.
+/// Everything a launch needs, passed by value as `cuda_turn` is.
 struct cuda_tiles {
   quantized_turn given;
   std::int64_t tiles;  ///< in a head
   int tokens_at_a_time;
+  quantized_keys layers[layers_per_launch];
 };
 
 /// A block's shared memory, floats each.
 struct shared_tile {
+  frequency_table frequencies;
   float* elements;  ///< [tokens at a time, count]
   float* scales;    ///< per token [tokens at a time, groups], per channel [count]
   float* minimums;
-  float* wanted_value;  ///< [pairs], as `frequencies`
-  float* written_value;
-  std::uint32_t* wanted_turns;
-  std::uint32_t* written_turns;
 };
 
 /// Rows of scales that a chunk has in shared memory, and how many scales are in one.
@@ -42,27 +41,16 @@ __host__ __device__ inline int scales_in_row(const quantized_turn& given) {
 
 /// Floats of shared memory for so many tokens at a time.
 __host__ __device__ inline int shared_floats(const quantized_turn& given, int tokens) {
-  return tokens * static_cast<int>(given.count) + 2 * scale_rows(given, tokens) * scales_in_row(given) + 4 * given.turn.pairs;
+  return tokens * static_cast<int>(given.count) + 2 * scale_rows(given, tokens) * scales_in_row(given) +
+         frequency_table::floats(given.turn.pairs);
 }
 
 __device__ inline shared_tile tile_in(float* memory, const cuda_tiles& launch) {
   const quantized_turn& given = launch.given;
   const int scales = scale_rows(given, launch.tokens_at_a_time) * scales_in_row(given);
-  shared_tile tile;
-  tile.elements = memory;
-  tile.scales = tile.elements + launch.tokens_at_a_time * given.count;
-  tile.minimums = tile.scales + scales;
-  tile.wanted_value = tile.minimums + scales;
-  tile.written_value = tile.wanted_value + given.turn.pairs;
-  tile.wanted_turns = reinterpret_cast<std::uint32_t*>(tile.written_value + given.turn.pairs);
-  tile.written_turns = tile.wanted_turns + given.turn.pairs;
-  for (int pair = threadIdx.x; pair < given.turn.pairs; pair += blockDim.x) {
-    tile.wanted_value[pair] = given.turn.wanted_frequency.value[pair];
-    tile.written_value[pair] = given.turn.written_frequency.value[pair];
-    tile.wanted_turns[pair] = given.turn.wanted_frequency.turns[pair];
-    tile.written_turns[pair] = given.turn.written_frequency.turns[pair];
-  }
-  return tile;
+  float* const elements = memory + frequency_table::floats(given.turn.pairs);
+  float* const after_elements = elements + launch.tokens_at_a_time * given.count;
+  return {frequency_table(memory, given.turn), elements, after_elements, after_elements + scales};
 }
 
 /// Some tokens of one head, where they lie.
@@ -72,27 +60,21 @@ struct token_range {
   std::int64_t first;
   int tokens;
   std::uint8_t* codes;  ///< of the first token
-  float* scales;        ///< of the first token, or of the group
-  float* minimums;
+  scale_row row;        ///< of the first token, or of the group
 };
 
 /// Cosine and sine, gain included, that a pair of a token turns by.
 __device__ inline void rotation_of(const turn_arguments& turn, const shared_tile& tile, const token_range& range, int token,
                                    int pair, float& cosine, float& sine) {
+  const pair_frequency f = tile.frequencies.at(pair);
   if (turn.rule == angle_rule::shared) {
-    cosine = tile.wanted_value[pair];
-    sine = tile.written_value[pair];
+    cosine = f.wanted_value;
+    sine = f.written_value;
     return;
   }
   const int stream = turn.many_streams ? turn.stream_of[pair] : 0;
-  const token_positions at{
-      static_cast<std::uint32_t>(turn.wanted.at(stream, range.batch, range.head, range.first + token)),
-      static_cast<std::uint32_t>(turn.written.at(stream, range.batch, range.head, range.first + token))};
-  const pair_frequency f{tile.wanted_turns[pair], tile.written_turns[pair], tile.wanted_value[pair], tile.written_value[pair]};
-  const float turns = turn.rule == angle_rule::difference        ? turns_of<angle_rule::difference>(f, at)
-                      : turn.rule == angle_rule::two_frequencies ? turns_of<angle_rule::two_frequencies>(f, at)
-                                                                 : turns_of<angle_rule::model_faithful>(f, at);
-  quick_cosine_and_sine(turns, cosine, sine);
+  const token_positions at = positions_at(turn, stream, range.batch, range.head, range.first + token);
+  quick_cosine_and_sine(turns_of(turn.rule, f, at), cosine, sine);
   cosine *= turn.gain;
   sine *= turn.gain;
 }
@@ -100,9 +82,9 @@ __device__ inline void rotation_of(const turn_arguments& turn, const shared_tile
 /// The element that a code stands for.
 __device__ inline float element_at(const quantized_turn& given, const token_range& range, int token, int column) {
   const float number = number_at(range.codes + token * given.turn.source.token, column, given.code);
-  const std::int64_t scale =
-      column / static_cast<int>(given.group_size) + (given.is_per_channel() ? 0 : token * given.scales.token);
-  return has_minimum(given.code) ? number * range.scales[scale] + range.minimums[scale] : number * range.scales[scale];
+  const scale_row row = given.is_per_channel() ? range.row : given.row_after(range.row, token);
+  const int group = column / static_cast<int>(given.group_size);
+  return has_minimum(given.code) ? number * row.scales[group] + row.minimums[group] : number * row.scales[group];
 }
 
 /// Turned elements of `range` in shared memory.
@@ -115,12 +97,13 @@ __device__ inline void turn_into_tile(const quantized_turn& given, const shared_
     const int pair = i % turn.pairs;
     const int first = window + (turn.interleaved ? 2 * pair : pair);
     const int second = turn.interleaved ? first + 1 : first + turn.pairs;
-    const float x = element_at(given, range, token, first);
-    const float y = element_at(given, range, token, second);
+    float x = element_at(given, range, token, first);
+    float y = element_at(given, range, token, second);
     float cosine, sine;
     rotation_of(turn, tile, range, token, pair, cosine, sine);
-    tile.elements[token * count + first] = x * cosine - y * sine;
-    tile.elements[token * count + second] = y * cosine + x * sine;
+    rotate(x, y, cosine, sine);
+    tile.elements[token * count + first] = x;
+    tile.elements[token * count + second] = y;
   }
   const int beside = count - 2 * turn.pairs;  // elements that do not turn, in groups of some that do
   for (int i = threadIdx.x; i < range.tokens * beside; i += blockDim.x) {
@@ -129,33 +112,6 @@ __device__ inline void turn_into_tile(const quantized_turn& given, const shared_
   }
 }
 
-/// What the elements of a group have shown so far.
-struct element_range {
-  float lowest = __builtin_huge_valf();
-  float highest = -__builtin_huge_valf();
-  float spoiled = 0;  ///< NaN once an element was not finite
-
-  __device__ void widen(float element) {
-    lowest = fminf(lowest, element);
-    highest = fmaxf(highest, element);
-    spoiled += element * 0.0f;
-  }
-  __device__ void join_warp() {
-    for (int step = 16; step > 0; step /= 2) {
-      lowest = fminf(lowest, __shfl_xor_sync(whole_warp, lowest, step));
-      highest = fmaxf(highest, __shfl_xor_sync(whole_warp, highest, step));
-      spoiled += __shfl_xor_sync(whole_warp, spoiled, step);
-    }
-  }
-  __device__ float scale(code_type code) const {
-    const float reach = has_minimum(code) ? highest - lowest : fmaxf(-lowest, highest);
-    const float step = reach / largest_code(code);
-    const float scale = reach > 0 && step < smallest_scale ? smallest_scale : step;
-    return lowest > highest ? spoiled : scale + spoiled;  // nothing but padding, or but NaN: no range
-  }
-  __device__ float minimum(code_type code) const { return has_minimum(code) && lowest <= highest ? lowest : 0.0f; }
-};
-
 /// New codes for `range`, whose turned elements and new scales are in shared memory.
 __device__ inline void write_codes(const quantized_turn& given, const shared_tile& tile, const token_range& range) {
   const int count = static_cast<int>(given.count);
@@ -163,8 +119,8 @@ __device__ inline void write_codes(const quantized_turn& given, const shared_til
   const int bytes = count / in_byte;
   const auto code_at = [&](int token, int column) {
     const int scale = column / static_cast<int>(given.group_size) + (given.is_per_channel() ? 0 : token * scales_in_row(given));
-    const float steps_per_unit = tile.scales[scale] == 0 ? 0.0f : 1 / tile.scales[scale];
-    return code_of((tile.elements[token * count + column] - tile.minimums[scale]) * steps_per_unit, given.code);
+    const float above = tile.elements[token * count + column] - tile.minimums[scale];
+    return code_of(above * steps_per_unit(tile.scales[scale]), given.code);
   };
   for (int i = threadIdx.x; i < range.tokens * bytes; i += blockDim.x) {
     const int token = i / bytes;
@@ -213,10 +169,14 @@ __device__ inline void requantize_group(const cuda_tiles& launch, const shared_t
     write_codes(given, tile, part);
     __syncthreads();
   }
+  for (int pair = threadIdx.x; group.row.errors != nullptr && pair < given.turn.pairs; pair += blockDim.x) {
+    turn_error_of_pair(given, group.row, pair);
+  }
+  __syncthreads();
   for (int column = threadIdx.x; column < count; column += blockDim.x) {
-    group.scales[column] = tile.scales[column];
+    group.row.scales[column] = tile.scales[column];
     if (has_minimum(given.code)) {
-      group.minimums[column] = tile.minimums[column];
+      group.row.minimums[column] = tile.minimums[column];
     }
   }
 }
@@ -228,6 +188,9 @@ __device__ inline void requantize_tokens(const cuda_tiles& launch, const shared_
   const int size = static_cast<int>(given.group_size);
   const int lane = threadIdx.x % 32;
   turn_into_tile(given, tile, range);
+  for (int token = threadIdx.x; range.row.errors != nullptr && token < range.tokens; token += blockDim.x) {
+    turn_errors_of_token(given, given.row_after(range.row, token));
+  }
   __syncthreads();
   for (int i = threadIdx.x / 32; i < range.tokens * groups; i += threads_per_tile / 32) {
     const float* const elements = tile.elements + i / groups * given.count + i % groups * size;
@@ -235,14 +198,14 @@ __device__ inline void requantize_tokens(const cuda_tiles& launch, const shared_
     for (int element = lane; element < size; element += 32) {
       seen.widen(elements[element]);
     }
-    seen.join_warp();
+    seen.join_lanes(32);
     if (lane == 0) {
       tile.scales[i] = seen.scale(given.code);
       tile.minimums[i] = seen.minimum(given.code);
-      const std::int64_t at = i / groups * given.scales.token + i % groups;
-      range.scales[at] = tile.scales[i];
+      const scale_row row = given.row_after(range.row, i / groups);
+      row.scales[i % groups] = tile.scales[i];
       if (has_minimum(given.code)) {
-        range.minimums[at] = tile.minimums[i];
+        row.minimums[i % groups] = tile.minimums[i];
       }
     }
   }
@@ -251,7 +214,7 @@ __device__ inline void requantize_tokens(const cuda_tiles& launch, const shared_
 }
 
 __global__ __launch_bounds__(threads_per_tile) void turn_quantized_kernel(const __grid_constant__ cuda_tiles launch) {
-  extern __shared__ float memory[];
+  extern __shared__ __align__(16) float memory[];
   const quantized_turn& given = launch.given;
   const turn_arguments& turn = given.turn;
   const shared_tile tile = tile_in(memory, launch);
@@ -268,12 +231,9 @@ __global__ __launch_bounds__(threads_per_tile) void turn_quantized_kernel(const 
     end = given.group_ends[index];
   }
   range.tokens = static_cast<int>(end - range.first);
-  range.codes =
-      given.keys.codes + range.batch * turn.source.batch + range.head * turn.source.head + range.first * turn.source.token;
-  const std::int64_t scales = range.batch * given.scales.batch + range.head * given.scales.head +
-                              (given.is_per_channel() ? index : range.first) * given.scales.token;
-  range.scales = given.keys.scales + scales;
-  range.minimums = has_minimum(given.code) ? given.keys.minimums + scales : nullptr;
+  const quantized_keys& keys = launch.layers[blockIdx.y];
+  range.codes = given.codes_at(keys, range.batch, range.head, range.first);
+  range.row = given.row_at(keys, range.batch, range.head, given.is_per_channel() ? index : range.first);
   given.is_per_channel() ? requantize_group(launch, tile, range) : requantize_tokens(launch, tile, range);
 }
 

@@ -45,7 +45,7 @@ using short_turn = cuda_turn<64, 32>;
 using long_turn = cuda_turn<max_pairs, 128>;
 
 /// Rows a thread turns at once: several words under way hide the memory's latency. A row of fp8 is as much work as two
-/// of 16 bits. Where there are fewer rows than threads could run, each takes one.
+/// of 16 bits. Where there are fewer rows than threads could run, each takes one, and less of it.
 template <class Element>
 inline constexpr int rows_per_thread = sizeof(Element) == 1 ? 1 : 2;
 

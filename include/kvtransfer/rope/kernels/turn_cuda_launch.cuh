@@ -33,44 +33,56 @@ Launch parameters_for(const turn_arguments& turn, const layer_keys* layers, std:
   return launch;
 }
 
-/// Whether so many blocks leave multiprocessors idle: then it is a thread's own work that a turn waits for, not memory.
-inline bool leave_room(const dim3& grid) {
-  return grid.x * grid.y <= 2u * static_cast<unsigned>(at::cuda::getCurrentDeviceProperties()->multiProcessorCount);
+/// The grid and block by which `Rows` rows a thread turns all keys, in words of `Word`.
+template <class Element, class Word, int Rows>
+struct launch_shape {
+  dim3 block;
+  dim3 grid;
+
+  launch_shape(const turn_arguments& turn, std::int64_t layers) {
+    const unsigned threads_per_row = static_cast<unsigned>(turn.pairs / elements_in<Word, Element>);
+    block = dim3(threads_per_row, threads_per_block<Element, Word> / threads_per_row);
+    const std::int64_t rows = turn.batch * turn.kv_heads * turn.seq;
+    const std::int64_t rows_per_block = static_cast<std::int64_t>(block.y) * Rows;
+    grid = dim3(static_cast<unsigned>((rows + rows_per_block - 1) / rows_per_block), static_cast<unsigned>(layers));
+  }
+
+  /// Whether multiprocessors would be left idle: then it is a thread's own work that a turn waits for, not memory.
+  bool leaves_room() const {
+    return grid.x * grid.y <= 2u * static_cast<unsigned>(at::cuda::getCurrentDeviceProperties()->multiProcessorCount);
+  }
+};
+
+template <class Element, class Word, bool Interleaved, angle_rule Rule, int Rows, class Launch>
+void launch_kernel(const turn_arguments& turn, const layer_keys* layers, std::int64_t count) {
+  const launch_shape<Element, Word, Rows> shape(turn, count);
+  turn_kernel<Element, Word, Interleaved, Rule, Rows><<<shape.grid, shape.block, 0, c10::cuda::getCurrentCUDAStream()>>>(
+      parameters_for<Launch>(turn, layers, count));
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
 template <class Element, class Word, bool Interleaved, angle_rule Rule, class Launch>
-void launch_kernel(const turn_arguments& turn, const layer_keys* layers, std::int64_t count) {
-  constexpr int most_rows = rows_per_thread<Element>;
-  const Launch parameters = parameters_for<Launch>(turn, layers, count);
-  const unsigned threads_per_row = static_cast<unsigned>(turn.pairs / elements_in<Word, Element>);
-  const dim3 block(threads_per_row, threads_per_block<Element, Word> / threads_per_row);
-  const auto grid_for = [&](unsigned rows_of_thread) {
-    const unsigned rows_of_block = block.y * rows_of_thread;
-    return dim3((parameters.rows + rows_of_block - 1) / rows_of_block, static_cast<unsigned>(count));
-  };
-  const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream();
-  if constexpr (std::is_same_v<Launch, short_turn> && Rule != angle_rule::shared && most_rows > 1) {
-    if (leave_room(grid_for(most_rows))) {
-      turn_kernel<Element, Word, Interleaved, Rule, 1><<<grid_for(1), block, 0, stream>>>(parameters);
-      C10_CUDA_KERNEL_LAUNCH_CHECK();
-      return;
+void launch_by_size(const turn_arguments& turn, const layer_keys* layers, std::int64_t count) {
+  constexpr int rows = rows_per_thread<Element>;
+  if constexpr (std::is_same_v<Launch, short_turn> && Rule != angle_rule::shared && sizeof(Element) > 1) {
+    if (launch_shape<Element, Word, rows>(turn, count).leaves_room()) {
+      return launch_kernel<Element, uint2, Interleaved, Rule, 1, Launch>(turn, layers, count);
     }
   }
-  turn_kernel<Element, Word, Interleaved, Rule, most_rows><<<grid_for(most_rows), block, 0, stream>>>(parameters);
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  launch_kernel<Element, Word, Interleaved, Rule, rows, Launch>(turn, layers, count);
 }
 
 template <class Element, class Word, bool Interleaved, class Launch>
 void launch_by_rule(const turn_arguments& turn, const layer_keys* layers, std::int64_t count) {
   switch (turn.rule) {
     case angle_rule::shared:
-      return launch_kernel<Element, Word, Interleaved, angle_rule::shared, Launch>(turn, layers, count);
+      return launch_by_size<Element, Word, Interleaved, angle_rule::shared, Launch>(turn, layers, count);
     case angle_rule::difference:
-      return launch_kernel<Element, Word, Interleaved, angle_rule::difference, Launch>(turn, layers, count);
+      return launch_by_size<Element, Word, Interleaved, angle_rule::difference, Launch>(turn, layers, count);
     case angle_rule::two_frequencies:
-      return launch_kernel<Element, Word, Interleaved, angle_rule::two_frequencies, Launch>(turn, layers, count);
+      return launch_by_size<Element, Word, Interleaved, angle_rule::two_frequencies, Launch>(turn, layers, count);
     case angle_rule::model_faithful:
-      return launch_kernel<Element, Word, Interleaved, angle_rule::model_faithful, Launch>(turn, layers, count);
+      return launch_by_size<Element, Word, Interleaved, angle_rule::model_faithful, Launch>(turn, layers, count);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "kvtransfer/rope/fused_kernels.hpp"
 #include "kvtransfer/rope/options.hpp"
@@ -20,21 +21,36 @@ inline bool turns_quantized_fused(const quantized_tensor& keys, const rotary_spe
                                   std::string_view where) {
   const auto lies_in_rows = [](const at::Tensor& tensor) { return tensor.stride(3) == 1 || tensor.size(3) == 1; };
   const bool readable =
-      lies_in_rows(keys.codes) && lies_in_rows(keys.scales) && geometry.rotary_dim() <= kernel_rotary_dim_limit &&
+      lies_in_rows(keys.codes) && lies_in_rows(keys.scales) &&
+      (!keys.carried_error.defined() || lies_in_rows(keys.carried_error)) && geometry.rotary_dim() <= kernel_rotary_dim_limit &&
       (!keys.minimums.defined() || keys.minimums.strides() == keys.scales.strides()) && !how.norm_weight.defined();
   return choose_fused(keys.codes, readable, how, "kvtransfer::turn_quantized_", where);
 }
 
+/// Turns all layers in one call, and what their errors come to with them.
+/// @param layers alike, `carried_error` included, which is written to
 /// @param held bool `[batch or 1, kv_heads or 1, seq, 1]`, or undefined
-inline void fused_turn_quantized_(const quantized_tensor& keys, const turning& turn, const options& how, const at::Tensor& held) {
+inline void fused_turn_quantized_(const std::vector<quantized_tensor>& layers, const turning& turn, const options& how,
+                                  const at::Tensor& held) {
   using optional_tensor = std::optional<at::Tensor>;
-  const bool per_channel = keys.scheme.is_per_channel();
-  const optional_tensor minimums = keys.minimums.defined() ? optional_tensor(keys.minimums) : std::nullopt;
-  const optional_tensor ends = per_channel ? optional_tensor(integer_tensor(keys.groups.ends(), keys.device())) : std::nullopt;
+  std::vector<at::Tensor> codes, scales, minimums, errors;
+  for (const quantized_tensor& keys : layers) {
+    codes.push_back(keys.codes);
+    scales.push_back(keys.scales);
+    errors.push_back(keys.carried_error);
+    if (keys.minimums.defined()) {
+      minimums.push_back(keys.minimums);
+    }
+  }
+  const quantized_tensor& first = layers.front();
+  const bool per_channel = first.scheme.is_per_channel();
+  const optional_tensor ends =
+      per_channel ? optional_tensor(integer_tensor(first.groups.ends(), first.device())) : std::nullopt;
   const optional_tensor counted = per_channel && held.defined() ? optional_tensor(held.squeeze(-1)) : std::nullopt;
-  call_fused_turn<void, const at::Tensor&, const at::Tensor&, const optional_tensor&, const optional_tensor&,
-                  const optional_tensor&, std::int64_t>("kvtransfer::turn_quantized_", turn, how.angles, keys.codes, keys.scales,
-                                                        minimums, ends, counted, 8 / codes_per_byte(keys.scheme.format));
+  call_fused_turn<void, at::TensorList, at::TensorList, at::TensorList, at::TensorList, const optional_tensor&,
+                  const optional_tensor&, std::int64_t>("kvtransfer::turn_quantized_", turn, how.angles, codes, scales,
+                                                        minimums, errors, ends, counted,
+                                                        8 / codes_per_byte(first.scheme.format));
 }
 
 }  // namespace kvtransfer::rope::detail

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
@@ -26,46 +29,78 @@ inline at::Tensor like_elements(const quantized_tensor& keys) {
   return one.expand({extents.batch, extents.kv_heads, extents.seq, extents.head_dim});
 }
 
+/// @throws shape_error unless there is a layer, and every other is like it
+inline void require_alike(const std::vector<quantized_tensor>& layers, std::string_view where) {
+  require<shape_error>(!layers.empty(), where, "keys", "at least one layer", "none");
+  const quantized_tensor& first = layers.front();
+  for (const quantized_tensor& keys : layers) {
+    validate(keys, where);
+    require_same_device(first.codes, keys.codes, where, "keys");
+    if (!are_alike(first, keys)) {
+      fail<shape_error>(where, "keys", fmt::format("{}, {}", describe(first.scheme), describe(first.codes)),
+                        fmt::format("{}, {}", describe(keys.scheme), describe(keys.codes)));
+    }
+  }
+}
+
 }  // namespace detail
 
 /// Throws what `turn_quantized_` would throw for these arguments and turns nothing.
 /// @return `how_far` with four-dimensional positions
-inline turning require_quantized_turnable(const quantized_tensor& keys, const turning& how_far, const options& how = {},
-                                          std::string_view where = "turn_quantized_") {
-  validate(keys, where);
-  detail::require_writable({keys.codes}, where);
-  detail::require_writable({keys.scales}, where);
-  turning turn = detail::checked(how_far, detail::like_elements(keys), how, where);
+inline turning require_quantized_turnable(const std::vector<quantized_tensor>& layers, const turning& how_far,
+                                          const options& how = {}, std::string_view where = "turn_quantized_") {
+  detail::require_alike(layers, where);
+  for (const quantized_tensor& keys : layers) {
+    detail::require_writable({keys.codes}, where);
+    detail::require_writable({keys.scales}, where);
+  }
+  const quantized_tensor& first = layers.front();
+  turning turn = detail::checked(how_far, detail::like_elements(first), how, where);
   const rotary_specification& geometry = turn.geometry();
   if (geometry.rotates()) {
-    detail::turns_quantized_fused(keys, geometry, how, where);
+    detail::turns_quantized_fused(first, geometry, how, where);
   }
-  if (geometry.window_offset % codes_per_byte(keys.scheme.format) != 0) {
+  if (geometry.window_offset % codes_per_byte(first.scheme.format) != 0) {
     fail<value_error>(where, "window_offset", "an even number for codes of 4 bits", fmt::format("{}", geometry.window_offset));
   }
   return turn;
 }
 
-/// Turns quantized keys in place: dequantizes, turns and quantizes with new scales, since a turned element may be √2 times as
-/// large. What the scheme's error comes to is added to `carried_error`. Groups that no pair reaches keep their codes.
-/// @param keys their tensors are written to; only `carried_error` may be replaced
+/// Turns the quantized keys of every layer in place: dequantizes, turns and quantizes with new scales, since a turned element may
+/// be √2 times as large. What the scheme's error comes to is added to `carried_error`. Groups that no pair reaches keep their codes.
+/// @param layers all of one shape, scheme, groups and device. Their tensors are written to; only `carried_error` may be new
 /// @param held bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which counts for nothing in its group; undefined: all
 /// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
-inline void turn_quantized_(quantized_tensor& keys, const turning& how_far, const options& how = {}, const at::Tensor& held = {},
-                            std::string_view where = "turn_quantized_") {
-  const turning turn = require_quantized_turnable(keys, how_far, how, where);
-  const at::Tensor counted = kvtransfer::detail::held_elements(held, keys.extents(), keys.device(), where);
+inline void turn_quantized_(std::vector<quantized_tensor>& layers, const turning& how_far, const options& how = {},
+                            const at::Tensor& held = {}, std::string_view where = "turn_quantized_") {
+  const turning turn = require_quantized_turnable(layers, how_far, how, where);
+  const quantized_tensor& first = layers.front();
+  const at::Tensor counted = kvtransfer::detail::held_elements(held, first.extents(), first.device(), where);
   const rotary_specification& geometry = turn.geometry();
-  if (!geometry.rotates() || keys.codes.numel() == 0) {
+  if (!geometry.rotates() || first.codes.numel() == 0) {
     return;
   }
-  const at::Tensor carried = detail::turned_error(keys, geometry, turn.gain());
-  if (detail::turns_quantized_fused(keys, geometry, how, where)) {
-    detail::fused_turn_quantized_(keys, turn, how, counted);
-  } else {
-    detail::reference_turn_quantized_(keys, turn, how, counted);
+  bool fused = true;
+  for (quantized_tensor& keys : layers) {
+    fused = fused && detail::turns_quantized_fused(keys, geometry, how, where);
+    keys.carried_error = keys.carried_error.defined() ? keys.carried_error : at::zeros_like(keys.scales);
   }
-  keys.carried_error = keys.carried_error.defined() ? keys.carried_error.copy_(carried) : carried;
+  if (fused) {
+    return detail::fused_turn_quantized_(layers, turn, how, counted);
+  }
+  for (quantized_tensor& keys : layers) {
+    const at::Tensor carried = detail::turned_error(keys, geometry, turn.gain());
+    detail::reference_turn_quantized_(keys, turn, how, counted);
+    keys.carried_error.copy_(carried);
+  }
+}
+
+/// The same for one layer.
+inline void turn_quantized_(quantized_tensor& keys, const turning& how_far, const options& how = {}, const at::Tensor& held = {},
+                            std::string_view where = "turn_quantized_") {
+  std::vector<quantized_tensor> layers = {keys};
+  turn_quantized_(layers, how_far, how, held, where);
+  keys = std::move(layers.front());
 }
 
 }  // namespace kvtransfer::rope

@@ -5,7 +5,6 @@
 #include <ATen/ops/amax.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/hypot.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -40,7 +39,7 @@ inline at::Tensor turned_pairs(const at::Tensor& columns, const quantization& sc
 
 /// The error that keys carry into their next quantization: of what is turned, that of either element of a pair and what float32
 /// rounds; of the rest, what they carry already.
-/// @param keys before the turn
+/// @param keys before the turn, with what they carry
 /// @return as `scales`
 inline at::Tensor turned_error(const quantized_tensor& keys, const rotary_specification& geometry, double gain) {
   constexpr double rounding = 9.53674316e-7;  // 2^-20 of a pair's length: cosine and sine to 5e-7, products and sum
@@ -49,8 +48,7 @@ inline at::Tensor turned_error(const quantized_tensor& keys, const rotary_specif
     return turned_pairs(per_group.narrow(-1, columns.first_scale, columns.scales_count), keys.scheme, geometry.pairing, gain);
   };
   const at::Tensor error = turned(error_bound(keys)) + turned(kvtransfer::detail::largest_magnitude(keys)) * rounding;
-  const at::Tensor carried = keys.carried_error.defined() ? keys.carried_error : at::zeros_like(keys.scales);
-  return replace_window(carried, error, columns.first_scale);
+  return replace_window(keys.carried_error, error, columns.first_scale);
 }
 
 }  // namespace kvtransfer::rope::detail

@@ -23,8 +23,7 @@ struct quantized_tensor {
   at::Tensor scales;    ///< float32, per token `[batch, kv_heads, seq, head_dim / group_size]`, per channel
                         ///< `[batch, kv_heads, groups, head_dim]`
   at::Tensor minimums;  ///< as `scales`; undefined for float formats
-  at::Tensor
-      carried_error;   ///< as `scales`: how far moves had taken elements off before their last quantization; undefined: none
+  at::Tensor carried_error;  ///< as `scales`: how far moves had taken elements off before their last quantization; undefined: none
   slot_groups groups;  ///< per channel: which slots share a row of `scales`; empty per token
   at::ScalarType dtype = at::kFloat;  ///< of the tensor that was quantized
 
@@ -53,6 +52,11 @@ struct quantized_tensor {
     return transform([](const at::Tensor& tensor) { return tensor.clone(); });
   }
 };
+
+/// Whether two tensors were quantized in one way: extents, scheme and groups.
+inline bool are_alike(const quantized_tensor& a, const quantized_tensor& b) {
+  return a.codes.sizes() == b.codes.sizes() && a.scheme == b.scheme && a.groups == b.groups;
+}
 
 /// @throws shape_error unless the tensors are of one another's extents, as their scheme has it
 inline void validate(const quantized_tensor& quantized, std::string_view where) {
