@@ -21,7 +21,7 @@ namespace kvtransfer::bench {
 inline void time_against_copy(benchmark::State& state, at::Device device, std::int64_t bytes, const std::function<void()>& work) {
   const at::Tensor from = at::zeros({bytes}, at::TensorOptions().dtype(at::kByte).device(device));
   const at::Tensor to = at::zeros_like(from);
-  const int in_a_row = device.is_cuda() ? 8 : 1;
+  const int in_a_row = device.is_cuda() ? 20 : 1;
   const auto repeated = [&](const std::function<void()>& once) {
     return [&once, in_a_row] {
       for (int i = 0; i < in_a_row; ++i) {

@@ -11,33 +11,31 @@
 
 // The operators of libkvtransfer_kernels.so, as torch's dispatcher and `torch.ops.kvtransfer` in Python know them.
 //
-//   turn_(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
-//   model_faithful) turn(... the same ...) -> copies, differentiable: the gradient is turned back, times the gain
+//   turn_(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved, model_faithful)
+//   turn(... the same ...) -> copies, differentiable: the gradient is turned back, times the gain
 //   turn_rows_(keys, rows, ... the same ...): some rows of every layer, as the blocks of a paged cache
 //   convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
 //
-// keys      the layers of a cache, each [batch, kv_heads, seq, head_dim] with any strides but a contiguous head_dim;
-// all of the
-//           same extents, dtype and device. All layers are one pass on the CPU and one kernel on CUDA (one per 128
-//           layers, and one per set of strides). float, bfloat16, half, float8_e4m3fn, float8_e5m2; double is left to
-//           ATen. An fp8 cache's scale cancels where it is kept; to change it from a to b, give gain * a / b. fp8
-//           saturates.
-// from, to  int64 tokens on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2^24: where
-// keys were
-//           rotated to, and where they shall be. Without `from` they carry no rotation, without `to` they are left with
-//           none.
-// rows      int64 [n] on the keys' device: which of their first axis are meant, none twice; positions then have n rows.
-//           That they exist is checked on a CPU alone: on a GPU that would wait for it.
-// delta     used where both are absent: every key moves by so many tokens under to_inv_freq.
-// *_inv_freq  float on the CPU, [rotary_dim / 2 <= 256], radians per token; each needed where its positions are given.
-// stream_of unsigned char on the CPU, [rotary_dim / 2]: the stream of positions that each pair reads; absent: stream 0.
-// gain      multiplies what is rotated: new attention scaling / old.
-// window    elements [window_offset, window_offset + rotary_dim) of each head turn, in pairs (2i, 2i + 1) if
-// `interleaved`,
-//           otherwise (i, i + rotary_dim / 2).
+// keys            the layers of a cache, each [batch, kv_heads, seq, head_dim] with any strides but a contiguous
+//                 head_dim; all of the same extents, dtype and device. All layers are one pass on the CPU and one kernel
+//                 on CUDA (one per 128 layers, and one per set of strides). float, bfloat16, half, float8_e4m3fn,
+//                 float8_e5m2; double is left to ATen. An fp8 cache's scale cancels where it is kept; to change it from
+//                 a to b, give gain * a / b. fp8 saturates.
+// from, to        int64 tokens on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2^24:
+//                 where keys were rotated to, and where they shall be. Without `from` they carry no rotation, without
+//                 `to` they are left with none.
+// rows            int64 [n] on the keys' device: which of their first axis are meant, none twice; positions then have n
+//                 rows. That they exist is checked on a CPU alone: on a GPU that would wait for it.
+// delta           used where both are absent: every key moves by so many tokens under to_inv_freq.
+// *_inv_freq      float on the CPU, [rotary_dim / 2 <= 256], radians per token; each needed where its positions are
+//                 given.
+// stream_of       unsigned char on the CPU, [rotary_dim / 2]: the stream of positions that each pair reads; absent:
+//                 stream 0.
+// gain            multiplies what is rotated: new attention scaling / old.
+// window_offset   elements [window_offset, window_offset + rotary_dim) of each head turn, in pairs (2i, 2i + 1) if
+// interleaved     `interleaved`, otherwise (i, i + rotary_dim / 2).
 // model_faithful  false: the angle is q * f_to - p * f_from to 2e-7 radians; true: fl32(q * f_to) - fl32(p * f_from),
-// which is
-//           what a model in fp32 would have written.
+//                 which is what a model in fp32 would have written.
 //
 // What does not fit throws kvtransfer::error, a RuntimeError in Python.
 

@@ -9,15 +9,17 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
-// The operator that copies slots from one arrangement to another, as torch's dispatcher and `torch.ops.kvtransfer` in Python know it.
+// The operator that copies slots from one arrangement to another, as torch's dispatcher and `torch.ops.kvtransfer` in
+// Python know it.
 //
 //   copy_slots_(to, from, runs)
 //
-// to, from  the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides, on one device; to and from of one
-//           dtype, which may be any (of 8 bytes at most where head_dim is not contiguous). Rows are batch rows, or a paged cache's blocks, or one row for a ragged cache. All layers are one pass.
-// runs      int64 [n, 3] on the same device: place in `to`, place in `from`, count, where a place is `row * slots + slot`. So many
-//           slots from there on are copied, within a row; a place of -1 in `from` writes zeros. No place is written twice. Runs of
-//           sixteen slots or so share out the work best. Absent: every slot is copied to its like.
+// to, from  the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides, on one device; to and from
+//           of one dtype, which may be any (of 8 bytes at most where head_dim is not contiguous). Rows are batch rows, or
+//           a paged cache's blocks, or one row for a ragged cache. All layers are one pass.
+// runs      int64 [n, 3] on the same device: place in `to`, place in `from`, count, where a place is `row * slots + slot`.
+//           So many slots from there on are copied, within a row; a place of -1 in `from` writes zeros. No place is
+//           written twice. Runs of sixteen slots or so share out the work best. Absent: every slot is copied to its like.
 //
 // Places are checked against the storage on a CPU alone: on a GPU that would wait for it. The headers check them on the host.
 
