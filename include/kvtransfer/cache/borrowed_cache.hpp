@@ -7,8 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/materialize.hpp"
@@ -60,11 +58,7 @@ class borrowed_cache {
   /// @throws frame_error where batch rows share keys and would move them differently
   void remap(const position_map& positions, const rope::options& options = {}) {
     for (const layouts::lowered& keys : keys_) {
-      const std::int64_t kv_heads = keys.rows.size(1);
-      if (positions.heads() != 1 && positions.heads() != kv_heads) {
-        fail<shape_error>("borrowed_cache::remap", "positions", fmt::format("kv_heads = {} or 1", kv_heads),
-                          fmt::format("{} heads", positions.heads()));
-      }
+      require_heads(positions, keys.rows.size(1), "borrowed_cache::remap");
     }
     move_to(remapped(frame_, positions, "borrowed_cache::remap"), options);
   }

@@ -12,8 +12,8 @@
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/lazily_moved.hpp"
 #include "kvtransfer/cache/materialize.hpp"
-#include "kvtransfer/cache/moved_frame.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 
@@ -25,19 +25,21 @@ namespace kvtransfer {
 /// Two frames say where keys stand: `written` is what the tensors hold, `wanted` is where the caller has asked them to
 /// be. A move changes `wanted` alone, so any number of moves costs one rotation and its rounding, made by
 /// `materialize()`. The tensors can be read only while both agree.
-class cache {
+class cache : public lazily_moved<cache> {
  public:
+  static constexpr std::string_view name = "cache";
+
   /// Takes over the tensors; slots past the frame's size are spare capacity.
   /// @throws shape_error where tensors and frame disagree
   cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, cache_frame written)
-      : keys_(std::move(keys)), values_(std::move(values)), written_(written), wanted_(std::move(written)) {
+      : lazily_moved(written, written), keys_(std::move(keys)), values_(std::move(values)) {
     read_in(written_);
   }
 
   /// Copies what `source` shows into storage of its own, with room for `capacity` slots (at least those of the source).
   template <LayerLayout Layout>
   explicit cache(const cache_view<Layout>& source, std::int64_t capacity = 0)
-      : written_(source.frame()), wanted_(source.frame()) {
+      : lazily_moved(source.frame(), source.frame()) {
     for (std::int64_t i = 0; i < source.layers(); ++i) {
       keys_.push_back(copy_with_room(source.layer(i).lowered_keys(), capacity));
       values_.push_back(copy_with_room(source.layer(i).lowered_values(), capacity));
@@ -59,55 +61,14 @@ class cache {
     return copy;
   }
 
-  std::int64_t layers() const { return wanted_.layers(); }
-  /// Slots in use in `layer`.
-  std::int64_t length(std::int64_t layer = 0) const { return wanted_.layer(layer).size(); }
   /// Slots in use and spare in `layer`.
-  std::int64_t capacity(std::int64_t layer = 0) const {
-    if (layer < 0 || layer >= layers()) {
-      fail<shape_error>("cache", "layer", fmt::format("0 <= layer < {}", layers()), fmt::format("{}", layer));
-    }
-    return keys_[static_cast<std::size_t>(layer)].size(2);
-  }
-
-  const cache_frame& written() const { return written_; }
-  const cache_frame& wanted() const { return wanted_; }
-  bool materialized() const { return written_ == wanted_; }
+  std::int64_t capacity(std::int64_t layer = 0) const { return stored_keys(layer).size(2); }
+  std::int64_t kv_heads(std::int64_t layer = 0) const { return stored_keys(layer).size(1); }
 
   /// The slots in use, to be read. @throws frame_error while a move is pending: call materialize() first
   cache_view<> view() const {
     require_no_pending_move("cache::view");
     return read_in(written_);
-  }
-
-  /// Asks for every key `delta` tokens further on.
-  void shift(std::int64_t delta) { wanted_ = shifted(wanted_, delta); }
-
-  /// Asks for the keys of every layer at `positions`, slot by slot; which slots are padding stays as it is.
-  /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
-  void remap(const position_map& positions) {
-    for (const at::Tensor& keys : keys_) {
-      if (positions.heads() != 1 && positions.heads() != keys.size(1)) {
-        fail<shape_error>("cache::remap", "positions", fmt::format("kv_heads = {} or 1", keys.size(1)),
-                          fmt::format("{} heads", positions.heads()));
-      }
-    }
-    wanted_ = remapped(wanted_, positions, "cache::remap");
-  }
-
-  /// Asks for keys without rotation; their positions stay known. @throws frame_error if a key was never rotated
-  void unrotate() { wanted_ = unrotated(wanted_, "cache::unrotate"); }
-
-  /// Asks for never-rotated keys to be rotated to their positions by each layer's `specifications`.
-  /// @throws frame_error if a key is rotated already
-  void rotate(const std::vector<rotary_specification>& specifications) {
-    wanted_ = rotated(wanted_, specifications, "cache::rotate");
-  }
-
-  /// Asks for rotated keys as each layer's `specifications` would have written them at their positions.
-  /// @throws frame_error if a key was never rotated
-  void reframe(const std::vector<rotary_specification>& specifications) {
-    wanted_ = reframed(wanted_, specifications, "cache::reframe");
   }
 
   /// Moves the keys to where they are wanted, one rotation for everything asked so far. Values are not touched.
@@ -138,7 +99,14 @@ class cache {
   }
 
  private:
-  cache(cache_frame written, cache_frame wanted) : written_(std::move(written)), wanted_(std::move(wanted)) {}
+  using lazily_moved::lazily_moved;
+
+  const at::Tensor& stored_keys(std::int64_t layer) const {
+    if (layer < 0 || layer >= layers()) {
+      fail<shape_error>("cache", "layer", fmt::format("0 <= layer < {}", layers()), fmt::format("{}", layer));
+    }
+    return keys_[static_cast<std::size_t>(layer)];
+  }
 
   void require_no_pending_move(std::string_view where) const {
     require<frame_error>(materialized(), where, "frame", "written and wanted to agree (call materialize() first)",
@@ -182,8 +150,6 @@ class cache {
 
   std::vector<at::Tensor> keys_;
   std::vector<at::Tensor> values_;
-  cache_frame written_;
-  cache_frame wanted_;
 };
 
 }  // namespace kvtransfer

@@ -51,6 +51,14 @@ inline cache_frame shifted(const cache_frame& frame, std::int64_t delta) {
   return frame.transform([=](const layer_frame& layer) { return layer.shifted(delta); });
 }
 
+/// @throws shape_error unless `positions` are one for all heads, or one for each of `kv_heads`
+inline void require_heads(const position_map& positions, std::int64_t kv_heads, std::string_view where) {
+  if (positions.heads() != 1 && positions.heads() != kv_heads) {
+    fail<shape_error>(where, "positions", fmt::format("kv_heads = {} or 1", kv_heads),
+                      fmt::format("{} heads", positions.heads()));
+  }
+}
+
 /// The frame in which the keys of every layer stand at `positions`, slot by slot; which slots are padding stays as it
 /// is.
 /// @param where the operation that errors name

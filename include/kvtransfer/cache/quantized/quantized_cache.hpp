@@ -11,8 +11,8 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/lazily_moved.hpp"
 #include "kvtransfer/cache/materialize.hpp"
-#include "kvtransfer/cache/moved_frame.hpp"
 #include "kvtransfer/cache/quantized/move_quantized_keys.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
@@ -32,8 +32,10 @@ namespace kvtransfer {
 ///
 /// A cache in fp8 with one static scale (vLLM's k_scale) needs none of this: a rotation is linear, so a `borrowed_cache` moves it
 /// in units of its scale, which stays, and saturates what outgrows fp8.
-class quantized_cache {
+class quantized_cache : public lazily_moved<quantized_cache> {
  public:
+  static constexpr std::string_view name = "quantized_cache";
+
   /// Takes over the tensors. @throws shape_error, value_error where tensors and frame disagree
   quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame written)
       : quantized_cache(std::move(keys), std::move(values), written, written) {}
@@ -41,7 +43,7 @@ class quantized_cache {
   /// The same with moves that are yet to be made. @throws as above, for either frame
   quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame written,
                   cache_frame wanted)
-      : keys_(std::move(keys)), values_(std::move(values)), written_(std::move(written)), wanted_(std::move(wanted)) {
+      : lazily_moved(std::move(written), std::move(wanted)), keys_(std::move(keys)), values_(std::move(values)) {
     check_tensors(keys_, "keys");
     check_tensors(values_, "values");
   }
@@ -56,12 +58,7 @@ class quantized_cache {
     return transform(written_, wanted_, [](const quantized_tensor& tensor) { return tensor.clone(); });
   }
 
-  std::int64_t layers() const { return wanted_.layers(); }
-  /// Slots in `layer`.
-  std::int64_t length(std::int64_t layer = 0) const { return wanted_.layer(layer).size(); }
-  const cache_frame& written() const { return written_; }
-  const cache_frame& wanted() const { return wanted_; }
-  bool materialized() const { return written_ == wanted_; }
+  std::int64_t kv_heads(std::int64_t layer = 0) const { return written_keys(layer).extents().kv_heads; }
 
   /// Bytes of codes, scales and minimums.
   std::int64_t nbytes() const {
@@ -81,37 +78,6 @@ class quantized_cache {
   /// The same in the frame `written`, whatever is pending.
   const quantized_tensor& written_keys(std::int64_t layer) const { return at(keys_, layer); }
   const quantized_tensor& values(std::int64_t layer) const { return at(values_, layer); }
-
-  /// Asks for every key `delta` tokens further on.
-  void shift(std::int64_t delta) { wanted_ = shifted(wanted_, delta); }
-
-  /// Asks for the keys of every layer at `positions`, slot by slot; which slots are padding stays as it is.
-  /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
-  void remap(const position_map& positions) {
-    for (const quantized_tensor& keys : keys_) {
-      const std::int64_t kv_heads = keys.extents().kv_heads;
-      if (positions.heads() != 1 && positions.heads() != kv_heads) {
-        fail<shape_error>("quantized_cache::remap", "positions", fmt::format("kv_heads = {} or 1", kv_heads),
-                          fmt::format("{} heads", positions.heads()));
-      }
-    }
-    wanted_ = remapped(wanted_, positions, "quantized_cache::remap");
-  }
-
-  /// Asks for keys without rotation; their positions stay known. @throws frame_error if a key was never rotated
-  void unrotate() { wanted_ = unrotated(wanted_, "quantized_cache::unrotate"); }
-
-  /// Asks for never-rotated keys to be rotated to their positions by each layer's `specifications`.
-  /// @throws frame_error if a key is rotated already
-  void rotate(const std::vector<rotary_specification>& specifications) {
-    wanted_ = rotated(wanted_, specifications, "quantized_cache::rotate");
-  }
-
-  /// Asks for rotated keys as each layer's `specifications` would have written them at their positions.
-  /// @throws frame_error if a key was never rotated
-  void reframe(const std::vector<rotary_specification>& specifications) {
-    wanted_ = reframed(wanted_, specifications, "quantized_cache::reframe");
-  }
 
   /// Makes all moves asked for so far in the codes: one rotation and one more quantization. Values are not touched.
   /// @throws as `move_quantized_keys`, and then nothing has moved
@@ -192,8 +158,6 @@ class quantized_cache {
 
   std::vector<quantized_tensor> keys_;
   std::vector<quantized_tensor> values_;
-  cache_frame written_;
-  cache_frame wanted_;
 };
 
 }  // namespace kvtransfer
