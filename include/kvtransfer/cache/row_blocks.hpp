@@ -21,10 +21,8 @@ struct row_piece {
   friend bool operator==(const row_piece&, const row_piece&) = default;
 };
 
-/// Neighbouring slots of one row of a storage, whose keys all go from one state to another.
-struct row_stretch {
-  std::int64_t row = 0;              ///< of the storage
-  row_piece piece;                   ///< what lies in the slots
+/// Neighbouring slots of a storage's rows, whose keys all go from one state to another.
+struct moved_slots {
   std::optional<std::int64_t> head;  ///< the head meant; all heads where empty
   std::int64_t begin = 0;            ///< of the storage's slots
   std::int64_t end = 0;
@@ -33,27 +31,18 @@ struct row_stretch {
   std::optional<std::int64_t> delta;  ///< tokens moved, where every key moves equally far
 };
 
-/// The same slots of several rows of a storage, so that one rotary operation moves them.
-struct row_block {
-  std::vector<std::int64_t> rows;    ///< of the storage
-  std::vector<row_piece> pieces;     ///< what lies in those slots: of the first row from left to right, then of the next
-  std::optional<std::int64_t> head;  ///< the head meant; all heads where empty
-  std::int64_t begin = 0;            ///< of the storage's slots
-  std::int64_t end = 0;
-  slot_state from = slot_state::unrotated();
-  slot_state to = slot_state::unrotated();
-  std::optional<std::int64_t> delta;  ///< tokens moved, where every key of the block moves equally far
+/// Such slots of one row.
+struct row_stretch : moved_slots {
+  std::int64_t row = 0;  ///< of the storage
+  row_piece piece;       ///< what lies in the slots
+};
 
-  row_block() = default;
-  explicit row_block(const row_stretch& first)
-      : rows({first.row}),
-        pieces({first.piece}),
-        head(first.head),
-        begin(first.begin),
-        end(first.end),
-        from(first.from),
-        to(first.to),
-        delta(first.delta) {}
+/// Such slots of several rows, so that one rotary operation moves them.
+struct row_block : moved_slots {
+  std::vector<std::int64_t> rows;  ///< of the storage
+  std::vector<row_piece> pieces;   ///< what lies in those slots: of the first row from left to right, then of the next
+
+  explicit row_block(const row_stretch& first) : moved_slots(first), rows({first.row}), pieces({first.piece}) {}
 
   /// Takes in `next` and returns true, if it moves alike and lies in the same slots of another row, or goes on in the one row that
   /// there is: sequences packed one after another.
@@ -110,8 +99,9 @@ inline void add_to_blocks(std::vector<row_block>& blocks, const layouts::slot_sp
     return;
   }
   const std::int64_t offset = span.slot - span.begin;
-  const row_stretch added{span.row, {span.batch, begin, end - begin}, head,      begin + offset,
-                          end + offset, move.from,                    move.to, move.delta};
+  const row_stretch added{{head, begin + offset, end + offset, move.from, move.to, move.delta},
+                          span.row,
+                          {span.batch, begin, end - begin}};
   if (std::none_of(blocks.rbegin(), blocks.rend(), [&](row_block& block) { return block.absorb(added); })) {
     blocks.emplace_back(added);
   }
