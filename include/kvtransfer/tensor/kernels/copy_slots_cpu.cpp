@@ -17,7 +17,8 @@ struct run_axis {
 };
 
 /// Copies a run in the order in which its source lies; writes may be scattered.
-void copy_run(const slot_copy& copy, const placed_run& run, const placed_run& next, copy_piece piece) {
+template <class Piece>
+void copy_run(const slot_copy& copy, const placed_run& run, const placed_run& next, Piece piece) {
   const bool side_by_side = copy.to.slot == copy.head_bytes() && copy.from.slot == copy.head_bytes();
   const auto bytes = static_cast<std::size_t>((side_by_side ? run.count : 1) * copy.head_bytes());
   run_axis outer{side_by_side ? 1 : run.count, copy.to.slot, copy.from.slot};
@@ -44,9 +45,8 @@ void copy_slots_on_cpu(const slot_copy& copy, const layer_bytes* layers, std::in
   if (copy.is_transposed()) {
     return copy_transposed_on_cpu(copy, layers, count_of_layers);
   }
-  for_each_run(copy, layers, count_of_layers, [&](const placed_run& run, const placed_run& next, copy_piece piece) {
-    copy_run(copy, run, next, piece);
-  });
+  for_each_run(copy, layers, count_of_layers,
+               [&](const placed_run& run, const placed_run& next, auto piece) { copy_run(copy, run, next, piece); });
 }
 
 }  // namespace kvtransfer::kernels

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -21,7 +20,8 @@ struct matrix {
 
 /// Element by element: to[j][i] = from[i][j].
 template <class Element>
-void transpose_elements(const matrix<char>& to, const matrix<const char>& from, std::int64_t rows, std::int64_t columns) {
+void transpose_elements(const matrix<char>& to, const matrix<const char>& from, std::int64_t rows,
+                        std::int64_t columns) {
   constexpr auto size = static_cast<std::int64_t>(sizeof(Element));
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < columns; ++j) {
@@ -72,7 +72,8 @@ inline void transpose_four_by_four(const matrix<char>& to, const matrix<const ch
 
 #endif
 
-/// to[j][i] = from[i][j] for a matrix of any size, by tiles of sixteen bytes a row where the processor has such registers.
+/// to[j][i] = from[i][j] for a matrix of any size, by tiles of sixteen bytes a row where the processor has such
+/// registers.
 template <class Element>
 void transpose_tile(const matrix<char>& to, const matrix<const char>& from, std::int64_t rows, std::int64_t columns) {
   std::int64_t whole_rows = 0;
@@ -85,9 +86,6 @@ void transpose_tile(const matrix<char>& to, const matrix<const char>& from, std:
     whole_columns = columns / side * side;
     for (std::int64_t i = 0; i < whole_rows; i += side) {
       for (std::int64_t j = 0; j < whole_columns; j += side) {
-        for (std::int64_t k = 0; k < side; ++k) {  // rows lie too far apart for the processor to see what comes next
-          _mm_prefetch(from.at(std::min(i + side + k, rows - 1), j * size), _MM_HINT_T1);
-        }
         const matrix<char> place{to.at(j, i * size), to.row};
         const matrix<const char> tile{from.at(i, j * size), from.row};
         if constexpr (size == 2) {
@@ -100,10 +98,10 @@ void transpose_tile(const matrix<char>& to, const matrix<const char>& from, std:
   }
 #endif
   constexpr auto size = static_cast<std::int64_t>(sizeof(Element));
-  transpose_elements<Element>({to.at(whole_columns, 0), to.row}, {from.at(0, whole_columns * size), from.row}, whole_rows,
-                              columns - whole_columns);
-  transpose_elements<Element>({to.at(0, whole_rows * size), to.row}, {from.at(whole_rows, 0), from.row}, rows - whole_rows,
-                              columns);
+  transpose_elements<Element>({to.at(whole_columns, 0), to.row}, {from.at(0, whole_columns * size), from.row},
+                              whole_rows, columns - whole_columns);
+  transpose_elements<Element>({to.at(0, whole_rows * size), to.row}, {from.at(whole_rows, 0), from.row},
+                              rows - whole_rows, columns);
 }
 
 }  // namespace kvtransfer::kernels
