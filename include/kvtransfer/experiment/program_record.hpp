@@ -5,14 +5,12 @@
 
 #include <string>
 
+#include "kvtransfer/core/version.hpp"
 #include "kvtransfer/experiment/device_choice.hpp"
 #include "kvtransfer/experiment/records.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 
 namespace kvtransfer {
-
-/// This library's version.
-inline constexpr const char* library_version = "0.1.0";
 
 /// What a report says of the program that ran `model`.
 inline program_info program_record(const causal_lm& model, const std::string& quantization) {

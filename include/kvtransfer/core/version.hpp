@@ -1,0 +1,8 @@
+#pragma once
+
+namespace kvtransfer {
+
+/// This library's version; CMake reads it here.
+inline constexpr const char* library_version = "0.1.0";
+
+}  // namespace kvtransfer
