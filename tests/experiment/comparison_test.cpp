@@ -28,7 +28,7 @@ TEST_CASE("the first difference is given with the reference's margin there", "[e
 
 TEST_CASE("the same tokens with another stop are a difference at their end", "[experiment][comparison]") {
   results run = sample_results();
-  run.tests[0].conditions[1].trials[0].stop_reason = ending::length;
+  run.tests[0].conditions[1].trials[0].stop = stop_reason::length;
   const auto compared = compare_with_reference(run.tests[0], run.conditions[1]);
   REQUIRE(compared.has_value());
   CHECK(compared->first->at == divergence{3, std::nullopt, std::nullopt});

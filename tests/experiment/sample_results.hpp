@@ -16,7 +16,7 @@ inline trial_record sample_trial(const test_case& test, std::string text, std::v
   trial.token_ids = std::move(token_ids);
   trial.text = std::move(text);
   trial.markers_found = markers_found(trial.text, test.markers);
-  trial.stop_reason = ending::eos;
+  trial.stop = stop_reason::eos;
   trial.stalled = is_stalled(true, static_cast<std::int64_t>(trial.token_ids.size()));
   trial.top2_margins.assign(trial.token_ids.size() + 1, 0.5);
   trial.read = {{token_role::bos, 1, true}, {token_role::source, 3, true}, {token_role::target, 2, false}};

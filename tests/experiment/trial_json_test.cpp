@@ -24,7 +24,7 @@ TEST_CASE("a trial comes back from JSON as it went", "[experiment][trial_json]")
   trial.seed = std::numeric_limits<std::uint64_t>::max();
   trial.assumed_frame = true;
   CHECK(through_json(trial) == trial);
-  trial.stop_reason = ending::length;
+  trial.stop = stop_reason::length;
   CHECK(through_json(trial) == trial);
 }
 

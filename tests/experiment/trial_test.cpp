@@ -20,7 +20,7 @@ TEST_CASE("a record keeps what was generated, read and found", "[experiment][tri
   CHECK(record.seed == 9);
   CHECK(record.text == "The capital is Paris");
   CHECK(record.markers_found == std::vector<std::string>{"PARIS"});
-  CHECK(record.stop_reason == ending::eos);
+  CHECK(record.stop == stop_reason::eos);
   CHECK_FALSE(record.stalled);
   CHECK(record.top2_margins.size() == made.token_ids.size() + 1);
   CHECK((record.read == read.parts));

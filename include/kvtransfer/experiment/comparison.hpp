@@ -38,7 +38,7 @@ namespace detail {
 
 inline std::optional<divergence> difference_between(const trial_record& trial, const trial_record& reference) {
   const std::optional<divergence> tokens = first_divergence(trial.token_ids, reference.token_ids);
-  if (tokens || trial.stop_reason == reference.stop_reason) {
+  if (tokens || trial.stop == reference.stop) {
     return tokens;
   }
   return divergence{static_cast<std::int64_t>(trial.token_ids.size()), std::nullopt, std::nullopt};

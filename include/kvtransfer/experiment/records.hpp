@@ -12,6 +12,7 @@
 #include "kvtransfer/experiment/condition_description.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/experiment/suite.hpp"
+#include "kvtransfer/model/stop_reason.hpp"
 
 namespace kvtransfer {
 
@@ -55,16 +56,13 @@ struct model_info {
   std::string fingerprint;      ///< tells whether trials of two runs are of one model
 };
 
-/// Why a generation ended.
-enum class ending { eos, length };
-
 /// One generation.
 struct trial_record {
   std::uint64_t seed = 0;
   std::vector<std::int64_t> token_ids;  ///< the generated tokens alone, EOS left out
   std::string text;
   std::vector<std::string> markers_found;
-  ending stop_reason = ending::length;
+  stop_reason stop = stop_reason::length;
   bool stalled = false;
   std::vector<double> top2_margins;  ///< per step: largest minus second largest logit; the EOS step included
   sequence read;                     ///< what stood in front of the first generated token

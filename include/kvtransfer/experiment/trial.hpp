@@ -21,7 +21,7 @@ inline trial_record record_of(const generated& made, const prepared_input& read,
   trial.token_ids = made.token_ids;
   trial.text = text.decode(made.token_ids);
   trial.markers_found = markers_found(trial.text, test.markers);
-  trial.stop_reason = made.stop == stop_reason::eos ? ending::eos : ending::length;
+  trial.stop = made.stop;
   trial.stalled = is_stalled(made.stop == stop_reason::eos, static_cast<std::int64_t>(made.token_ids.size()));
   trial.top2_margins.assign(made.top2_margins.begin(), made.top2_margins.end());
   trial.read = read.parts;

@@ -23,7 +23,7 @@ inline nlohmann::ordered_json to_json_value(const trial_record& trial) {
           {"token_ids", trial.token_ids},
           {"text", trial.text},
           {"markers_found", trial.markers_found},
-          {"stop_reason", trial.stop_reason == ending::eos ? "eos" : "length"},
+          {"stop_reason", to_string(trial.stop)},
           {"stalled", trial.stalled}};
 }
 
@@ -91,7 +91,7 @@ inline trial_record read_trial(const object_reader& fields) {
   if (stop != "eos" && stop != "length") {
     fields.refuse("stop_reason", "\"eos\" or \"length\"");
   }
-  trial.stop_reason = stop == "eos" ? ending::eos : ending::length;
+  trial.stop = stop == "eos" ? stop_reason::eos : stop_reason::length;
   trial.stalled = fields.flag("stalled");
   trial.top2_margins = detail::read_margins(fields);
   trial.read = detail::read_sequence(fields);

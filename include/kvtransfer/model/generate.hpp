@@ -1,16 +1,14 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -18,43 +16,42 @@
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/sampling.hpp"
 #include "kvtransfer/model/session.hpp"
+#include "kvtransfer/model/stop_reason.hpp"
 
 namespace kvtransfer {
 
 /// How text is continued.
 struct generation_settings {
   std::int64_t max_new_tokens = 40;
-  double temperature = 0;                     ///< 0: greedy
-  std::vector<std::uint64_t> seeds = {0};     ///< one per row, or one for all of them; unused when greedy
+  double temperature = 0;                        ///< 0: greedy
+  std::vector<std::uint64_t> seeds = {0};        ///< one per row, or one for all of them; unused when greedy
   std::vector<std::int64_t> eos_token_ids = {};  ///< each ends its row
 };
 
-/// Why a row ended.
-enum class stop_reason { eos, length };
-
-constexpr std::string_view to_string(stop_reason reason) { return reason == stop_reason::eos ? "eos" : "length"; }
-
 /// One row's continuation.
 struct generated {
-  std::vector<std::int64_t> token_ids;      ///< the end-of-text token left out
-  std::vector<float> top2_margins;          ///< one per choice, the end-of-text token's included
+  std::vector<std::int64_t> token_ids;  ///< the end-of-text token left out
+  std::vector<float> top2_margins;      ///< one per choice, the end-of-text token's included
   stop_reason stop = stop_reason::length;
-  std::optional<std::int64_t> eos_token_id; ///< which one ended the row
+  std::optional<std::int64_t> eos_token_id;  ///< which one ended the row
 };
 
 namespace detail {
 
 inline void require_valid(const generation_settings& settings, std::int64_t batch) {
-  require<value_error>(settings.max_new_tokens >= 0, "generate", "max_new_tokens", "0 or more", fmt::format("{}", settings.max_new_tokens));
-  require<value_error>(std::isfinite(settings.temperature) && settings.temperature >= 0, "generate", "temperature", "finite, 0 or more",
-                       fmt::format("{}", settings.temperature));
+  require<value_error>(settings.max_new_tokens >= 0, "generate", "max_new_tokens", "0 or more",
+                       fmt::format("{}", settings.max_new_tokens));
+  require<value_error>(std::isfinite(settings.temperature) && settings.temperature >= 0, "generate", "temperature",
+                       "finite, 0 or more", fmt::format("{}", settings.temperature));
   const auto seeds = static_cast<std::int64_t>(settings.seeds.size());
-  require<shape_error>(seeds == 1 || seeds == batch, "generate", "seeds", fmt::format("1 or {}", batch), fmt::format("{}", seeds));
+  require<shape_error>(seeds == 1 || seeds == batch, "generate", "seeds", fmt::format("1 or {}", batch),
+                       fmt::format("{}", seeds));
 }
 
 /// Chooses the next token of one row, records it, and returns it if the row goes on.
-inline std::optional<std::int64_t> extend_row(generated& row, const at::Tensor& logits, const generation_settings& settings,
-                                              std::uint64_t seed, std::int64_t step) {
+inline std::optional<std::int64_t> extend_row(generated& row, const at::Tensor& logits,
+                                              const generation_settings& settings, std::uint64_t seed,
+                                              std::int64_t step) {
   const token_choice choice = choose_token(logits, settings.temperature, seed, static_cast<std::uint64_t>(step));
   row.top2_margins.push_back(choice.top2_margin);
   const auto& eos = settings.eos_token_ids;
@@ -69,8 +66,8 @@ inline std::optional<std::int64_t> extend_row(generated& row, const at::Tensor& 
 
 }  // namespace detail
 
-/// Continues every row of a session that has read its plan. The last token chosen is not fed: afterwards the session holds what
-/// transformers' `generate` leaves in its cache.
+/// Continues every row of a session that has read its plan. The last token chosen is not fed: afterwards the session
+/// holds what transformers' `generate` leaves in its cache.
 /// @throws value_error, shape_error on settings that do not fit
 inline std::vector<generated> generate(const causal_lm& model, session& running, const generation_settings& settings) {
   detail::require_valid(settings, running.batch());
@@ -81,7 +78,8 @@ inline std::vector<generated> generate(const causal_lm& model, session& running,
     const at::Tensor logits = running.logits().to(at::kCPU, at::kFloat);
     for (std::size_t b = 0; b < batch; ++b) {
       const std::uint64_t seed = settings.seeds[settings.seeds.size() == 1 ? 0 : b];
-      next[b] = next[b] ? detail::extend_row(rows[b], logits[static_cast<std::int64_t>(b)], settings, seed, step) : std::nullopt;
+      next[b] = next[b] ? detail::extend_row(rows[b], logits[static_cast<std::int64_t>(b)], settings, seed, step)
+                        : std::nullopt;
     }
     for (std::size_t b = 0; b < batch; ++b) {
       const bool at_the_end = running.next_positions()[b] >= model.config.max_position_embeddings;

@@ -45,7 +45,7 @@ inline std::string html_trial_row(const test_case& test, std::string_view condit
                                   std::size_t count, const trial_record& trial) {
   const std::string stop =
       fmt::format("{} tokens, {}{}", trial.token_ids.size(),
-                  trial.stop_reason == ending::eos ? "then EOS" : "length limit", trial.stalled ? ", stalled" : "");
+                  trial.stop == stop_reason::eos ? "then EOS" : "length limit", trial.stalled ? ", stalled" : "");
   return fmt::format(R"(<tr><th class="id">{}{}</th><td class="generated">{}</td><td class="small soft">{}</td></tr>)",
                      condition, count > 1 ? fmt::format(" {}", number + 1) : "", html_marked(trial.text, test.markers),
                      stop);

@@ -108,9 +108,8 @@ inline std::string markdown_texts(const test_record& test) {
   for (const condition_record& record : test.conditions) {
     for (std::size_t i = 0; i < record.trials.size(); ++i) {
       const trial_record& trial = record.trials[i];
-      rows.push_back(
-          {record.id, fmt::format("{}", i + 1), trial.text, fmt::format("{}", trial.token_ids.size()),
-           fmt::format("{}{}", trial.stop_reason == ending::eos ? "eos" : "length", trial.stalled ? ", stalled" : "")});
+      rows.push_back({record.id, fmt::format("{}", i + 1), trial.text, fmt::format("{}", trial.token_ids.size()),
+                      fmt::format("{}{}", to_string(trial.stop), trial.stalled ? ", stalled" : "")});
     }
     if (record.not_applicable) {
       rows.push_back({record.id, "", fmt::format("{}: {}", not_applicable_text, *record.not_applicable), "", ""});
