@@ -1,5 +1,5 @@
-// Teaches the library a layout that it doesn't know, Megatron's [seq, batch, kv_heads, head_dim], by one small struct; then moves such
-// a cache where it lies, and takes it to vLLM's blocks and back.
+// Teaches the library a layout that it doesn't know, Megatron's [seq, batch, kv_heads, head_dim], by one small struct;
+// then moves such a cache where it lies, and takes it to vLLM's blocks and back.
 
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
@@ -32,7 +32,9 @@ int main() {
   rotary.inv_freq = {1.0F, 0.1F, 0.01F, 0.001F};
   const at::Tensor plain = at::randn({2, 4, 6, 8});  // two texts of six tokens, four KV heads, before RoPE
   const auto written_at = [&](std::int64_t first) {
-    return megatron().arrange(rope::rotate(plain, position_tensor(position_map::consecutive(first, 6)), rotary)).contiguous();
+    return megatron()
+        .arrange(rope::rotate(plain, position_tensor(position_map::consecutive(first, 6)), rotary))
+        .contiguous();
   };
   const std::vector<at::Tensor> keys = {written_at(0)};
   const std::vector<at::Tensor> values = {at::randn({6, 2, 4, 8})};
@@ -46,7 +48,8 @@ int main() {
   const at::Tensor block_table = at::tensor({5, 1, 0, 3}, at::kInt).view({2, 2});
   const layouts::paged_nhd paged{layouts::block_slots(block_table, at::tensor({6, 6}, at::kInt), 4)};
   const auto back = convert(convert(kv.view(), paged), megatron());
-  const bool same = at::equal(back.layer(0).stored_keys(), keys[0]) && at::equal(back.layer(0).stored_values(), values[0]);
+  const bool same =
+      at::equal(back.layer(0).stored_keys(), keys[0]) && at::equal(back.layer(0).stored_values(), values[0]);
 
   fmt::print("moved by 100 positions in place: {:.1e} from keys written there\n", apart);
   fmt::print("to blocks of four tokens and back: {}\n", same ? "the same bits" : "other bits");

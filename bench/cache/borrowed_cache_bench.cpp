@@ -1,10 +1,9 @@
-#include "kvtransfer/cache/borrowed_cache.hpp"
-
 #include <benchmark/benchmark.h>
 
 #include <string>
 
 #include "cache/caches.hpp"
+#include "kvtransfer/cache/borrowed_cache.hpp"
 #include "support/against_copy.hpp"
 
 namespace kvtransfer::bench {
@@ -14,11 +13,14 @@ namespace {
 template <LayerLayout Layout>
 void add_moves(const std::string& name, at::Device device, const Layout& layout) {
   const auto add = [&](const std::string& move, auto&& moved) {
-    benchmark::RegisterBenchmark((move + "/" + name + "/" + device.str()).c_str(), [=](benchmark::State& state) {
-      const cache_size size = size_for(device);
-      borrowed_cache kv(convert(random_cache(size, device), layout));
-      time_against_copy(state, device, size.bytes() / 2, [&] { moved(kv, size); });
-    })->UseManualTime()->Unit(benchmark::kMillisecond);
+    benchmark::RegisterBenchmark((move + "/" + name + "/" + device.str()).c_str(),
+                                 [=](benchmark::State& state) {
+                                   const cache_size size = size_for(device);
+                                   borrowed_cache kv(convert(random_cache(size, device), layout));
+                                   time_against_copy(state, device, size.bytes() / 2, [&] { moved(kv, size); });
+                                 })
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond);
   };
   add("shift", [](auto& kv, const cache_size&) { kv.shift(1); });
   add("remap", [](auto& kv, const cache_size& size) {  // there and back, so that every call moves

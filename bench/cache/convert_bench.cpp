@@ -1,10 +1,9 @@
-#include "kvtransfer/cache/convert.hpp"
-
 #include <benchmark/benchmark.h>
 
 #include <string>
 
 #include "cache/caches.hpp"
+#include "kvtransfer/cache/convert.hpp"
 #include "support/against_copy.hpp"
 
 namespace kvtransfer::bench {
@@ -27,9 +26,10 @@ void convert_between(benchmark::State& state, at::Device device, const From& fro
 
 template <LayerLayout From, LayerLayout To>
 void add(const std::string& name, at::Device device, const From& from, const To& to) {
-  benchmark::RegisterBenchmark(("convert/" + name + "/" + device.str()).c_str(), [=](benchmark::State& state) {
-    convert_between(state, device, from, to);
-  })->UseManualTime()->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark(("convert/" + name + "/" + device.str()).c_str(),
+                               [=](benchmark::State& state) { convert_between(state, device, from, to); })
+      ->UseManualTime()
+      ->Unit(benchmark::kMillisecond);
 }
 
 const bool added = [] {

@@ -21,7 +21,8 @@ std::int64_t code_bytes(const quantized_cache& kv) {
   return bytes;
 }
 
-/// Keys from bf16 to codes, back, and codes moved where they lie. A copy beside each reads and writes as many bytes as it must.
+/// Keys from bf16 to codes, back, and codes moved where they lie. A copy beside each reads and writes as many bytes as
+/// it must.
 void add_scheme(const std::string& name, at::Device device, const quantization& scheme) {
   const auto add = [&](const std::string& what, auto&& timed) {
     benchmark::RegisterBenchmark((what + "/" + name + "/" + device.str()).c_str(),
@@ -34,20 +35,22 @@ void add_scheme(const std::string& name, at::Device device, const quantization& 
         ->UseManualTime()
         ->Unit(benchmark::kMillisecond);
   };
-  add("quantize", [=](benchmark::State& state, const cache_size& size, const cache_view<>& source, const quantized_cache& kv) {
-    time_against_copy(state, device, (plain_bytes(size) + code_bytes(kv)) / 2, [&] {
-      for (std::int64_t i = 0; i < source.layers(); ++i) {
-        quantize(source.layer(i).keys(), scheme);
-      }
-    });
-  });
-  add("dequantize", [=](benchmark::State& state, const cache_size& size, const cache_view<>&, const quantized_cache& kv) {
-    time_against_copy(state, device, (plain_bytes(size) + code_bytes(kv)) / 2, [&] {
-      for (std::int64_t i = 0; i < kv.layers(); ++i) {
-        dequantize(kv.written_keys(i));
-      }
-    });
-  });
+  add("quantize",
+      [=](benchmark::State& state, const cache_size& size, const cache_view<>& source, const quantized_cache& kv) {
+        time_against_copy(state, device, (plain_bytes(size) + code_bytes(kv)) / 2, [&] {
+          for (std::int64_t i = 0; i < source.layers(); ++i) {
+            quantize(source.layer(i).keys(), scheme);
+          }
+        });
+      });
+  add("dequantize",
+      [=](benchmark::State& state, const cache_size& size, const cache_view<>&, const quantized_cache& kv) {
+        time_against_copy(state, device, (plain_bytes(size) + code_bytes(kv)) / 2, [&] {
+          for (std::int64_t i = 0; i < kv.layers(); ++i) {
+            dequantize(kv.written_keys(i));
+          }
+        });
+      });
   add("shift", [=](benchmark::State& state, const cache_size&, const cache_view<>&, quantized_cache& kv) {
     time_against_copy(state, device, code_bytes(kv), [&] {
       kv.shift(1);

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "support/interleaved_timing.hpp"
 #include "support/against_copy.hpp"
+#include "support/interleaved_timing.hpp"
 
 // The fused turns of a whole cache's keys. Each is timed by turns with a plain copy and with an in-place touch of the
 // same bytes, and less often with the expression that transformers uses; counters give the medians of the ratios

@@ -14,11 +14,13 @@
 
 namespace kvtransfer::bench {
 
-/// Times `work` by turns with a plain copy of as many bytes; on a GPU several of either in a row, as a program that goes on would,
-/// so that the host prepares one call while another runs. Counters give medians: `GB/s` read and written, and `of_copy`, the speed
-/// as a share of the copy's; by processor time too on a CPU, which a machine shared with others disturbs less.
+/// Times `work` by turns with a plain copy of as many bytes; on a GPU several of either in a row, as a program that
+/// goes on would, so that the host prepares one call while another runs. Counters give medians: `GB/s` read and
+/// written, and `of_copy`, the speed as a share of the copy's; by processor time too on a CPU, which a machine shared
+/// with others disturbs less.
 /// @param bytes that `work` reads, and writes as many
-inline void time_against_copy(benchmark::State& state, at::Device device, std::int64_t bytes, const std::function<void()>& work) {
+inline void time_against_copy(benchmark::State& state, at::Device device, std::int64_t bytes,
+                              const std::function<void()>& work) {
   const at::Tensor from = at::zeros({bytes}, at::TensorOptions().dtype(at::kByte).device(device));
   const at::Tensor to = at::zeros_like(from);
   const int in_a_row = device.is_cuda() ? 20 : 1;

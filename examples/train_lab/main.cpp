@@ -1,8 +1,6 @@
 // train_lab: makes the laboratory model. Trains a tokenizer and a small Llama on the project's own corpus and writes
 // both as a Hugging Face folder with a model card.
 
-#include <ATen/Context.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -14,13 +12,14 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/mapped_file.hpp"
+#include "kvtransfer/experiment/device_choice.hpp"
 #include "kvtransfer/experiment/suite.hpp"
 #include "kvtransfer/model/config.hpp"
 #include "kvtransfer/model/tokenizer.hpp"
 #include "kvtransfer/model/weights.hpp"
-#include "kvtransfer/tensor/atomic_file.hpp"
-#include "kvtransfer/tensor/mapped_file.hpp"
 #include "model_card.hpp"
 #include "recall.hpp"
 #include "settings.hpp"
@@ -72,17 +71,6 @@ void offer(CLI::App& app, choices& chosen) {
   app.add_option("--cases", run.cases, "held-out cases of the last measure")->check(CLI::PositiveNumber);
   app.add_option("--data-threads", run.data_threads, "threads that make batches; 0: all processors but two");
   app.add_option("--suite", suite_file, "suite whose prompts the trained model answers at the end");
-}
-
-at::Device find_device(const std::string& name) {
-  const bool cuda = at::globalContext().hasCUDA();
-  if (name == "auto") {
-    return at::Device(cuda ? at::kCUDA : at::kCPU);
-  }
-  const bool named_cuda = name == "cuda" || name.starts_with("cuda:");
-  require<value_error>(name == "cpu" || named_cuda, "--device", "name", "auto, cpu, cuda or cuda:N", name);
-  require<device_error>(!named_cuda || cuda, "--device", "GPU", "one that this build can use", "none");
-  return at::Device(name);
 }
 
 /// The content of the tokenizer's file: another model's, or that of a run to be resumed, or a new one.
@@ -154,7 +142,7 @@ void check(const choices& chosen) {
 void run(const choices& chosen) {
   const auto& [shape, plan, settings, device_name, suite_file] = chosen;
   check(chosen);
-  const at::Device device = find_device(device_name);
+  const at::Device device = choose_device(device_name);
   write_surroundings(chosen);
   const tokenizer subwords = tokenizer::open(settings.output);
   const model_config config = model_config_from_json(hugging_face_config(shape, plan.sequence_length));

@@ -17,9 +17,7 @@ using namespace kvtransfer::test;
 namespace {
 
 /// Rounding of one move and one more, relative to the norm of a head.
-double tolerance_of(at::ScalarType dtype) {
-  return dtype == at::kFloat ? 1e-6 : dtype == at::kHalf ? 1e-3 : 8e-3;
-}
+double tolerance_of(at::ScalarType dtype) { return dtype == at::kFloat ? 1e-6 : dtype == at::kHalf ? 1e-3 : 8e-3; }
 
 /// A storage's slots `[rows, slots, kv_heads, head_dim]` with zeros where a key lies that the frame holds.
 at::Tensor all_but_keys(const layouts::lowered& plain, const position_map& positions) {
@@ -38,8 +36,8 @@ at::Tensor all_but_keys(const layouts::lowered& plain, const position_map& posit
   return rows;
 }
 
-/// Makes the same move on a dense copy, lazily, and on the tensors of `view`, at once: both hold the same afterwards, and nothing
-/// but keys has changed.
+/// Makes the same move on a dense copy, lazily, and on the tensors of `view`, at once: both hold the same afterwards,
+/// and nothing but keys has changed.
 template <class View, class Move>
 void check_move(const cache_view<>& reference, const View& view, Move&& move) {
   cache expected(reference);
@@ -56,11 +54,13 @@ void check_move(const cache_view<>& reference, const View& view, Move&& move) {
   borrowed_cache borrowed(view);
   move(borrowed);
   REQUIRE(borrowed.frame() == expected.view().frame());
-  REQUIRE(compare(borrowed.view(), expected.view()).relative() <= tolerance_of(reference.layer(0).keys().scalar_type()));
+  REQUIRE(compare(borrowed.view(), expected.view()).relative() <=
+          tolerance_of(reference.layer(0).keys().scalar_type()));
   for (std::int64_t i = 0; i < view.layers(); ++i) {
     REQUIRE(at::equal(view.layer(i).values(), values[static_cast<std::size_t>(i)]));
     if (!rest.empty()) {
-      REQUIRE(at::equal(all_but_keys(view.layer(i).lowered_keys(), view.layer(i).frame().positions), rest[static_cast<std::size_t>(i)]));
+      REQUIRE(at::equal(all_but_keys(view.layer(i).lowered_keys(), view.layer(i).frame().positions),
+                        rest[static_cast<std::size_t>(i)]));
     }
   }
 }
@@ -104,7 +104,8 @@ void check_every_move(at::Device device, std::int64_t heads) {
           kv.rotate(same);
         });
       };
-      all_moves(reference_in(dtype, side, device, heads), [](const auto& reference, auto&& visit) { for_each_layout(reference, visit); });
+      all_moves(reference_in(dtype, side, device, heads),
+                [](const auto& reference, auto&& visit) { for_each_layout(reference, visit); });
       if (heads == 1) {
         all_moves(latent_reference_in(dtype, side, device),
                   [](const auto& reference, auto&& visit) { for_each_latent_layout(reference, visit); });
@@ -165,12 +166,10 @@ TEST_CASE("keys of two regimes in one block are moved each by its own", "[cache]
   reference_cache reference = reference_in(at::kFloat, padding_side::none);
   reference.frame = frame;
   const std::vector<rotary_specification> unified(2, second);
-  for_each_layout(reference, [&](const auto& view) {
-    check_move(reference.view(), view, [](auto& kv) { kv.shift(100); });
-  });
-  for_each_layout(reference, [&](const auto& view) {
-    check_move(reference.view(), view, [&](auto& kv) { kv.reframe(unified); });
-  });
+  for_each_layout(reference,
+                  [&](const auto& view) { check_move(reference.view(), view, [](auto& kv) { kv.shift(100); }); });
+  for_each_layout(
+      reference, [&](const auto& view) { check_move(reference.view(), view, [&](auto& kv) { kv.reframe(unified); }); });
 }
 
 TEST_CASE("every position stream moves in any layout", "[cache][borrowed_cache]") {
@@ -198,7 +197,8 @@ TEST_CASE("a refused move changes neither keys nor frame", "[cache][borrowed_cac
     CHECK_THROWS_AS(borrowed.reframe({plain_specification(8)}), shape_error);
     CHECK_THROWS_AS(borrowed.reframe({plain_specification(8), plain_specification(6)}), frame_error);
     CHECK_THROWS_AS(borrowed.remap(position_map::consecutive(0, 4, reference_batch)), shape_error);
-    CHECK_THROWS_AS(borrowed.remap(position_map::consecutive(0, reference_seq, reference_batch).with_heads(3)), shape_error);
+    CHECK_THROWS_AS(borrowed.remap(position_map::consecutive(0, reference_seq, reference_batch).with_heads(3)),
+                    shape_error);
     CHECK(at::equal(view.layer(0).stored_keys(), before));
     CHECK(borrowed.frame() == frame);
   });
@@ -206,7 +206,8 @@ TEST_CASE("a refused move changes neither keys nor frame", "[cache][borrowed_cac
 
 TEST_CASE("tensors that autograd tracks are not moved in place", "[cache][borrowed_cache]") {
   const reference_cache reference = reference_in(at::kFloat, padding_side::none);
-  borrowed_cache borrowed({reference.keys[0].clone().requires_grad_(), reference.keys[1]}, reference.values, reference.frame);
+  borrowed_cache borrowed({reference.keys[0].clone().requires_grad_(), reference.keys[1]}, reference.values,
+                          reference.frame);
   CHECK_THROWS_AS(borrowed.shift(1), value_error);
   CHECK(borrowed.frame() == reference.frame);
 }

@@ -46,7 +46,8 @@ TEST_CASE("a cache in any layout converts to any other on a GPU", "[cache][conve
   }
 }
 
-TEST_CASE("a conversion into tensors of somebody else's writes the slots meant and nothing besides", "[cache][convert]") {
+TEST_CASE("a conversion into tensors of somebody else's writes the slots meant and nothing besides",
+          "[cache][convert]") {
   const reference_cache reference = reference_in(at::kFloat, padding_side::left);
   const layouts::paged_nhd layout{
       layouts::block_slots(reference.frame.layer(0).positions, scattered_blocks(), reference_block_size)};
@@ -72,7 +73,8 @@ TEST_CASE("a conversion that would lose a key is refused", "[cache][convert]") {
 
 TEST_CASE("layers of different lengths convert", "[cache][convert]") {
   const auto frame_of = [](std::int64_t count) {
-    return std::make_shared<const layer_frame>(layer_frame{position_map::consecutive(0, count), {plain_specification(8)}});
+    return std::make_shared<const layer_frame>(
+        layer_frame{position_map::consecutive(0, count), {plain_specification(8)}});
   };
   const std::vector<at::Tensor> tensors = {random_keys({1, 2, 5, 8}), random_keys({1, 2, 3, 8})};
   const cache_view<> source(tensors, tensors, cache_frame({frame_of(5), frame_of(3)}));
@@ -87,7 +89,8 @@ TEST_CASE("a gradient passes through a conversion", "[cache][convert]") {
   }
   const cache_view<> tracked(keys, reference.values, reference.frame);
   for_each_layout(reference, [&](const auto& view) {
-    const at::Tensor weight = random_keys({reference_batch, 2, reference_seq, 8}) * visibility_tensor(reference.frame.layer(0).positions).unsqueeze(-1);
+    const at::Tensor weight = random_keys({reference_batch, 2, reference_seq, 8}) *
+                              visibility_tensor(reference.frame.layer(0).positions).unsqueeze(-1);
     const at::Tensor back = convert(tracked, view.layout()).layer(1).keys();
     keys[1].mutable_grad().reset();
     (back * weight).sum().backward();

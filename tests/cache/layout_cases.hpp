@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/tensor/position_tensor.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 #include "kvtransfer/tensor/layouts.hpp"
+#include "kvtransfer/tensor/position_tensor.hpp"
 #include "kvtransfer/tensor/split_keys_values.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
@@ -34,7 +34,8 @@ struct reference_cache {
 
 /// Where the slots of rows with fewer keys are padding.
 enum class padding_side { none, left, right, inside };
-inline constexpr padding_side every_side[] = {padding_side::none, padding_side::left, padding_side::right, padding_side::inside};
+inline constexpr padding_side every_side[] = {padding_side::none, padding_side::left, padding_side::right,
+                                              padding_side::inside};
 inline constexpr at::ScalarType every_dtype[] = {at::kFloat, at::kBFloat16, at::kHalf};
 
 /// A layout that the library doesn't know: Megatron's.
@@ -61,7 +62,8 @@ inline position_row reference_row(std::int64_t batch, padding_side side, std::in
   return row;
 }
 
-/// Two layers in one frame: rows of 11, 7 and 3 keys (or 11 each) at positions 5, 105, 205 and on, with attention scaling.
+/// Two layers in one frame: rows of 11, 7 and 3 keys (or 11 each) at positions 5, 105, 205 and on, with attention
+/// scaling.
 /// @param heads 1 for positions that heads share
 inline cache_frame reference_frame(padding_side side, std::int64_t heads, const rotary_specification& specification) {
   std::vector<position_row> rows;
@@ -84,8 +86,8 @@ inline cache_frame reference_frame(padding_side side, std::int64_t heads, const 
 }
 
 /// A random tensor for every layer, zeros for padding.
-inline std::vector<at::Tensor> random_layers(const cache_frame& frame, at::IntArrayRef sizes, at::ScalarType dtype, at::Device device,
-                                             std::uint64_t seed) {
+inline std::vector<at::Tensor> random_layers(const cache_frame& frame, at::IntArrayRef sizes, at::ScalarType dtype,
+                                             at::Device device, std::uint64_t seed) {
   std::vector<at::Tensor> layers;
   for (std::int64_t i = 0; i < frame.layers(); ++i) {
     const at::Tensor held = visibility_tensor(frame.layer(i).positions).unsqueeze(-1);
@@ -96,7 +98,8 @@ inline std::vector<at::Tensor> random_layers(const cache_frame& frame, at::IntAr
 }
 
 /// Two KV heads of 8 elements, all of them rotated.
-inline reference_cache reference_in(at::ScalarType dtype, padding_side side, at::Device device = at::kCPU, std::int64_t heads = 1) {
+inline reference_cache reference_in(at::ScalarType dtype, padding_side side, at::Device device = at::kCPU,
+                                    std::int64_t heads = 1) {
   rotary_specification specification = plain_specification(8);
   specification.attention_scaling = 1.25;
   cache_frame frame = reference_frame(side, heads, specification);
@@ -160,7 +163,9 @@ void store_in_blocks(const at::Tensor& canonical, const cache_frame& frame, cons
   }
 }
 
-inline at::Tensor slot_of_nhd(const at::Tensor& pool, std::int64_t block, std::int64_t slot) { return pool[block][slot]; }
+inline at::Tensor slot_of_nhd(const at::Tensor& pool, std::int64_t block, std::int64_t slot) {
+  return pool[block][slot];
+}
 inline at::Tensor slot_of_hnd(const at::Tensor& pool, std::int64_t block, std::int64_t slot) {
   return pool[block].select(1, slot);
 }
@@ -168,7 +173,8 @@ inline at::Tensor slot_of_hnd(const at::Tensor& pool, std::int64_t block, std::i
 /// Keys and values of each layer in one random pool, in blocks of four tokens.
 /// @param sizes of the pool, an axis of two for keys and values included
 template <class SlotOf>
-keys_and_values stored_in_pools(const reference_cache& reference, at::IntArrayRef sizes, std::int64_t axis, SlotOf&& slot_of) {
+keys_and_values stored_in_pools(const reference_cache& reference, at::IntArrayRef sizes, std::int64_t axis,
+                                SlotOf&& slot_of) {
   std::vector<at::Tensor> pools;
   for (std::size_t i = 0; i < reference.keys.size(); ++i) {
     pools.push_back(random_keys(sizes, reference.keys[i].scalar_type(), 100 + i).to(reference.keys[i].device()));
@@ -188,14 +194,16 @@ std::vector<at::Tensor> rearranged(const std::vector<at::Tensor>& canonical, Cha
   return changed;
 }
 
-/// Calls `visit(view)` with the reference in every layout with heads, each in storage of its own, written without the library.
+/// Calls `visit(view)` with the reference in every layout with heads, each in storage of its own, written without the
+/// library.
 template <class Visit>
 void for_each_layout(const reference_cache& reference, Visit&& visit) {
   const cache_frame& frame = reference.frame;
   const position_map& positions = frame.layer(0).positions;
   const std::int64_t heads = reference.keys.front().size(1);
   const std::int64_t head_dim = reference.keys.front().size(3);
-  const auto shown = [&](std::vector<at::Tensor> keys, std::vector<at::Tensor> values, auto layout, std::string_view name) {
+  const auto shown = [&](std::vector<at::Tensor> keys, std::vector<at::Tensor> values, auto layout,
+                         std::string_view name) {
     INFO("in layout " << name);
     visit(cache_view<decltype(layout)>(keys, values, frame, layout));
   };
@@ -204,17 +212,22 @@ void for_each_layout(const reference_cache& reference, Visit&& visit) {
   const auto transposed = [](const at::Tensor& layer) { return layer.transpose(2, 3); };
   const auto megatron = [](const at::Tensor& layer) { return layer.permute({2, 0, 1, 3}); };
   const auto ragged = [&](const at::Tensor& layer) { return stored_ragged(layer, frame); };
-  shown(rearranged(reference.keys, same), rearranged(reference.values, same), layouts::batch_heads_seq_dim{}, "batch_heads_seq_dim");
+  shown(rearranged(reference.keys, same), rearranged(reference.values, same), layouts::batch_heads_seq_dim{},
+        "batch_heads_seq_dim");
   shown(rearranged(reference.keys, seq_first), rearranged(reference.values, seq_first), layouts::batch_seq_heads_dim{},
         "batch_seq_heads_dim");
-  shown(rearranged(reference.keys, seq_first), rearranged(reference.values, transposed), layouts::llama_cpp{}, "llama_cpp");
-  shown(rearranged(reference.keys, megatron), rearranged(reference.values, megatron), seq_batch_heads_dim{}, "Megatron's");
+  shown(rearranged(reference.keys, seq_first), rearranged(reference.values, transposed), layouts::llama_cpp{},
+        "llama_cpp");
+  shown(rearranged(reference.keys, megatron), rearranged(reference.values, megatron), seq_batch_heads_dim{},
+        "Megatron's");
   shown(rearranged(reference.keys, ragged), rearranged(reference.values, ragged),
         layouts::ragged{layouts::cumulative_slots(positions)}, "ragged");
   const layouts::slot_table blocks = layouts::block_slots(positions, scattered_blocks(), reference_block_size);
-  const keys_and_values nhd = stored_in_pools(reference, {2, 12, reference_block_size, heads, head_dim}, 0, slot_of_nhd);
+  const keys_and_values nhd =
+      stored_in_pools(reference, {2, 12, reference_block_size, heads, head_dim}, 0, slot_of_nhd);
   shown(nhd.keys, nhd.values, layouts::paged_nhd{blocks}, "paged_nhd");
-  const keys_and_values hnd = stored_in_pools(reference, {12, 2, heads, reference_block_size, head_dim}, 1, slot_of_hnd);
+  const keys_and_values hnd =
+      stored_in_pools(reference, {12, 2, heads, reference_block_size, head_dim}, 1, slot_of_hnd);
   shown(hnd.keys, hnd.values, layouts::paged_hnd{blocks}, "paged_hnd");
 }
 
@@ -236,8 +249,10 @@ void for_each_latent_layout(const reference_cache& reference, Visit&& visit) {
     pools.push_back(random_keys({12, reference_block_size, layer.size(3)}, layer.scalar_type()).to(layer.device()));
     store_in_blocks(layer, frame, pools.back().unsqueeze(1), slot_of_hnd);
   }
-  shown(pools, layouts::latent(layouts::paged_hnd{layouts::block_slots(positions, scattered_blocks(), reference_block_size)}, 8),
-        "paged");
+  shown(
+      pools,
+      layouts::latent(layouts::paged_hnd{layouts::block_slots(positions, scattered_blocks(), reference_block_size)}, 8),
+      "paged");
 }
 
 /// Calls `check(reference view, view in another layout)` for every layout, dtype and side of padding.

@@ -63,13 +63,15 @@ TEST_CASE("an error in one layer leaves all layers as they were", "[cache][move_
   const at::Tensor overlapping = random_keys({5, 1, 4, 8}).expand({5, 2, 4, 8});
   const at::Tensor before = good.clone();
   const cache_frame written = six_keys(2);
-  CHECK_THROWS_AS(move_stored_keys({{good, six_in_two_blocks()}, {overlapping, six_in_two_blocks()}}, written, shifted(written, 1)),
-                  shape_error);
+  CHECK_THROWS_AS(
+      move_stored_keys({{good, six_in_two_blocks()}, {overlapping, six_in_two_blocks()}}, written, shifted(written, 1)),
+      shape_error);
   CHECK(at::equal(good, before));
 }
 
 TEST_CASE("a norm after RoPE is undone for one layer at a time", "[cache][move_stored_keys]") {
   const cache_frame written = six_keys(2);
   const layouts::lowered keys{random_keys({5, 2, 4, 8}), six_in_two_blocks()};
-  CHECK_THROWS_AS(move_stored_keys({keys, keys}, written, shifted(written, 1), {.norm_weight = random_keys({8})}), value_error);
+  CHECK_THROWS_AS(move_stored_keys({keys, keys}, written, shifted(written, 1), {.norm_weight = random_keys({8})}),
+                  value_error);
 }

@@ -49,7 +49,8 @@ TEST_CASE("rotations come off, go on and change, where the frame justifies it", 
   CHECK_THROWS_AS(reframed(rotated_frame, {plain_specification(8)}, "test"), shape_error);
 }
 
-TEST_CASE("layers that shared their frame share the moved one where their specifications agree", "[cache][moved_frame]") {
+TEST_CASE("layers that shared their frame share the moved one where their specifications agree",
+          "[cache][moved_frame]") {
   const cache_frame plain = unrotated(padded_frame(), "test");
   const cache_frame together = rotated(plain, {plain_specification(8), plain_specification(8)}, "test");
   CHECK(together.shared(0) == together.shared(1));

@@ -120,4 +120,6 @@ TEST_CASE("streams that move differently leave no shared delta", "[cache][row_bl
   CHECK_FALSE(blocks_in_place(written, wanted).front().delta);
 }
 
-TEST_CASE("no slots make no blocks", "[cache][row_blocks]") { CHECK(row_blocks(position_map(), position_map(), {}).empty()); }
+TEST_CASE("no slots make no blocks", "[cache][row_blocks]") {
+  CHECK(row_blocks(position_map(), position_map(), {}).empty());
+}

@@ -11,9 +11,7 @@ using namespace kvtransfer::test;
 namespace {
 
 /// Rows of five and three keys in blocks 6, 1 and 3 of four slots.
-layouts::slot_table five_and_three() {
-  return {2, 5, {{0, 0, 6, 0, 4}, {0, 4, 1, 0, 1}, {1, 2, 3, 0, 3}}, 4};
-}
+layouts::slot_table five_and_three() { return {2, 5, {{0, 0, 6, 0, 4}, {0, 4, 1, 0, 1}, {1, 2, 3, 0, 3}}, 4}; }
 
 /// Positions 0 to 4, and 12 to 14 behind two slots of padding.
 position_map five_and_three_positions() {
@@ -63,12 +61,14 @@ TEST_CASE("rows of a batch may share a place where they agree on its key", "[cac
   const position_map apart(1, 2, 1, {position_row::consecutive(4, 2), position_row::consecutive(5, 2)});
   CHECK_THAT(message_of<frame_error>([&] { lower_positions(apart, shared, 2, "test"); }),
              EndsWith("got a key at 4 in one row and at 5 in another"));
-  const position_map half(1, 2, 1, {position_row::consecutive(0, 2, slot_state::padding()), position_row::consecutive(5, 2)});
+  const position_map half(1, 2, 1,
+                          {position_row::consecutive(0, 2, slot_state::padding()), position_row::consecutive(5, 2)});
   CHECK(lower_positions(half, shared, 2, "test").positions.row(0, 0, 0) == position_row::consecutive(5, 2));
 }
 
 TEST_CASE("a table without slots has no rows", "[cache][row_positions]") {
-  const row_positions lowered = lower_positions(position_map::consecutive(0, 0, 2), layouts::slot_table(2, 0, {}), 4, "test");
+  const row_positions lowered =
+      lower_positions(position_map::consecutive(0, 0, 2), layouts::slot_table(2, 0, {}), 4, "test");
   CHECK(lowered.spans.empty());
   CHECK(lowered.positions.batch() == 0);
 }

@@ -99,13 +99,15 @@ TEST_CASE("scatters that the frames or shapes do not justify are refused", "[cac
   CHECK_THROWS_AS(scattered({1, 2}, unrotated_keys), frame_error);
   cache_frame other_model = two.view().frame();
   other_model.set_model("another model");
-  CHECK_THROWS_AS(scatter(into.view(), std::vector<std::int64_t>{1, 2}, two.view().with_frame(other_model)), frame_error);
+  CHECK_THROWS_AS(scatter(into.view(), std::vector<std::int64_t>{1, 2}, two.view().with_frame(other_model)),
+                  frame_error);
 }
 
 TEST_CASE("a gradient passes through a scatter to both sides", "[cache][scatter]") {
   const reference_cache into = reference_in(at::kFloat, padding_side::none);
   const std::vector<at::Tensor> keys = {into.keys[0].clone().requires_grad_(), into.keys[1]};
-  const std::vector<at::Tensor> added = {into.keys[0].slice(2, 0, 1).clone().requires_grad_(), into.keys[1].slice(2, 0, 1)};
+  const std::vector<at::Tensor> added = {into.keys[0].slice(2, 0, 1).clone().requires_grad_(),
+                                         into.keys[1].slice(2, 0, 1)};
   const std::vector<at::Tensor> added_values = {into.values[0].slice(2, 0, 1), into.values[1].slice(2, 0, 1)};
   const cache mixed = scatter(cache_view<>(keys, into.values, into.frame), std::vector<std::int64_t>{3},
                               cache_view<>(added, added_values, into.frame.slice(0, 1)));

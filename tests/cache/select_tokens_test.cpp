@@ -38,7 +38,8 @@ TEST_CASE("a selection of tokens in any layout is the selection of the cache", "
   check_selections(at::kCPU);
 }
 
-TEST_CASE("a selection of tokens in any layout is the selection of the cache, on a GPU", "[cache][select_tokens][cuda]") {
+TEST_CASE("a selection of tokens in any layout is the selection of the cache, on a GPU",
+          "[cache][select_tokens][cuda]") {
   if (cuda_available()) {
     check_selections(at::kCUDA);
   }
@@ -52,7 +53,8 @@ TEST_CASE("marked tokens stay in order, and rows with fewer are padded on the le
   }
   const cache chosen = select_tokens(source.view(), kept);
   CHECK(chosen.length() == 3);
-  CHECK(at::equal(chosen.view().layer(1).keys()[0], source.keys[1][0].index_select(1, integer_tensor({2, 5, 6}, at::kCPU))));
+  CHECK(at::equal(chosen.view().layer(1).keys()[0],
+                  source.keys[1][0].index_select(1, integer_tensor({2, 5, 6}, at::kCPU))));
   CHECK(at::equal(chosen.view().layer(1).values()[1].select(1, 2), source.values[1][1].select(1, 10)));
   const position_map& positions = chosen.view().frame().layer(0).positions;
   CHECK(positions.row(0, 0, 0) == position_row::listed({7, 10, 11}));

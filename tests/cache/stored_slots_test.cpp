@@ -39,7 +39,8 @@ TEST_CASE("every key must be stored, padding need not", "[cache][stored_slots]")
 }
 
 TEST_CASE("a key of any head must be stored", "[cache][stored_slots]") {
-  const position_map positions(1, 1, 2, {position_row::consecutive(0, 2, slot_state::padding()), position_row::consecutive(0, 2)});
+  const position_map positions(
+      1, 1, 2, {position_row::consecutive(0, 2, slot_state::padding()), position_row::consecutive(0, 2)});
   CHECK(is_stored(positions, {{0, 0, 0, 0, 2}}));
   CHECK_FALSE(is_stored(positions, {{0, 0, 0, 0, 1}}));
 }

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <string>
 
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/weights/save.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -1,6 +1,6 @@
-// libFuzzer harness for config.json: what a model's sizes and rotary embeddings are read from. (CMakeLists.txt says how to
-// build and run it.) A hostile file may be refused with the library's own errors, and with nothing else; frequencies that are
-// accepted are numbers.
+// libFuzzer harness for config.json: what a model's sizes and rotary embeddings are read from. (CMakeLists.txt says how
+// to build and run it.) A hostile file may be refused with the library's own errors, and with nothing else; frequencies
+// that are accepted are numbers.
 
 #include <cmath>
 #include <cstddef>

@@ -1,6 +1,6 @@
 // libFuzzer harness for what reads safetensors files before torch does: the header and the index of shards.
-// (CMakeLists.txt says how to build and run it.) A hostile file may be refused with a file_error, and with nothing else; one
-// that is accepted must keep the promises that the tensors rely on.
+// (CMakeLists.txt says how to build and run it.) A hostile file may be refused with a file_error, and with nothing
+// else; one that is accepted must keep the promises that the tensors rely on.
 
 #include <cstddef>
 #include <cstdint>

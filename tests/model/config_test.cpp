@@ -133,8 +133,10 @@ TEST_CASE("values that do not fit together or change the arithmetic are refused"
   CHECK_THAT(complaint_with("rope_theta", "high"), test::StartsWith("config.json: "));
 }
 
-TEST_CASE("heads that are not rotated as a whole, or of a width that no pairs make up, are refused", "[model][config]") {
-  CHECK_THAT(complaint_with("partial_rotary_factor", 0.5), test::EndsWith("rotary width: expected head_dim = 8, got 4"));
+TEST_CASE("heads that are not rotated as a whole, or of a width that no pairs make up, are refused",
+          "[model][config]") {
+  CHECK_THAT(complaint_with("partial_rotary_factor", 0.5),
+             test::EndsWith("rotary width: expected head_dim = 8, got 4"));
   CHECK_THAT(complaint_with("head_dim", 7), test::contains("head_dim: expected an even number"));
   CHECK_THAT(complaint_with("head_dim", 1000000), test::contains("head_dim: expected an integer from 1 to 65536"));
 }

@@ -1,4 +1,5 @@
-// What must hold for any causal model with rotary positions, on a random one. `lab_model_test` has the same on the model that ships.
+// What must hold for any causal model with rotary positions, on a random one. `lab_model_test` has the same on the
+// model that ships.
 
 #include <ATen/ops/equal.h>
 
@@ -24,11 +25,14 @@ TEST_CASE("a position off by one changes what the random model says", "[model][i
   const causal_lm model = small_model();
   const cache source = prefill(model, {some_tokens(12)});
   const auto target = some_tokens(5, 3);
-  CHECK(greedy(model, prepend(source.view(), {target})) != greedy(model, prepend(source.view(), {target}, positions::gap{1})));
-  CHECK(greedy(model, prepend(source.view(), {target})) != greedy(model, prepend(source.view(), {target}, positions::restart{})));
+  CHECK(greedy(model, prepend(source.view(), {target})) !=
+        greedy(model, prepend(source.view(), {target}, positions::gap{1})));
+  CHECK(greedy(model, prepend(source.view(), {target})) !=
+        greedy(model, prepend(source.view(), {target}, positions::restart{})));
 }
 
-TEST_CASE("concatenation: a source cache and the target at its offset are the concatenated prompt", "[model][invariants]") {
+TEST_CASE("concatenation: a source cache and the target at its offset are the concatenated prompt",
+          "[model][invariants]") {
   const causal_lm model = small_model();
   const auto source = some_tokens(12);
   const auto target = some_tokens(5, 3);
@@ -136,7 +140,8 @@ TEST_CASE("the keys and values of one cache, taken as halves, are that cache", "
   CHECK(greedy(model, prepend(keys_with_values_of(source.view(), other.view()), {target})) != whole);
 }
 
-TEST_CASE("gradients: what a plan's logits say of injected keys agrees with finite differences", "[model][invariants]") {
+TEST_CASE("gradients: what a plan's logits say of injected keys agrees with finite differences",
+          "[model][invariants]") {
   model_config config = model_config_from_json(small_config());
   model_weights weights = random_weights(config, 1, 0.15);
   for_each_parameter(weights, [](const std::string&, at::Tensor& tensor) { tensor = tensor.to(at::kDouble); });

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/tokenizer.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
 #include "support/test.hpp"
 
 namespace {

@@ -1,8 +1,7 @@
 // The model that ships: what transformers computes on it, and the invariants on real text.
 
-#include <nlohmann/json.hpp>
-
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "kvtransfer/inject/noise.hpp"
@@ -115,8 +114,8 @@ TEST_CASE("all five transfers in one batch of unequal rows say what each says al
     targets.push_back(one.target);
   }
   const cache all = prefill(model, sources);
-  const auto together =
-      generate(model, prepend(all.view(), targets), {.max_new_tokens = 40, .eos_token_ids = model.config.eos_token_ids});
+  const auto together = generate(model, prepend(all.view(), targets),
+                                 {.max_new_tokens = 40, .eos_token_ids = model.config.eos_token_ids});
   for (std::size_t i = 0; i < targets.size(); ++i) {
     CHECK(together.rows[i].token_ids == lab_cases()[i].oracle);
   }

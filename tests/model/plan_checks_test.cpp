@@ -20,14 +20,16 @@ TEST_CASE("the cache of another model is refused", "[model][plan_checks]") {
   CHECK_THROWS_AS(require_runnable(model, prepend(kv.view(), {{1}})), frame_error);
 }
 
-TEST_CASE("keys rotated by another specification are refused, layer and both specifications named", "[model][plan_checks]") {
+TEST_CASE("keys rotated by another specification are refused, layer and both specifications named",
+          "[model][plan_checks]") {
   const causal_lm model = small_model();
   nlohmann::json config = small_config();
   config["rope_theta"] = 500000.0;
   cache kv = prefill(model, {some_tokens(4)});
   kv.reframe(rotary_specifications(model_config_from_json(config)));
   kv.materialize();
-  CHECK_THROWS_WITH(require_runnable(model, prepend(kv.view(), {{1}})), ContainsSubstring("layer 0") && ContainsSubstring("default"));
+  CHECK_THROWS_WITH(require_runnable(model, prepend(kv.view(), {{1}})),
+                    ContainsSubstring("layer 0") && ContainsSubstring("default"));
   kv.reframe(rotary_specifications(model.config));
   kv.materialize();
   CHECK_NOTHROW(require_runnable(model, prepend(kv.view(), {{1}})));

@@ -1,8 +1,8 @@
 #include "kvtransfer/model/transformer.hpp"
 
 #include <ATen/ops/ones.h>
-#include <ATen/ops/rms_norm.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/rms_norm.h>
 
 #include "kvtransfer/inject/plan.hpp"
 #include "support/small_model.hpp"
@@ -37,7 +37,8 @@ TEST_CASE("every parameter takes part and gets a gradient", "[model][transformer
   for_each_parameter(model.weights, [](const std::string& name, const at::Tensor& tensor) {
     INFO(name);
     REQUIRE(tensor.grad().defined());
-    // A bias of keys shifts every score of a query alike, which softmax does not see: its gradient is rotation's share alone.
+    // A bias of keys shifts every score of a query alike, which softmax does not see: its gradient is rotation's share
+    // alone.
     CHECK(tensor.grad().abs().max().item<double>() > 0);
   });
 }

@@ -97,9 +97,10 @@ TEST_CASE("configs that cannot be right are refused when they are read", "[rope]
   CHECK_THROWS_AS(scaled({{"type", "linear"}, {"factor", -2}}), value_error);
   CHECK_THROWS_AS(scaled({{"type", "longrope"}, {"short_factor", {1, 2}}, {"long_factor", {1, 2}}}), shape_error);
   CHECK_THROWS_AS(scaled({{"type", "mrope"}, {"mrope_section", {2, 3, 3}}}), value_error);
-  CHECK_THROWS_AS(rotary_embeddings_from_config(two_layers(
-                      {{"model_type", "qwen2_vl_text"}, {"rope_scaling", {{"type", "mrope"}, {"mrope_section", {1e84, 3, 3}}}}})),
-                  value_error);
+  CHECK_THROWS_AS(
+      rotary_embeddings_from_config(two_layers(
+          {{"model_type", "qwen2_vl_text"}, {"rope_scaling", {{"type", "mrope"}, {"mrope_section", {1e84, 3, 3}}}}})),
+      value_error);
   CHECK_THROWS_AS(rotary_embeddings_from_config(two_layers({{"rope_theta", -1.0}})), value_error);
   CHECK_THROWS_AS(rotary_embeddings_from_config(two_layers({{"model_type", "gpt2"}})), value_error);
   CHECK_THROWS_AS(rotary_embeddings_from_config(two_layers({{"model_type", "falcon"}, {"alibi", true}})), value_error);

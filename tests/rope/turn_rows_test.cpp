@@ -31,17 +31,22 @@ void check_rows(const std::vector<std::int64_t>& rows, const rope::turning& turn
 
 void check_all_rows(at::Device device) {
   const rotary_specification specification = plain_specification(8);
-  for (const std::vector<std::int64_t>& rows : {std::vector<std::int64_t>{5, 1, 2}, {2, 3, 4}, {6}, {0, 1, 2, 3, 4, 5, 6}}) {
+  for (const std::vector<std::int64_t>& rows :
+       {std::vector<std::int64_t>{5, 1, 2}, {2, 3, 4}, {6}, {0, 1, 2, 3, 4, 5, 6}}) {
     check_rows(rows, {.delta = 5, .to_specification = specification}, device);
     const auto count = static_cast<std::int64_t>(rows.size());
     const at::Tensor from = random_positions({1, count, 1, 4}, 1000).to(device);
-    check_rows(rows, {.from = from, .to = from + 17, .from_specification = specification, .to_specification = specification}, device);
+    check_rows(rows,
+               {.from = from, .to = from + 17, .from_specification = specification, .to_specification = specification},
+               device);
   }
 }
 
 }  // namespace
 
-TEST_CASE("rows named by a table turn like rows copied out, and no others do", "[rope][turn_rows]") { check_all_rows(at::kCPU); }
+TEST_CASE("rows named by a table turn like rows copied out, and no others do", "[rope][turn_rows]") {
+  check_all_rows(at::kCPU);
+}
 
 TEST_CASE("rows named by a table turn on a GPU", "[rope][turn_rows][cuda]") {
   if (cuda_available()) {

@@ -14,10 +14,17 @@ namespace kvtransfer::test {
 
 /// A config.json of three layers, four query heads on two KV heads.
 inline nlohmann::json small_config() {
-  return {{"architectures", {"LlamaForCausalLM"}}, {"model_type", "llama"},     {"num_hidden_layers", 3},
-          {"hidden_size", 64},                     {"intermediate_size", 96},   {"vocab_size", 97},
-          {"num_attention_heads", 4},              {"num_key_value_heads", 2},  {"max_position_embeddings", 256},
-          {"rope_theta", 10000.0},                 {"rms_norm_eps", 1e-6}};
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"num_hidden_layers", 3},
+          {"hidden_size", 64},
+          {"intermediate_size", 96},
+          {"vocab_size", 97},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"max_position_embeddings", 256},
+          {"rope_theta", 10000.0},
+          {"rms_norm_eps", 1e-6}};
 }
 
 /// A random model whose weights are large enough that a position off by one changes what it says.

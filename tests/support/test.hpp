@@ -1,5 +1,5 @@
-// The one way in to Catch2: include this after everything else. Catch's macros must come last, since torch redefines CHECK
-// (pytorch issue 159444), and version 2 (Debian 12) has another header than version 3 (Ubuntu 24.04).
+// The one way in to Catch2: include this after everything else. Catch's macros must come last, since torch redefines
+// CHECK (pytorch issue 159444), and version 2 (Debian 12) has another header than version 3 (Ubuntu 24.04).
 
 #ifndef KVT_SUPPORT_TEST_HPP
 #define KVT_SUPPORT_TEST_HPP
@@ -37,6 +37,7 @@ inline bool cuda_available() {
 
 #endif  // KVT_SUPPORT_TEST_HPP
 
-// Several test files may be compiled as one, and a header of torch may have redefined CHECK since the last of them: as Catch has it.
+// Several test files may be compiled as one, and a header of torch may have redefined CHECK since the last of them: as
+// Catch has it.
 #undef CHECK
 #define CHECK(...) INTERNAL_CATCH_TEST("CHECK", Catch::ResultDisposition::ContinueOnFailure, __VA_ARGS__)

@@ -32,10 +32,12 @@ TEST_CASE("a gradient passes through a gathered read", "[tensor][canonical]") {
 }
 
 TEST_CASE("layers that are not alike are copied each by its own table", "[tensor][canonical]") {
-  const std::vector<at::Tensor> from = {random_keys({1, 2, 4, 8}), random_keys({1, 2, 3, 8}), random_keys({2, 2, 3, 8})};
+  const std::vector<at::Tensor> from = {random_keys({1, 2, 4, 8}), random_keys({1, 2, 3, 8}),
+                                        random_keys({2, 2, 3, 8})};
   const std::vector<at::Tensor> to = {random_keys({1, 2, 4, 8}), random_keys({3, 2, 3, 8}), random_keys({2, 2, 3, 8})};
-  layouts::copy_lowered_({{to[0], std::nullopt}, {to[1], layouts::slot_table(1, 3, {{0, 0, 2, 0, 3}})}, {to[2], std::nullopt}},
-                         {{from[0], std::nullopt}, {from[1], std::nullopt}, {from[2], std::nullopt}});
+  layouts::copy_lowered_(
+      {{to[0], std::nullopt}, {to[1], layouts::slot_table(1, 3, {{0, 0, 2, 0, 3}})}, {to[2], std::nullopt}},
+      {{from[0], std::nullopt}, {from[1], std::nullopt}, {from[2], std::nullopt}});
   CHECK(at::equal(to[0], from[0]));
   CHECK(at::equal(to[1][2], from[1][0]));
   CHECK(at::equal(to[2], from[2]));

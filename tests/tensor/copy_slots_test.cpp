@@ -15,8 +15,8 @@ using namespace kvtransfer::test;
 
 namespace {
 
-/// A storage `[rows, kv_heads, slots, head_dim]` with tokens side by side, or heads, or the elements of a head over all tokens, or with
-/// gaps everywhere.
+/// A storage `[rows, kv_heads, slots, head_dim]` with tokens side by side, or heads, or the elements of a head over all
+/// tokens, or with gaps everywhere.
 at::Tensor random_storage(std::int64_t rows, std::int64_t slots, std::int64_t head_dim, int kind, at::ScalarType dtype,
                           at::Device device) {
   if (kind == 0) {
@@ -28,7 +28,11 @@ at::Tensor random_storage(std::int64_t rows, std::int64_t slots, std::int64_t he
   if (kind == 2) {
     return random_keys({rows, 3, head_dim, slots}, dtype).to(device).transpose(2, 3);
   }
-  return random_keys({rows, 2 * slots, 3, head_dim + 1}, dtype).to(device).slice(1, 1, 2 * slots, 2).narrow(3, 1, head_dim).transpose(1, 2);
+  return random_keys({rows, 2 * slots, 3, head_dim + 1}, dtype)
+      .to(device)
+      .slice(1, 1, 2 * slots, 2)
+      .narrow(3, 1, head_dim)
+      .transpose(1, 2);
 }
 
 /// Copies one way and the other, by a kernel where there is one, and slot by slot: storages hold the same afterwards.
@@ -81,7 +85,8 @@ void check_long_copies(at::Device device) {
 
 /// Every slot to its like, between all kinds of storages, in sizes that caches don't keep and that tiles don't divide.
 void check_large_copies(at::Device device) {
-  for (const auto& [dtype, head_dim] : {std::pair{at::kBFloat16, 128}, {at::kFloat, 72}, {at::kByte, 65}, {at::kDouble, 16}}) {
+  for (const auto& [dtype, head_dim] :
+       {std::pair{at::kBFloat16, 128}, {at::kFloat, 72}, {at::kByte, 65}, {at::kDouble, 16}}) {
     for (int kind = 0; kind < 9; ++kind) {
       const at::Tensor from = random_storage(2, 16384 + 24, head_dim, kind / 3, dtype, device);
       const at::Tensor to = random_storage(2, 16384 + 24, head_dim, kind % 3, dtype, device).zero_();

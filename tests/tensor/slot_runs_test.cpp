@@ -38,7 +38,8 @@ TEST_CASE("both sides may cut their rows as they like", "[tensor][slot_runs]") {
 TEST_CASE("long runs are cut to share out the work", "[tensor][slot_runs]") {
   const slot_table ragged(1, 40, {{0, 0, 0, 5, 40}});
   CHECK(are(match_slots(storage(1, 40), storage(1, 50, ragged), "test"), {{0, 5, 16}, {16, 21, 16}, {32, 37, 8}}));
-  CHECK(are(match_slots(storage(1, 40), storage(1, 50, slot_table(1, 40, {})), "test"), {{0, -1, 16}, {16, -1, 16}, {32, -1, 8}}));
+  CHECK(are(match_slots(storage(1, 40), storage(1, 50, slot_table(1, 40, {})), "test"),
+            {{0, -1, 16}, {16, -1, 16}, {32, -1, 8}}));
 }
 
 TEST_CASE("strides alone need no runs", "[tensor][slot_runs]") {

@@ -28,16 +28,17 @@ inline constexpr bool keys_are_strided =
 
 /// Keys and values that belong to somebody else, in any layout, with a frame of its own.
 ///
-/// Whoever owns the tensors reads them at any time, so every move is carried out at once, in place and without gathering; many
-/// small moves then cost a rounding each, which a `cache` avoids. The frame changes once the move has succeeded. Values, padding and
-/// slots that the layout does not name are never touched.
+/// Whoever owns the tensors reads them at any time, so every move is carried out at once, in place and without
+/// gathering; many small moves then cost a rounding each, which a `cache` avoids. The frame changes once the move has
+/// succeeded. Values, padding and slots that the layout does not name are never touched.
 template <LayerLayout Layout = layouts::batch_heads_seq_dim>
 class borrowed_cache {
  public:
   /// @param keys one tensor per layer in `Layout`'s order
   /// @param values likewise
   /// @throws as `cache_view`
-  borrowed_cache(const std::vector<at::Tensor>& keys, const std::vector<at::Tensor>& values, cache_frame frame, Layout layout = {})
+  borrowed_cache(const std::vector<at::Tensor>& keys, const std::vector<at::Tensor>& values, cache_frame frame,
+                 Layout layout = {})
       : borrowed_cache(cache_view<Layout>(keys, values, std::move(frame), std::move(layout))) {}
 
   explicit borrowed_cache(const cache_view<Layout>& view) : frame_(view.frame()), view_(view) {
@@ -78,7 +79,8 @@ class borrowed_cache {
     move_to(reframed(frame_, specifications, "borrowed_cache::reframe"), options);
   }
 
-  /// Relabels the keys without touching them; the frame is marked `assumed` for good. For reproducing other people's mistakes.
+  /// Relabels the keys without touching them; the frame is marked `assumed` for good. For reproducing other people's
+  /// mistakes.
   /// @throws as `cache_view`
   void assume_frame(cache_frame assumed) {
     view_ = view_.with_frame(assumed);
@@ -90,7 +92,8 @@ class borrowed_cache {
   void move_to(cache_frame wanted, const rope::options& options) {
     std::vector<at::Tensor> rows;
     for (const layouts::lowered& layer : keys_) {
-      require<value_error>(!layer.rows.requires_grad(), "borrowed_cache", "keys", "no gradient for a move in place", "requires_grad");
+      require<value_error>(!layer.rows.requires_grad(), "borrowed_cache", "keys", "no gradient for a move in place",
+                           "requires_grad");
       rows.push_back(layer.rows);
     }
     if constexpr (detail::keys_are_strided<Layout>) {

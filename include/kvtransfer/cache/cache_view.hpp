@@ -1,13 +1,12 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
@@ -24,7 +23,8 @@ class cache_view {
   /// @param keys one tensor per layer in `Layout`'s order
   /// @param values one tensor per layer in `Layout`'s order
   /// @throws shape_error where tensors and frame disagree
-  cache_view(const std::vector<at::Tensor>& keys, const std::vector<at::Tensor>& values, cache_frame frame, Layout layout = {})
+  cache_view(const std::vector<at::Tensor>& keys, const std::vector<at::Tensor>& values, cache_frame frame,
+             Layout layout = {})
       : frame_(std::move(frame)), layout_(std::move(layout)) {
     const auto expected = static_cast<std::size_t>(frame_.layers());
     if (keys.size() != expected || values.size() != expected) {

@@ -69,9 +69,10 @@ inline head_differences differences(const at::Tensor& found, const at::Tensor& e
 
 }  // namespace detail
 
-/// Measures how far `found` is from `expected`, key by key and value by value; padding doesn't count. What each cache says of its
-/// positions is not compared: the frames' own `==` does that.
-/// @throws shape_error unless extents agree, frame_error unless padding is at the same slots, device_error where they live apart
+/// Measures how far `found` is from `expected`, key by key and value by value; padding doesn't count. What each cache
+/// says of its positions is not compared: the frames' own `==` does that.
+/// @throws shape_error unless extents agree, frame_error unless padding is at the same slots, device_error where they
+/// live apart
 template <LayerLayout A, LayerLayout B>
 cache_difference compare(const cache_view<A>& found, const cache_view<B>& expected) {
   require<shape_error>(found.layers() == expected.layers(), "compare", "layers", fmt::format("{}", expected.layers()),
@@ -91,8 +92,8 @@ cache_difference compare(const cache_view<A>& found, const cache_view<B>& expect
     require<frame_error>((held == expected_held).all().item<bool>(), "compare", fmt::format("layer {}", i),
                          "padding at the same slots in both", "others");
     const at::Tensor counts = held.unsqueeze(-1).to(keys.device());
-    difference.layers.push_back({detail::differences(keys, expected_keys, counts),
-                                 detail::differences(values, expected_values, counts)});
+    difference.layers.push_back(
+        {detail::differences(keys, expected_keys, counts), detail::differences(values, expected_values, counts)});
   }
   return difference;
 }

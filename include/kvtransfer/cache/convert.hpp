@@ -30,8 +30,8 @@ at::Tensor tensor_for(const Layout& layout, const cache_extents& extents, const 
 
 }  // namespace detail
 
-/// Writes a cache into tensors of another layout, in one pass, and shows it there in the same frame. Slots stay where they are; what
-/// the layout does not name stays as it is.
+/// Writes a cache into tensors of another layout, in one pass, and shows it there in the same frame. Slots stay where
+/// they are; what the layout does not name stays as it is.
 /// @param keys one tensor per layer in the order of `layout`
 /// @param values likewise
 /// @throws shape_error, device_error where a layer does not fit; frame_error where a key would have no place
@@ -56,7 +56,8 @@ cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at
 
 /// The same in new tensors.
 template <LayerLayout To, LayerLayout From>
-cache_view<To> convert(const cache_view<From>& source, const To& layout = {}, implementation use = implementation::automatic) {
+cache_view<To> convert(const cache_view<From>& source, const To& layout = {},
+                       implementation use = implementation::automatic) {
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < source.layers(); ++i) {

@@ -81,8 +81,8 @@ cache_view<Layout> crop(const cache_view<Layout>& source, std::int64_t length) {
   return source.slice(0, length);
 }
 
-/// The first `lengths[b]` keys of each row b in every layer and head, without a copy. Padding in front of them is not counted; keys
-/// behind them become padding, and slots at the right end that no row needs go.
+/// The first `lengths[b]` keys of each row b in every layer and head, without a copy. Padding in front of them is not
+/// counted; keys behind them become padding, and slots at the right end that no row needs go.
 /// @throws shape_error unless there is one length, not negative, per row
 template <LayerLayout Layout>
 cache_view<Layout> crop(const cache_view<Layout>& source, const std::vector<std::int64_t>& lengths) {

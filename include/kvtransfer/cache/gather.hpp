@@ -3,14 +3,13 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/index.h>
+#include <fmt/format.h>
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
@@ -70,7 +69,8 @@ inline layer_frame chosen(const layer_frame& layer, const slot_choice& slots) {
   return {position_map(positions.streams(), positions.batch(), heads, std::move(rows)), layer.regimes};
 }
 
-/// The token of each chosen slot, -1 for padding; nothing where heads choose for themselves, so that a slot has no one token.
+/// The token of each chosen slot, -1 for padding; nothing where heads choose for themselves, so that a slot has no one
+/// token.
 inline std::vector<std::vector<std::int64_t>> chosen(const std::vector<std::vector<std::int64_t>>& token_ids,
                                                      const slot_choice& slots) {
   std::vector<std::vector<std::int64_t>> picked;
@@ -86,8 +86,8 @@ inline std::vector<std::vector<std::int64_t>> chosen(const std::vector<std::vect
 
 }  // namespace detail
 
-/// A new cache with the chosen slots of every layer, in the order given; nothing is moved. Where the choice differs by head, so do the
-/// positions from then on: eviction by head, as SnapKV and its kin do it.
+/// A new cache with the chosen slots of every layer, in the order given; nothing is moved. Where the choice differs by
+/// head, so do the positions from then on: eviction by head, as SnapKV and its kin do it.
 /// @param slots one choice for all layers
 /// @throws shape_error where a slot does not exist
 template <LayerLayout Layout>
@@ -106,7 +106,8 @@ cache gather(const cache_view<Layout>& source, const slot_choice& slots) {
 template <LayerLayout Layout>
 cache gather(const cache_view<Layout>& source, const std::vector<slot_choice>& slots) {
   require<shape_error>(static_cast<std::int64_t>(slots.size()) == source.layers(), "gather", "slots",
-                       fmt::format("one choice for each of {} layers", source.layers()), fmt::format("{}", slots.size()));
+                       fmt::format("one choice for each of {} layers", source.layers()),
+                       fmt::format("{}", slots.size()));
   std::vector<cache_frame::shared_layer> layers;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     const slot_choice& own = slots[static_cast<std::size_t>(i)];

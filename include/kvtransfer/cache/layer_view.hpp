@@ -1,12 +1,11 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 
 #include <cstdint>
 #include <memory>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/cache/layer_frame.hpp"
 #include "kvtransfer/cache/stored_slots.hpp"
@@ -25,8 +24,8 @@ class layer_view {
  public:
   /// @param keys in `Layout`'s order, floating
   /// @param values as `keys`; their head_dim may differ (multi-head latent attention)
-  /// @throws shape_error where tensors and frame disagree, device_error where they live apart, frame_error where the frame has a
-  ///         key in a slot that the layout does not store
+  /// @throws shape_error where tensors and frame disagree, device_error where they live apart, frame_error where the
+  ///         frame has a key in a slot that the layout does not store
   layer_view(at::Tensor keys, at::Tensor values, std::shared_ptr<const layer_frame> frame, Layout layout = {})
       : keys_(std::move(keys)), values_(std::move(values)), frame_(std::move(frame)), layout_(std::move(layout)) {
     const layouts::lowered lowered_values = this->lowered_values();
@@ -36,8 +35,8 @@ class layer_view {
     check_storage(lowered_keys());
   }
 
-  /// `[batch, kv_heads, seq, head_dim]`: sharing storage with the tensor given where strides describe the layout, else gathered,
-  /// with zeros for padding that is not stored.
+  /// `[batch, kv_heads, seq, head_dim]`: sharing storage with the tensor given where strides describe the layout, else
+  /// gathered, with zeros for padding that is not stored.
   at::Tensor keys() const { return layouts::canonical(lowered_keys(), "layer_view"); }
   /// `[batch, kv_heads, seq, head_dim]`, as `keys()`.
   at::Tensor values() const { return layouts::canonical(lowered_values(), "layer_view"); }
@@ -48,7 +47,9 @@ class layer_view {
   const Layout& layout() const { return layout_; }
 
   /// Keys in the plain form that kernels read, sharing storage with the tensor given.
-  layouts::lowered lowered_keys() const { return layouts::lower(layouts::keys_of(layout_), keys_, "layer_view", "keys"); }
+  layouts::lowered lowered_keys() const {
+    return layouts::lower(layouts::keys_of(layout_), keys_, "layer_view", "keys");
+  }
   layouts::lowered lowered_values() const {
     return layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values");
   }
@@ -68,8 +69,9 @@ class layer_view {
     const position_map& positions = frame_->positions;
     const bool heads_fit = positions.heads() == 1 || positions.heads() == keys_extents.kv_heads;
     if (positions.size() != keys_extents.seq || positions.batch() != keys_extents.batch || !heads_fit) {
-      fail<shape_error>("layer_view", "positions", fmt::format("{}", keys_extents),
-                        fmt::format("[batch={}, kv_heads={}, seq={}]", positions.batch(), positions.heads(), positions.size()));
+      fail<shape_error>(
+          "layer_view", "positions", fmt::format("{}", keys_extents),
+          fmt::format("[batch={}, kv_heads={}, seq={}]", positions.batch(), positions.heads(), positions.size()));
     }
     frame_->validate();
   }

@@ -38,13 +38,14 @@ inline const rotary_specification& regime_of(const layer_frame& layer, slot_stat
   return state.is_rotated() ? layer.regimes.at(static_cast<std::size_t>(state.regime())) : none;
 }
 
-/// The rotary operation that takes keys from one specification and position to others; one that does not rotate where they stay as
-/// they are.
+/// The rotary operation that takes keys from one specification and position to others; one that does not rotate where
+/// they stay as they are.
 /// @param delta tokens that every key moves, where they move equally far
 /// @param written gives where the keys stand; called only where that matters, as `wanted`
 template <class Written, class Wanted>
-rope::turning turning_between(const rotary_specification& from, const rotary_specification& to, std::optional<std::int64_t> delta,
-                              const rope::options& options, Written&& written, Wanted&& wanted) {
+rope::turning turning_between(const rotary_specification& from, const rotary_specification& to,
+                              std::optional<std::int64_t> delta, const rope::options& options, Written&& written,
+                              Wanted&& wanted) {
   rope::turning turning;
   if (from == to && delta == 0) {
     return turning;

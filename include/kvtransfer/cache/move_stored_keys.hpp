@@ -1,13 +1,12 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/materialize.hpp"
@@ -32,7 +31,8 @@ struct stored_move {
 };
 
 /// @throws frame_error where batch rows share a key and would move it differently
-inline stored_move stored_move_of(const layouts::lowered& keys, const position_map& written, const position_map& wanted) {
+inline stored_move stored_move_of(const layouts::lowered& keys, const position_map& written,
+                                  const position_map& wanted) {
   if (!keys.slots->shares_places()) {
     return {written, wanted, keys.slots->spans()};
   }
@@ -57,7 +57,8 @@ inline at::Tensor positions_of(const row_block& block, const position_map& map, 
         for (std::int64_t read = 0; read < piece.count;) {
           const std::int64_t in_row = place % slots;
           const std::int64_t count = heads == 1 ? piece.count : std::min(piece.count - read, slots - in_row);
-          reader.read(piece.begin + read, count, out + ((stream * rows + place / slots) * heads + head) * slots + in_row);
+          reader.read(piece.begin + read, count,
+                      out + ((stream * rows + place / slots) * heads + head) * slots + in_row);
           read += count;
           place += count;
         }
@@ -82,9 +83,9 @@ struct planned_row_turn {
 };
 
 /// The turns of layers that share both frames and are alike in all else that matters.
-inline std::vector<planned_row_turn> planned_row_turns(const std::vector<layouts::lowered>& keys, const layer_group& group,
-                                                       const layer_frame& written, const layer_frame& wanted,
-                                                       const rope::options& options) {
+inline std::vector<planned_row_turn> planned_row_turns(const std::vector<layouts::lowered>& keys,
+                                                       const layer_group& group, const layer_frame& written,
+                                                       const layer_frame& wanted, const rope::options& options) {
   const layouts::lowered& first = keys[static_cast<std::size_t>(group.front())];
   const stored_move move = stored_move_of(first, written.positions, wanted.positions);
   const at::Device device = first.rows.device();
@@ -108,14 +109,14 @@ inline std::vector<planned_row_turn> planned_row_turns(const std::vector<layouts
 
 }  // namespace detail
 
-/// Moves keys in place, where a layout's table says they lie, from the frame they are `written` in to the one they are `wanted` in,
-/// one rotation each. Nothing is gathered, and no slot that the table does not name, nor padding, is touched. An error leaves all
-/// keys as they were.
+/// Moves keys in place, where a layout's table says they lie, from the frame they are `written` in to the one they are
+/// `wanted` in, one rotation each. Nothing is gathered, and no slot that the table does not name, nor padding, is
+/// touched. An error leaves all keys as they were.
 /// @param keys per layer, all with one and the same table
-/// @throws frame_error where batch rows share keys and would move them differently; shape_error, device_error, value_error as the
-///         rotary operations do
-inline void move_stored_keys(const std::vector<layouts::lowered>& keys, const cache_frame& written, const cache_frame& wanted,
-                             const rope::options& options = {}) {
+/// @throws frame_error where batch rows share keys and would move them differently; shape_error, device_error,
+///         value_error as the rotary operations do
+inline void move_stored_keys(const std::vector<layouts::lowered>& keys, const cache_frame& written,
+                             const cache_frame& wanted, const rope::options& options = {}) {
   require<value_error>(!options.norm_weight.defined() || keys.size() == 1, "move", "options.norm_weight",
                        "a cache of one layer (each layer has a weight of its own)", "several layers");
   std::vector<at::Tensor> storages;

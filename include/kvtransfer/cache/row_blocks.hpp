@@ -12,7 +12,8 @@
 
 namespace kvtransfer {
 
-/// Neighbouring slots of one batch row, as they follow one another in a block: on from the end of one of its rows to the next.
+/// Neighbouring slots of one batch row, as they follow one another in a block: on from the end of one of its rows to
+/// the next.
 struct row_piece {
   std::int64_t batch = 0;
   std::int64_t begin = 0;  ///< the first slot, of the batch row
@@ -44,8 +45,8 @@ struct row_block : moved_slots {
 
   explicit row_block(const row_stretch& first) : moved_slots(first), rows({first.row}), pieces({first.piece}) {}
 
-  /// Takes in `next` and returns true, if it moves alike and lies in the same slots of another row, or goes on in the one row that
-  /// there is: sequences packed one after another.
+  /// Takes in `next` and returns true, if it moves alike and lies in the same slots of another row, or goes on in the
+  /// one row that there is: sequences packed one after another.
   bool absorb(const row_stretch& next) {
     const bool in_same_slots = begin == next.begin && end == next.end;
     const bool goes_on = rows.size() == 1 && rows.front() == next.row && end == next.begin;
@@ -99,9 +100,8 @@ inline void add_to_blocks(std::vector<row_block>& blocks, const layouts::slot_sp
     return;
   }
   const std::int64_t offset = span.slot - span.begin;
-  const row_stretch added{{head, begin + offset, end + offset, move.from, move.to, move.delta},
-                          span.row,
-                          {span.batch, begin, end - begin}};
+  const row_stretch added{
+      {head, begin + offset, end + offset, move.from, move.to, move.delta}, span.row, {span.batch, begin, end - begin}};
   if (std::none_of(blocks.rbegin(), blocks.rend(), [&](row_block& block) { return block.absorb(added); })) {
     blocks.emplace_back(added);
   }
@@ -109,8 +109,8 @@ inline void add_to_blocks(std::vector<row_block>& blocks, const layouts::slot_sp
 
 }  // namespace detail
 
-/// The operations that take the keys of a storage from where they are `written` to where they are `wanted`. Padding belongs to no
-/// block: in a tensor of somebody else's its slots may be another's.
+/// The operations that take the keys of a storage from where they are `written` to where they are `wanted`. Padding
+/// belongs to no block: in a tensor of somebody else's its slots may be another's.
 /// @param written as `wanted`, positions of the batch rows
 /// @param spans where their slots lie, sorted by batch row, no two in one place
 inline std::vector<row_block> row_blocks(const position_map& written, const position_map& wanted,

@@ -1,11 +1,11 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
@@ -46,9 +46,11 @@ class stored_keys {
 
   /// @throws frame_error where another batch row has a key in that place, but not at this position and in this state
   void put(std::size_t row, std::int64_t head, std::int64_t slot, const position_run& key, std::string_view where) {
-    position_run& place = keys_[(row * heads_ + static_cast<std::size_t>(head)) * row_slots_ + static_cast<std::size_t>(slot)];
+    position_run& place =
+        keys_[(row * heads_ + static_cast<std::size_t>(head)) * row_slots_ + static_cast<std::size_t>(slot)];
     if (!place.state.is_padding() && !key.state.is_padding() && !(place == key)) {
-      fail<frame_error>(where, "positions", "batch rows to agree on the keys that they share (copy one of the rows first)",
+      fail<frame_error>(where, "positions",
+                        "batch rows to agree on the keys that they share (copy one of the rows first)",
                         fmt::format("a key at {} in one row and at {} in another", place.first, key.first));
     }
     place = key.state.is_padding() ? place : key;
@@ -75,8 +77,8 @@ class stored_keys {
 /// Puts the positions of a layer where its slots are stored: keys that batch rows share are found to be one.
 /// @param row_slots slots in a row of the storage
 /// @throws frame_error where two slots share a place but not their position and state
-inline row_positions lower_positions(const position_map& positions, const layouts::slot_table& slots, std::int64_t row_slots,
-                                     std::string_view where) {
+inline row_positions lower_positions(const position_map& positions, const layouts::slot_table& slots,
+                                     std::int64_t row_slots, std::string_view where) {
   const std::vector<std::int64_t> rows = detail::rows_in_use(slots);
   std::vector<std::size_t> index(static_cast<std::size_t>(slots.rows_needed()));
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -94,8 +96,8 @@ inline row_positions lower_positions(const position_map& positions, const layout
           read = positions.row(stream, batch, head).one_run_per_slot();
         }
         for (std::int64_t i = 0; i < span.count; ++i) {
-          keys.put(index[static_cast<std::size_t>(span.row)], head, span.slot + i, read[static_cast<std::size_t>(span.begin + i)],
-                   where);
+          keys.put(index[static_cast<std::size_t>(span.row)], head, span.slot + i,
+                   read[static_cast<std::size_t>(span.begin + i)], where);
         }
       }
     }

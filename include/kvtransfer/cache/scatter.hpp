@@ -31,8 +31,8 @@ inline void require_each_once(const slot_choice& slots, std::int64_t seq) {
       std::vector<char> taken(static_cast<std::size_t>(seq), 0);
       for (std::int64_t i = 0; i < slots.count(); ++i) {
         const std::int64_t slot = slots.at(batch, head, i);
-        require<shape_error>(slot < 0 || taken[static_cast<std::size_t>(slot)] == 0, "scatter", "slots", "each slot once",
-                             fmt::format("slot {} twice", slot));
+        require<shape_error>(slot < 0 || taken[static_cast<std::size_t>(slot)] == 0, "scatter", "slots",
+                             "each slot once", fmt::format("slot {} twice", slot));
         if (slot >= 0) {
           taken[static_cast<std::size_t>(slot)] = 1;
         }
@@ -42,20 +42,24 @@ inline void require_each_once(const slot_choice& slots, std::int64_t seq) {
 }
 
 /// @throws shape_error, device_error unless slots of `source` can stand in `destination`
-inline void require_scatterable(const layouts::lowered& destination, const layouts::lowered& source, std::int64_t count) {
+inline void require_scatterable(const layouts::lowered& destination, const layouts::lowered& source,
+                                std::int64_t count) {
   cache_extents expected = destination.extents();
   expected.seq = count;
   if (!(source.extents() == expected) || source.rows.scalar_type() != destination.rows.scalar_type()) {
-    fail<shape_error>("scatter", "source", fmt::format("{}, {}", expected, c10::toString(destination.rows.scalar_type())),
+    fail<shape_error>("scatter", "source",
+                      fmt::format("{}, {}", expected, c10::toString(destination.rows.scalar_type())),
                       fmt::format("{}, {}", source.extents(), c10::toString(source.rows.scalar_type())));
   }
   require_same_device(destination.rows, source.rows, "scatter", "source");
 }
 
-/// `into` with slot `slots[i]` of every row and head replaced by slot i of `tensor`. Both `[batch, kv_heads, …, head_dim]`.
+/// `into` with slot `slots[i]` of every row and head replaced by slot i of `tensor`. Both `[batch, kv_heads, …,
+/// head_dim]`.
 inline at::Tensor with_slots(const at::Tensor& into, const at::Tensor& tensor, const slot_choice& slots) {
   const auto all = slots.tensor().expand({into.size(0), into.size(1), -1}).to(into.device());
-  const std::vector<at::Tensor> meant = (all >= 0).nonzero_numpy();  // row, head and entry of every slot that is no padding
+  const std::vector<at::Tensor> meant =
+      (all >= 0).nonzero_numpy();  // row, head and entry of every slot that is no padding
   c10::List<std::optional<at::Tensor>> from;
   c10::List<std::optional<at::Tensor>> to;
   for (const at::Tensor& axis : meant) {
@@ -70,8 +74,9 @@ inline at::Tensor with_slots(const at::Tensor& into, const at::Tensor& tensor, c
 inline layer_frame with_slots(const layer_frame& into, const layer_frame& source, const slot_choice& slots) {
   layer_frame mixed = into;
   const layer_frame added = source.with_states([&](slot_state state) {
-    return state.is_rotated() ? slot_state::rotated(mixed.regime_index(source.regimes[static_cast<std::size_t>(state.regime())]))
-                              : state;
+    return state.is_rotated()
+               ? slot_state::rotated(mixed.regime_index(source.regimes[static_cast<std::size_t>(state.regime())]))
+               : state;
   });
   const position_map& old = into.positions;
   const std::int64_t heads = std::max({old.heads(), added.positions.heads(), slots.heads()});
@@ -116,16 +121,16 @@ inline std::vector<std::vector<std::int64_t>> with_slots(std::vector<std::vector
 
 }  // namespace detail
 
-/// A new cache: `into` with slot `slots[i]` of every layer replaced by slot i of `source`, key, value, position and state. The inverse
-/// of `gather`. Nothing is moved; -1 leaves a slot of `source` out.
+/// A new cache: `into` with slot `slots[i]` of every layer replaced by slot i of `source`, key, value, position and
+/// state. The inverse of `gather`. Nothing is moved; -1 leaves a slot of `source` out.
 /// @param slots each slot at most once
 /// @throws frame_error where rotary specifications or models differ
-/// @throws shape_error where layers, batch, heads, head_dim, dtype, streams or the number of slots differ; device_error where they live
-///         apart
+/// @throws shape_error where layers, batch, heads, head_dim, dtype, streams or the number of slots differ; device_error
+///         where they live apart
 template <LayerLayout A, LayerLayout B>
 cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_view<B>& source) {
-  require<shape_error>(into.layers() == source.layers(), "scatter", "layers of source", fmt::format("{}", into.layers()),
-                       fmt::format("{}", source.layers()));
+  require<shape_error>(into.layers() == source.layers(), "scatter", "layers of source",
+                       fmt::format("{}", into.layers()), fmt::format("{}", source.layers()));
   detail::require_same_model(into.frame(), source.frame(), "scatter", "model of source");
   for (std::int64_t i = 0; i < into.layers(); ++i) {
     const layer_view<A>& layer = into.layer(i);
@@ -133,8 +138,8 @@ cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_v
     detail::require_each_once(slots, layer.size());
     detail::require_scatterable(layer.lowered_keys(), source.layer(i).lowered_keys(), slots.count());
     detail::require_scatterable(layer.lowered_values(), source.layer(i).lowered_values(), slots.count());
-    require<shape_error>(layer.frame().positions.streams() == source.layer(i).frame().positions.streams(), "scatter", "source",
-                         "as many position streams", "others");
+    require<shape_error>(layer.frame().positions.streams() == source.layer(i).frame().positions.streams(), "scatter",
+                         "source", "as many position streams", "others");
   }
   cache_frame frame = into.frame().combine(source.frame(), [&](const layer_frame& a, const layer_frame& b) {
     detail::require_same_writings(a, b, "scatter");

@@ -31,17 +31,19 @@ inline layer_frame frame_of_heads(const layer_frame& layer, const std::vector<st
       }
     }
   }
-  return {position_map(positions.streams(), positions.batch(), static_cast<std::int64_t>(heads.size()), std::move(rows)),
-          layer.regimes};
+  return {
+      position_map(positions.streams(), positions.batch(), static_cast<std::int64_t>(heads.size()), std::move(rows)),
+      layer.regimes};
 }
 
 }  // namespace detail
 
 /// A new cache with the KV heads named, in that order.
 ///
-/// Heads are those of keys and values, not of queries: in a model with grouped queries, KV head h is read by the query heads
-/// [h * q_heads / kv_heads, (h + 1) * q_heads / kv_heads). Head i of the result is head `heads[i]` of the model that wrote it, so query
-/// heads must be selected in such groups too; a model as it stands would read it wrongly, and its fingerprint is forgotten.
+/// Heads are those of keys and values, not of queries: in a model with grouped queries, KV head h is read by the query
+/// heads [h * q_heads / kv_heads, (h + 1) * q_heads / kv_heads). Head i of the result is head `heads[i]` of the model
+/// that wrote it, so query heads must be selected in such groups too; a model as it stands would read it wrongly, and
+/// its fingerprint is forgotten.
 /// @throws shape_error if a layer has no such head
 template <LayerLayout Layout>
 cache select_heads(const cache_view<Layout>& source, const std::vector<std::int64_t>& heads) {
@@ -49,8 +51,8 @@ cache select_heads(const cache_view<Layout>& source, const std::vector<std::int6
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     const std::int64_t kv_heads = source.layer(i).extents().kv_heads;
     for (const std::int64_t head : heads) {
-      require<shape_error>(head >= 0 && head < kv_heads, "select_heads", "heads", fmt::format("0 <= head < kv_heads={}", kv_heads),
-                           fmt::format("{}", head));
+      require<shape_error>(head >= 0 && head < kv_heads, "select_heads", "heads",
+                           fmt::format("0 <= head < kv_heads={}", kv_heads), fmt::format("{}", head));
     }
   }
   cache_frame frame =

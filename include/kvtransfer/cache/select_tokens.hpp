@@ -46,15 +46,17 @@ inline slot_choice marked_slots(const at::Tensor& kept) {
 
 }  // namespace detail
 
-/// A new cache with the slots that are marked, in their order; nothing is moved. Rows and heads with fewer of them are padded on the
-/// left, as texts are in a plan.
+/// A new cache with the slots that are marked, in their order; nothing is moved. Rows and heads with fewer of them are
+/// padded on the left, as texts are in a plan.
 /// @param kept bool `[seq]`, `[batch, seq]` or `[batch, kv_heads, seq]`, any device
 /// @throws shape_error for any other tensor
 template <LayerLayout Layout>
 cache select_tokens(const cache_view<Layout>& source, const at::Tensor& kept) {
-  if (!kept.defined() || kept.scalar_type() != at::kBool || kept.dim() < 1 || kept.dim() > 3 || kept.size(-1) != source.size()) {
+  if (!kept.defined() || kept.scalar_type() != at::kBool || kept.dim() < 1 || kept.dim() > 3 ||
+      kept.size(-1) != source.size()) {
     fail<shape_error>("select_tokens", "kept",
-                      fmt::format("bool [seq={0}], [batch, {0}] or [batch, kv_heads, {0}]", source.size()), describe(kept));
+                      fmt::format("bool [seq={0}], [batch, {0}] or [batch, kv_heads, {0}]", source.size()),
+                      describe(kept));
   }
   return gather(source, detail::marked_slots(kept));
 }

@@ -28,7 +28,8 @@ class slot_choice {
   slot_choice(const at::Tensor& slots) {
     if (!slots.defined() || slots.dim() < 1 || slots.dim() > 3 ||
         (slots.scalar_type() != at::kLong && slots.scalar_type() != at::kInt)) {
-      fail<shape_error>("slot_choice", "slots", "int32 or int64 [n], [batch, n] or [batch, kv_heads, n]", describe(slots));
+      fail<shape_error>("slot_choice", "slots", "int32 or int64 [n], [batch, n] or [batch, kv_heads, n]",
+                        describe(slots));
     }
     const at::Tensor host = slots.to(at::kCPU, at::kLong);
     slots_ = host.dim() == 1 ? host.view({1, 1, -1}) : host.dim() == 2 ? host.unsqueeze(1) : host;

@@ -27,7 +27,8 @@ inline void require_padding(const position_map& positions, std::int64_t batch, s
 }  // namespace detail
 
 /// @throws frame_error where a slot that `slots` stores nowhere is not padding in every head
-inline void require_keys_stored(const position_map& positions, const layouts::slot_table& slots, std::string_view where) {
+inline void require_keys_stored(const position_map& positions, const layouts::slot_table& slots,
+                                std::string_view where) {
   std::int64_t batch = 0;
   std::int64_t stored_up_to = 0;
   const auto finish_rows_before = [&](std::int64_t next) {

@@ -24,7 +24,7 @@ struct fmt::formatter<kvtransfer::cache_extents> {
 
   template <class Context>
   auto format(const kvtransfer::cache_extents& extents, Context& context) const {
-    return fmt::format_to(context.out(), "[batch={}, kv_heads={}, seq={}, head_dim={}]", extents.batch, extents.kv_heads,
-                          extents.seq, extents.head_dim);
+    return fmt::format_to(context.out(), "[batch={}, kv_heads={}, seq={}, head_dim={}]", extents.batch,
+                          extents.kv_heads, extents.seq, extents.head_dim);
   }
 };

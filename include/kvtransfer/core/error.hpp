@@ -9,7 +9,8 @@
 
 namespace kvtransfer {
 
-/// Base of everything this library throws; `what()` is one line that names the argument or file, what was expected, what came.
+/// Base of everything this library throws; `what()` is one line that names the argument or file, what was expected,
+/// what came.
 class error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -55,7 +56,8 @@ template <class Error>
 
 /// Throws as `fail` does unless `condition` holds. Pass ready text only where making it is cheap.
 template <class Error>
-void require(bool condition, std::string_view where, std::string_view what, std::string_view expected, std::string_view got) {
+void require(bool condition, std::string_view where, std::string_view what, std::string_view expected,
+             std::string_view got) {
   if (!condition) [[unlikely]] {
     fail<Error>(where, what, expected, got);
   }

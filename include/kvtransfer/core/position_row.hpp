@@ -149,7 +149,8 @@ class position_row {
     return same;
   }
 
-  /// Calls `visit(first slot, run, run of other)` for the longest runs of slots that are one run in this row and one in `other`.
+  /// Calls `visit(first slot, run, run of other)` for the longest runs of slots that are one run in this row and one in
+  /// `other`.
   template <class Visit>
   void for_each_shared_run(const position_row& other, Visit&& visit) const {
     auto theirs = other.runs_.begin();

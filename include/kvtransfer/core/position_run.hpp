@@ -6,8 +6,8 @@ namespace kvtransfer {
 
 /// What a slot of a cache holds, and, for a rotated key, under which rotary regime it was written.
 ///
-/// A frame keeps its rotary specifications in a list; a rotated slot names its entry there. Padding and never-rotated keys
-/// have no angle, so no specification either.
+/// A frame keeps its rotary specifications in a list; a rotated slot names its entry there. Padding and never-rotated
+/// keys have no angle, so no specification either.
 class slot_state {
  public:
   /// A key rotated by entry `regime` of its frame's specifications.

@@ -18,10 +18,10 @@
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/experiment/object_reader.hpp"
 #include "kvtransfer/experiment/records.hpp"
 #include "kvtransfer/experiment/trial_json.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
 
 namespace kvtransfer {
 

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/experiment/object_reader.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
 
 namespace kvtransfer {
 

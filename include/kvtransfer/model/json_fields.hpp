@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer {
 

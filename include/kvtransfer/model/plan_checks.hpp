@@ -1,10 +1,10 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/plan.hpp"
@@ -16,13 +16,14 @@ namespace kvtransfer {
 
 namespace detail {
 
-/// A key written under `written` reads as the model's own if it was rotated the model's way; length-dependent types count by type,
-/// since transformers too lets regimes meet in one cache.
+/// A key written under `written` reads as the model's own if it was rotated the model's way; length-dependent types
+/// count by type, since transformers too lets regimes meet in one cache.
 inline bool reads_as(const rotary_specification& written, const rotary_specification& own, bool depends_on_length) {
   return written == own || (depends_on_length && written.rope_type == own.rope_type);
 }
 
-inline void require_rotated_for(const causal_lm& model, const rotary_specification& own, const layer_frame& frame, std::int64_t layer) {
+inline void require_rotated_for(const causal_lm& model, const rotary_specification& own, const layer_frame& frame,
+                                std::int64_t layer) {
   const std::string what = fmt::format("layer {}", layer);
   const bool depends_on_length = model.config.rotary[static_cast<std::size_t>(layer)].depends_on_length();
   for (const position_row& row : frame.positions.rows()) {
@@ -31,12 +32,14 @@ inline void require_rotated_for(const causal_lm& model, const rotary_specificati
         continue;
       }
       if (!run.state.is_rotated()) {
-        require<frame_error>(!own.rotates(), "plan", what, "rotated keys (rotate the cache first)", "keys without rotation");
+        require<frame_error>(!own.rotates(), "plan", what, "rotated keys (rotate the cache first)",
+                             "keys without rotation");
         continue;
       }
       const rotary_specification& written = frame.regimes[static_cast<std::size_t>(run.state.regime())];
       if (!reads_as(written, own, depends_on_length)) {
-        fail<frame_error>("plan", what, fmt::format("keys rotated as the model does ({})", describe(own)), describe(written));
+        fail<frame_error>("plan", what, fmt::format("keys rotated as the model does ({})", describe(own)),
+                          describe(written));
       }
     }
   }
@@ -60,7 +63,8 @@ inline void require_positions_known(const model_config& config, const position_m
   for (const position_row& row : positions.rows()) {
     const std::int64_t last = row.last_position().value_or(0);
     if (last >= config.max_position_embeddings) {
-      fail<value_error>("plan", "positions", fmt::format("below max_position_embeddings = {}", config.max_position_embeddings),
+      fail<value_error>("plan", "positions",
+                        fmt::format("below max_position_embeddings = {}", config.max_position_embeddings),
                         fmt::format("{}", last));
     }
   }
@@ -71,13 +75,15 @@ inline void require_tokens_known(const model_config& config, const std::vector<s
   for (const std::vector<std::int64_t>& row : rows) {
     for (const std::int64_t id : row) {
       if (id < 0 || id >= config.vocab_size) {
-        fail<value_error>("plan", "token_ids", fmt::format("0 <= id < vocab_size = {}", config.vocab_size), fmt::format("{}", id));
+        fail<value_error>("plan", "token_ids", fmt::format("0 <= id < vocab_size = {}", config.vocab_size),
+                          fmt::format("{}", id));
       }
     }
   }
 }
 
-/// Refuses a plan whose injected keys `model` cannot read as its own. A plan with an assumed frame is taken at its word.
+/// Refuses a plan whose injected keys `model` cannot read as its own. A plan with an assumed frame is taken at its
+/// word.
 /// @throws frame_error, shape_error, device_error, value_error
 inline void require_runnable(const causal_lm& model, const plan& input) {
   require_tokens_known(model.config, input.token_ids);

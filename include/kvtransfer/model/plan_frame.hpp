@@ -65,7 +65,8 @@ inline cache_frame written_frame(const std::vector<rotary_specification>& rotary
   for (std::size_t i = 0; i < rotary.size(); ++i) {
     const auto same = std::find(rotary.begin(), rotary.begin() + static_cast<std::ptrdiff_t>(i), rotary[i]);
     const auto index = static_cast<std::size_t>(same - rotary.begin());
-    layers.push_back(index < i ? layers[index] : std::make_shared<const layer_frame>(layer_frame{positions, {rotary[i]}}));
+    layers.push_back(index < i ? layers[index]
+                               : std::make_shared<const layer_frame>(layer_frame{positions, {rotary[i]}}));
   }
   cache_frame frame(std::move(layers));
   frame.set_token_ids(token_ids);

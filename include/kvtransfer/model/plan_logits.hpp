@@ -32,8 +32,8 @@ at::Tensor behind_segments(const std::vector<segment>& segments, const at::Tenso
 
 }  // namespace detail
 
-/// Logits `[batch, seq, vocab_size]` of a plan's tokens in one pass; differentiable with respect to weights and injected keys and
-/// values. Rows shorter than the longest have padding in front, whose logits mean nothing.
+/// Logits `[batch, seq, vocab_size]` of a plan's tokens in one pass; differentiable with respect to weights and
+/// injected keys and values. Rows shorter than the longest have padding in front, whose logits mean nothing.
 /// @throws frame_error, shape_error, device_error, value_error where the plan does not fit the model
 inline at::Tensor plan_logits(const causal_lm& model, const plan& input) {
   require_runnable(model, input);

@@ -12,7 +12,8 @@
 
 namespace kvtransfer {
 
-/// The rotary specification of every layer of a model in the regime of `length` tokens (only dynamic NTK and LongRoPE depend on it).
+/// The rotary specification of every layer of a model in the regime of `length` tokens (only dynamic NTK and LongRoPE
+/// depend on it).
 inline std::vector<rotary_specification> rotary_specifications(const model_config& config, std::int64_t length = 0) {
   std::vector<rotary_specification> specifications;
   specifications.reserve(config.rotary.size());
@@ -27,7 +28,8 @@ class rotary_tables {
  public:
   /// @param specifications one per layer
   /// @param positions int64 `[streams, batch or 1, 1, seq]` of the tokens that are read, on the model's device
-  rotary_tables(const std::vector<rotary_specification>& specifications, const at::Tensor& positions, at::ScalarType dtype) {
+  rotary_tables(const std::vector<rotary_specification>& specifications, const at::Tensor& positions,
+                at::ScalarType dtype) {
     for (std::size_t layer = 0; layer < specifications.size(); ++layer) {
       std::size_t same = 0;
       while (same < layer && !(specifications[same] == specifications[layer])) {

@@ -3,6 +3,7 @@
 #include <ATen/core/PhiloxRNGEngine.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/topk.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,13 +11,12 @@
 #include <tuple>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {
 
-/// A uniform number in [0, 1) that depends on `(seed, step)` alone: not on the batch, the device, or what was drawn before.
+/// A uniform number in [0, 1) that depends on `(seed, step)` alone: not on the batch, the device, or what was drawn
+/// before.
 inline double uniform_draw(std::uint64_t seed, std::uint64_t step) {
   at::philox_engine engine(seed, step);
   const std::uint64_t high = engine();
@@ -25,7 +25,8 @@ inline double uniform_draw(std::uint64_t seed, std::uint64_t step) {
   return static_cast<double>(((high << 32) | low) >> 11) * resolution;
 }
 
-/// The token where the cumulative probabilities of `logits / temperature` pass `uniform`, summed in double in vocabulary order.
+/// The token where the cumulative probabilities of `logits / temperature` pass `uniform`, summed in double in
+/// vocabulary order.
 /// @param logits float `[vocab_size]` on the host
 inline std::int64_t sample_inverse_cdf(const at::Tensor& logits, double temperature, double uniform) {
   const at::Tensor scores = logits.contiguous();
@@ -58,7 +59,8 @@ inline token_choice choose_token(const at::Tensor& logits, double temperature, s
     fail<value_error>("choose_token", "logits", "numbers", "NaN");
   }
   const float second = values[values.numel() - 1].item<float>();
-  const std::int64_t chosen = temperature > 0 ? sample_inverse_cdf(logits, temperature, uniform_draw(seed, step)) : indices[0].item<std::int64_t>();
+  const std::int64_t chosen = temperature > 0 ? sample_inverse_cdf(logits, temperature, uniform_draw(seed, step))
+                                              : indices[0].item<std::int64_t>();
   return {chosen, best - second};
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -12,8 +13,6 @@
 #include <optional>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -29,15 +28,16 @@ namespace kvtransfer {
 
 /// A model that reads a plan, then one token after the other: the plan's segments are copied into a cache that grows.
 ///
-/// Feeding is the only way the cache grows: whether it holds the end-of-text token, say, is visible in the code that uses it.
-/// Not differentiable; `plan_logits` is.
+/// Feeding is the only way the cache grows: whether it holds the end-of-text token, say, is visible in the code that
+/// uses it. Not differentiable; `plan_logits` is.
 class session {
  public:
   /// Reads the plan. Afterwards `logits()` scores what follows each row.
   /// @param room tokens that will be fed later, at most
-  /// @throws frame_error where an injected key was not written for this model; shape_error, device_error, value_error where the
-  ///         plan does not fit it
-  session(const causal_lm& model, const plan& input, std::int64_t room = 0) : model_(&model), frame_(injected_frame(model.config, input)) {
+  /// @throws frame_error where an injected key was not written for this model; shape_error, device_error, value_error
+  ///         where the plan does not fit it
+  session(const causal_lm& model, const plan& input, std::int64_t room = 0)
+      : model_(&model), frame_(injected_frame(model.config, input)) {
     require_runnable(model, input);
     at::NoGradGuard no_grad;
     for (std::int64_t i = 0; i < model.config.layers; ++i) {
@@ -71,7 +71,8 @@ class session {
     std::vector<position_row> rows;
     for (std::size_t b = 0; b < next.size(); ++b) {
       ids.push_back({next[b].value_or(-1)});
-      rows.push_back(position_row::consecutive(next_position_[b], 1, next[b] ? slot_state::rotated() : slot_state::padding()));
+      rows.push_back(
+          position_row::consecutive(next_position_[b], 1, next[b] ? slot_state::rotated() : slot_state::padding()));
       next_position_[b] += next[b] ? 1 : 0;
     }
     const position_map positions(1, batch(), 1, std::move(rows));
@@ -117,7 +118,8 @@ class session {
   }
 
   /// Runs the model over new tokens `[batch, n]` and keeps their keys and values.
-  void read(const at::Tensor& tokens, const position_map& positions, const std::vector<std::vector<std::int64_t>>& ids) {
+  void read(const at::Tensor& tokens, const position_map& positions,
+            const std::vector<std::vector<std::int64_t>>& ids) {
     const std::int64_t count = positions.size();
     const std::int64_t reach = *std::max_element(next_position_.begin(), next_position_.end());
     const std::vector<rotary_specification> rotary = rotary_specifications(model_->config, reach);
@@ -133,8 +135,8 @@ class session {
       const std::size_t group = visibility_of_[static_cast<std::size_t>(layer)];
       const at::Tensor keys = grown(keys_, layer, k, "keys");
       const at::Tensor values = grown(values_, layer, v, "values");
-      return at::scaled_dot_product_attention(q, keys, values, masks[group], 0.0, visibility_[group].is_causal(count), std::nullopt,
-                                              true);
+      return at::scaled_dot_product_attention(q, keys, values, masks[group], 0.0, visibility_[group].is_causal(count),
+                                              std::nullopt, true);
     };
     const at::Tensor hidden = hidden_states(model_->config, model_->weights, tokens, rotary, tables, attend);
     logits_ = vocabulary_logits(model_->weights, hidden.select(1, count - 1));
@@ -142,12 +144,14 @@ class session {
   }
 
   /// Writes a layer's new keys (or values) behind those it holds and returns all of them.
-  at::Tensor grown(std::vector<at::Tensor>& buffers, std::int64_t layer, const at::Tensor& more, std::string_view what) const {
+  at::Tensor grown(std::vector<at::Tensor>& buffers, std::int64_t layer, const at::Tensor& more,
+                   std::string_view what) const {
     const at::Tensor& buffer = buffers[static_cast<std::size_t>(layer)];
     const std::int64_t start = frame_.layer(layer).size();
     const std::int64_t end = start + more.size(2);
     if (end > buffer.size(2)) {
-      fail<shape_error>("session", what, fmt::format("at most {} slots (room was asked for less)", buffer.size(2)), fmt::format("{}", end));
+      fail<shape_error>("session", what, fmt::format("at most {} slots (room was asked for less)", buffer.size(2)),
+                        fmt::format("{}", end));
     }
     buffer.slice(2, start, end).copy_(more);
     return buffer.slice(2, 0, end);

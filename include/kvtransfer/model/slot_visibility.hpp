@@ -15,12 +15,13 @@
 
 namespace kvtransfer {
 
-/// Which slots of a layer queries may see, kept while the layer grows. While every slot is visible there is no tensor at all, and
-/// attention runs without a mask.
+/// Which slots of a layer queries may see, kept while the layer grows. While every slot is visible there is no tensor
+/// at all, and attention runs without a mask.
 class slot_visibility {
  public:
   /// The injected slots of one layer.
-  slot_visibility(const std::vector<segment>& segments, std::int64_t batch, at::Device device) : batch_(batch), device_(device) {
+  slot_visibility(const std::vector<segment>& segments, std::int64_t batch, at::Device device)
+      : batch_(batch), device_(device) {
     for (const segment& part : segments) {
       const bool all = has_no_padding(part.kv.frame().positions) && !part.visible.defined();
       add(part.kv.size(), all ? at::Tensor() : segment_visibility(part, device));
@@ -32,7 +33,8 @@ class slot_visibility {
     add(positions.size(), has_no_padding(positions) ? at::Tensor() : visibility_tensor(positions, device_));
   }
 
-  /// The mask for `tokens` queries at the end; nothing where each sees all there is, or plain causal attention does the same.
+  /// The mask for `tokens` queries at the end; nothing where each sees all there is, or plain causal attention does the
+  /// same.
   std::optional<at::Tensor> mask(std::int64_t tokens, std::int64_t q_heads) const {
     if (!visible_.defined() && (tokens == 1 || is_causal(tokens))) {
       return std::nullopt;
@@ -40,7 +42,8 @@ class slot_visibility {
     return attention_mask(visible_.defined() ? visible_ : all_visible(slots_), tokens, q_heads);
   }
 
-  /// True where the new tokens are all there is: only then do queries and keys align for scaled_dot_product_attention's `is_causal`.
+  /// True where the new tokens are all there is: only then do queries and keys align for scaled_dot_product_attention's
+  /// `is_causal`.
   bool is_causal(std::int64_t tokens) const { return !visible_.defined() && tokens > 1 && slots_ == tokens; }
 
  private:

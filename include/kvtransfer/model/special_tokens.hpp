@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/json_fields.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
 
 namespace kvtransfer {
 

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/special_tokens.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
 
 namespace kvtransfer {
 

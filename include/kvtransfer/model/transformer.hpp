@@ -59,7 +59,8 @@ inline at::Tensor mlp(const at::Tensor& x, const layer_weights& layer) {
 
 }  // namespace transformer
 
-/// The Llama decoder without its head: a pure function of weights, tokens and positions, for training and inference alike.
+/// The Llama decoder without its head: a pure function of weights, tokens and positions, for training and inference
+/// alike.
 /// @param token_ids `[batch, seq]`, int64
 /// @param rotary per layer, what `tables` were made from
 /// @param attend called once per layer, in order
@@ -67,13 +68,14 @@ inline at::Tensor mlp(const at::Tensor& x, const layer_weights& layer) {
 /// Source: transformers, LlamaModel.
 template <Attention Attend>
 at::Tensor hidden_states(const model_config& config, const model_weights& weights, const at::Tensor& token_ids,
-                         const std::vector<rotary_specification>& rotary, const rotary_tables& tables, Attend&& attend) {
+                         const std::vector<rotary_specification>& rotary, const rotary_tables& tables,
+                         Attend&& attend) {
   at::Tensor hidden = at::embedding(weights.embed_tokens, token_ids);
   for (std::int64_t i = 0; i < config.layers; ++i) {
     const layer_weights& layer = weights.layers[static_cast<std::size_t>(i)];
-    const at::Tensor attended = transformer::self_attention(
-        i, transformer::rms_norm(hidden, layer.input_layernorm, config.rms_norm_eps), layer, config.head_dim,
-        rotary[static_cast<std::size_t>(i)], tables.layer(i), attend);
+    const at::Tensor attended =
+        transformer::self_attention(i, transformer::rms_norm(hidden, layer.input_layernorm, config.rms_norm_eps), layer,
+                                    config.head_dim, rotary[static_cast<std::size_t>(i)], tables.layer(i), attend);
     hidden = hidden + attended;
     hidden = hidden + transformer::mlp(
                           transformer::rms_norm(hidden, layer.post_attention_layernorm, config.rms_norm_eps), layer);

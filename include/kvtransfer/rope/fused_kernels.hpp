@@ -66,8 +66,9 @@ inline bool choose_fused(const at::Tensor& keys, bool readable, const options& h
 template <class Result, class... Keys>
 Result call_fused_turn(const char* name, const turning& turn, angle_mode mode, std::type_identity_t<Keys>... keys) {
   using optional_tensor = std::optional<at::Tensor>;
-  using signature = Result(Keys..., const optional_tensor&, const optional_tensor&, std::int64_t, const optional_tensor&,
-                           const optional_tensor&, const optional_tensor&, double, std::int64_t, bool, bool);
+  using signature =
+      Result(Keys..., const optional_tensor&, const optional_tensor&, std::int64_t, const optional_tensor&,
+             const optional_tensor&, const optional_tensor&, double, std::int64_t, bool, bool);
   const auto if_defined = [](const at::Tensor& tensor) {
     return tensor.defined() ? optional_tensor(tensor) : std::nullopt;
   };

@@ -90,7 +90,8 @@ inline std::vector<at::Tensor> turn(const std::vector<at::Tensor>& layers, const
   }
   const auto tracked = std::ranges::find_if(layers, [](const at::Tensor& keys) { return keys.requires_grad(); });
   if (detail::turns_fused(tracked == layers.end() ? sample : *tracked, geometry, how, "kvtransfer::turn", where)) {
-    return detail::call_fused_turn<std::vector<at::Tensor>, at::TensorList>("kvtransfer::turn", turn, how.angles, layers);
+    return detail::call_fused_turn<std::vector<at::Tensor>, at::TensorList>("kvtransfer::turn", turn, how.angles,
+                                                                            layers);
   }
   const cos_sin table = detail::turn_table(turn, sample.scalar_type(), sample.device(), how.angles);
   for (const at::Tensor& keys : layers) {

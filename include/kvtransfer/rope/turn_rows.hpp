@@ -30,7 +30,8 @@ inline void require_rows(const std::vector<at::Tensor>& layers, const std::vecto
   for (const std::int64_t row : rows) {
     const bool exists = row >= 0 && row < layers.front().size(0);
     if (!exists || named[static_cast<std::size_t>(row)] != 0) {
-      fail<shape_error>(where, "rows", fmt::format("0 <= row < {}, each once", layers.front().size(0)), fmt::format("{}", row));
+      fail<shape_error>(where, "rows", fmt::format("0 <= row < {}, each once", layers.front().size(0)),
+                        fmt::format("{}", row));
     }
     named[static_cast<std::size_t>(row)] = 1;
   }
@@ -47,8 +48,9 @@ inline turning require_rows_turnable(const std::vector<at::Tensor>& layers, cons
   detail::require_writable(layers, where);
   detail::require_rows(layers, rows, where);
   const at::Tensor& first = layers.front();
-  const at::Tensor sample = rows.empty() ? first.narrow(0, 0, 0)
-                                         : first.narrow(0, 0, 1).expand({static_cast<std::int64_t>(rows.size()), -1, -1, -1});
+  const at::Tensor sample = rows.empty()
+                                ? first.narrow(0, 0, 0)
+                                : first.narrow(0, 0, 1).expand({static_cast<std::int64_t>(rows.size()), -1, -1, -1});
   turning turn = detail::checked(how_far, sample, how, where);
   if (turn.geometry().rotates()) {
     detail::turns_fused(sample, turn.geometry(), how, "kvtransfer::turn_rows_", where);
@@ -60,8 +62,8 @@ namespace detail {
 
 /// `turn_rows_` once `require_rows_turnable` has let its arguments through.
 /// @param turn what that returned
-inline void turn_checked_rows_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows, const turning& turn,
-                               const options& how, std::string_view where) {
+inline void turn_checked_rows_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
+                               const turning& turn, const options& how, std::string_view where) {
   const rotary_specification& geometry = turn.geometry();
   if (rows.empty() || !geometry.rotates() || layers.front().numel() == 0) {
     return;
@@ -75,7 +77,8 @@ inline void turn_checked_rows_(const std::vector<at::Tensor>& layers, const std:
   }
   const at::Tensor index = integer_tensor(rows, layers.front().device());
   if (turns_fused(layers.front(), geometry, how, "kvtransfer::turn_rows_", where)) {
-    return call_fused_turn<void, at::TensorList, const at::Tensor&>("kvtransfer::turn_rows_", turn, how.angles, layers, index);
+    return call_fused_turn<void, at::TensorList, const at::Tensor&>("kvtransfer::turn_rows_", turn, how.angles, layers,
+                                                                    index);
   }
   for (const at::Tensor& layer : layers) {
     const at::Tensor meant = layer.index_select(0, index);
@@ -90,8 +93,8 @@ inline void turn_checked_rows_(const std::vector<at::Tensor>& layers, const std:
 /// @param layers each `[rows, kv_heads, slots, head_dim]`, as for `turn_`
 /// @param rows which of them, none twice; positions in `how_far` are those of these rows, in this order
 /// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
-inline void turn_rows_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows, const turning& how_far,
-                       const options& how = {}, std::string_view where = "turn_rows_") {
+inline void turn_rows_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
+                       const turning& how_far, const options& how = {}, std::string_view where = "turn_rows_") {
   const turning turn = require_rows_turnable(layers, rows, how_far, how, where);
   detail::turn_checked_rows_(layers, rows, turn, how, where);
 }

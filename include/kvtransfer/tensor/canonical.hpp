@@ -35,8 +35,8 @@ inline void copy_lowered_(const std::vector<lowered>& to, const std::vector<lowe
   }
 }
 
-/// A tensor in the plain form as `[batch, kv_heads, seq, head_dim]`: without a copy where strides alone describe it, else
-/// gathered, with zeros for slots that have no storage. Differentiable.
+/// A tensor in the plain form as `[batch, kv_heads, seq, head_dim]`: without a copy where strides alone describe it,
+/// else gathered, with zeros for slots that have no storage. Differentiable.
 inline at::Tensor canonical(const lowered& plain, std::string_view where = "canonical") {
   if (!plain.slots) {
     return plain.rows;

@@ -29,20 +29,21 @@ concept ArrangedByTable = requires(const T layout, const at::Tensor& tensor, std
 
 }  // namespace detail
 
-/// A way to arrange one layer's keys (or values) in a tensor: by strides alone, or in rows with a table of where each slot lies.
+/// A way to arrange one layer's keys (or values) in a tensor: by strides alone, or in rows with a table of where each
+/// slot lies.
 ///
-/// `name` is its own; `axes` names those of the tensor, as `[seq, batch, kv_heads, head_dim]`. `layouts::lower(layout, tensor)`
-/// turns either kind into the one plain form that operations and kernels work on.
+/// `name` is its own; `axes` names those of the tensor, as `[seq, batch, kv_heads, head_dim]`. `layouts::lower(layout,
+/// tensor)` turns either kind into the one plain form that operations and kernels work on.
 template <class T>
 concept CacheLayout = std::copyable<T> && requires {
   { T::name } -> std::convertible_to<std::string_view>;
   { T::axes } -> std::convertible_to<std::string_view>;
-} && (detail::ArrangedByStrides<T> || detail::ArrangedByTable<T>);
+} &&(detail::ArrangedByStrides<T> || detail::ArrangedByTable<T>);
 
 /// A layout that is readable without a copy.
 ///
-/// `view(tensor)` returns the same storage as `[batch, kv_heads, seq, head_dim]`; `arrange(tensor)` is its inverse. Both only
-/// permute strides, so writing through the view writes into the tensor it came from.
+/// `view(tensor)` returns the same storage as `[batch, kv_heads, seq, head_dim]`; `arrange(tensor)` is its inverse.
+/// Both only permute strides, so writing through the view writes into the tensor it came from.
 template <class T>
 concept StridedLayout = CacheLayout<T> && detail::ArrangedByStrides<T>;
 

@@ -54,9 +54,10 @@ inline void copy_by_index_(const at::Tensor& to, const at::Tensor& from, const s
 inline void require_copyable(const at::Tensor& to, const at::Tensor& from, std::string_view where) {
   require_same_device(from, to, where, "destination");
   if (to.size(1) != from.size(1) || to.size(3) != from.size(3) || to.scalar_type() != from.scalar_type()) {
-    fail<shape_error>(where, "destination",
-                      fmt::format("kv_heads={}, head_dim={}, {}", from.size(1), from.size(3), c10::toString(from.scalar_type())),
-                      describe(to));
+    fail<shape_error>(
+        where, "destination",
+        fmt::format("kv_heads={}, head_dim={}, {}", from.size(1), from.size(3), c10::toString(from.scalar_type())),
+        describe(to));
   }
   if (to.requires_grad()) {
     fail<value_error>(where, "destination", "no gradient for a write in place", "requires_grad");
@@ -71,18 +72,22 @@ inline bool copies_fused(const std::vector<at::Tensor>& to, const std::vector<at
     return false;
   }
   const auto is_tracked = [](const at::Tensor& rows) { return rows.requires_grad() && at::GradMode::is_enabled(); };
-  const auto fits = [&](const at::Tensor& rows) { return rows.device() == to.front().device() && rows.element_size() <= 8; };
-  const bool can = has_kernel("kvtransfer::copy_slots_", to.front().device()) && std::ranges::none_of(from, is_tracked) &&
-                   std::ranges::all_of(to, fits);
+  const auto fits = [&](const at::Tensor& rows) {
+    return rows.device() == to.front().device() && rows.element_size() <= 8;
+  };
+  const bool can = has_kernel("kvtransfer::copy_slots_", to.front().device()) &&
+                   std::ranges::none_of(from, is_tracked) && std::ranges::all_of(to, fits);
   if (use == implementation::fused && !can) {
-    fail<device_error>(where, "implementation",
-                       "the library kvtransfer_kernels with a kernel for the one device of all layers, and no gradient to keep",
-                       describe(to.front()));
+    fail<device_error>(
+        where, "implementation",
+        "the library kvtransfer_kernels with a kernel for the one device of all layers, and no gradient to keep",
+        describe(to.front()));
   }
   return can;
 }
 
-inline void call_fused_copy(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from, const slot_runs& runs) {
+inline void call_fused_copy(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from,
+                            const slot_runs& runs) {
   using signature = void(at::TensorList, at::TensorList, const std::optional<at::Tensor>&);
   const auto list = runs.like_to_like ? std::nullopt : std::optional(runs.tensor(to.front().device()));
   find_kernel("kvtransfer::copy_slots_")->typed<signature>().call(to, from, list);
@@ -93,7 +98,8 @@ inline void call_fused_copy(const std::vector<at::Tensor>& to, const std::vector
 /// Copies slots from storage to storage, one pass, the same runs in every layer. Differentiable with respect to `from`.
 /// @param to `[rows, kv_heads, slots, head_dim]` per layer, any strides
 /// @param from likewise, with rows and slots of its own
-/// @throws shape_error, device_error where a layer's tensors do not go together; value_error where a gradient would be lost
+/// @throws shape_error, device_error where a layer's tensors do not go together; value_error where a gradient would be
+/// lost
 inline void copy_slots_(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from, const slot_runs& runs,
                         implementation use = implementation::automatic, std::string_view where = "copy_slots_") {
   require<shape_error>(to.size() == from.size(), where, "layers", fmt::format("{}", from.size()),

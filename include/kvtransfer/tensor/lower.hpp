@@ -18,8 +18,9 @@ namespace kvtransfer::layouts {
 
 /// The plain form of a layer's keys (or values) in any layout, sharing the storage of the tensor it came from.
 struct lowered {
-  at::Tensor rows;                  ///< `[rows, kv_heads, slots, head_dim]`, strided
-  std::optional<slot_table> slots;  ///< where each slot of a batch row lies; nothing where row and slot say it themselves
+  at::Tensor rows;  ///< `[rows, kv_heads, slots, head_dim]`, strided
+  std::optional<slot_table>
+      slots;  ///< where each slot of a batch row lies; nothing where row and slot say it themselves
 
   cache_extents extents() const {
     return slots ? cache_extents{slots->batch(), rows.size(1), slots->seq(), rows.size(3)} : extents_of(rows);
@@ -32,8 +33,8 @@ struct lowered {
 namespace detail {
 
 template <CacheLayout Layout>
-inline constexpr std::int64_t axes_of =
-    1 + std::count(std::string_view(Layout::axes).begin(), std::string_view(Layout::axes).end(), ',');
+inline constexpr std::int64_t axes_of = 1 + std::count(std::string_view(Layout::axes).begin(),
+                                                       std::string_view(Layout::axes).end(), ',');
 
 template <CacheLayout Layout>
 lowered lower_unchecked(const Layout& layout, const at::Tensor& tensor) {
@@ -45,8 +46,10 @@ lowered lower_unchecked(const Layout& layout, const at::Tensor& tensor) {
 }
 
 /// @throws shape_error unless `rows` has every place that `slots` names
-inline void require_places(const at::Tensor& rows, const slot_table& slots, std::string_view where, std::string_view what) {
-  const bool slots_fit = slots.row_slots() == 0 ? rows.size(2) >= slots.slots_needed() : rows.size(2) == slots.row_slots();
+inline void require_places(const at::Tensor& rows, const slot_table& slots, std::string_view where,
+                           std::string_view what) {
+  const bool slots_fit =
+      slots.row_slots() == 0 ? rows.size(2) >= slots.slots_needed() : rows.size(2) == slots.row_slots();
   if (rows.size(0) < slots.rows_needed() || !slots_fit) {
     fail<shape_error>(where, what,
                       fmt::format("{} rows of {} slots, which the layout's table names", slots.rows_needed(),
@@ -61,7 +64,9 @@ inline void require_places(const at::Tensor& rows, const slot_table& slots, std:
 /// @throws shape_error unless it is floating, has the layout's axes and every place that the layout's table names
 template <CacheLayout Layout>
 lowered lower(const Layout& layout, const at::Tensor& tensor, std::string_view where, std::string_view what) {
-  const auto refuse = [&] { fail<shape_error>(where, what, fmt::format("{}, floating", Layout::axes), describe(tensor)); };
+  const auto refuse = [&] {
+    fail<shape_error>(where, what, fmt::format("{}, floating", Layout::axes), describe(tensor));
+  };
   if (!tensor.defined() || tensor.dim() != detail::axes_of<Layout> || !at::isFloatingType(tensor.scalar_type())) {
     refuse();
   }

@@ -14,7 +14,8 @@ namespace kvtransfer {
 
 namespace detail {
 
-/// The positions of `count` slots of `run` from slot `begin` on, padding as 0. No multiplication, so that it goes by vectors.
+/// The positions of `count` slots of `run` from slot `begin` on, padding as 0. No multiplication, so that it goes by
+/// vectors.
 inline void write_positions(const position_run& run, std::int64_t begin, std::int64_t count, std::int64_t* out) {
   if (run.state.is_padding() || run.step == 0) {
     std::fill_n(out, count, run.state.is_padding() ? 0 : run.first);
@@ -72,10 +73,9 @@ at::Tensor fill_rows(const std::vector<position_row>& rows, at::IntArrayRef size
 
 /// The positions of `map` as int64 `[streams, batch, kv_heads or 1, seq]`, tokens; padding reads 0.
 inline at::Tensor position_tensor(const position_map& map, at::Device device = at::kCPU) {
-  return detail::fill_rows<std::int64_t>(map.rows(), {map.streams(), map.batch(), map.heads(), map.size()}, at::kLong,
-                                         device, [](const position_run& run, std::int64_t* out) {
-                                           detail::write_positions(run, 0, run.count, out);
-                                         });
+  return detail::fill_rows<std::int64_t>(
+      map.rows(), {map.streams(), map.batch(), map.heads(), map.size()}, at::kLong, device,
+      [](const position_run& run, std::int64_t* out) { detail::write_positions(run, 0, run.count, out); });
 }
 
 /// Which slots hold a key: bool `[batch, kv_heads or 1, seq]`, false for padding. All streams of a slot agree.

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
-#include "kvtransfer/tensor/mapped_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/mapped_file.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/tensor/safetensors.hpp"
 #include "kvtransfer/tensor/safetensors_index.hpp"
 

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/tensor/safetensors_entry.hpp"
 
 namespace kvtransfer {

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer {
 

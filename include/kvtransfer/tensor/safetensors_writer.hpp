@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/atomic_file.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 

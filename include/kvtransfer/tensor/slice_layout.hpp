@@ -22,7 +22,8 @@ Layout slice_layout(const Layout& layout, std::int64_t begin, std::int64_t end) 
   return part;
 }
 
-/// The slots [begin, end) of a tensor in `layout`, without a copy. Where a table tells the slots apart, the tensor stays whole.
+/// The slots [begin, end) of a tensor in `layout`, without a copy. Where a table tells the slots apart, the tensor
+/// stays whole.
 template <CacheLayout Layout>
 at::Tensor slice_tensor(const Layout& layout, const at::Tensor& tensor, std::int64_t begin, std::int64_t end) {
   if constexpr (StridedLayout<Layout>) {

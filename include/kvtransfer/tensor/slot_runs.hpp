@@ -81,8 +81,8 @@ inline slot_runs match_slots(const layouts::lowered& to, const layouts::lowered&
     fail<shape_error>(where, "destination", fmt::format("batch={}, seq={}", given.batch, given.seq),
                       fmt::format("batch={}, seq={}", wanted.batch, wanted.seq));
   }
-  require<shape_error>(!to.slots || !to.slots->shares_places(), where, "destination", "every slot in a place of its own",
-                       "two in one");
+  require<shape_error>(!to.slots || !to.slots->shares_places(), where, "destination",
+                       "every slot in a place of its own", "two in one");
   if (!to.slots && !from.slots) {
     return {};
   }
@@ -100,8 +100,9 @@ inline slot_runs match_slots(const layouts::lowered& to, const layouts::lowered&
       const bool stored = same_row && source->begin <= slot;
       const std::int64_t source_end = stored ? source->begin + source->count : same_row ? source->begin : given.seq;
       const std::int64_t count = std::min(span.count - done, source_end - slot);
-      detail::append_run(matched.runs, {detail::place_in(span, done, to.rows),
-                                        stored ? detail::place_in(*source, slot - source->begin, from.rows) : -1, count});
+      detail::append_run(matched.runs,
+                         {detail::place_in(span, done, to.rows),
+                          stored ? detail::place_in(*source, slot - source->begin, from.rows) : -1, count});
       done += count;
     }
   }

@@ -8,7 +8,7 @@
 #include "cache/file/edited_file.hpp"
 #include "cache/file/sample_cache.hpp"
 #include "kvtransfer/cache/file/save_cache.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"

@@ -14,7 +14,7 @@
 #include "cache/file/sample_cache.hpp"
 #include "kvtransfer/cache/file/cache_file.hpp"
 #include "kvtransfer/cache/file/save_cache.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
 

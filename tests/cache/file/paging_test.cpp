@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "kvtransfer/tensor/mapped_file.hpp"
+#include "kvtransfer/core/mapped_file.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "kvtransfer/tensor/mapped_file.hpp"
+#include "kvtransfer/core/mapped_file.hpp"
 
 namespace kvtransfer::test {
 

@@ -9,8 +9,8 @@
 #include <span>
 #include <string>
 
-#include "kvtransfer/tensor/atomic_file.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/atomic_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"

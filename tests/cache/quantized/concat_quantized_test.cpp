@@ -17,7 +17,8 @@ TEST_CASE("quantized caches are joined without a second quantization, moves that
     quantized_cache second = first.slice(2, 9);
     second.shift(500);
     const quantized_cache both = concat(first, second);
-    CHECK(both.wanted() == concat(reference.view(), reference.view().slice(2, 9).with_frame(second.wanted())).view().frame());
+    CHECK(both.wanted() ==
+          concat(reference.view(), reference.view().slice(2, 9).with_frame(second.wanted())).view().frame());
     CHECK(at::equal(both.written_keys(0).codes.view(at::kByte),
                     at::cat({first.keys(0).codes.view(at::kByte), second.written_keys(0).codes.view(at::kByte)}, 2)));
     const at::Tensor expected =

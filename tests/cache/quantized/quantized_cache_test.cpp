@@ -94,8 +94,8 @@ void check_waiting_moves(at::Device device) {
       const at::Tensor codes = kv.written_keys(0).codes.clone();
       const cache read = kv.dequantize();
       REQUIRE(read.view().frame() == expected.view().frame());
-      REQUIRE(held_difference(read.view().layer(1).keys(), expected.view().layer(1).keys(), expected.view().layer(1).frame()) ==
-              0);
+      REQUIRE(held_difference(read.view().layer(1).keys(), expected.view().layer(1).keys(),
+                              expected.view().layer(1).frame()) == 0);
       REQUIRE(at::equal(kv.written_keys(0).codes, codes));
     });
   }
@@ -146,7 +146,8 @@ TEST_CASE("keys quantized without rotation bear any number of moves without a ch
     expected.remap(backwards(reference.frame.layer(0).positions));
     expected.rotate(rotary);
     expected.materialize();
-    CHECK(held_difference(kv.dequantize().view().layer(0).keys(), expected.view().layer(0).keys(), kv.wanted().layer(0)) == 0);
+    CHECK(held_difference(kv.dequantize().view().layer(0).keys(), expected.view().layer(0).keys(),
+                          kv.wanted().layer(0)) == 0);
   }
 }
 
@@ -192,7 +193,8 @@ TEST_CASE("a slice of a quantized cache moves on its own", "[cache][quantized]")
 }
 
 TEST_CASE("a copy of a quantized cache moves on its own", "[cache][quantized]") {
-  quantized_cache kv = quantize(reference_in(at::kFloat, padding_side::none).view(), kivi_keys(8, 4), kivi_values(8, 4));
+  quantized_cache kv =
+      quantize(reference_in(at::kFloat, padding_side::none).view(), kivi_keys(8, 4), kivi_values(8, 4));
   quantized_cache copy = kv.clone();
   copy.shift(7);
   copy.materialize();
@@ -201,7 +203,8 @@ TEST_CASE("a copy of a quantized cache moves on its own", "[cache][quantized]") 
 }
 
 TEST_CASE("codes are not read while a move waits", "[cache][quantized]") {
-  quantized_cache kv = quantize(reference_in(at::kFloat, padding_side::none).view(), kivi_keys(8, 4), kivi_values(8, 4));
+  quantized_cache kv =
+      quantize(reference_in(at::kFloat, padding_side::none).view(), kivi_keys(8, 4), kivi_values(8, 4));
   kv.shift(1);
   CHECK_FALSE(kv.materialized());
   CHECK_THAT(message_of<frame_error>([&] { kv.keys(0); }),
@@ -220,7 +223,8 @@ TEST_CASE("a refused move changes neither codes nor frame", "[cache][quantized]"
   CHECK_THROWS_AS(kv.remap(position_map::consecutive(0, 4, reference_batch)), shape_error);
   CHECK_THROWS_AS(kv.remap(position_map::consecutive(0, reference_seq, reference_batch).with_heads(3)), shape_error);
   CHECK(kv.wanted() == reference.frame);
-  kv.reframe({plain_specification(8), plain_specification(6)});  // may be wanted, but the second layer cannot be turned so
+  kv.reframe(
+      {plain_specification(8), plain_specification(6)});  // may be wanted, but the second layer cannot be turned so
   CHECK_THROWS_AS(kv.materialize(), frame_error);
   CHECK(at::equal(kv.written_keys(0).codes, codes));
   CHECK(kv.written() == reference.frame);
@@ -234,18 +238,19 @@ TEST_CASE("codes that are not what a frame describes are refused", "[cache][quan
              }),
              Equals("quantized_cache: values: expected 2 layers, got 1"));
   const quantized_tensor shorter = slice(codes, 0, 10);
-  CHECK_THAT(
-      message_of<shape_error>([&] {
-        quantized_cache({codes, shorter}, {codes, codes}, reference.frame);
-      }),
-      Equals("quantized_cache: keys: expected [batch=3, kv_heads=1, seq=11], got [batch=3, kv_heads=2, seq=10, head_dim=8]"));
+  CHECK_THAT(message_of<shape_error>([&] {
+               quantized_cache({codes, shorter}, {codes, codes}, reference.frame);
+             }),
+             Equals("quantized_cache: keys: expected [batch=3, kv_heads=1, seq=11], got [batch=3, kv_heads=2, seq=10, "
+                    "head_dim=8]"));
 }
 
 TEST_CASE("layers may be quantized each in its own way", "[cache][quantized]") {
   const reference_cache reference = reference_in(at::kFloat, padding_side::none);
-  quantized_cache kv({quantize(reference.keys[0], kivi_keys(8, 4)), quantize(reference.keys[1], kivi_values(4, 8))},
-                     {quantize(reference.values[0], kivi_values(8, 4)), quantize(reference.values[1], kivi_values(4, 8))},
-                     reference.frame);
+  quantized_cache kv(
+      {quantize(reference.keys[0], kivi_keys(8, 4)), quantize(reference.keys[1], kivi_values(4, 8))},
+      {quantize(reference.values[0], kivi_values(8, 4)), quantize(reference.values[1], kivi_values(4, 8))},
+      reference.frame);
   cache expected(in_double(reference).view());
   expected.shift(9);
   expected.materialize();

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "experiment/sample_results.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
 

@@ -66,7 +66,9 @@ std::vector<rope::turning> turns_of(const rotary_specification& rotary, std::int
 double share_of_promise(const quantized_tensor& keys, const at::Tensor& truth, const at::Tensor& held = {}) {
   const at::Tensor bound = detail::spread_groups(error_bound(keys), keys.scheme, keys.groups);
   const at::Tensor share = (dequantize(keys, at::kDouble).to(at::kCPU) - truth.to(at::kCPU)).abs() / bound.to(at::kCPU);
-  return (held.defined() ? at::where(held.to(at::kCPU).unsqueeze(-1), share, at::Scalar(0.0)) : share).max().item<double>();
+  return (held.defined() ? at::where(held.to(at::kCPU).unsqueeze(-1), share, at::Scalar(0.0)) : share)
+      .max()
+      .item<double>();
 }
 
 at::Tensor turned_exactly(const at::Tensor& keys, const rope::turning& turn) {
@@ -84,7 +86,8 @@ void check_turns_keep_bounds(at::Device device, const rope::options& how) {
           const std::int64_t seq = 53;
           const at::Tensor original = random_keys({2, 3, seq, head_dim}).to(device);
           for (const rope::turning& turn : turns_of(rotary, seq, device)) {
-            INFO(describe(scheme) << ", head_dim " << head_dim << ", rotary_dim " << rotary_dim << ", " << to_string(pairs));
+            INFO(describe(scheme) << ", head_dim " << head_dim << ", rotary_dim " << rotary_dim << ", "
+                                  << to_string(pairs));
             quantized_tensor keys = quantize(original, scheme);
             const quantized_tensor before = keys.clone();
             rope::turn_quantized_(keys, turn, how);
@@ -95,7 +98,8 @@ void check_turns_keep_bounds(at::Device device, const rope::options& how) {
             const rope::detail::turned_columns columns = rope::detail::columns_turned_by(rotary, scheme);
             const auto outside = [&](const quantized_tensor& all) {
               const at::Tensor elements = dequantize(all);
-              return at::cat({elements.slice(3, 0, columns.first), elements.slice(3, columns.first + columns.count)}, 3);
+              return at::cat({elements.slice(3, 0, columns.first), elements.slice(3, columns.first + columns.count)},
+                             3);
             };
             REQUIRE(at::equal(outside(keys), outside(before)));
           }
@@ -137,7 +141,8 @@ void check_kernel(at::Device device) {
           check_kernel_is_reference(quantize(elements, scheme, held), turn, held);
         }
         const rope::turning turn = turns_of(rotary, 29, device).back();
-        const quantized_tensor cut = slice(quantize(elements, scheme), 7, 36);  // strided, and with groups cut at both ends
+        const quantized_tensor cut =
+            slice(quantize(elements, scheme), 7, 36);  // strided, and with groups cut at both ends
         check_kernel_is_reference(cut, turn, {});
         check_kernel_is_reference(concat(slice(cut, 0, 11), slice(cut, 4, 22)), turn, {});
       }
@@ -145,7 +150,8 @@ void check_kernel(at::Device device) {
   }
 }
 
-/// Heads that turn as a whole, which the kernels read by words, in groups longer than their registers hold and in short ones.
+/// Heads that turn as a whole, which the kernels read by words, in groups longer than their registers hold and in short
+/// ones.
 void check_whole_heads(at::Device device) {
   const std::int64_t seq = 301;
   at::Tensor held = at::ones({2, 1, seq}, at::kBool).to(device);
@@ -195,7 +201,8 @@ void check_padding(at::Device device, const rope::options& how) {
   held[1].slice(1, 0, 21).fill_(false);
   for (const quantization& scheme : every_scheme(8)) {
     const at::Tensor elements = random_keys({2, 3, 53, 16}).to(device);
-    quantized_tensor keys = quantize(at::where(held.unsqueeze(-1), elements, at::Scalar(1e6)).to(at::kFloat), scheme, held);
+    quantized_tensor keys =
+        quantize(at::where(held.unsqueeze(-1), elements, at::Scalar(1e6)).to(at::kFloat), scheme, held);
     const rope::turning turn = turns_of(rotary, 53, device).front();
     rope::turn_quantized_(keys, turn, how, held);
     CHECK(share_of_promise(keys, turned_exactly(elements, turn), held) <= 1);
@@ -255,7 +262,9 @@ TEST_CASE("whole heads are turned by words as element by element on a GPU", "[ro
   }
 }
 
-TEST_CASE("codes of several layers turn in one call as they do one by one", "[rope][quantized]") { check_layers(at::kCPU); }
+TEST_CASE("codes of several layers turn in one call as they do one by one", "[rope][quantized]") {
+  check_layers(at::kCPU);
+}
 
 TEST_CASE("codes of several layers turn in one call as they do one by one on a GPU", "[rope][quantized][cuda]") {
   if (cuda_available()) {
@@ -294,7 +303,8 @@ TEST_CASE("codes that turn again and again stay within a bound that grows with t
   }
 }
 
-TEST_CASE("an element that is not finite spoils the groups it is turned into, by kernel and reference", "[rope][quantized]") {
+TEST_CASE("an element that is not finite spoils the groups it is turned into, by kernel and reference",
+          "[rope][quantized]") {
   check_spoiled(at::kCPU, window_specification(16, 0, rope::pairing::half_split));
 }
 

@@ -34,14 +34,16 @@ TEST_CASE("keys behind padding fill blocks from the first slot on", "[tensor][la
 }
 
 TEST_CASE("a block that is gone stores nothing", "[tensor][layouts][block_slots]") {
-  const layouts::slot_table slots = block_slots(at::tensor({-1, 1}, at::kInt).view({1, 2}), at::tensor({3}, at::kInt), 2);
+  const layouts::slot_table slots =
+      block_slots(at::tensor({-1, 1}, at::kInt).view({1, 2}), at::tensor({3}, at::kInt), 2);
   CHECK(slots.places(2) == std::vector<std::int64_t>{-1, -1, 2});
 }
 
 TEST_CASE("lists that do not fit each other are refused", "[tensor][layouts][block_slots]") {
   const at::Tensor table = at::tensor({5, 2, 3, 0}, at::kInt).view({2, 2});
-  CHECK(message_of<shape_error>([&] { block_slots(table, at::tensor({5, 2}, at::kInt), 2); }) ==
-        "block_slots: blocks of batch row 0: expected more than 2 of 2 slots, got 5 tokens and more");
+  CHECK(message_of<shape_error>([&] {
+          block_slots(table, at::tensor({5, 2}, at::kInt), 2);
+        }) == "block_slots: blocks of batch row 0: expected more than 2 of 2 slots, got 5 tokens and more");
   CHECK_THROWS_AS(block_slots(table, at::tensor({3}, at::kInt), 2), shape_error);
   CHECK_THROWS_AS(block_slots(table, at::tensor({3, -1}, at::kInt), 2), shape_error);
   CHECK_THROWS_AS(block_slots(table, at::tensor({3, 2}, at::kInt), 0), shape_error);

@@ -27,7 +27,8 @@ TEST_CASE("keys are the latent with its rotary key, values the latent alone", "[
 TEST_CASE("latents may be ragged or paged", "[tensor][layouts][latent]") {
   const auto ragged = layouts::latent(layouts::ragged{layouts::cumulative_slots(at::tensor({0, 2, 5}, at::kInt))}, 4);
   const at::Tensor tokens = random_keys({5, 6});
-  CHECK(at::equal(layouts::canonical(layouts::lower(ragged.keys, tokens, "test", "keys"))[1][0], tokens.slice(0, 2, 5)));
+  CHECK(
+      at::equal(layouts::canonical(layouts::lower(ragged.keys, tokens, "test", "keys"))[1][0], tokens.slice(0, 2, 5)));
   CHECK(ragged.keys.storage_shape(1, 6) == std::vector<std::int64_t>{5, 6});
   const layouts::slot_table blocks =
       layouts::block_slots(at::tensor({2, 0}, at::kInt).view({1, 2}), at::tensor({3}, at::kInt), 2);

@@ -1,4 +1,5 @@
-// Held against what others make of the same tensor: optimum-quanto, KIVI's formula in float64 and torch's fp8 (make_fixtures.py).
+// Held against what others make of the same tensor: optimum-quanto, KIVI's formula in float64 and torch's fp8
+// (make_fixtures.py).
 
 #include <filesystem>
 #include <string>
@@ -23,7 +24,8 @@ TEST_CASE("elements come back as from optimum-quanto, KIVI and torch's fp8", "[t
       const quantization scheme{format, axis, 8};
       INFO(describe(scheme));
       const quantized_tensor quantized = quantize(elements, scheme);
-      const std::string name = std::string(to_string(format)) + (scheme.is_per_channel() ? " per channel" : " per token");
+      const std::string name =
+          std::string(to_string(format)) + (scheme.is_per_channel() ? " per channel" : " per token");
       const at::Tensor expected = others.tensor(name);
       const at::Tensor step = detail::spread_groups(error_bound(quantized), scheme, quantized.groups) * 2;
       const at::Tensor difference = (dequantize(quantized) - expected).abs();

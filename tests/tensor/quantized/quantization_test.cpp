@@ -13,7 +13,8 @@ TEST_CASE("a scheme that does not go with a head is refused", "[tensor][quantize
   const quantization_axis token = quantization_axis::per_token;
   const quantization_axis channel = quantization_axis::per_channel;
   CHECK_THAT(refusal({code_format::int8, token, 0}, 64), Equals("quantize: group_size: expected at least 1, got 0"));
-  CHECK_THAT(refusal({code_format::int8, channel, -1}, 64), Equals("quantize: group_size: expected at least 1, got -1"));
+  CHECK_THAT(refusal({code_format::int8, channel, -1}, 64),
+             Equals("quantize: group_size: expected at least 1, got -1"));
   CHECK_THAT(refusal({code_format::int8, token, 48}, 64),
              Equals("quantize: group_size: expected a divisor of head_dim=64, got 48"));
   CHECK_THAT(refusal({code_format::int4, token, 5}, 80),

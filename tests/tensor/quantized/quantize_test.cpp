@@ -52,7 +52,9 @@ void check_bounds(at::Device device) {
 
 }  // namespace
 
-TEST_CASE("every element comes back within the bound stated for its group", "[tensor][quantized]") { check_bounds(at::kCPU); }
+TEST_CASE("every element comes back within the bound stated for its group", "[tensor][quantized]") {
+  check_bounds(at::kCPU);
+}
 
 TEST_CASE("every element comes back within the bound stated for its group on a GPU", "[tensor][quantized][cuda]") {
   if (cuda_available()) {

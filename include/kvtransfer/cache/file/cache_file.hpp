@@ -25,7 +25,7 @@
 #include "kvtransfer/cache/file/paging.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/mapped_file.hpp"
+#include "kvtransfer/core/mapped_file.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 
 namespace kvtransfer {

@@ -21,8 +21,8 @@
 #include "kvtransfer/cache/file/frame_tensors.hpp"
 #include "kvtransfer/cache/file/placement.hpp"
 #include "kvtransfer/cache/file/streamed_tensor.hpp"
+#include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/atomic_file.hpp"
 
 namespace kvtransfer {
 

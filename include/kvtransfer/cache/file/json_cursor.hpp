@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer {
 

@@ -13,8 +13,8 @@
 
 #include "kvtransfer/cache/file/checksums.hpp"
 #include "kvtransfer/cache/file/written_tokens.hpp"
+#include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/atomic_file.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/safetensors_entry.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"

@@ -15,14 +15,17 @@
 
 namespace kvtransfer {
 
-/// A new cache with the slots of `first` followed by those of `second`, codes and scales as they are: nothing is quantized again.
-/// Moves that are pending stay so; it is where keys are wanted that has to fit.
-/// @throws frame_error where rotary specifications or models differ, or positions overlap without `position_overlap::allowed`
-/// @throws shape_error where layers, batch, heads, head_dim, dtype or streams differ; value_error where schemes do; device_error
+/// A new cache with the slots of `first` followed by those of `second`, codes and scales as they are: nothing is
+/// quantized again. Moves that are pending stay so; it is where keys are wanted that has to fit.
+/// @throws frame_error where rotary specifications or models differ, or positions overlap without
+/// `position_overlap::allowed`
+/// @throws shape_error where layers, batch, heads, head_dim, dtype or streams differ; value_error where schemes do;
+/// device_error
 inline quantized_cache concat(const quantized_cache& first, const quantized_cache& second,
                               position_overlap overlap = position_overlap::refused) {
   if (first.layers() != second.layers()) {
-    fail<shape_error>("concat", "layers of second", fmt::format("{}", first.layers()), fmt::format("{}", second.layers()));
+    fail<shape_error>("concat", "layers of second", fmt::format("{}", first.layers()),
+                      fmt::format("{}", second.layers()));
   }
   detail::require_same_model(first.wanted(), second.wanted(), "concat", "model of second");
   std::vector<quantized_tensor> keys;
@@ -41,7 +44,8 @@ inline quantized_cache concat(const quantized_cache& first, const quantized_cach
       detail::require_apart(a, b);
     }
   });
-  return quantized_cache(std::move(keys), std::move(values), first.written().followed_by(second.written()), std::move(wanted));
+  return quantized_cache(std::move(keys), std::move(values), first.written().followed_by(second.written()),
+                         std::move(wanted));
 }
 
 }  // namespace kvtransfer

@@ -68,17 +68,20 @@ inline std::vector<layer_group> alike_layers(const layer_group& layers, const st
   return groups;
 }
 
-/// The turns of all layers. Groups that a block's end cuts are split first, so that keys which stay keep their codes and scales.
+/// The turns of all layers. Groups that a block's end cuts are split first, so that keys which stay keep their codes
+/// and scales.
 /// @param keys a group that is cut is replaced, scales and all; codes stay where they are
 inline std::vector<planned_quantized_turn> planned_quantized_turns(std::vector<quantized_tensor>& keys,
-                                                                   const cache_frame& written, const cache_frame& wanted,
+                                                                   const cache_frame& written,
+                                                                   const cache_frame& wanted,
                                                                    const rope::options& options) {
   std::vector<at::Tensor> codes;
   for (const quantized_tensor& layer : keys) {
     codes.push_back(layer.codes);
   }
   std::vector<planned_turn> turns = planned_turns(codes, written, wanted, options);
-  std::erase_if(turns, [](const planned_turn& turn) { return !turn.turning.geometry().rotates(); });  // of keys without rotation
+  std::erase_if(
+      turns, [](const planned_turn& turn) { return !turn.turning.geometry().rotates(); });  // of keys without rotation
   for (const planned_turn& turn : turns) {
     for (const std::int64_t layer : turn.layers) {
       quantized_tensor& whole = keys[static_cast<std::size_t>(layer)];
@@ -91,8 +94,8 @@ inline std::vector<planned_quantized_turn> planned_quantized_turns(std::vector<q
     for (const layer_group& alike : alike_layers(turn.layers, keys)) {
       const at::Device device = keys[static_cast<std::size_t>(alike.front())].device();
       const at::Tensor held = held_slots(written.layer(alike.front()).positions, device);
-      planned_quantized_turn& added = planned.emplace_back(
-          planned_quantized_turn{{}, held_in_block(held, turn.block), turn.turning});
+      planned_quantized_turn& added =
+          planned.emplace_back(planned_quantized_turn{{}, held_in_block(held, turn.block), turn.turning});
       for (const std::int64_t layer : alike) {
         added.keys.push_back(restricted(keys[static_cast<std::size_t>(layer)], turn.block));
       }
@@ -103,13 +106,13 @@ inline std::vector<planned_quantized_turn> planned_quantized_turns(std::vector<q
 
 }  // namespace detail
 
-/// Moves quantized keys in place from the frame they are `written` in to the one they are `wanted` in, one rotation and one
-/// quantization each; `error_bound` says what that costs. Keys that stay where they are keep their codes. An error leaves all
-/// keys as they were.
+/// Moves quantized keys in place from the frame they are `written` in to the one they are `wanted` in, one rotation and
+/// one quantization each; `error_bound` says what that costs. Keys that stay where they are keep their codes. An error
+/// leaves all keys as they were.
 /// @param keys one per layer, as many slots as its frame has
 /// @throws frame_error, shape_error, device_error, value_error as the rotary operations do
-inline void move_quantized_keys(std::vector<quantized_tensor>& keys, const cache_frame& written, const cache_frame& wanted,
-                                const rope::options& options = {}) {
+inline void move_quantized_keys(std::vector<quantized_tensor>& keys, const cache_frame& written,
+                                const cache_frame& wanted, const rope::options& options = {}) {
   require<value_error>(!options.norm_weight.defined() || keys.size() == 1, "materialize", "options.norm_weight",
                        "a cache of one layer (each layer has a weight of its own)", "several layers");
   std::vector<quantized_tensor> moved = keys;

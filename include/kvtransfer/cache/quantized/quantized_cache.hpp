@@ -24,14 +24,14 @@ namespace kvtransfer {
 
 /// Owns quantized keys and values of every layer, with the frame they are in.
 ///
-/// Moves wait as those of a `cache` do, which here decides what they cost: `dequantize()` turns full-precision keys to where they
-/// are wanted, so a move that is only ever read that way adds no error at all, however many there were. `materialize()` is for
-/// those who read the codes themselves: it turns them, and so quantizes a second time. Keys quantized without rotation
-/// (`cache::unrotate()`, `materialize()`, `quantize()`) never need it: a shift or remap of theirs is a change of the frame alone,
-/// and `rotate()` before `dequantize()` gives them their rotation.
+/// Moves wait as those of a `cache` do, which here decides what they cost: `dequantize()` turns full-precision keys to
+/// where they are wanted, so a move that is only ever read that way adds no error at all, however many there were.
+/// `materialize()` is for those who read the codes themselves: it turns them, and so quantizes a second time. Keys
+/// quantized without rotation (`cache::unrotate()`, `materialize()`, `quantize()`) never need it: a shift or remap of
+/// theirs is a change of the frame alone, and `rotate()` before `dequantize()` gives them their rotation.
 ///
-/// A cache in fp8 with one static scale (vLLM's k_scale) needs none of this: a rotation is linear, so a `borrowed_cache` moves it
-/// in units of its scale, which stays, and saturates what outgrows fp8.
+/// A cache in fp8 with one static scale (vLLM's k_scale) needs none of this: a rotation is linear, so a
+/// `borrowed_cache` moves it in units of its scale, which stays, and saturates what outgrows fp8.
 class quantized_cache : public lazily_moved<quantized_cache> {
  public:
   static constexpr std::string_view name = "quantized_cache";
@@ -69,7 +69,8 @@ class quantized_cache : public lazily_moved<quantized_cache> {
     return bytes;
   }
 
-  /// The codes of a layer, to be read. @throws frame_error while a move is pending: call materialize() first, or dequantize()
+  /// The codes of a layer, to be read. @throws frame_error while a move is pending: call materialize() first, or
+  /// dequantize()
   const quantized_tensor& keys(std::int64_t layer) const {
     require<frame_error>(materialized(), "quantized_cache::keys", "frame",
                          "written and wanted to agree (call materialize() first, or dequantize())", "a pending move");
@@ -89,7 +90,8 @@ class quantized_cache : public lazily_moved<quantized_cache> {
     written_ = wanted_;
   }
 
-  /// A cache of what the codes stand for, keys turned in float32 to where they are wanted, rounded once. Nothing here changes.
+  /// A cache of what the codes stand for, keys turned in float32 to where they are wanted, rounded once. Nothing here
+  /// changes.
   /// @param dtype as before quantization where there is none
   cache dequantize(std::optional<at::ScalarType> dtype = std::nullopt, const rope::options& options = {}) const {
     std::vector<at::Tensor> keys;
@@ -126,7 +128,8 @@ class quantized_cache : public lazily_moved<quantized_cache> {
 
   static const quantized_tensor& at(const std::vector<quantized_tensor>& tensors, std::int64_t layer) {
     if (layer < 0 || layer >= static_cast<std::int64_t>(tensors.size())) {
-      fail<shape_error>("quantized_cache", "layer", fmt::format("0 <= layer < {}", tensors.size()), fmt::format("{}", layer));
+      fail<shape_error>("quantized_cache", "layer", fmt::format("0 <= layer < {}", tensors.size()),
+                        fmt::format("{}", layer));
     }
     return tensors[static_cast<std::size_t>(layer)];
   }
@@ -135,7 +138,8 @@ class quantized_cache : public lazily_moved<quantized_cache> {
   void check_tensors(const std::vector<quantized_tensor>& tensors, std::string_view what) const {
     for (const cache_frame* frame : {&written_, &wanted_}) {
       if (static_cast<std::int64_t>(tensors.size()) != frame->layers()) {
-        fail<shape_error>("quantized_cache", what, fmt::format("{} layers", frame->layers()), fmt::format("{}", tensors.size()));
+        fail<shape_error>("quantized_cache", what, fmt::format("{} layers", frame->layers()),
+                          fmt::format("{}", tensors.size()));
       }
       for (std::int64_t i = 0; i < frame->layers(); ++i) {
         check_layer(at(tensors, i), frame->layer(i), what);
@@ -150,9 +154,10 @@ class quantized_cache : public lazily_moved<quantized_cache> {
     const position_map& positions = frame.positions;
     if (positions.batch() != extents.batch || positions.size() != extents.seq ||
         (positions.heads() != 1 && positions.heads() != extents.kv_heads)) {
-      fail<shape_error>("quantized_cache", what,
-                        fmt::format("[batch={}, kv_heads={}, seq={}]", positions.batch(), positions.heads(), positions.size()),
-                        fmt::format("{}", extents));
+      fail<shape_error>(
+          "quantized_cache", what,
+          fmt::format("[batch={}, kv_heads={}, seq={}]", positions.batch(), positions.heads(), positions.size()),
+          fmt::format("{}", extents));
     }
   }
 

@@ -4,12 +4,12 @@
 #include <string>
 #include <system_error>
 
+#include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/records.hpp"
 #include "kvtransfer/experiment/records_json.hpp"
 #include "kvtransfer/experiment/report/html.hpp"
 #include "kvtransfer/experiment/report/markdown.hpp"
-#include "kvtransfer/tensor/atomic_file.hpp"
 
 namespace kvtransfer {
 

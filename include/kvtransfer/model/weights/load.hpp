@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/config.hpp"
 #include "kvtransfer/model/weights/parameters.hpp"
-#include "kvtransfer/tensor/json_file.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
 
 namespace kvtransfer {

@@ -9,10 +9,10 @@
 #include <system_error>
 #include <vector>
 
+#include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/config.hpp"
 #include "kvtransfer/model/weights/parameters.hpp"
-#include "kvtransfer/tensor/atomic_file.hpp"
 #include "kvtransfer/tensor/safetensors_writer.hpp"
 
 namespace kvtransfer {

@@ -20,8 +20,8 @@ C10_HOST_DEVICE inline Integers exact_angle(Integers tokens, Integers turns, Flo
 
 /// q * f_wanted - p * f_written, both frequencies as above: to 1e-8 radians for |q|, |p| <= 2^24.
 template <class Lanes, class Integers = typename Lanes::integers, class Floats = typename Lanes::floats>
-C10_HOST_DEVICE inline Integers exact_angle_difference(Integers q, Integers wanted_turns, Floats wanted_rest, Integers p,
-                                                       Integers written_turns, Floats written_rest) {
+C10_HOST_DEVICE inline Integers exact_angle_difference(Integers q, Integers wanted_turns, Floats wanted_rest,
+                                                       Integers p, Integers written_turns, Floats written_rest) {
   const Floats rest = Lanes::to_floats(q) * wanted_rest - Lanes::to_floats(p) * written_rest;
   return (q * wanted_turns - p * written_turns) + Lanes::nearest(rest);
 }

@@ -24,7 +24,8 @@ struct token_positions {
   std::uint32_t written = 0;
 };
 
-/// The numbers of all pairs in shared memory. Threads of a warp read different pairs, which kernel parameters serve one by one.
+/// The numbers of all pairs in shared memory. Threads of a warp read different pairs, which kernel parameters serve one
+/// by one.
 struct frequency_table {
   std::uint32_t* wanted_turns;
   std::uint32_t* written_turns;
@@ -58,8 +59,8 @@ struct frequency_table {
   }
 };
 
-__device__ inline token_positions positions_at(const turn_geometry& turn, int stream, std::int64_t batch, std::int64_t head,
-                                               std::int64_t token) {
+__device__ inline token_positions positions_at(const turn_geometry& turn, int stream, std::int64_t batch,
+                                               std::int64_t head, std::int64_t token) {
   return {static_cast<std::uint32_t>(turn.wanted.at(stream, batch, head, token)),
           static_cast<std::uint32_t>(turn.written.at(stream, batch, head, token))};
 }
@@ -90,8 +91,8 @@ __device__ inline float turns_of(const pair_frequency& f, token_positions at) {
            turns_per_unit;
   } else {
     const std::uint32_t units = at.wanted * f.wanted_turns - at.written * f.written_turns;
-    const float rest = cuda_lanes::to_floats(at.wanted) * f.wanted_value -
-                       cuda_lanes::to_floats(at.written) * f.written_value;
+    const float rest =
+        cuda_lanes::to_floats(at.wanted) * f.wanted_value - cuda_lanes::to_floats(at.written) * f.written_value;
     return (cuda_lanes::to_floats(units) + rest) * turns_per_unit;
   }
 }

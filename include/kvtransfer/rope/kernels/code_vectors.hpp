@@ -4,14 +4,14 @@
 
 #include <cstdint>
 
-// How codes are read as floats and written from floats that are in steps already. Loops that a compiler turns into vectors.
-// Internal linkage, as in turn_cpu.hpp.
+// How codes are read as floats and written from floats that are in steps already. Loops that a compiler turns into
+// vectors. Internal linkage, as in turn_cpu.hpp.
 
 namespace kvtransfer::rope::kernels {
 namespace {
 
-/// The nearest integer to a float of at most 2^22, ties to even, in the low bits: a sum of this size has no fraction. What is no
-/// number gives some code.
+/// The nearest integer to a float of at most 2^22, ties to even, in the low bits: a sum of this size has no fraction.
+/// What is no number gives some code.
 C10_ALWAYS_INLINE std::uint32_t nearest_code(float steps) {
   constexpr float without_fraction = 12582912.0f;  // 1.5 * 2^23
   return __builtin_bit_cast(std::uint32_t, steps + without_fraction);

@@ -8,8 +8,8 @@
 #include "kvtransfer/rope/kernels/quantized_error.hpp"
 #include "kvtransfer/rope/kernels/quantized_turn.hpp"
 
-// Codes as numbers, and numbers in steps as codes, one element at a time; and what a group of numbers needs of its codes. Codes are
-// as in code_vectors.hpp.
+// Codes as numbers, and numbers in steps as codes, one element at a time; and what a group of numbers needs of its
+// codes. Codes are as in code_vectors.hpp.
 
 namespace kvtransfer::rope::kernels {
 

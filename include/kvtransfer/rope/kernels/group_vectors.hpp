@@ -6,8 +6,8 @@
 
 #include "kvtransfer/rope/kernels/quantized_turn.hpp"
 
-// Ranges of groups, and elements from codes to floats and to steps. Loops that a compiler turns into vectors. Internal linkage,
-// as in turn_cpu.hpp.
+// Ranges of groups, and elements from codes to floats and to steps. Loops that a compiler turns into vectors. Internal
+// linkage, as in turn_cpu.hpp.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -76,8 +76,8 @@ inline group_range range_of(const float* elements, std::int64_t count) {
 /// @param elements of the first token, which the others follow every `stride`
 /// @param holds(token) false for padding
 template <std::int64_t Columns, class Holds>
-void ranges_of_columns(const float* elements, std::int64_t tokens, std::int64_t stride, Holds&& holds, const tile_memory& memory,
-                       std::int64_t column) {
+void ranges_of_columns(const float* elements, std::int64_t tokens, std::int64_t stride, Holds&& holds,
+                       const tile_memory& memory, std::int64_t column) {
   float lowest[Columns], highest[Columns], spoiled[Columns];
   for (std::int64_t j = 0; j < Columns; ++j) {
     lowest[j] = above_all;
@@ -121,8 +121,8 @@ inline void scale_columns(float* __restrict elements, const float* __restrict sc
   }
 }
 
-inline void steps_of_columns(float* __restrict elements, const float* __restrict minimums, const float* __restrict steps_per_unit,
-                             std::int64_t count) {
+inline void steps_of_columns(float* __restrict elements, const float* __restrict minimums,
+                             const float* __restrict steps_per_unit, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     elements[i] = (elements[i] - minimums[i]) * steps_per_unit[i];
   }

@@ -29,8 +29,8 @@ struct cuda_lanes {
   }
 };
 
-/// Cosine and sine of an angle in turns, at most one from zero, by the hardware's own, to 5e-7: enough for elements of 16
-/// bits or fewer, and a third of the work.
+/// Cosine and sine of an angle in turns, at most one from zero, by the hardware's own, to 5e-7: enough for elements of
+/// 16 bits or fewer, and a third of the work.
 __device__ inline void quick_cosine_and_sine(float turns, float& cosine, float& sine) {
   constexpr float radians_per_turn = 6.28318531f;
   cosine = __cosf(turns * radians_per_turn);

@@ -108,7 +108,8 @@ void read_rows(const std::optional<at::Tensor>& rows, const at::Tensor& key, tur
   if (!given(rows)) {
     return;
   }
-  if (rows->scalar_type() != at::kLong || rows->dim() != 1 || !rows->is_contiguous() || rows->device() != key.device()) {
+  if (rows->scalar_type() != at::kLong || rows->dim() != 1 || !rows->is_contiguous() ||
+      rows->device() != key.device()) {
     fail<shape_error>("turn_rows_", "rows", "contiguous Long [n] on " + key.device().str(), described(*rows));
   }
   arguments.rows = rows->const_data_ptr<std::int64_t>();

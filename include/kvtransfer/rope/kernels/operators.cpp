@@ -11,16 +11,17 @@
 
 // The operators of libkvtransfer_kernels.so, as torch's dispatcher and `torch.ops.kvtransfer` in Python know them.
 //
-//   turn_(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved, model_faithful)
+//   turn_(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
+//         model_faithful)
 //   turn(... the same ...) -> copies, differentiable: the gradient is turned back, times the gain
 //   turn_rows_(keys, rows, ... the same ...): some rows of every layer, as the blocks of a paged cache
 //   convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
 //
 // keys            the layers of a cache, each [batch, kv_heads, seq, head_dim] with any strides but a contiguous
-//                 head_dim; all of the same extents, dtype and device. All layers are one pass on the CPU and one kernel
-//                 on CUDA (one per 128 layers, and one per set of strides). float, bfloat16, half, float8_e4m3fn,
-//                 float8_e5m2; double is left to ATen. An fp8 cache's scale cancels where it is kept; to change it from
-//                 a to b, give gain * a / b. fp8 saturates.
+//                 head_dim; all of the same extents, dtype and device. All layers are one pass on the CPU and one
+//                 kernel on CUDA (one per 128 layers, and one per set of strides). float, bfloat16, half,
+//                 float8_e4m3fn, float8_e5m2; double is left to ATen. An fp8 cache's scale cancels where it is kept; to
+//                 change it from a to b, give gain * a / b. fp8 saturates.
 // from, to        int64 tokens on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2^24:
 //                 where keys were rotated to, and where they shall be. Without `from` they carry no rotation, without
 //                 `to` they are left with none.

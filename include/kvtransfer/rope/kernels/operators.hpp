@@ -37,10 +37,10 @@ void turn_rows_(at::TensorList keys, const at::Tensor& rows, const optional_tens
                 std::int64_t delta, const optional_tensor& from_inv_freq, const optional_tensor& to_inv_freq,
                 const optional_tensor& stream_of, double gain, std::int64_t window_offset, bool interleaved,
                 bool model_faithful) {
-  turn_in_place(keys,
-                {from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
-                 model_faithful, rows},
-                launch);
+  turn_in_place(
+      keys,
+      {from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved, model_faithful, rows},
+      launch);
 }
 
 /// `kvtransfer::turn`: turned copies; elements outside the rotary window are copied as they are.

@@ -7,8 +7,8 @@
 
 #include "kvtransfer/rope/kernels/quantized_turn.hpp"
 
-// What a turn does to the bound of its elements' errors: the formulas of error_bound.hpp and turned_error.hpp, for a row of scales
-// that is about to be replaced. Internal linkage, as in turn_cpu.hpp.
+// What a turn does to the bound of its elements' errors: the formulas of error_bound.hpp and turned_error.hpp, for a
+// row of scales that is about to be replaced. Internal linkage, as in turn_cpu.hpp.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -61,7 +61,8 @@ C10_ALWAYS_INLINE C10_HOST_DEVICE float turned_error(const group_error& a, const
   return (pair_length(a.bound, b.bound) + pair_length(a.magnitude, b.magnitude) * rounding) * gain;
 }
 
-C10_ALWAYS_INLINE C10_HOST_DEVICE group_error error_at(const quantized_turn& given, const scale_row& row, std::int64_t group) {
+C10_ALWAYS_INLINE C10_HOST_DEVICE group_error error_at(const quantized_turn& given, const scale_row& row,
+                                                       std::int64_t group) {
   return error_of(row.scales[group], row.minimums == nullptr ? 0 : row.minimums[group], row.errors[group], given.code);
 }
 
@@ -74,7 +75,8 @@ struct pair_groups {
       : first(turn.interleaved ? 2 * pair : pair), second(turn.interleaved ? first + 1 : first + turn.pairs) {}
 };
 
-C10_ALWAYS_INLINE C10_HOST_DEVICE void turn_error_of_pair(const quantized_turn& given, const scale_row& row, std::int64_t pair) {
+C10_ALWAYS_INLINE C10_HOST_DEVICE void turn_error_of_pair(const quantized_turn& given, const scale_row& row,
+                                                          std::int64_t pair) {
   const pair_groups groups(given.turn, pair);
   const float error =
       turned_error(error_at(given, row, groups.first), error_at(given, row, groups.second), given.turn.gain);
@@ -82,8 +84,8 @@ C10_ALWAYS_INLINE C10_HOST_DEVICE void turn_error_of_pair(const quantized_turn& 
   row.errors[groups.second] = error;
 }
 
-/// Per token: an element's partner may be in any group, and the worst of them stands for it. Elements beside the rotary window are
-/// not multiplied by the gain, so it counts where it is above one.
+/// Per token: an element's partner may be in any group, and the worst of them stands for it. Elements beside the rotary
+/// window are not multiplied by the gain, so it counts where it is above one.
 C10_ALWAYS_INLINE C10_HOST_DEVICE void turn_errors_of_token(const quantized_turn& given, const scale_row& row) {
   const std::int64_t groups = given.count / given.group_size;
   group_error worst{0, 0};

@@ -6,13 +6,13 @@
 #include "kvtransfer/rope/kernels/quantized_error.hpp"
 #include "kvtransfer/rope/kernels/quantized_words_cuda.cuh"
 
-// Codes that tokens share a scale for, channel by channel. The last tokens of a group stay in registers until its range is known;
-// what comes before them, in groups too long for that, is turned a second time.
+// Codes that tokens share a scale for, channel by channel. The last tokens of a group stay in registers until its range
+// is known; what comes before them, in groups too long for that, is turned a second time.
 
 namespace kvtransfer::rope::kernels {
 
-/// The ranges of columns that a block's rows of threads have seen, in shared memory: `[threads, columns]` twice; and then what
-/// follows for the codes.
+/// The ranges of columns that a block's rows of threads have seen, in shared memory: `[threads, columns]` twice; and
+/// then what follows for the codes.
 struct column_ranges {
   float* lowest;
   float* highest;
@@ -61,7 +61,9 @@ struct token_group {
   __device__ int chunk() const { return static_cast<int>(blockDim.y) * tokens_in_registers; }
   /// Where the last chunk begins.
   __device__ int last() const { return (all.count - 1) / chunk() * chunk(); }
-  __device__ thread_tokens tokens(int first) const { return {all.batch, all.head, all.begin + first, all.count - first}; }
+  __device__ thread_tokens tokens(int first) const {
+    return {all.batch, all.head, all.begin + first, all.count - first};
+  }
 
   /// The turned elements of the chunk from token `first` on.
   __device__ void turn_chunk(int first, halves (&elements)[tokens_in_registers]) const {
@@ -119,7 +121,8 @@ __device__ inline void renew_row(const quantized_turn& given, const scale_row& r
 
 /// Block (x, y) turns one group of one head of layer y.
 template <class Codes, bool Shared>
-__global__ __launch_bounds__(threads_per_words_block, 3) void turn_groups_kernel(const __grid_constant__ cuda_words launch) {
+__global__ __launch_bounds__(threads_per_words_block,
+                             3) void turn_groups_kernel(const __grid_constant__ cuda_words launch) {
   extern __shared__ __align__(16) float memory[];
   const quantized_turn& given = launch.given;
   const quantized_keys& keys = launch.layers[blockIdx.y];

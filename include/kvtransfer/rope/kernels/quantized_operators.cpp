@@ -59,8 +59,9 @@ void check_counts(const quantized_tensors& keys) {
     }
   };
   if (keys.codes.empty() || keys.codes.front().dim() != 4 || !code_of(keys.codes.front().scalar_type(), keys.bits)) {
-    fail<shape_error>(where, "codes", "[batch, kv_heads, seq, bytes] of 4 or 8 bits, or of fp8",
-                      keys.codes.empty() ? "no layer" : fmt::format("{}, {} bits", describe(keys.codes.front()), keys.bits));
+    fail<shape_error>(
+        where, "codes", "[batch, kv_heads, seq, bytes] of 4 or 8 bits, or of fp8",
+        keys.codes.empty() ? "no layer" : fmt::format("{}, {} bits", describe(keys.codes.front()), keys.bits));
   }
   const bool integers = keys.codes.front().scalar_type() == at::kByte;
   check(keys.scales, "scales", true, true);
@@ -69,7 +70,8 @@ void check_counts(const quantized_tensors& keys) {
 }
 
 /// @throws shape_error unless `tensor` holds one float for each group of `codes`
-void check_per_group(const at::Tensor& tensor, const at::Tensor& codes, const quantized_tensors& keys, std::string_view what) {
+void check_per_group(const at::Tensor& tensor, const at::Tensor& codes, const quantized_tensors& keys,
+                     std::string_view what) {
   const bool per_channel = keys.group_ends.has_value();
   const std::int64_t head_dim = head_dim_of(keys);
   const std::int64_t rows = per_channel ? keys.group_ends->numel() : codes.size(2);
@@ -115,7 +117,8 @@ void check_layer(const quantized_tensors& keys, std::size_t i) {
 
 /// @throws shape_error unless the ends are those of groups of `seq` tokens
 void check_ends(const at::Tensor& ends, const at::Tensor& codes) {
-  bool fits = ends.scalar_type() == at::kLong && ends.dim() == 1 && ends.is_contiguous() && ends.device() == codes.device();
+  bool fits =
+      ends.scalar_type() == at::kLong && ends.dim() == 1 && ends.is_contiguous() && ends.device() == codes.device();
   if (fits && ends.is_cpu()) {
     const std::int64_t* const end = ends.const_data_ptr<std::int64_t>();
     std::int64_t before = 0;
@@ -237,12 +240,12 @@ void turn_quantized_meta(at::TensorList, at::TensorList, at::TensorList, at::Ten
                          std::int64_t, bool, bool) {}
 
 /// Refuses scales that need gradients, which a turn in place would lose, and tells autograd that the rest have changed.
-void turn_quantized_autograd(at::TensorList codes, at::TensorList scales, at::TensorList minimums, at::TensorList errors,
-                             const optional_tensor& group_ends, const optional_tensor& held, std::int64_t bits,
-                             const optional_tensor& from, const optional_tensor& to, std::int64_t delta,
-                             const optional_tensor& from_inv_freq, const optional_tensor& to_inv_freq,
-                             const optional_tensor& stream_of, double gain, std::int64_t window_offset, bool interleaved,
-                             bool model_faithful) {
+void turn_quantized_autograd(at::TensorList codes, at::TensorList scales, at::TensorList minimums,
+                             at::TensorList errors, const optional_tensor& group_ends, const optional_tensor& held,
+                             std::int64_t bits, const optional_tensor& from, const optional_tensor& to,
+                             std::int64_t delta, const optional_tensor& from_inv_freq,
+                             const optional_tensor& to_inv_freq, const optional_tensor& stream_of, double gain,
+                             std::int64_t window_offset, bool interleaved, bool model_faithful) {
   for (const at::TensorList written : {codes, scales, minimums, errors}) {
     for (const at::Tensor& tensor : written) {
       if (at::GradMode::is_enabled() && tensor.requires_grad()) {
@@ -279,6 +282,8 @@ TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {
   library.impl("turn_quantized_", TORCH_FN(turn_quantized_<turn_quantized_on_cpu>));
 }
 
-TORCH_LIBRARY_IMPL(kvtransfer, Autograd, library) { library.impl("turn_quantized_", TORCH_FN(turn_quantized_autograd)); }
+TORCH_LIBRARY_IMPL(kvtransfer, Autograd, library) {
+  library.impl("turn_quantized_", TORCH_FN(turn_quantized_autograd));
+}
 
 TORCH_LIBRARY_IMPL(kvtransfer, Meta, library) { library.impl("turn_quantized_", TORCH_FN(turn_quantized_meta)); }

@@ -37,7 +37,8 @@ void turn_quantized_(at::TensorList codes, at::TensorList scales, at::TensorList
                      bool model_faithful) {
   turn_quantized_in_place(
       {codes, scales, minimums, errors, group_ends, held, bits},
-      {from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved, model_faithful}, launch);
+      {from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved, model_faithful},
+      launch);
 }
 
 }  // namespace kvtransfer::rope::kernels

@@ -6,7 +6,8 @@
 #include "kvtransfer/rope/kernels/quantized_error.hpp"
 #include "kvtransfer/rope/kernels/quantized_words_cuda.cuh"
 
-// Codes with scales of their own in every token. The lanes that share a token find the ranges of its groups among themselves.
+// Codes with scales of their own in every token. The lanes that share a token find the ranges of its groups among
+// themselves.
 
 namespace kvtransfer::rope::kernels {
 
@@ -55,9 +56,11 @@ struct word_groups {
   }
 };
 
-/// Block (x, y) turns some tokens of one head of layer y; threads (x, y) own four elements of either half of some of them.
+/// Block (x, y) turns some tokens of one head of layer y; threads (x, y) own four elements of either half of some of
+/// them.
 template <class Codes, bool Shared>
-__global__ __launch_bounds__(threads_per_words_block, 3) void turn_tokens_kernel(const __grid_constant__ cuda_words launch) {
+__global__ __launch_bounds__(threads_per_words_block,
+                             3) void turn_tokens_kernel(const __grid_constant__ cuda_words launch) {
   extern __shared__ __align__(16) float memory[];
   const quantized_turn& given = launch.given;
   const turn_arguments& turn = given.turn;

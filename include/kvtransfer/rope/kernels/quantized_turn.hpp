@@ -49,8 +49,8 @@ struct quantized_turn {
   }
 
   /// The codes of a token.
-  C10_ALWAYS_INLINE C10_HOST_DEVICE std::uint8_t* codes_at(const quantized_keys& keys, std::int64_t batch, std::int64_t head,
-                                                           std::int64_t token) const {
+  C10_ALWAYS_INLINE C10_HOST_DEVICE std::uint8_t* codes_at(const quantized_keys& keys, std::int64_t batch,
+                                                           std::int64_t head, std::int64_t token) const {
     return keys.codes + batch * turn.source.batch + head * turn.source.head + token * turn.source.token;
   }
   /// @param row a token, or per channel a group
@@ -63,19 +63,21 @@ struct quantized_turn {
   }
   /// The row so many tokens further on, where every token has one.
   C10_ALWAYS_INLINE C10_HOST_DEVICE scale_row row_after(const scale_row& row, std::int64_t tokens) const {
-    return {row.scales + tokens * scales.token, row.minimums == nullptr ? nullptr : row.minimums + tokens * scales.token,
+    return {row.scales + tokens * scales.token,
+            row.minimums == nullptr ? nullptr : row.minimums + tokens * scales.token,
             row.errors == nullptr ? nullptr : row.errors + tokens * errors.token};
   }
 };
 
 /// Turns `count` layers on the device where they lie.
-using quantized_turn_launch = void (*)(const quantized_turn& arguments, const quantized_keys* layers, std::int64_t count);
+using quantized_turn_launch = void (*)(const quantized_turn& arguments, const quantized_keys* layers,
+                                       std::int64_t count);
 
 void turn_quantized_on_cpu(const quantized_turn& arguments, const quantized_keys* layers, std::int64_t count);
 void turn_quantized_on_cuda(const quantized_turn& arguments, const quantized_keys* layers, std::int64_t count);
 
-/// A tile is what one thread of a CPU dequantizes, turns and quantizes at a time: the tokens of one head that share a row of
-/// scales, or per token a few that share a table of angles.
+/// A tile is what one thread of a CPU dequantizes, turns and quantizes at a time: the tokens of one head that share a
+/// row of scales, or per token a few that share a table of angles.
 inline constexpr std::int64_t tokens_per_tile = 32;
 
 /// Room for one thread's tile, floats each.
@@ -88,13 +90,13 @@ struct tile_memory {
   float* spoiled;  ///< not zero where an element was not finite
 };
 
-// The CPU kernel for the tiles [begin, end) of a layer, compiled for one instruction set each. Tiles are numbered as turn_order
-// numbers its units, with one row to each.
-void turn_tiles_scalar(const quantized_turn& arguments, const quantized_keys& keys, const turn_order& order, std::int64_t begin,
-                       std::int64_t end, const tile_memory& memory);
-void turn_tiles_avx2(const quantized_turn& arguments, const quantized_keys& keys, const turn_order& order, std::int64_t begin,
-                     std::int64_t end, const tile_memory& memory);
-void turn_tiles_avx512(const quantized_turn& arguments, const quantized_keys& keys, const turn_order& order, std::int64_t begin,
-                       std::int64_t end, const tile_memory& memory);
+// The CPU kernel for the tiles [begin, end) of a layer, compiled for one instruction set each. Tiles are numbered as
+// turn_order numbers its units, with one row to each.
+void turn_tiles_scalar(const quantized_turn& arguments, const quantized_keys& keys, const turn_order& order,
+                       std::int64_t begin, std::int64_t end, const tile_memory& memory);
+void turn_tiles_avx2(const quantized_turn& arguments, const quantized_keys& keys, const turn_order& order,
+                     std::int64_t begin, std::int64_t end, const tile_memory& memory);
+void turn_tiles_avx512(const quantized_turn& arguments, const quantized_keys& keys, const turn_order& order,
+                       std::int64_t begin, std::int64_t end, const tile_memory& memory);
 
 }  // namespace kvtransfer::rope::kernels

@@ -42,7 +42,8 @@ std::int64_t longest_tile(const quantized_turn& arguments) {
 /// Tiles in the order of turn_order: those that share positions are neighbours.
 turn_order tiles_of(const quantized_turn& arguments) {
   turn_order order = order_of(arguments.turn, 1);
-  order.blocks = arguments.is_per_channel() ? arguments.groups : (arguments.turn.seq + tokens_per_tile - 1) / tokens_per_tile;
+  order.blocks =
+      arguments.is_per_channel() ? arguments.groups : (arguments.turn.seq + tokens_per_tile - 1) / tokens_per_tile;
   order.units = order.outer_batch * order.outer_heads * order.blocks * order.rows;
   return order;
 }
@@ -51,7 +52,9 @@ turn_order tiles_of(const quantized_turn& arguments) {
 class tile_floats {
  public:
   tile_floats(const quantized_turn& arguments, std::int64_t tokens)
-      : elements_(tokens * arguments.count), angles_(tokens * padded_pairs(arguments.turn.pairs)), count_(arguments.count) {
+      : elements_(tokens * arguments.count),
+        angles_(tokens * padded_pairs(arguments.turn.pairs)),
+        count_(arguments.count) {
     floats_.resize(static_cast<std::size_t>(elements_ + 2 * angles_ + 3 * count_));
   }
 

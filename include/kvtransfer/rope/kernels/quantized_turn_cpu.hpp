@@ -13,9 +13,9 @@
 #include "kvtransfer/rope/kernels/turn_order.hpp"
 #include "kvtransfer/rope/kernels/turn_vectors.hpp"
 
-// The CPU kernel of quantized keys, written once over `Lanes` and compiled once per instruction set (quantized_turn_cpu_*.cpp);
-// what turn_cpu.hpp says of linkage holds here too. Codes are read once, written once, and in between are floats in a core's own
-// cache.
+// The CPU kernel of quantized keys, written once over `Lanes` and compiled once per instruction set
+// (quantized_turn_cpu_*.cpp); what turn_cpu.hpp says of linkage holds here too. Codes are read once, written once, and
+// in between are floats in a core's own cache.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -65,13 +65,15 @@ C10_ALWAYS_INLINE group_scale write_scale(const group_range& range, const scale_
 
 /// One token per token: from codes to codes, `turn(elements)` in between.
 template <class Codes, class Turn>
-void requantize_token(const quantized_turn& given, const tile_place& place, std::int64_t token, float* elements, Turn&& turn) {
+void requantize_token(const quantized_turn& given, const tile_place& place, std::int64_t token, float* elements,
+                      Turn&& turn) {
   std::uint8_t* const codes = place.codes + token * given.turn.source.token;
   const scale_row row = given.row_after(place.row, token);
   const std::int64_t groups = given.count / given.group_size;
   Codes::read(codes, elements, given.count);
   for (std::int64_t i = 0; i < groups; ++i) {
-    scale_group(elements + i * given.group_size, row.scales[i], Codes::has_minimum ? row.minimums[i] : 0, given.group_size);
+    scale_group(elements + i * given.group_size, row.scales[i], Codes::has_minimum ? row.minimums[i] : 0,
+                given.group_size);
   }
   if (row.errors != nullptr) {
     turn_errors_of_token(given, row);
@@ -142,7 +144,8 @@ void turn_tiles(const quantized_turn& given, const quantized_keys& keys, const t
   const std::int64_t stride = given.turn.rule == angle_rule::shared ? 0 : padded_pairs(pairs);
   const auto turn = [&](std::int64_t token, float* elements) {
     const token_rows<1, float> window{{elements + given.window}, {elements + given.window}};
-    pair_layout<Lanes, Interleaved, float>::turn(window, memory.cosines + token * stride, memory.sines + token * stride, pairs);
+    pair_layout<Lanes, Interleaved, float>::turn(window, memory.cosines + token * stride, memory.sines + token * stride,
+                                                 pairs);
   };
   std::int64_t filled = -1;
   for (std::int64_t index = begin; index < end; ++index) {
@@ -166,11 +169,14 @@ template <class Lanes, class Codes, bool Interleaved>
 void turn_tiles(const quantized_turn& given, const quantized_keys& keys, const turn_order& order, std::int64_t begin,
                 std::int64_t end, const tile_memory& memory) {
   if (Lanes::count > 1 && given.turn.pairs == 32) {
-    turn_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory, std::integral_constant<std::int64_t, 32>());
+    turn_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory,
+                                          std::integral_constant<std::int64_t, 32>());
   } else if (Lanes::count > 1 && given.turn.pairs == 64) {
-    turn_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory, std::integral_constant<std::int64_t, 64>());
+    turn_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory,
+                                          std::integral_constant<std::int64_t, 64>());
   } else {
-    turn_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory, static_cast<std::int64_t>(given.turn.pairs));
+    turn_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory,
+                                          static_cast<std::int64_t>(given.turn.pairs));
   }
 }
 

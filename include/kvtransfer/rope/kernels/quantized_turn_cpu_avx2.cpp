@@ -7,8 +7,8 @@
 
 namespace kvtransfer::rope::kernels {
 
-void turn_tiles_avx2(const quantized_turn& given, const quantized_keys& keys, const turn_order& order, std::int64_t begin,
-                     std::int64_t end, const tile_memory& memory) {
+void turn_tiles_avx2(const quantized_turn& given, const quantized_keys& keys, const turn_order& order,
+                     std::int64_t begin, std::int64_t end, const tile_memory& memory) {
   switch (given.code) {
     case code_type::int4:
       return turn_tiles<avx2_lanes, int4_codes>(given, keys, order, begin, end, memory);

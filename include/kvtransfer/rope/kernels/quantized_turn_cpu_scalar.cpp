@@ -33,8 +33,8 @@ struct float_codes {
 
 }  // namespace
 
-void turn_tiles_scalar(const quantized_turn& given, const quantized_keys& keys, const turn_order& order, std::int64_t begin,
-                       std::int64_t end, const tile_memory& memory) {
+void turn_tiles_scalar(const quantized_turn& given, const quantized_keys& keys, const turn_order& order,
+                       std::int64_t begin, std::int64_t end, const tile_memory& memory) {
   switch (given.code) {
     case code_type::int4:
       return turn_tiles<scalar_lanes, int4_codes>(given, keys, order, begin, end, memory);

@@ -23,7 +23,8 @@ namespace {
 /// The grid for so many blocks to each of some layers. @throws shape_error where there are too many
 dim3 grid_of(std::int64_t blocks, std::int64_t layers) {
   if (blocks > std::numeric_limits<std::int32_t>::max()) {
-    fail<shape_error>("turn_quantized_", "codes", "fewer than 2^31 groups of a layer on CUDA", fmt::format("{}", blocks));
+    fail<shape_error>("turn_quantized_", "codes", "fewer than 2^31 groups of a layer on CUDA",
+                      fmt::format("{}", blocks));
   }
   return dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(layers));
 }
@@ -83,7 +84,8 @@ bool has_aligned_rows(const quantized_turn& given, const quantized_keys* layers,
 bool fits_warps(const quantized_turn& given) {
   const auto pairs = static_cast<std::uint64_t>(given.turn.pairs);
   const auto size = static_cast<std::uint64_t>(given.group_size);
-  return std::has_single_bit(pairs) && pairs <= 32 * codes_in_word && std::has_single_bit(size) && size >= codes_in_word;
+  return std::has_single_bit(pairs) && pairs <= 32 * codes_in_word && std::has_single_bit(size) &&
+         size >= codes_in_word;
 }
 
 template <class Codes, bool Shared>

@@ -8,10 +8,10 @@
 #include "kvtransfer/rope/kernels/quantized_turn.hpp"
 #include "kvtransfer/rope/kernels/turn_cuda_elements.hpp"
 
-// The CUDA kernel of quantized keys of any shape; quantized_words_cuda.cuh has those of the usual ones. A block turns one head's
-// tokens that share a row of scales, or per token a few tokens, some at a time in shared memory, element by element. Per channel the
-// range must be known before the first code is written: a group is turned twice, the second time from the multiprocessor's cache,
-// so that groups of any length fit.
+// The CUDA kernel of quantized keys of any shape; quantized_words_cuda.cuh has those of the usual ones. A block turns
+// one head's tokens that share a row of scales, or per token a few tokens, some at a time in shared memory, element by
+// element. Per channel the range must be known before the first code is written: a group is turned twice, the second
+// time from the multiprocessor's cache, so that groups of any length fit.
 
 namespace kvtransfer::rope::kernels {
 
@@ -34,7 +34,9 @@ struct shared_tile {
 };
 
 /// Rows of scales that a chunk has in shared memory, and how many scales are in one.
-__host__ __device__ inline int scale_rows(const quantized_turn& given, int tokens) { return given.is_per_channel() ? 1 : tokens; }
+__host__ __device__ inline int scale_rows(const quantized_turn& given, int tokens) {
+  return given.is_per_channel() ? 1 : tokens;
+}
 __host__ __device__ inline int scales_in_row(const quantized_turn& given) {
   return static_cast<int>(given.count / given.group_size);
 }
@@ -64,8 +66,8 @@ struct token_range {
 };
 
 /// Cosine and sine, gain included, that a pair of a token turns by.
-__device__ inline void rotation_of(const turn_arguments& turn, const shared_tile& tile, const token_range& range, int token,
-                                   int pair, float& cosine, float& sine) {
+__device__ inline void rotation_of(const turn_arguments& turn, const shared_tile& tile, const token_range& range,
+                                   int token, int pair, float& cosine, float& sine) {
   const pair_frequency f = tile.frequencies.at(pair);
   if (turn.rule == angle_rule::shared) {
     cosine = f.wanted_value;
@@ -118,7 +120,8 @@ __device__ inline void write_codes(const quantized_turn& given, const shared_til
   const int in_byte = given.code == code_type::int4 ? 2 : 1;
   const int bytes = count / in_byte;
   const auto code_at = [&](int token, int column) {
-    const int scale = column / static_cast<int>(given.group_size) + (given.is_per_channel() ? 0 : token * scales_in_row(given));
+    const int scale =
+        column / static_cast<int>(given.group_size) + (given.is_per_channel() ? 0 : token * scales_in_row(given));
     const float above = tile.elements[token * count + column] - tile.minimums[scale];
     return code_of(above * steps_per_unit(tile.scales[scale]), given.code);
   };
@@ -126,12 +129,14 @@ __device__ inline void write_codes(const quantized_turn& given, const shared_til
     const int token = i / bytes;
     const int byte = i % bytes;
     std::uint8_t* const to = range.codes + token * given.turn.source.token + byte;
-    *to = in_byte == 1 ? code_at(token, byte) : (code_at(token, 2 * byte) & 15) | (code_at(token, 2 * byte + 1) & 15) << 4;
+    *to = in_byte == 1 ? code_at(token, byte)
+                       : (code_at(token, 2 * byte) & 15) | (code_at(token, 2 * byte + 1) & 15) << 4;
   }
 }
 
 /// `whole`'s tokens from `skipped` on, as many as are held at a time.
-__device__ inline token_range part_of(const token_range& whole, const quantized_turn& given, int skipped, int at_a_time) {
+__device__ inline token_range part_of(const token_range& whole, const quantized_turn& given, int skipped,
+                                      int at_a_time) {
   token_range part = whole;
   part.first += skipped;
   part.tokens = whole.tokens - skipped < at_a_time ? whole.tokens - skipped : at_a_time;

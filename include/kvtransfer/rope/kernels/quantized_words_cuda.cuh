@@ -10,9 +10,9 @@
 #include "kvtransfer/rope/kernels/turn_cuda_elements.hpp"
 #include "kvtransfer/rope/kernels/words_cuda.cuh"
 
-// The CUDA kernels of quantized keys whose heads turn as a whole and whose codes lie in words of four: a thread owns one word in
-// either half of its tokens' heads, so both elements of four pairs, as in turn_cuda.cuh, and between the old codes and the new ones
-// they stay in its registers. `quantized_turn_cuda.cu` says which keys these are.
+// The CUDA kernels of quantized keys whose heads turn as a whole and whose codes lie in words of four: a thread owns
+// one word in either half of its tokens' heads, so both elements of four pairs, as in turn_cuda.cuh, and between the
+// old codes and the new ones they stay in its registers. `quantized_turn_cuda.cu` says which keys these are.
 
 namespace kvtransfer::rope::kernels {
 
@@ -30,7 +30,8 @@ struct cuda_words {
 // How a word's codes become numbers, and steps become codes. What is no number gives some code.
 
 __device__ inline std::uint32_t nearest_integer(float steps) {
-  return __float_as_uint(steps + 12582912.0f);  // 1.5 * 2^23: such a sum has no fraction, and the integer is in its low bits
+  return __float_as_uint(steps +
+                         12582912.0f);  // 1.5 * 2^23: such a sum has no fraction, and the integer is in its low bits
 }
 
 struct int4_word {
@@ -89,14 +90,15 @@ struct thread_elements {
   int first[2];
 
   __device__ explicit thread_elements(const turn_arguments& turn)
-      : first{codes_in_word * static_cast<int>(threadIdx.x), turn.pairs + codes_in_word * static_cast<int>(threadIdx.x)} {}
+      : first{codes_in_word * static_cast<int>(threadIdx.x),
+              turn.pairs + codes_in_word * static_cast<int>(threadIdx.x)} {}
 
   /// The pair of number i of the four that these elements make.
   __device__ int pair(bool interleaved, int i) const { return interleaved ? first[i / 2] / 2 + i % 2 : first[0] + i; }
 };
 
-/// The tokens that a thread has in registers: of a head's from `begin` on those of number threadIdx.y + k * blockDim.y, and no
-/// more than there are.
+/// The tokens that a thread has in registers: of a head's from `begin` on those of number threadIdx.y + k * blockDim.y,
+/// and no more than there are.
 struct thread_tokens {
   std::int64_t batch;
   std::int64_t head;

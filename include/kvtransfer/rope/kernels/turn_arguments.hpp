@@ -25,7 +25,8 @@ enum class angle_rule : std::uint8_t {
 /// |-------------------------------|----------------------------------------------|--------------------------------|
 /// | `difference`, `two_frequencies` | 2^-32 turns per token, to the nearest integer | the fraction which that lacks |
 /// | `model_faithful`              |                                              | radians per token              |
-/// | `shared`                      |                                              | cosine (wanted), sine (written), each times the gain |
+/// | `shared`                      |                                              | cosine (wanted), sine (written),
+/// each times the gain |
 struct alignas(16) frequencies {
   std::uint32_t turns[max_pairs] = {};
   float value[max_pairs] = {};

@@ -17,8 +17,8 @@ namespace kvtransfer::rope::kernels {
 
 /// The fastest of 128 to 1024 for every rule. A row of single elements may need more.
 template <class Element, class Word>
-inline constexpr int threads_per_block =
-    std::max(sizeof(Element) == 1 ? 256 : 128, max_pairs / elements_in<Word, Element>);
+inline constexpr int threads_per_block = std::max(sizeof(Element) == 1 ? 256 : 128,
+                                                  max_pairs / elements_in<Word, Element>);
 
 /// Everything a launch needs, passed by value, so that a captured graph owns it and nothing is copied or awaited.
 ///

@@ -11,8 +11,8 @@
 #include "kvtransfer/rope/kernels/turn_cuda.cuh"
 #include "kvtransfer/rope/kernels/turn_cuda_elements.hpp"
 
-// From the plain struct to one of the kernels, for one element type. A file for each instantiates `launch_turn`: that is
-// most of what the compiler does here.
+// From the plain struct to one of the kernels, for one element type. A file for each instantiates `launch_turn`: that
+// is most of what the compiler does here.
 
 namespace kvtransfer::rope::kernels {
 
@@ -56,8 +56,8 @@ struct launch_shape {
 template <class Element, class Word, bool Interleaved, angle_rule Rule, int Rows, class Launch>
 void launch_kernel(const turn_arguments& turn, const layer_keys* layers, std::int64_t count) {
   const launch_shape<Element, Word, Rows> shape(turn, count);
-  turn_kernel<Element, Word, Interleaved, Rule, Rows><<<shape.grid, shape.block, 0, c10::cuda::getCurrentCUDAStream()>>>(
-      parameters_for<Launch>(turn, layers, count));
+  turn_kernel<Element, Word, Interleaved, Rule, Rows>
+      <<<shape.grid, shape.block, 0, c10::cuda::getCurrentCUDAStream()>>>(parameters_for<Launch>(turn, layers, count));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 

@@ -17,13 +17,14 @@ namespace kvtransfer::rope::detail {
 
 /// Whether the fused kernel turns keys like these.
 /// @throws device_error where `how` asks for it and there is none for them
-inline bool turns_quantized_fused(const quantized_tensor& keys, const rotary_specification& geometry, const options& how,
-                                  std::string_view where) {
+inline bool turns_quantized_fused(const quantized_tensor& keys, const rotary_specification& geometry,
+                                  const options& how, std::string_view where) {
   const auto lies_in_rows = [](const at::Tensor& tensor) { return tensor.stride(3) == 1 || tensor.size(3) == 1; };
-  const bool readable =
-      lies_in_rows(keys.codes) && lies_in_rows(keys.scales) &&
-      (!keys.carried_error.defined() || lies_in_rows(keys.carried_error)) && geometry.rotary_dim() <= kernel_rotary_dim_limit &&
-      (!keys.minimums.defined() || keys.minimums.strides() == keys.scales.strides()) && !how.norm_weight.defined();
+  const bool readable = lies_in_rows(keys.codes) && lies_in_rows(keys.scales) &&
+                        (!keys.carried_error.defined() || lies_in_rows(keys.carried_error)) &&
+                        geometry.rotary_dim() <= kernel_rotary_dim_limit &&
+                        (!keys.minimums.defined() || keys.minimums.strides() == keys.scales.strides()) &&
+                        !how.norm_weight.defined();
   return choose_fused(keys.codes, readable, how, "kvtransfer::turn_quantized_", where);
 }
 

@@ -23,7 +23,8 @@ inline void reference_turn_quantized_(const quantized_tensor& keys, const turnin
   const at::Tensor elements = dequantize(keys, at::kFloat);
   const cos_sin table = turn_table(turn, at::kFloat, elements.device(), how.angles);
   const at::Tensor window = turned_window(elements, turn, table, how.norm_weight);
-  const at::Tensor turned = replace_window(elements, window, geometry.window_offset).narrow(3, columns.first, columns.count);
+  const at::Tensor turned =
+      replace_window(elements, window, geometry.window_offset).narrow(3, columns.first, columns.count);
   const auto ranges = kvtransfer::detail::ranges_of(turned, held, keys.scheme, keys.groups);
   const auto write = [&](const at::Tensor& to, const at::Tensor& columns_of_it) {
     to.narrow(3, columns.first_scale, columns.scales_count).copy_(columns_of_it);

@@ -61,15 +61,19 @@ inline turning require_quantized_turnable(const std::vector<quantized_tensor>& l
     detail::turns_quantized_fused(first, geometry, how, where);
   }
   if (geometry.window_offset % codes_per_byte(first.scheme.format) != 0) {
-    fail<value_error>(where, "window_offset", "an even number for codes of 4 bits", fmt::format("{}", geometry.window_offset));
+    fail<value_error>(where, "window_offset", "an even number for codes of 4 bits",
+                      fmt::format("{}", geometry.window_offset));
   }
   return turn;
 }
 
-/// Turns the quantized keys of every layer in place: dequantizes, turns and quantizes with new scales, since a turned element may
-/// be √2 times as large. What the scheme's error comes to is added to `carried_error`. Groups that no pair reaches keep their codes.
-/// @param layers all of one shape, scheme, groups and device. Their tensors are written to; only `carried_error` may be new
-/// @param held bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which counts for nothing in its group; undefined: all
+/// Turns the quantized keys of every layer in place: dequantizes, turns and quantizes with new scales, since a turned
+/// element may be √2 times as large. What the scheme's error comes to is added to `carried_error`. Groups that no pair
+/// reaches keep their codes.
+/// @param layers all of one shape, scheme, groups and device. Their tensors are written to; only `carried_error` may be
+/// new
+/// @param held bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which counts for nothing in its group;
+/// undefined: all
 /// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
 inline void turn_quantized_(std::vector<quantized_tensor>& layers, const turning& how_far, const options& how = {},
                             const at::Tensor& held = {}, std::string_view where = "turn_quantized_") {
@@ -96,8 +100,8 @@ inline void turn_quantized_(std::vector<quantized_tensor>& layers, const turning
 }
 
 /// The same for one layer.
-inline void turn_quantized_(quantized_tensor& keys, const turning& how_far, const options& how = {}, const at::Tensor& held = {},
-                            std::string_view where = "turn_quantized_") {
+inline void turn_quantized_(quantized_tensor& keys, const turning& how_far, const options& how = {},
+                            const at::Tensor& held = {}, std::string_view where = "turn_quantized_") {
   std::vector<quantized_tensor> layers = {keys};
   turn_quantized_(layers, how_far, how, held, where);
   keys = std::move(layers.front());

@@ -7,8 +7,8 @@
 
 namespace kvtransfer::rope::detail {
 
-/// What a turn writes of a head: the rotary window, and per token the rest of each group that the window reaches into, since a
-/// group has one scale. Everything else keeps its codes.
+/// What a turn writes of a head: the rotary window, and per token the rest of each group that the window reaches into,
+/// since a group has one scale. Everything else keeps its codes.
 struct turned_columns {
   std::int64_t first;         ///< element
   std::int64_t count;         ///< elements

@@ -14,14 +14,16 @@
 //
 //   copy_slots_(to, from, runs)
 //
-// to, from  the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides, on one device; to and from
-//           of one dtype, which may be any (of 8 bytes at most where head_dim is not contiguous). Rows are batch rows, or
-//           a paged cache's blocks, or one row for a ragged cache. All layers are one pass.
-// runs      int64 [n, 3] on the same device: place in `to`, place in `from`, count, where a place is `row * slots + slot`.
-//           So many slots from there on are copied, within a row; a place of -1 in `from` writes zeros. No place is
-//           written twice. Runs of sixteen slots or so share out the work best. Absent: every slot is copied to its like.
+// to, from  the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides, on one device; to and
+//           from of one dtype, which may be any (of 8 bytes at most where head_dim is not contiguous). Rows are batch
+//           rows, or a paged cache's blocks, or one row for a ragged cache. All layers are one pass.
+// runs      int64 [n, 3] on the same device: place in `to`, place in `from`, count, where a place is
+//           `row * slots + slot`. So many slots from there on are copied, within a row; a place of -1 in `from` writes
+//           zeros. No place is written twice. Runs of sixteen slots or so share out the work best. Absent: every slot
+//           is copied to its like.
 //
-// Places are checked against the storage on a CPU alone: on a GPU that would wait for it. The headers check them on the host.
+// Places are checked against the storage on a CPU alone: on a GPU that would wait for it. The headers check them on the
+// host.
 
 namespace kvtransfer::kernels {
 namespace {
@@ -34,7 +36,8 @@ void check_layer(const at::Tensor& to, const at::Tensor& from, bool like_to_like
     }
   }
   const bool slots_fit = !like_to_like || (to.size(0) == from.size(0) && to.size(2) == from.size(2));
-  if (to.size(1) != from.size(1) || to.size(3) != from.size(3) || to.scalar_type() != from.scalar_type() || !slots_fit) {
+  if (to.size(1) != from.size(1) || to.size(3) != from.size(3) || to.scalar_type() != from.scalar_type() ||
+      !slots_fit) {
     fail<shape_error>("copy_slots_", "to", "what goes with " + describe(from), describe(to));
   }
   require_same_device(from, to, "copy_slots_", "to");
@@ -50,7 +53,8 @@ bool lie_in_row(const at::Tensor& layer, std::int64_t place, std::int64_t count)
 void check_places(const at::Tensor& runs, const at::Tensor& to, const at::Tensor& from) {
   const std::int64_t* run = runs.const_data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < runs.size(0); ++i, run += 3) {
-    const bool exists = run[2] >= 0 && lie_in_row(to, run[0], run[2]) && (run[1] < 0 || lie_in_row(from, run[1], run[2]));
+    const bool exists =
+        run[2] >= 0 && lie_in_row(to, run[0], run[2]) && (run[1] < 0 || lie_in_row(from, run[1], run[2]));
     if (!exists) {
       fail<shape_error>("copy_slots_", "runs", "places and counts within the rows of both",
                         fmt::format("[{}, {}, {}]", run[0], run[1], run[2]));
@@ -88,8 +92,8 @@ slot_copy lower(const at::Tensor& to, const at::Tensor& from, const optional_ten
   copy.from = strides_of(from);
   copy.list = list_of(runs, to, from);
   if (copy.is_transposed() && copy.element_bytes > widest_transposed) {
-    fail<shape_error>("copy_slots_", "layers", fmt::format("a contiguous head_dim, or elements of {} bytes", widest_transposed),
-                      describe(from));
+    fail<shape_error>("copy_slots_", "layers",
+                      fmt::format("a contiguous head_dim, or elements of {} bytes", widest_transposed), describe(from));
   }
   copy.longest_run = copy.is_transposed() && !runs.has_value() ? slots_per_transposed_run : slots_per_run;
   copy.runs = runs.has_value() ? runs->size(0) : to.size(0) * ((to.size(2) + copy.longest_run - 1) / copy.longest_run);
@@ -128,7 +132,8 @@ void copy_slots_by(at::TensorList to, at::TensorList from, const optional_tensor
     }
     copy = next;
     if (copy.runs * copy.kv_heads * copy.elements > 0) {
-      layers.push_back({static_cast<char*>(to[i].mutable_data_ptr()), static_cast<const char*>(from[i].const_data_ptr())});
+      layers.push_back(
+          {static_cast<char*>(to[i].mutable_data_ptr()), static_cast<const char*>(from[i].const_data_ptr())});
     }
   }
   launch_layers();
@@ -152,9 +157,10 @@ void copy_slots_autograd(at::TensorList to, at::TensorList from, const kvtransfe
     layer.unsafeGetTensorImpl()->bump_version();
   }
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  static const auto copy = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("kvtransfer::copy_slots_", "")
-                               .typed<void(at::TensorList, at::TensorList, const kvtransfer::kernels::optional_tensor&)>();
+  static const auto copy =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("kvtransfer::copy_slots_", "")
+          .typed<void(at::TensorList, at::TensorList, const kvtransfer::kernels::optional_tensor&)>();
   copy.call(to, from, runs);
 }
 

@@ -1,9 +1,9 @@
 #include <ATen/cuda/CUDAContext.h>
-#include <ATen/cuda/detail/IntegerDivider.cuh>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <torch/library.h>
 
+#include <ATen/cuda/detail/IntegerDivider.cuh>
 #include <algorithm>
 #include <cstdint>
 
@@ -20,8 +20,8 @@ constexpr unsigned loads_ahead = 8;
 /// A run is copied in pieces, a head of a slot each, in the order of slots.
 using pieces_in_slot = at::cuda::detail::IntDivider<unsigned>;
 
-/// Block (x, y) copies run x of layer y. `Word` is the widest type that all addresses are multiples of; `blockDim.x` threads
-/// share a piece.
+/// Block (x, y) copies run x of layer y. `Word` is the widest type that all addresses are multiples of; `blockDim.x`
+/// threads share a piece.
 template <class Word>
 __global__ void __launch_bounds__(threads) copy_run(const __grid_constant__ slot_copy copy, const pieces_in_slot heads,
                                                     const __grid_constant__ layer_list list) {
@@ -113,4 +113,6 @@ void copy_slots_on_the_layers_device(at::TensorList to, at::TensorList from, con
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) { library.impl("copy_slots_", TORCH_FN(copy_slots_on_the_layers_device)); }
+TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
+  library.impl("copy_slots_", TORCH_FN(copy_slots_on_the_layers_device));
+}

@@ -9,9 +9,9 @@
 #include "kvtransfer/tensor/kernels/layer_list_cuda.cuh"
 #include "kvtransfer/tensor/kernels/slot_copy.hpp"
 
-// Slots by elements of one head are a plane. Where the two sides have different neighbours in it, squares of it are transposed in
-// registers and meet their neighbours in shared memory, so that both sides are accessed in whole words along contiguous memory. While
-// one tile is written the next one is on its way.
+// Slots by elements of one head are a plane. Where the two sides have different neighbours in it, squares of it are
+// transposed in registers and meet their neighbours in shared memory, so that both sides are accessed in whole words
+// along contiguous memory. While one tile is written the next one is on its way.
 
 namespace kvtransfer::kernels {
 namespace {
@@ -24,8 +24,8 @@ constexpr unsigned blocks_per_multiprocessor = 4;
 template <class Element>
 using word_of = std::conditional_t<sizeof(Element) < 4, uint2, uint4>;
 
-/// The plane of a run and how either side holds it: bytes from one element to the next along both axes. Along `a` the elements of
-/// `from` are nearest to one another.
+/// The plane of a run and how either side holds it: bytes from one element to the next along both axes. Along `a` the
+/// elements of `from` are nearest to one another.
 struct plane {
   unsigned a_count;
   unsigned b_count;
@@ -89,7 +89,8 @@ struct square {
   }
 };
 
-/// Squares on their way through shared memory: lines along `b`, in an order that keeps both accesses off each other's banks.
+/// Squares on their way through shared memory: lines along `b`, in an order that keeps both accesses off each other's
+/// banks.
 template <class Element, class Word>
 struct tile {
   using part = square<Element, Word>;
@@ -100,7 +101,9 @@ struct tile {
   Word words[side * squares];
 
   /// The line along `b` at `a`, of the squares of number `b_square`.
-  __device__ Word& at(unsigned a, unsigned b_square) { return words[a * squares + (b_square ^ (a / part::side) % squares)]; }
+  __device__ Word& at(unsigned a, unsigned b_square) {
+    return words[a * squares + (b_square ^ (a / part::side) % squares)];
+  }
 };
 
 /// A thread's share of a tile.
@@ -151,7 +154,8 @@ __device__ void write_tile(char* to, const plane& p, unsigned a, unsigned b, til
     const unsigned line = index / shared_tile::squares;
     const unsigned at_b = b + index % shared_tile::squares * shared_tile::part::side;
     if (a + line < p.a_count && at_b < p.b_count) {
-      *reinterpret_cast<Word*>(to + (a + line) * p.to_a + at_b * p.to_b) = shared.at(line, index % shared_tile::squares);
+      *reinterpret_cast<Word*>(to + (a + line) * p.to_a + at_b * p.to_b) =
+          shared.at(line, index % shared_tile::squares);
     }
   }
 }

@@ -29,14 +29,15 @@ struct byte_run {
   std::int64_t count = 0;
 };
 
-/// Slots in a run that no list gives, where a head's elements lie side by side; and where they don't, so that memory is read and written
-/// in stretches of several cache lines.
+/// Slots in a run that no list gives, where a head's elements lie side by side; and where they don't, so that memory is
+/// read and written in stretches of several cache lines.
 inline constexpr std::int64_t slots_per_run = 16;
 inline constexpr std::int64_t slots_per_transposed_run = 256;
 /// Bytes of an element that may lie apart from its neighbours.
 inline constexpr std::int64_t widest_transposed = 8;
 
-/// All that a kernel must know to copy slots, apart from the layers' addresses. Every device's kernel takes this one struct.
+/// All that a kernel must know to copy slots, apart from the layers' addresses. Every device's kernel takes this one
+/// struct.
 struct slot_copy {
   std::int64_t runs = 0;  ///< in each layer
   std::int64_t kv_heads = 0;
@@ -45,7 +46,8 @@ struct slot_copy {
   std::int64_t longest_run = slots_per_run;
   slot_strides to;
   slot_strides from;
-  const std::int64_t* list = nullptr;  ///< for each run: to, from and count, places and slots; null: every slot to its like
+  const std::int64_t* list =
+      nullptr;  ///< for each run: to, from and count, places and slots; null: every slot to its like
 
   C10_ALWAYS_INLINE C10_HOST_DEVICE std::int64_t head_bytes() const { return elements * element_bytes; }
   /// Whether a head's elements lie apart from one another in either storage.

@@ -8,8 +8,8 @@
 
 namespace kvtransfer::layouts {
 
-/// Each element of a head as a row over tokens: llama.cpp's transposed values, made for the product with attention weights.
-/// Source: llama.cpp, src/llama-kv-cache.cpp, `v_trans`.
+/// Each element of a head as a row over tokens: llama.cpp's transposed values, made for the product with attention
+/// weights. Source: llama.cpp, src/llama-kv-cache.cpp, `v_trans`.
 struct batch_heads_dim_seq {
   static constexpr std::string_view name = "batch_heads_dim_seq";
   static constexpr std::string_view axes = "[batch, kv_heads, head_dim, seq]";

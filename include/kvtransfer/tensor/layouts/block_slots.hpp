@@ -20,8 +20,8 @@ namespace kvtransfer::layouts {
 
 namespace detail {
 
-/// Puts the slots `keys` of a batch row into `blocks`, filling one after the other. A block id below 0 stands for a block
-/// without storage.
+/// Puts the slots `keys` of a batch row into `blocks`, filling one after the other. A block id below 0 stands for a
+/// block without storage.
 /// @throws shape_error where the blocks are too few
 inline void fill_blocks(std::vector<slot_span>& spans, std::int64_t batch, const std::vector<key_slots>& keys,
                         std::span<const std::int64_t> blocks, std::int64_t block_size) {
@@ -66,8 +66,8 @@ inline void require_block_size(std::int64_t block_size) {
 }  // namespace detail
 
 /// The table of a paged cache as vLLM keeps it: token t of batch row b lies in block `block_table[b][t / block_size]`.
-/// @param block_table int32 or int64 `[batch, blocks]`, any device; entries past a row's last token mean nothing, and an id
-///        below 0 before that stands for a block that is gone (a sliding window's)
+/// @param block_table int32 or int64 `[batch, blocks]`, any device; entries past a row's last token mean nothing, and
+///        an id below 0 before that stands for a block that is gone (a sliding window's)
 /// @param lengths int32 or int64 `[batch]`, tokens of each row
 /// @throws shape_error where a row has more tokens than its blocks hold
 inline slot_table block_slots(const at::Tensor& block_table, const at::Tensor& lengths, std::int64_t block_size) {
@@ -118,8 +118,8 @@ inline slot_table block_slots(const at::Tensor& indptr, const at::Tensor& indice
   return slot_table(static_cast<std::int64_t>(last.size()), longest, std::move(spans), block_size);
 }
 
-/// The table of a paged storage that holds the keys of `positions` in the blocks given and no padding, whichever side that is
-/// on.
+/// The table of a paged storage that holds the keys of `positions` in the blocks given and no padding, whichever side
+/// that is on.
 /// @param block_table int32 or int64 `[batch, blocks]`, any device
 /// @throws shape_error where a row has more keys than its blocks hold
 inline slot_table block_slots(const position_map& positions, const at::Tensor& block_table, std::int64_t block_size) {

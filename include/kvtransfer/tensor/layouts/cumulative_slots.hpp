@@ -16,7 +16,8 @@
 
 namespace kvtransfer::layouts {
 
-/// The table of sequences that lie end to end: tokens `cumulative[b]` to `cumulative[b + 1]` are batch row b, from slot 0 on.
+/// The table of sequences that lie end to end: tokens `cumulative[b]` to `cumulative[b + 1]` are batch row b, from slot
+/// 0 on.
 /// @param cumulative int32 or int64 `[batch + 1]`, any device: flash-attention's cu_seqlens
 /// @throws shape_error unless it is a list that begins at 0 or above and never falls
 inline slot_table cumulative_slots(const at::Tensor& cumulative) {
@@ -35,7 +36,8 @@ inline slot_table cumulative_slots(const at::Tensor& cumulative) {
   return slot_table(static_cast<std::int64_t>(ends.size()) - 1, longest, std::move(spans));
 }
 
-/// The table of a ragged storage that holds the keys of `positions` end to end and no padding, whichever side that is on.
+/// The table of a ragged storage that holds the keys of `positions` end to end and no padding, whichever side that is
+/// on.
 inline slot_table cumulative_slots(const position_map& positions) {
   std::vector<slot_span> spans;
   std::int64_t place = 0;

@@ -36,33 +36,27 @@ struct axes_without_heads {
 
 }  // namespace detail
 
-/// Multi-head latent attention's cache read as keys: a token's latent and, behind it, its rotary key, shared by all heads.
+/// Multi-head latent attention's cache read as keys: a token's latent and, behind it, its rotary key, shared by all
+/// heads.
 ///
-/// @tparam Base the layout that the tensor would have with an axis of one head behind its first: batch_heads_seq_dim for
-///         `[batch, seq, head_dim]`, ragged for `[total_tokens, head_dim]`, paged_hnd for `[num_blocks, block_size, head_dim]`
+/// @tparam Base the layout that the tensor would have with an axis of one head behind its first: batch_heads_seq_dim
+///         for `[batch, seq, head_dim]`, ragged for `[total_tokens, head_dim]`, paged_hnd for `[num_blocks, block_size,
+///         head_dim]`
 template <CacheLayout Base = batch_heads_seq_dim>
 struct latent_keys : Base {
   static constexpr std::string_view name = "latent_keys";
   static constexpr std::string_view axes = detail::axes_without_heads<Base>::value;
 
-  at::Tensor view(const at::Tensor& tensor) const
-    requires StridedLayout<Base>
-  {
+  at::Tensor view(const at::Tensor& tensor) const requires StridedLayout<Base> {
     return Base::view(tensor.unsqueeze(1));
   }
-  at::Tensor arrange(const at::Tensor& canonical) const
-    requires StridedLayout<Base>
-  {
+  at::Tensor arrange(const at::Tensor& canonical) const requires StridedLayout<Base> {
     return Base::arrange(canonical).squeeze(1);
   }
-  at::Tensor rows(const at::Tensor& tensor) const
-    requires SlottedLayout<Base>
-  {
+  at::Tensor rows(const at::Tensor& tensor) const requires SlottedLayout<Base> {
     return Base::rows(tensor.unsqueeze(1));
   }
-  std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t head_dim) const
-    requires SlottedLayout<Base>
-  {
+  std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t head_dim) const requires SlottedLayout<Base> {
     std::vector<std::int64_t> shape = Base::storage_shape(1, head_dim);
     shape.erase(shape.begin() + 1);
     return shape;
@@ -75,20 +69,16 @@ struct latent_values : latent_keys<Base> {
   static constexpr std::string_view name = "latent_values";
   std::int64_t width = 512;
 
-  at::Tensor view(const at::Tensor& tensor) const
-    requires StridedLayout<Base>
-  {
+  at::Tensor view(const at::Tensor& tensor) const requires StridedLayout<Base> {
     return latent_keys<Base>::view(tensor).narrow(-1, 0, width);
   }
-  at::Tensor rows(const at::Tensor& tensor) const
-    requires SlottedLayout<Base>
-  {
+  at::Tensor rows(const at::Tensor& tensor) const requires SlottedLayout<Base> {
     return latent_keys<Base>::rows(tensor).narrow(-1, 0, width);
   }
 };
 
-/// Keys and values of multi-head latent attention, both read from one tensor, given twice. The rotary specification that goes
-/// with it has `window_offset` = `width`, so that no move reaches the latent.
+/// Keys and values of multi-head latent attention, both read from one tensor, given twice. The rotary specification
+/// that goes with it has `window_offset` = `width`, so that no move reaches the latent.
 /// @param width elements of the latent, 512 for DeepSeek's models
 template <CacheLayout Base = batch_heads_seq_dim>
 separate<latent_keys<Base>, latent_values<Base>> latent(const Base& base = {}, std::int64_t width = 512) {

@@ -25,10 +25,11 @@ struct slot_span {
   friend bool operator==(const slot_span&, const slot_span&) = default;
 };
 
-/// Where the slots of a batch lie in a storage of rows, for layouts that strides can't describe. Copying a table copies a pointer.
+/// Where the slots of a batch lie in a storage of rows, for layouts that strides can't describe. Copying a table copies
+/// a pointer.
 ///
-/// A slot that no span names has no storage: whoever reads it finds zeros, and a frame must call it padding. Two slots may
-/// share a place, as sequences share the blocks of a common prefix.
+/// A slot that no span names has no storage: whoever reads it finds zeros, and a frame must call it padding. Two slots
+/// may share a place, as sequences share the blocks of a common prefix.
 class slot_table {
  public:
   slot_table() = default;
@@ -87,8 +88,8 @@ class slot_table {
     return slot_table(batch_, end - begin, std::move(kept), row_slots_);
   }
 
-  /// Where each slot lies, `row * row_slots + slot` for slot s of batch row b at entry `b * seq + s`; -1 for a slot without
-  /// storage.
+  /// Where each slot lies, `row * row_slots + slot` for slot s of batch row b at entry `b * seq + s`; -1 for a slot
+  /// without storage.
   /// @param row_slots slots per row of the storage meant
   std::vector<std::int64_t> places(std::int64_t row_slots) const {
     std::vector<std::int64_t> all(static_cast<std::size_t>(batch_ * seq_), -1);
@@ -119,9 +120,8 @@ class slot_table {
   }
 
   static bool any_meet(std::vector<slot_span> spans) {
-    std::sort(spans.begin(), spans.end(), [](const slot_span& a, const slot_span& b) {
-      return std::tie(a.row, a.slot) < std::tie(b.row, b.slot);
-    });
+    std::sort(spans.begin(), spans.end(),
+              [](const slot_span& a, const slot_span& b) { return std::tie(a.row, a.slot) < std::tie(b.row, b.slot); });
     return std::adjacent_find(spans.begin(), spans.end(), [](const slot_span& a, const slot_span& b) {
              return a.row == b.row && a.slot + a.count > b.slot;
            }) != spans.end();

@@ -49,8 +49,8 @@ constexpr double largest_code(code_format format) {
   return 0;
 }
 
-/// How far, in units of the scale, an element at most lies from its code: half of the widest gap between two codes. For floats
-/// that is the gap below the largest number; smaller elements lie closer.
+/// How far, in units of the scale, an element at most lies from its code: half of the widest gap between two codes. For
+/// floats that is the gap below the largest number; smaller elements lie closer.
 constexpr double half_step(code_format format) {
   switch (format) {
     case code_format::float8_e4m3fn:

@@ -18,7 +18,8 @@ namespace kvtransfer {
 
 namespace detail {
 
-/// @throws shape_error unless slots of `second` can stand behind those of `first`, value_error where schemes differ, device_error
+/// @throws shape_error unless slots of `second` can stand behind those of `first`, value_error where schemes differ,
+/// device_error
 inline void require_joinable(const quantized_tensor& first, const quantized_tensor& second, std::string_view where,
                              std::string_view what) {
   require<value_error>(first.scheme == second.scheme, where, what, describe(first.scheme), describe(second.scheme));
@@ -33,8 +34,8 @@ inline void require_joinable(const quantized_tensor& first, const quantized_tens
 
 }  // namespace detail
 
-/// The slots of all parts, one part after the other, each with the scales it has: nothing is quantized again, and a shorter group
-/// may come to stand in the middle.
+/// The slots of all parts, one part after the other, each with the scales it has: nothing is quantized again, and a
+/// shorter group may come to stand in the middle.
 /// @param parts at least one
 /// @throws shape_error, device_error where all but the number of slots differs; value_error where schemes do
 inline quantized_tensor concat(const std::vector<quantized_tensor>& parts, std::string_view where = "concat") {
@@ -51,7 +52,8 @@ inline quantized_tensor concat(const std::vector<quantized_tensor>& parts, std::
     }
     return at::cat(tensors, 2);
   };
-  all.codes = joined([](const quantized_tensor& part) { return part.codes.view(at::kByte); }).view(all.codes.scalar_type());
+  all.codes =
+      joined([](const quantized_tensor& part) { return part.codes.view(at::kByte); }).view(all.codes.scalar_type());
   all.scales = joined([](const quantized_tensor& part) { return part.scales; });
   if (all.minimums.defined()) {
     all.minimums = joined([](const quantized_tensor& part) { return part.minimums; });
@@ -64,7 +66,8 @@ inline quantized_tensor concat(const std::vector<quantized_tensor>& parts, std::
   return all;
 }
 
-inline quantized_tensor concat(const quantized_tensor& first, const quantized_tensor& second, std::string_view where = "concat") {
+inline quantized_tensor concat(const quantized_tensor& first, const quantized_tensor& second,
+                               std::string_view where = "concat") {
   return concat({first, second}, where);
 }
 

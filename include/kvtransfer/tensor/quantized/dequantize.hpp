@@ -19,7 +19,9 @@ namespace detail {
 
 /// The elements that codes stand for, in one go. @return float32
 inline at::Tensor dequantized_slots(const quantized_tensor& quantized) {
-  const auto spread = [&](const at::Tensor& per_group) { return spread_groups(per_group, quantized.scheme, quantized.groups); };
+  const auto spread = [&](const at::Tensor& per_group) {
+    return spread_groups(per_group, quantized.scheme, quantized.groups);
+  };
   at::Tensor elements = numbers_of(quantized.codes, quantized.scheme.format).mul_(spread(quantized.scales));
   return quantized.minimums.defined() ? elements.add_(spread(quantized.minimums)) : elements;
 }

@@ -17,11 +17,13 @@ namespace kvtransfer::detail {
 /// The result of `reduce(tensor, axis)` for every group.
 /// @param elements `[batch, kv_heads, seq, head_dim]`
 template <class Reduce>
-at::Tensor reduced_groups(const at::Tensor& elements, const quantization& scheme, const slot_groups& groups, Reduce&& reduce) {
+at::Tensor reduced_groups(const at::Tensor& elements, const quantization& scheme, const slot_groups& groups,
+                          Reduce&& reduce) {
   if (!scheme.is_per_channel()) {
     return reduce(elements.unflatten(3, {-1, scheme.group_size}), 4);
   }
-  std::vector<at::Tensor> parts = {at::zeros({elements.size(0), elements.size(1), 0, elements.size(3)}, elements.options())};
+  std::vector<at::Tensor> parts = {
+      at::zeros({elements.size(0), elements.size(1), 0, elements.size(3)}, elements.options())};
   std::int64_t slot = 0;
   for (const group_run& run : groups.runs()) {
     parts.push_back(reduce(elements.narrow(2, slot, run.groups * run.slots).unflatten(2, {run.groups, run.slots}), 3));

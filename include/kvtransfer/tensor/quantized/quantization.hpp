@@ -29,8 +29,8 @@ struct quantization {
 };
 
 inline std::string describe(const quantization& scheme) {
-  return fmt::format("{} {} in groups of {}", to_string(scheme.format), scheme.is_per_channel() ? "per channel" : "per token",
-                     scheme.group_size);
+  return fmt::format("{} {} in groups of {}", to_string(scheme.format),
+                     scheme.is_per_channel() ? "per channel" : "per token", scheme.group_size);
 }
 
 /// The integer format of so many bits. @throws value_error unless they are 4 or 8

@@ -26,14 +26,18 @@ namespace detail {
 
 /// `held` so that it broadcasts against elements. @throws shape_error, device_error unless it does
 /// @param held bool `[batch or 1, kv_heads or 1, seq]`, or undefined
-inline at::Tensor held_elements(const at::Tensor& held, const cache_extents& extents, at::Device device, std::string_view where) {
+inline at::Tensor held_elements(const at::Tensor& held, const cache_extents& extents, at::Device device,
+                                std::string_view where) {
   if (!held.defined()) {
     return held;
   }
-  const auto fits = [&](std::int64_t axis, std::int64_t size) { return held.size(axis) == 1 || held.size(axis) == size; };
+  const auto fits = [&](std::int64_t axis, std::int64_t size) {
+    return held.size(axis) == 1 || held.size(axis) == size;
+  };
   if (held.scalar_type() != at::kBool || held.dim() != 3 || !fits(0, extents.batch) || !fits(1, extents.kv_heads) ||
       held.size(2) != extents.seq) {
-    fail<shape_error>(where, "held", fmt::format("bool [{} or 1, {} or 1, {}]", extents.batch, extents.kv_heads, extents.seq),
+    fail<shape_error>(where, "held",
+                      fmt::format("bool [{} or 1, {} or 1, {}]", extents.batch, extents.kv_heads, extents.seq),
                       describe(held));
   }
   require<device_error>(held.device() == device, where, "held", device.str(), held.device().str());
@@ -44,28 +48,32 @@ inline at::Tensor held_elements(const at::Tensor& held, const cache_extents& ext
 /// @param elements float32 `[batch, kv_heads, seq, head_dim]`
 inline at::Tensor codes_in(const at::Tensor& elements, const group_ranges& ranges, const quantization& scheme,
                            const slot_groups& groups) {
-  const at::Tensor per_step = at::where(ranges.scales == 0, at::Scalar(0.0), at::reciprocal(ranges.scales)).to(at::kFloat);
+  const at::Tensor per_step =
+      at::where(ranges.scales == 0, at::Scalar(0.0), at::reciprocal(ranges.scales)).to(at::kFloat);
   const at::Tensor steps = spread_groups(per_step, scheme, groups);
-  return codes_of(
-      ranges.minimums.defined() ? (elements - spread_groups(ranges.minimums, scheme, groups)).mul_(steps) : elements * steps,
-      scheme.format);
+  return codes_of(ranges.minimums.defined() ? (elements - spread_groups(ranges.minimums, scheme, groups)).mul_(steps)
+                                            : elements * steps,
+                  scheme.format);
 }
 
 /// Elements as codes, in one go.
 /// @param elements `[batch, kv_heads, seq, head_dim]`, floating
 /// @param held as `held_elements` gives it
-inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Tensor& held, const quantization& scheme) {
-  const slot_groups groups = scheme.is_per_channel() ? slot_groups::of_size(scheme.group_size, elements.size(2)) : slot_groups();
+inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Tensor& held,
+                                        const quantization& scheme) {
+  const slot_groups groups =
+      scheme.is_per_channel() ? slot_groups::of_size(scheme.group_size, elements.size(2)) : slot_groups();
   const at::Tensor floats = elements.to(at::kFloat);
   group_ranges ranges = ranges_of(floats, held, scheme, groups);
   at::Tensor codes = codes_in(floats, ranges, scheme, groups);
-  return {scheme, std::move(codes), std::move(ranges.scales), std::move(ranges.minimums), {}, groups, elements.scalar_type()};
+  return {scheme, std::move(codes), std::move(ranges.scales), std::move(ranges.minimums),
+          {},     groups,           elements.scalar_type()};
 }
 
 }  // namespace detail
 
-/// Stores `elements` as codes, each at most half a step from what it was; `error_bound` says how far that is. Infinities and NaNs
-/// spoil the group they are in.
+/// Stores `elements` as codes, each at most half a step from what it was; `error_bound` says how far that is.
+/// Infinities and NaNs spoil the group they are in.
 /// @param elements `[batch, kv_heads, seq, head_dim]`, floating, any strides
 /// @param held bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which then counts for nothing in its group;
 /// undefined: all
@@ -73,7 +81,8 @@ inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Te
 inline quantized_tensor quantize(const at::Tensor& elements, const quantization& scheme, const at::Tensor& held = {},
                                  std::string_view where = "quantize") {
   require_heads_tensor(elements, where, "elements");
-  require<value_error>(!elements.requires_grad(), where, "elements", "no gradient (rounding has none)", "requires_grad");
+  require<value_error>(!elements.requires_grad(), where, "elements", "no gradient (rounding has none)",
+                       "requires_grad");
   const cache_extents extents = extents_of(elements);
   validate(scheme, extents.head_dim, where);
   const at::Tensor kept = detail::held_elements(held, extents, elements.device(), where);

@@ -12,19 +12,21 @@
 
 namespace kvtransfer {
 
-/// Keys or values of one layer as codes. An element is `code * scale`, for integers plus `minimum`, the smallest element of its
-/// group.
+/// Keys or values of one layer as codes. An element is `code * scale`, for integers plus `minimum`, the smallest
+/// element of its group.
 ///
-/// Scales and minimums are float32 whatever was quantized: rounded to bfloat16, the minimum of a channel with an outlier would be
-/// off by more than a step of 8 bits. They cost 64 bits a group (float formats 32). Copying the struct copies no data.
+/// Scales and minimums are float32 whatever was quantized: rounded to bfloat16, the minimum of a channel with an
+/// outlier would be off by more than a step of 8 bits. They cost 64 bits a group (float formats 32). Copying the struct
+/// copies no data.
 struct quantized_tensor {
   quantization scheme;
-  at::Tensor codes;     ///< `[batch, kv_heads, seq, head_dim / codes a byte]`, bytes or fp8
-  at::Tensor scales;    ///< float32, per token `[batch, kv_heads, seq, head_dim / group_size]`, per channel
-                        ///< `[batch, kv_heads, groups, head_dim]`
-  at::Tensor minimums;  ///< as `scales`; undefined for float formats
-  at::Tensor carried_error;  ///< as `scales`: how far moves had taken elements off before their last quantization; undefined: none
-  slot_groups groups;  ///< per channel: which slots share a row of `scales`; empty per token
+  at::Tensor codes;          ///< `[batch, kv_heads, seq, head_dim / codes a byte]`, bytes or fp8
+  at::Tensor scales;         ///< float32, per token `[batch, kv_heads, seq, head_dim / group_size]`, per channel
+                             ///< `[batch, kv_heads, groups, head_dim]`
+  at::Tensor minimums;       ///< as `scales`; undefined for float formats
+  at::Tensor carried_error;  ///< as `scales`: how far moves had taken elements off before their last quantization;
+                             ///< undefined: none
+  slot_groups groups;        ///< per channel: which slots share a row of `scales`; empty per token
   at::ScalarType dtype = at::kFloat;  ///< of the tensor that was quantized
 
   /// The extents of the tensor that was quantized.
@@ -71,15 +73,16 @@ inline void validate(const quantized_tensor& quantized, std::string_view where) 
   const std::int64_t rows = scheme.is_per_channel() ? quantized.groups.count() : extents.seq;
   const std::int64_t columns = scheme.is_per_channel() ? extents.head_dim : extents.head_dim / scheme.group_size;
   if (scheme.is_per_channel() && quantized.groups.size() != extents.seq) {
-    fail<shape_error>(where, "groups", fmt::format("{} slots", extents.seq), fmt::format("{}", quantized.groups.size()));
+    fail<shape_error>(where, "groups", fmt::format("{} slots", extents.seq),
+                      fmt::format("{}", quantized.groups.size()));
   }
   const auto require_fit = [&](const at::Tensor& tensor, std::string_view what) {
     if (!tensor.defined() || tensor.scalar_type() != at::kFloat || tensor.device() != codes.device() ||
         tensor.sizes() != at::IntArrayRef({extents.batch, extents.kv_heads, rows, columns})) {
-      fail<shape_error>(
-          where, what,
-          fmt::format("[{}, {}, {}, {}] Float on {}", extents.batch, extents.kv_heads, rows, columns, codes.device().str()),
-          describe(tensor));
+      fail<shape_error>(where, what,
+                        fmt::format("[{}, {}, {}, {}] Float on {}", extents.batch, extents.kv_heads, rows, columns,
+                                    codes.device().str()),
+                        describe(tensor));
     }
   };
   require_fit(quantized.scales, "scales");

@@ -9,8 +9,9 @@
 
 namespace kvtransfer::detail {
 
-/// Calls `visit(begin, end)` for neighbouring slots, all in turn: on a CPU for so few at a time that a dozen passes over their
-/// floats stay in its caches, and memory for them is not asked of the system again and again; elsewhere for all at once.
+/// Calls `visit(begin, end)` for neighbouring slots, all in turn: on a CPU for so few at a time that a dozen passes
+/// over their floats stay in its caches, and memory for them is not asked of the system again and again; elsewhere for
+/// all at once.
 /// @param multiple of how many slots every slab but the last is
 template <class Visit>
 void for_each_slab(const cache_extents& extents, std::int64_t multiple, at::Device device, Visit&& visit) {

@@ -15,7 +15,8 @@ namespace kvtransfer {
 inline quantized_tensor slice(const quantized_tensor& source, std::int64_t begin, std::int64_t end) {
   const std::int64_t seq = source.extents().seq;
   if (begin < 0 || begin > end || end > seq) {
-    fail<shape_error>("slice", "slots", fmt::format("0 <= begin <= end <= {}", seq), fmt::format("[{}, {})", begin, end));
+    fail<shape_error>("slice", "slots", fmt::format("0 <= begin <= end <= {}", seq),
+                      fmt::format("[{}, {})", begin, end));
   }
   quantized_tensor part = source;
   std::int64_t row = begin;

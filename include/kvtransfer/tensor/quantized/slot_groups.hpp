@@ -18,8 +18,8 @@ struct group_run {
   friend bool operator==(const group_run&, const group_run&) = default;
 };
 
-/// How a sequence of slots is cut into groups that share their scales. Lengths may differ: a slice keeps what is left of a group,
-/// and a concatenation both parts' groups, so neither has to quantize again.
+/// How a sequence of slots is cut into groups that share their scales. Lengths may differ: a slice keeps what is left
+/// of a group, and a concatenation both parts' groups, so neither has to quantize again.
 class slot_groups {
  public:
   slot_groups() = default;
@@ -64,12 +64,13 @@ class slot_groups {
     return ends;
   }
 
-  /// The groups that begin before `slot`: of a slice from there on, the first is this one less one where `slot` lies within a
-  /// group.
+  /// The groups that begin before `slot`: of a slice from there on, the first is this one less one where `slot` lies
+  /// within a group.
   std::int64_t begun_before(std::int64_t slot) const {
     std::int64_t groups = 0;
     for (const group_run& run : runs_) {
-      const std::int64_t begun = slot <= 0 || run.slots == 0 ? 0 : std::min(run.groups, (slot + run.slots - 1) / run.slots);
+      const std::int64_t begun =
+          slot <= 0 || run.slots == 0 ? 0 : std::min(run.groups, (slot + run.slots - 1) / run.slots);
       groups += begun;
       slot -= run.groups * run.slots;
     }

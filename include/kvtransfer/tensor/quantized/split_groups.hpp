@@ -10,8 +10,8 @@
 
 namespace kvtransfer {
 
-/// The same codes with a group that begins at `slot`: where one reaches across, both parts keep its scale, and what is written to
-/// one no longer concerns the other. Codes are shared, scales copied where a group is cut.
+/// The same codes with a group that begins at `slot`: where one reaches across, both parts keep its scale, and what is
+/// written to one no longer concerns the other. Codes are shared, scales copied where a group is cut.
 /// @throws shape_error unless 0 <= slot <= seq
 inline quantized_tensor split_groups_at(const quantized_tensor& source, std::int64_t slot) {
   if (!source.scheme.is_per_channel() || source.groups.has_cut(slot)) {

@@ -1,4 +1,4 @@
-#include "kvtransfer/tensor/mapped_file.hpp"
+#include "kvtransfer/core/mapped_file.hpp"
 
 #include <fstream>
 #include <string>

@@ -1,4 +1,4 @@
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "kvtransfer/tensor/atomic_file.hpp"
+#include "kvtransfer/core/atomic_file.hpp"
 
 #include <sys/wait.h>
 
@@ -6,7 +6,7 @@
 #include <iterator>
 #include <string>
 
-#include "kvtransfer/tensor/json_file.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
