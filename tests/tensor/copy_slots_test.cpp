@@ -37,7 +37,7 @@ at::Tensor random_storage(std::int64_t rows, std::int64_t slots, std::int64_t he
 
 /// Copies one way and the other, by a kernel where there is one, and slot by slot: storages hold the same afterwards.
 void check_copies(at::Device device, implementation use) {
-  const slot_runs runs{false, {{5, 0, 1}, {0, 4, 4}, {17, -1, 1}, {8, -1, 2}, {10, 2, 2}, {20, 11, 1}}};
+  const slot_runs runs{false, {{5, 0, 1}, {0, 4, 4}, {17, -1, 1}, {8, -1, 2}, {16, 3, 0}, {10, 2, 2}, {20, 11, 1}}};
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble, at::kByte}) {
     for (const std::int64_t head_dim : {1, 3, 8, 64}) {
       for (int kind = 0; kind < 16; ++kind) {
