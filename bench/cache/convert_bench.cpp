@@ -53,6 +53,8 @@ const bool added = [] {
     add("paged NHD to paged HND", device, nhd, hnd);
     add("canonical to llama.cpp", device, canonical, transposed);
     add("llama.cpp to canonical", device, transposed, canonical);
+    add("paged NHD to llama.cpp", device, nhd, transposed);
+    add("llama.cpp to paged NHD", device, transposed, nhd);
   }
   return true;
 }();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -45,8 +46,14 @@ void copy_slots_on_cpu(const slot_copy& copy, const layer_bytes* layers, std::in
   if (copy.is_transposed()) {
     return copy_transposed_on_cpu(copy, layers, count_of_layers);
   }
-  for_each_run(copy, layers, count_of_layers,
-               [&](const placed_run& run, const placed_run& next, auto piece) { copy_run(copy, run, next, piece); });
+  share_runs(copy, count_of_layers, [&](std::int64_t first, std::int64_t last, auto piece) {
+    placed_run run = run_of(copy, layers, first);
+    for (std::int64_t index = first; index < last; ++index) {
+      const placed_run next = run_of(copy, layers, std::min(index + 1, last - 1));
+      copy_run(copy, run, next, piece);
+      run = next;
+    }
+  });
 }
 
 }  // namespace kvtransfer::kernels

@@ -27,22 +27,17 @@ inline placed_run run_of(const slot_copy& copy, const layer_bytes* layers, std::
   return {layer.to + run.to, run.from < 0 ? nullptr : layer.from + run.from, run.count};
 }
 
-/// Calls `copy_run(run, next run, piece)` for every run of every layer, on all threads; `piece` is how a piece is best
-/// copied, copy_streaming or copy_cached: types, since a call for every piece of a line or two would take longer than
-/// it.
-template <class CopyRun>
-void for_each_run(const slot_copy& copy, const layer_bytes* layers, std::int64_t count_of_layers, CopyRun&& copy_run) {
+/// Calls `copy_runs(first, last, piece)` on all threads, for the runs of all layers in shares; `piece` is how a piece
+/// is best copied, copy_streaming or copy_cached: types, since a call for every piece of a line or two would take
+/// longer than it.
+template <class CopyRuns>
+void share_runs(const slot_copy& copy, std::int64_t count_of_layers, CopyRuns&& copy_runs) {
   constexpr std::int64_t bytes_worth_a_thread = 65536;
   const std::int64_t run_bytes = copy.longest_run * copy.kv_heads * copy.head_bytes();
   const std::int64_t runs = count_of_layers * copy.runs;
   const auto by = [&](auto piece) {
     at::parallel_for(0, runs, bytes_worth_a_thread / run_bytes + 1, [&](std::int64_t first, std::int64_t last) {
-      placed_run run = run_of(copy, layers, first);
-      for (std::int64_t index = first; index < last; ++index) {
-        const placed_run next = run_of(copy, layers, std::min(index + 1, last - 1));
-        copy_run(run, next, piece);
-        run = next;
-      }
+      copy_runs(first, last, piece);
       finish_streaming();
     });
   };
