@@ -179,9 +179,8 @@ void write_slots(const slot_copy& copy, const joined_runs& joined, const head_pa
 
 template <class Element, class Piece>
 void copy_part(const slot_copy& copy, const joined_runs& joined, const head_part& part,
-               const tile_source<Element>& next, Piece piece) {
+               const tile_source<Element>& source, const tile_source<Element>& next, Piece piece) {
   constexpr auto size = static_cast<std::int64_t>(sizeof(Element));
-  const tile_source<Element> source(copy, joined, part);
   const transposition way = source.rows == 0 ? transposition::neither : transposition_of<Element>(copy);
   if (way == transposition::slots_to_columns) {
     return write_columns(copy, joined, part, source, next, piece);
@@ -205,12 +204,14 @@ void copy_all(const slot_copy& copy, const layer_bytes* layers, std::int64_t cou
   share_runs(copy, count_of_layers, [&](std::int64_t first, std::int64_t last, auto piece) {
     run_joiner<Element> joiner(copy, layers, first, last);
     joined_runs joined = joiner.next();
+    tile_source<Element> source(copy, joined, part_at(copy, elements, 0));
     while (!joined.runs.empty()) {
       joined_runs after = joiner.next();
       for (std::int64_t i = 0; i < parts; ++i) {
         const joined_runs& whose = i + 1 < parts ? joined : after;
-        const tile_source<Element> next(copy, whose, part_at(copy, elements, (i + 1) % parts));
-        copy_part<Element>(copy, joined, part_at(copy, elements, i), next, piece);
+        tile_source<Element> next(copy, whose, part_at(copy, elements, (i + 1) % parts));
+        copy_part<Element>(copy, joined, part_at(copy, elements, i), source, next, piece);
+        source = std::move(next);
       }
       joined = std::move(after);
     }
