@@ -83,6 +83,43 @@ void check_long_copies(at::Device device) {
   }
 }
 
+/// Lists as caches of blocks give them: slots in order on one side, blocks of any order on the other, some of them
+/// shorter, some of zeros; and one run of many hundred slots.
+slot_runs block_runs(std::int64_t blocks, bool blocks_are_source) {
+  slot_runs runs{false, {{0, 0, 704}}};
+  const std::int64_t listed = blocks - 704 / 16;
+  const at::Tensor order = at::randperm(listed, at::TensorOptions().dtype(at::kLong));
+  std::int64_t in_order = 704;
+  for (std::int64_t i = 0; i < listed; ++i) {
+    const std::int64_t block = 704 + 16 * order[i].item<std::int64_t>();
+    const std::int64_t count = i % 20 == 3 ? 13 : i % 20 == 4 ? 3 : i == 100 ? 1 : 16;
+    runs.runs.push_back(blocks_are_source ? slot_run{in_order, i % 30 == 15 ? -1 : block, count}
+                                          : slot_run{block, i % 30 == 15 ? -1 : in_order, count});
+    in_order += count;
+  }
+  return runs;
+}
+
+/// Runs of which several are copied together, in storages whose elements or slots are neighbours.
+void check_block_copies(at::Device device) {
+  const std::int64_t blocks = 200;
+  const std::int64_t slots = 16 * blocks;
+  for (const auto& [dtype, head_dim] :
+       {std::pair{at::kBFloat16, 128}, {at::kFloat, 72}, {at::kByte, 64}, {at::kDouble, 16}, {at::kHalf, 33}}) {
+    for (int kind = 0; kind < 9; ++kind) {
+      for (const bool blocks_are_source : {false, true}) {
+        const slot_runs runs = block_runs(blocks, blocks_are_source);
+        const at::Tensor from = random_storage(1, slots, head_dim, kind / 3, dtype, device);
+        const at::Tensor to = random_storage(1, slots, head_dim, kind % 3, dtype, device);
+        const at::Tensor expected = to.clone();
+        copy_slots_({expected}, {from}, runs, implementation::reference);
+        copy_slots_({to}, {from}, runs, implementation::fused);
+        REQUIRE(at::equal(to, expected));
+      }
+    }
+  }
+}
+
 /// Every slot to its like, between all kinds of storages, in sizes that caches don't keep and that tiles don't divide.
 void check_large_copies(at::Device device) {
   for (const auto& [dtype, head_dim] :
@@ -102,6 +139,7 @@ TEST_CASE("slots are copied between storages of any strides", "[tensor][copy_slo
   check_copies(at::kCPU, implementation::reference);
   check_copies(at::kCPU, implementation::automatic);
   check_long_copies(at::kCPU);
+  check_block_copies(at::kCPU);
   check_large_copies(at::kCPU);
 }
 
@@ -110,6 +148,7 @@ TEST_CASE("slots are copied between storages of any strides on a GPU", "[tensor]
     check_copies(at::kCUDA, implementation::reference);
     check_copies(at::kCUDA, implementation::automatic);
     check_long_copies(at::kCUDA);
+    check_block_copies(at::kCUDA);
     check_large_copies(at::kCUDA);
   }
 }

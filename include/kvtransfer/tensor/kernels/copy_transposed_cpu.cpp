@@ -10,6 +10,7 @@
 #include "kvtransfer/tensor/kernels/slot_copy.hpp"
 #include "kvtransfer/tensor/kernels/streaming.hpp"
 #include "kvtransfer/tensor/kernels/transpose_tile.hpp"
+#include "kvtransfer/tensor/kernels/transposition.hpp"
 
 namespace kvtransfer::kernels {
 namespace {
@@ -61,157 +62,148 @@ void copy_elements(const slot_copy& copy, const placed_run& run, const head_part
   }
 }
 
-/// Rows that are contiguous in the source, `step` bytes apart.
-struct source_rows {
-  const char* data;
+/// Lines of one length, each contiguous, `step` bytes apart.
+template <class Byte>
+struct stretch {
+  Byte* first;
   std::int64_t step;
-  std::int64_t rows;
-  std::int64_t columns;
+  std::int64_t lines;
 };
 
-/// The source of one tile.
-template <class Element>
-struct tile_source {
-  c10::SmallVector<source_rows, 16> stretches;
-  std::int64_t rows = 0;
+/// Lines of stretches one after the other.
+template <class Byte>
+class line_walk {
+ public:
+  explicit line_walk(const stretch<Byte>* stretches) : next_(stretches) {}
 
-  /// @param part of every run in `joined`; nothing is read for zeros
-  tile_source(const slot_copy& copy, const joined_runs& joined, const head_part& part) {
-    if (joined.runs.empty() || joined.runs.front().from == nullptr) {
+  C10_ALWAYS_INLINE Byte* next() {
+    if (left_.lines == 0) {
+      left_ = *next_++;
+    }
+    Byte* const line = left_.first;
+    left_.first += left_.step;
+    --left_.lines;
+    return line;
+  }
+
+ private:
+  const stretch<Byte>* next_;
+  stretch<Byte> left_{};
+};
+
+/// A matrix that is read by rows and written by columns.
+struct tile {
+  c10::SmallVector<stretch<const char>, 16> rows;
+  c10::SmallVector<stretch<char>, 16> columns;
+  std::int64_t row_count = 0;
+  std::int64_t column_count = 0;
+
+  /// @param part of every run in `joined`; without rows where nothing is transposed
+  tile(transposition way, const slot_copy& copy, const joined_runs& joined, const head_part& part) {
+    if (way == transposition::neither || joined.runs.empty() || joined.runs.front().from == nullptr) {
       return;
     }
-    if (copy.from.element == static_cast<std::int64_t>(sizeof(Element))) {
+    const placed_run& front = joined.runs.front();
+    if (way == transposition::slots_to_columns) {
       for (const placed_run& run : joined.runs) {
-        stretches.push_back({run.from + part.from, copy.from.slot, run.count, part.elements});
+        rows.push_back({run.from + part.from, copy.from.slot, run.count});
       }
-      rows = joined.slots;
+      columns.push_back({front.to + part.to, copy.to.element, part.elements});
+      row_count = joined.slots;
+      column_count = part.elements;
     } else {
-      stretches.push_back({joined.runs.front().from + part.from, copy.from.element, part.elements, joined.slots});
-      rows = part.elements;
+      rows.push_back({front.from + part.from, copy.from.element, part.elements});
+      for (const placed_run& run : joined.runs) {
+        columns.push_back({run.to + part.to, copy.to.slot, run.count});
+      }
+      row_count = part.elements;
+      column_count = joined.slots;
     }
   }
 };
 
-/// Fetches the source of the tile that comes next, a share with every column that is written: the processor doesn't see
+/// Fetches the rows of the tile that comes next, a share with every column that is written: the processor doesn't see
 /// rows coming that lie so far apart, and would wait for each.
 template <class Element>
-class source_ahead {
+class rows_ahead {
  public:
-  source_ahead(const tile_source<Element>& source, std::int64_t columns)
-      : next_(source.stretches.begin()), rows_(source.rows), columns_(columns) {}
+  rows_ahead(const tile& next, std::int64_t columns)
+      : walk_(next.rows.data()),
+        rows_(next.row_count),
+        row_bytes_(static_cast<std::size_t>(next.column_count) * sizeof(Element)),
+        columns_(columns) {}
 
   C10_ALWAYS_INLINE void column_written() {
     for (owed_ += rows_; owed_ >= columns_; owed_ -= columns_) {
-      if (stretch_.rows == 0) {
-        stretch_ = *next_++;
-      }
-      fetch_ahead(stretch_.data, static_cast<std::size_t>(stretch_.columns) * sizeof(Element));
-      stretch_.data += stretch_.step;
-      --stretch_.rows;
+      fetch_ahead(walk_.next(), row_bytes_);
     }
   }
 
  private:
-  const source_rows* next_;
+  line_walk<const char> walk_;
   std::int64_t rows_;
+  std::size_t row_bytes_;
   std::int64_t columns_;
   std::int64_t owed_ = 0;  ///< rows to be fetched, times the columns of this tile
-  source_rows stretch_{};  ///< what is left of it
 };
 
 /// Columns that are transposed together into a buffer and then written, so that the processor does both at once.
-inline constexpr std::int64_t columns_at_a_time = 64;
+inline constexpr std::int64_t columns_at_a_time = 32;
 
-/// Slots from where they lie, by themselves or with their heads, to neighbours.
 template <class Element, class Piece>
-void write_columns(const slot_copy& copy, const joined_runs& joined, const head_part& part,
-                   const tile_source<Element>& source, const tile_source<Element>& next, Piece piece) {
+void transpose(const tile& now, const tile& next, Piece piece) {
   constexpr auto size = static_cast<std::int64_t>(sizeof(Element));
   alignas(64) char buffer[columns_at_a_time * longest_column];
-  source_ahead<Element> ahead(next, part.elements);
-  const auto bytes = static_cast<std::size_t>(joined.slots * size);
-  const std::int64_t step = copy.to.element;
-  char* to = joined.runs.front().to + part.to;
-  for (std::int64_t first = 0; first < part.elements; first += columns_at_a_time) {
-    const std::int64_t columns = std::min(columns_at_a_time, part.elements - first);
-    char* row = buffer;
-    for (const source_rows& stretch : source.stretches) {
-      transpose_tile<Element>({row, longest_column}, {stretch.data + first * size, stretch.step}, stretch.rows,
-                              columns);
-      row += stretch.rows * size;
+  const auto bytes = static_cast<std::size_t>(now.row_count * size);
+  rows_ahead<Element> ahead(next, now.column_count);
+  line_walk<char> to(now.columns.data());
+  for (std::int64_t first = 0; first < now.column_count; first += columns_at_a_time) {
+    const std::int64_t columns = std::min(columns_at_a_time, now.column_count - first);
+    char* place = buffer;
+    for (const stretch<const char>& rows : now.rows) {
+      transpose_tile<Element>({place, longest_column}, {rows.first + first * size, rows.step}, rows.lines, columns);
+      place += rows.lines * size;
     }
     const char* done = buffer;
-    for (std::int64_t column = 0; column < columns; ++column, to += step, done += longest_column) {
+    for (std::int64_t column = 0; column < columns; ++column, done += longest_column) {
       ahead.column_written();
-      piece(to, done, bytes, done);
+      piece(to.next(), done, bytes, done);
     }
   }
 }
 
-/// Neighbouring slots to where each of them lies.
+/// What is not transposed: slots that are neighbours on both sides, zeros, and strides that are no element's size.
 template <class Element, class Piece>
-void write_slots(const slot_copy& copy, const joined_runs& joined, const head_part& part,
-                 const tile_source<Element>& source, const tile_source<Element>& next, Piece piece) {
+void copy_run(const slot_copy& copy, const placed_run& run, const head_part& part, Piece piece) {
   constexpr auto size = static_cast<std::int64_t>(sizeof(Element));
-  alignas(64) char buffer[columns_at_a_time * longest_column];
-  source_ahead<Element> ahead(next, joined.slots);
-  const auto bytes = static_cast<std::size_t>(part.elements * size);
-  const std::int64_t step = copy.to.slot;
-  const placed_run* run = joined.runs.begin();
-  char* to = run->to + part.to;
-  std::int64_t left = run->count;
-  const source_rows rows = source.stretches.front();
-  for (std::int64_t first = 0; first < joined.slots; first += columns_at_a_time) {
-    const std::int64_t columns = std::min(columns_at_a_time, joined.slots - first);
-    transpose_tile<Element>({buffer, longest_column}, {rows.data + first * size, rows.step}, rows.rows, columns);
-    const char* done = buffer;
-    for (std::int64_t column = 0; column < columns; ++column, to += step, --left, done += longest_column) {
-      if (left == 0) {
-        ++run;
-        to = run->to + part.to;
-        left = run->count;
-      }
-      ahead.column_written();
-      piece(to, done, bytes, done);
-    }
-  }
-}
-
-template <class Element, class Piece>
-void copy_part(const slot_copy& copy, const joined_runs& joined, const head_part& part,
-               const tile_source<Element>& source, const tile_source<Element>& next, Piece piece) {
-  constexpr auto size = static_cast<std::int64_t>(sizeof(Element));
-  const transposition way = source.rows == 0 ? transposition::neither : transposition_of<Element>(copy);
-  if (way == transposition::slots_to_columns) {
-    return write_columns(copy, joined, part, source, next, piece);
-  }
-  if (way == transposition::columns_to_slots) {
-    return write_slots(copy, joined, part, source, next, piece);
-  }
-  for (const placed_run& run : joined.runs) {
-    if (copy.to.slot == size && (run.from == nullptr || copy.from.slot == size)) {
-      copy_columns<Element>(copy, run, part, piece);
-    } else {
-      copy_elements<Element>(copy, run, part);
-    }
+  if (copy.to.slot == size && (run.from == nullptr || copy.from.slot == size)) {
+    copy_columns<Element>(copy, run, part, piece);
+  } else {
+    copy_elements<Element>(copy, run, part);
   }
 }
 
 template <class Element>
 void copy_all(const slot_copy& copy, const layer_bytes* layers, std::int64_t count_of_layers) {
-  const std::int64_t elements = shape_for<Element>(transposition_of<Element>(copy)).elements;
+  const transposition way = transposition_of(copy);
+  const std::int64_t elements = shape_for<Element>(way).elements;
   const std::int64_t parts = copy.kv_heads * parts_of_head(copy, elements);
   share_runs(copy, count_of_layers, [&](std::int64_t first, std::int64_t last, auto piece) {
     run_joiner<Element> joiner(copy, layers, first, last);
     joined_runs joined = joiner.next();
-    tile_source<Element> source(copy, joined, part_at(copy, elements, 0));
+    tile now(way, copy, joined, part_at(copy, elements, 0));
     while (!joined.runs.empty()) {
       joined_runs after = joiner.next();
       for (std::int64_t i = 0; i < parts; ++i) {
-        const joined_runs& whose = i + 1 < parts ? joined : after;
-        tile_source<Element> next(copy, whose, part_at(copy, elements, (i + 1) % parts));
-        copy_part<Element>(copy, joined, part_at(copy, elements, i), source, next, piece);
-        source = std::move(next);
+        tile next(way, copy, i + 1 < parts ? joined : after, part_at(copy, elements, (i + 1) % parts));
+        if (now.rows.empty()) {
+          for (const placed_run& run : joined.runs) {
+            copy_run<Element>(copy, run, part_at(copy, elements, i), piece);
+          }
+        } else {
+          transpose<Element>(now, next, piece);
+        }
+        now = std::move(next);
       }
       joined = std::move(after);
     }

@@ -7,23 +7,11 @@
 
 #include "kvtransfer/tensor/kernels/placed_run.hpp"
 #include "kvtransfer/tensor/kernels/slot_copy.hpp"
+#include "kvtransfer/tensor/kernels/transposition.hpp"
 
 // Which slots a CPU transposes at a time.
 
 namespace kvtransfer::kernels {
-
-/// Whether a head's elements lie side by side where they are read and slots where they are written (slots become
-/// columns), or the other way about.
-enum class transposition { slots_to_columns, columns_to_slots, neither };
-
-template <class Element>
-transposition transposition_of(const slot_copy& copy) {
-  constexpr auto size = static_cast<std::int64_t>(sizeof(Element));
-  if (copy.from.element == size && copy.to.slot == size) {
-    return transposition::slots_to_columns;
-  }
-  return copy.from.slot == size && copy.to.element == size ? transposition::columns_to_slots : transposition::neither;
-}
 
 /// Runs that are copied together. Where one side has slots side by side, they are neighbours there: a table of blocks
 /// gives few slots at a time, less than the whole cache lines that memory is best read and written by.
@@ -36,8 +24,7 @@ struct joined_runs {
 inline constexpr std::int64_t longest_column = 128;
 
 /// Tiles of 16 KB, whose rows, contiguous where they are read, and columns, contiguous where they are written, are
-/// whole cache lines. Where a row is an element's slots, rows lie so far apart, and so often by a power of two, that a
-/// cache keeps few of them: columns are shorter.
+/// whole cache lines.
 struct tile_shape {
   std::int64_t slots;
   std::int64_t elements;
@@ -47,10 +34,10 @@ template <class Element>
 tile_shape shape_for(transposition way) {
   constexpr auto size = static_cast<std::int64_t>(sizeof(Element));
   constexpr std::int64_t bytes = 16384;
-  constexpr std::int64_t short_column = longest_column / 2;
-  return way == transposition::slots_to_columns
-             ? tile_shape{.slots = longest_column / size, .elements = bytes / longest_column}
-             : tile_shape{.slots = bytes / short_column, .elements = short_column / size};
+  constexpr std::int64_t in_column = longest_column / size;
+  constexpr std::int64_t columns = bytes / longest_column;
+  return way == transposition::slots_to_columns ? tile_shape{.slots = in_column, .elements = columns}
+                                                : tile_shape{.slots = columns, .elements = in_column};
 }
 
 /// Cuts and joins the runs [first, last) so that each piece is a tile's slots.
@@ -58,7 +45,7 @@ template <class Element>
 class run_joiner {
  public:
   run_joiner(const slot_copy& copy, const layer_bytes* layers, std::int64_t first, std::int64_t last)
-      : copy_(copy), layers_(layers), way_(transposition_of<Element>(copy)), index_(first), last_(last) {}
+      : copy_(copy), layers_(layers), way_(transposition_of(copy)), index_(first), last_(last) {}
 
   /// No runs at the end.
   joined_runs next() {

@@ -24,9 +24,9 @@ struct slot_strides {
 
 /// Neighbouring slots, as offsets of their first head from a layer's first byte.
 struct byte_run {
-  std::int64_t to = 0;
-  std::int64_t from = 0;  ///< below 0 where zeros are written
-  std::int64_t count = 0;
+  std::int64_t to;
+  std::int64_t from;  ///< below 0 where zeros are written
+  std::int64_t count;
 };
 
 /// Slots in a run that no list gives, where a head's elements lie side by side; and where they don't, so that memory is

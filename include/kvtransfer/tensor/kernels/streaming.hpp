@@ -45,11 +45,11 @@ struct copy_streaming {
   }
 };
 
-/// Begins to read what is wanted soon.
+/// Begins to read what is wanted soon, into the second cache: the first is too small to keep it until then.
 inline void fetch_ahead([[maybe_unused]] const char* from, [[maybe_unused]] std::size_t bytes) {
 #if defined(__SSE2__)
   for (std::size_t byte = 0; byte < bytes; byte += 64) {
-    _mm_prefetch(from + byte, _MM_HINT_T0);
+    _mm_prefetch(from + byte, _MM_HINT_T1);
   }
 #endif
 }
