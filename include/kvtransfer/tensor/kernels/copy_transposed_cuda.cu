@@ -18,9 +18,10 @@ namespace {
 /// So many at a time hide the memory's latency while some wait for their tiles.
 constexpr unsigned blocks_per_multiprocessor = 4;
 
-/// What a thread reads or writes at once where alignment allows.
+/// What a thread reads or writes at once where alignment allows: with wider words for single bytes a tile would not fit
+/// into shared memory.
 template <class Element>
-using word_of = std::conditional_t<sizeof(Element) < 4, uint2, uint4>;
+using word_of = std::conditional_t<sizeof(Element) == 1, uint2, uint4>;
 
 /// Copies where neighbours stay neighbours, `Word` by `Word`, or have none. Several reads are under way before the
 /// first is waited for.

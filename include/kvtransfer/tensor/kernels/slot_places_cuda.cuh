@@ -26,7 +26,7 @@ __device__ bool is_aligned(const char* place) {
 
 /// The runs that a block copies together, since the slots of one alone may be fewer than a cache line holds.
 struct run_group {
-  static constexpr unsigned most = 8;
+  static constexpr unsigned most = slots_per_transposed_run / slots_per_run;
 
   byte_run runs[most];
 

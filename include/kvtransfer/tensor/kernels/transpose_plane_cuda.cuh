@@ -135,12 +135,12 @@ template <class Element, class Word, class Plane>
 __device__ void transpose_plane(const Plane& p) {
   using shared_tile = tile<Element, Word>;
   __shared__ shared_tile shared;
-  const unsigned tiles_along_a = (p.a_count() + shared_tile::side - 1) / shared_tile::side;
-  const unsigned tiles = tiles_along_a * ((p.b_count() + shared_tile::side - 1) / shared_tile::side);
+  const unsigned tiles_along_b = (p.b_count() + shared_tile::side - 1) / shared_tile::side;
+  const unsigned tiles = tiles_along_b * ((p.a_count() + shared_tile::side - 1) / shared_tile::side);
   tile_share<Element, Word> share;
   const auto read = [&](unsigned index) {
     if (index < tiles) {
-      share.read(p, index % tiles_along_a * shared_tile::side, index / tiles_along_a * shared_tile::side);
+      share.read(p, index / tiles_along_b * shared_tile::side, index % tiles_along_b * shared_tile::side);
     }
   };
   read(0);
@@ -148,7 +148,7 @@ __device__ void transpose_plane(const Plane& p) {
     share.store(shared);
     __syncthreads();
     read(index + 1);
-    write_tile(p, index % tiles_along_a * shared_tile::side, index / tiles_along_a * shared_tile::side, shared);
+    write_tile(p, index / tiles_along_b * shared_tile::side, index % tiles_along_b * shared_tile::side, shared);
     __syncthreads();
   }
 }
