@@ -23,13 +23,13 @@ struct copy_cached {
 
 /// Writes past the caches, because a line that is written whole need not be read first, which is a third of a large
 /// copy's traffic; and fetches what comes next, because pieces lie apart and the processor follows a source only to the
-/// end of its page.
+/// end of its page. Into the second cache: in the first, what lies a power of two apart drives out one another.
 struct copy_streaming {
   void operator()(char* to, const char* from, std::size_t bytes, const char* next) const {
 #if defined(__SSE2__)
     if ((reinterpret_cast<std::uintptr_t>(to) | bytes) % 64 == 0) {
       for (std::size_t byte = 0; byte < bytes; byte += 64) {
-        _mm_prefetch(next + byte, _MM_HINT_T0);
+        _mm_prefetch(next + byte, _MM_HINT_T1);
         __m128i line[4];
         std::memcpy(line, from + byte, sizeof(line));
         auto* const place = reinterpret_cast<__m128i*>(to + byte);
