@@ -1,4 +1,5 @@
-// libFuzzer harness for all of a cache file that is read before torch sees it: header, frame, checksums, positions.
+// libFuzzer harness for all of a cache file that is read before torch sees it: header, frame, checksums, positions, and
+// what a quantized one says of its codes.
 // (CMakeLists.txt says how to build and run it.) A hostile file may be refused with a file_error, and with
 // nothing else; one that is accepted must say the same once more after it is written anew.
 
@@ -13,6 +14,9 @@
 #include "kvtransfer/cache/file/contents.hpp"
 #include "kvtransfer/cache/file/distinct_frames.hpp"
 #include "kvtransfer/cache/file/frame_tensors.hpp"
+#include "kvtransfer/cache/file/quantized/code_tensors.hpp"
+#include "kvtransfer/cache/file/quantized/quantized_contents.hpp"
+#include "kvtransfer/cache/file/quantized/quantized_json.hpp"
 
 namespace {
 
@@ -48,6 +52,35 @@ void read_file(std::span<const std::byte> bytes) {
     insist(keys.end <= bytes.size() - contents.header.data_begin);
     insist(keys.shape.at(2) == contents.frame.layer(static_cast<std::int64_t>(i)).size());
   }
+}
+
+/// The file of a quantized cache, likewise, in both of its frames.
+void read_quantized_file(std::span<const std::byte> bytes) {
+  const quantized_contents contents = read_quantized_contents(bytes, "fuzz");
+  distinct_frames distinct(contents.written);
+  quantized_record record = contents.codes;
+  record.wanted = distinct.add(contents.wanted);
+  insist(parse_quantized(format_quantized(record), distinct.frames.size(), "fuzz") == record);
+  for (const cache_frame::shared_layer& frame : distinct.frames) {
+    frame->validate();
+    rebuild(*frame);
+  }
+  for (std::size_t i = 0; i < record.layers.size(); ++i) {
+    const code_record& keys = record.layers[i].keys;
+    for (const std::string& name : code_tensors(cache_format::key(i), keys).all()) {
+      insist(contents.header.tensors.at(name).end <= bytes.size() - contents.header.data_begin);
+    }
+    const std::int64_t seq = contents.written.layer(static_cast<std::int64_t>(i)).size();
+    insist(keys.groups.size() == (keys.scheme.is_per_channel() ? seq : 0));
+  }
+}
+
+/// The JSON of codes, without a file around it to get past.
+void read_codes_record(std::span<const std::byte> bytes) {
+  constexpr std::size_t frames = 3;
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const quantized_record record = parse_quantized(text, frames, "fuzz");
+  insist(parse_quantized(format_quantized(record), frames, "fuzz") == record);
 }
 
 /// The JSON of a frame, without a file around it to get past.
@@ -99,6 +132,8 @@ void refuse_or_read(Read read, std::span<const std::byte> bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto bytes = std::as_bytes(std::span(data, size));
   refuse_or_read(read_file, bytes);
+  refuse_or_read(read_quantized_file, bytes);
+  refuse_or_read(read_codes_record, bytes);
   refuse_or_read(read_record, bytes);
   refuse_or_read(read_checksum_list, bytes);
   refuse_or_read(read_slots, bytes);

@@ -1,5 +1,5 @@
-# Reads the includes of every public header and fails on an arrow that goes back, on torch/torch.h where it is not allowed, and on a
-# header that has outgrown one idea.
+# Reads the includes of every public header and fails on an arrow that goes back, on torch/torch.h where it is not allowed, on a
+# header that has outgrown one idea, and on an umbrella that lacks one.
 #   cmake -D INCLUDE_DIR=<folder that holds kvtransfer/> -P include_order.cmake
 
 # A folder may include itself and those to its left.
@@ -50,6 +50,29 @@ function(check_header header)
   endif()
 endfunction()
 
+# The umbrella lists what kvtransfer::kvtransfer has, and nothing else.
+function(check_umbrella)
+  set(expected "${ARGN}")
+  list(FILTER expected INCLUDE REGEX "^(core|tensor|rope|cache|inject)/")
+  list(FILTER expected EXCLUDE REGEX "/kernels/")
+  if(NOT EXISTS "${INCLUDE_DIR}/kvtransfer/kvtransfer.hpp")
+    report("kvtransfer.hpp" "does not exist")
+    return()
+  endif()
+  file(STRINGS "${INCLUDE_DIR}/kvtransfer/kvtransfer.hpp" included REGEX "^#include")
+  list(TRANSFORM included REPLACE "^#include \"kvtransfer/(.*)\"$" "\\1")
+  foreach(header IN LISTS expected)
+    if(NOT header IN_LIST included)
+      report("kvtransfer.hpp" "lacks ${header}")
+    endif()
+  endforeach()
+  foreach(header IN LISTS included)
+    if(NOT header IN_LIST expected)
+      report("kvtransfer.hpp" "includes ${header}, which is not a header of kvtransfer::kvtransfer")
+    endif()
+  endforeach()
+endfunction()
+
 file(GLOB_RECURSE headers RELATIVE "${INCLUDE_DIR}/kvtransfer" "${INCLUDE_DIR}/kvtransfer/*.hpp")
 if(NOT headers)
   message(FATAL_ERROR "no headers below ${INCLUDE_DIR}/kvtransfer")
@@ -58,6 +81,7 @@ list(REMOVE_ITEM headers kvtransfer.hpp) # the umbrella lies above all folders
 foreach(header IN LISTS headers)
   check_header("${header}")
 endforeach()
+check_umbrella(${headers})
 
 get_property(complaints GLOBAL PROPERTY complaints)
 if(complaints)

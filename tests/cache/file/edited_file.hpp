@@ -28,6 +28,11 @@ struct edited_file {
     const temporary_folder folder;
     const auto path = folder.path() / "cache";
     save_cache(path, sample_cache(frame), checksums);
+    return opened(path);
+  }
+
+  /// A file that is there already.
+  static edited_file opened(const std::filesystem::path& path) {
     const std::string bytes = read_text(path);
     std::uint64_t length = 0;
     std::memcpy(&length, bytes.data(), sizeof length);

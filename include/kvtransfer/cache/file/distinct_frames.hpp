@@ -17,17 +17,22 @@ struct distinct_frames {
   std::vector<std::size_t> layers;
 
   /// Layers share a frame here where theirs are equal, whether or not they are the same object.
-  explicit distinct_frames(const cache_frame& frame) {
+  explicit distinct_frames(const cache_frame& frame) : layers(add(frame)) {}
+
+  /// Adds the layers of another frame. @return which of `frames` each of them is read in
+  std::vector<std::size_t> add(const cache_frame& frame) {
+    std::vector<std::size_t> indices;
     for (std::int64_t i = 0; i < frame.layers(); ++i) {
       const cache_frame::shared_layer& mine = frame.shared(i);
       const auto found = std::find_if(frames.begin(), frames.end(), [&](const cache_frame::shared_layer& known) {
         return known == mine || *known == *mine;
       });
-      layers.push_back(static_cast<std::size_t>(found - frames.begin()));
+      indices.push_back(static_cast<std::size_t>(found - frames.begin()));
       if (found == frames.end()) {
         frames.push_back(mine);
       }
     }
+    return indices;
   }
 };
 

@@ -20,6 +20,17 @@
 /// The metadata entry `kvtransfer.frame` is JSON: which frame each layer reads, and every frame's rotary
 /// specifications, its regimes. `kvtransfer.checksum`, where present, is JSON with the CRC-32 of every tensor's bytes
 /// and of the frame's text. Tensors and metadata under other names are left alone.
+///
+/// A quantized cache has a metadata entry `kvtransfer.quantized` besides, JSON: how each layer's keys and values were
+/// quantized, and which frame each layer's keys are wanted in (`kvtransfer.frame` says which one they are written in).
+/// Instead of `layers.N.key` it has these, and as many for `layers.N.value`:
+///
+/// | tensor | dtype | shape |
+/// |---|---|---|
+/// | `layers.N.key.codes` | U8, F8_E4M3 or F8_E5M2 | `[batch, kv_heads, seq, head_dim / codes a byte]` |
+/// | `layers.N.key.scales` | F32 | per token `[batch, kv_heads, seq, groups]`, per channel `[…, groups, head_dim]` |
+/// | `layers.N.key.minimums` | F32 | as the scales; integer codes alone |
+/// | `layers.N.key.carried_error` | F32 | as the scales; only where codes have been moved |
 namespace kvtransfer::cache_format {
 
 inline constexpr std::int64_t version = 1;
@@ -28,6 +39,7 @@ inline constexpr std::string_view layout = "batch_heads_seq_dim";
 
 inline constexpr std::string_view frame_entry = "kvtransfer.frame";
 inline constexpr std::string_view checksum_entry = "kvtransfer.checksum";
+inline constexpr std::string_view quantized_entry = "kvtransfer.quantized";
 
 inline constexpr std::string_view token_ids = "token_ids";
 inline std::string key(std::size_t layer) { return fmt::format("layers.{}.key", layer); }

@@ -58,12 +58,25 @@ inline std::vector<rotary_specification> read_regimes(const json_cursor& list) {
   return regimes;
 }
 
+/// @throws file_error unless `version` is the one that this library knows
+inline void require_version(const json_cursor& version, std::int64_t known) {
+  if (version.integer_up_to(std::numeric_limits<std::int64_t>::max()) != known) {
+    version.refuse(fmt::format("{}", known));
+  }
+}
+
+/// The number of one of `frames` frames.
+inline std::size_t read_frame_index(const json_cursor& number, std::size_t frames) {
+  const auto index = static_cast<std::size_t>(number.integer_up_to(std::numeric_limits<std::int64_t>::max()));
+  if (index >= frames) {
+    number.refuse(fmt::format("the number of one of {} frames", frames));
+  }
+  return index;
+}
+
 /// @throws file_error unless the document is of the version and layout that this library knows
 inline void require_known_format(const json_cursor& document) {
-  const json_cursor version = document.member("version");
-  if (version.integer_up_to(std::numeric_limits<std::int64_t>::max()) != cache_format::version) {
-    version.refuse(fmt::format("{}", cache_format::version));
-  }
+  require_version(document.member("version"), cache_format::version);
   document.require_members({"version", "layout", "model", "assumed", "layers", "frames"});
   if (document.member("layout").text() != cache_format::layout) {
     document.member("layout").refuse(cache_format::layout);
@@ -89,11 +102,7 @@ inline frame_record parse_frame(std::string_view text, std::string_view file) {
     record.frames.push_back(details::read_regimes(frame.member("regimes")));
   });
   document.member("layers").for_each_item([&](const json_cursor& frame) {
-    const auto index = static_cast<std::size_t>(frame.integer_up_to(std::numeric_limits<std::int64_t>::max()));
-    if (index >= record.frames.size()) {
-      frame.refuse(fmt::format("the number of one of {} frames", record.frames.size()));
-    }
-    record.layers.push_back(index);
+    record.layers.push_back(details::read_frame_index(frame, record.frames.size()));
   });
   return record;
 }

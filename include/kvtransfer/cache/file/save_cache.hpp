@@ -13,8 +13,6 @@
 
 namespace kvtransfer {
 
-class quantized_cache;
-
 /// Writes a cache in any layout to a file, whole or not at all; an older file of the name is replaced. Layers on a GPU
 /// come over one at a time.
 /// @throws what `cache_file_writer` throws
@@ -46,9 +44,5 @@ inline void save_cache(const std::filesystem::path& path, cache& kv, file_checks
   kv.materialize();
   save_cache(path, kv.view(), checksums);
 }
-
-/// A file holds keys and values, not codes: save what `dequantize()` gives.
-void save_cache(const std::filesystem::path& path, const quantized_cache& kv,
-                file_checksums checksums = file_checksums::crc32) = delete;
 
 }  // namespace kvtransfer

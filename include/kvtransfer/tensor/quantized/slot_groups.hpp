@@ -32,6 +32,15 @@ class slot_groups {
     return groups;
   }
 
+  /// Groups as `runs()` lists them.
+  static slot_groups of_runs(const std::vector<group_run>& runs) {
+    slot_groups groups;
+    for (const group_run& run : runs) {
+      groups.append(run.groups, run.slots);
+    }
+    return groups;
+  }
+
   const std::vector<group_run>& runs() const { return runs_; }
 
   /// How many groups.

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/file/expected_model.hpp"
+#include "kvtransfer/cache/file/format.hpp"
+#include "kvtransfer/cache/file/mapped_tensors.hpp"
+#include "kvtransfer/cache/file/quantized/code_tensors.hpp"
+#include "kvtransfer/cache/file/quantized/quantized_contents.hpp"
+#include "kvtransfer/cache/quantized/quantized_cache.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/mapped_file.hpp"
+#include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
+#include "kvtransfer/tensor/safetensors_scalar_type.hpp"
+
+namespace kvtransfer {
+
+/// A quantized cache in a file, mapped: opening reads the frames, codes and scales are read from the disk as they are
+/// touched.
+///
+/// Cheap to copy. Tensors keep the mapping alive, so the object may go before them; writing to one changes this
+/// process's copy, never the file.
+class quantized_cache_file {
+ public:
+  /// Maps the file and checks all of it but the bytes of codes and scales. @throws file_error
+  static quantized_cache_file open(const std::filesystem::path& path) {
+    auto mapping = mapped_file::open(path);
+    quantized_contents contents = read_quantized_contents(mapping->bytes(), path.string());
+    mapped_tensors tensors(std::move(mapping), contents.header, contents.checksums);
+    return {std::move(tensors), std::make_shared<const quantized_contents>(std::move(contents))};
+  }
+
+  const std::filesystem::path& path() const { return tensors_.path(); }
+  /// Where the keys stand as they are stored.
+  const cache_frame& written() const { return contents_->written; }
+  /// Where they are to stand when they are read: the cache may have been saved with moves yet to be made.
+  const cache_frame& wanted() const { return contents_->wanted; }
+  std::int64_t layers() const { return written().layers(); }
+  bool has_checksums() const { return tensors_.has_checksums(); }
+
+  /// The codes of one layer over the mapped bytes, in the frame `written()`: those bytes, and no others, begin to be
+  /// fetched. @throws shape_error if there is no such layer
+  quantized_tensor written_keys(std::int64_t layer) const {
+    return fetched(cache_format::key(static_cast<std::size_t>(layer)), at(layer).keys);
+  }
+  quantized_tensor values(std::int64_t layer) const {
+    return fetched(cache_format::value(static_cast<std::size_t>(layer)), at(layer).values);
+  }
+
+  /// The cache in memory of its own, moves that are pending included; checksums are verified where the file has any.
+  /// @throws frame_error where another model wrote it, file_error where a checksum differs
+  quantized_cache load(const expected_model& model, at::Device device = at::kCPU) const {
+    model.require(written(), path().string());
+    std::vector<quantized_tensor> keys;
+    std::vector<quantized_tensor> values;
+    for (std::int64_t i = 0; i < layers(); ++i) {
+      verify(i);
+      keys.push_back(copied(written_keys(i), device));
+      values.push_back(copied(this->values(i), device));
+    }
+    return quantized_cache(std::move(keys), std::move(values), written(), wanted());
+  }
+
+  /// Compares every layer's bytes with its checksums. @throws file_error where one differs; value_error where the file
+  /// has none
+  void verify() const {
+    tensors_.require_checksums("quantized_cache_file::verify");
+    for (std::int64_t i = 0; i < layers(); ++i) {
+      verify(i);
+    }
+  }
+
+ private:
+  quantized_cache_file(mapped_tensors tensors, std::shared_ptr<const quantized_contents> contents)
+      : tensors_(std::move(tensors)), contents_(std::move(contents)) {}
+
+  const quantized_record::layer& at(std::int64_t layer) const {
+    if (layer < 0 || layer >= layers()) {
+      fail<shape_error>("quantized_cache_file", "layer", fmt::format("0 <= layer < {}", layers()),
+                        fmt::format("{}", layer));
+    }
+    return contents_->codes.layers[static_cast<std::size_t>(layer)];
+  }
+
+  /// @param plain `layers.N.key` or `layers.N.value`
+  quantized_tensor fetched(const std::string& plain, const code_record& record) const {
+    const code_tensors names(plain, record);
+    const auto mapped = [&](const std::string& tensor) {
+      if (tensor.empty()) {
+        return at::Tensor();
+      }
+      tensors_.fetch_tokens(tensor, 0, tensors_.entry(tensor).shape[2]);
+      return tensors_.tensor(tensor);
+    };
+    return {record.scheme,
+            mapped(names.codes),
+            mapped(names.scales),
+            mapped(names.minimums),
+            mapped(names.carried_error),
+            record.groups,
+            scalar_type_of(record.dtype)};
+  }
+
+  void verify(std::int64_t layer) const {
+    const auto index = static_cast<std::size_t>(layer);
+    for (const code_tensors& names : {code_tensors(cache_format::key(index), at(layer).keys),
+                                      code_tensors(cache_format::value(index), at(layer).values)}) {
+      for (const std::string& name : names.all()) {
+        tensors_.verify(name);
+      }
+    }
+  }
+
+  static quantized_tensor copied(const quantized_tensor& tensor, at::Device device) {
+    return tensor.transform([&](const at::Tensor& part) { return device.is_cpu() ? part.clone() : part.to(device); });
+  }
+
+  mapped_tensors tensors_;
+  std::shared_ptr<const quantized_contents> contents_;
+};
+
+}  // namespace kvtransfer

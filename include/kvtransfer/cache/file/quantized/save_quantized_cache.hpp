@@ -1,0 +1,129 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/file/distinct_frames.hpp"
+#include "kvtransfer/cache/file/format.hpp"
+#include "kvtransfer/cache/file/frame_json.hpp"
+#include "kvtransfer/cache/file/frame_tensors.hpp"
+#include "kvtransfer/cache/file/framed_file_writer.hpp"
+#include "kvtransfer/cache/file/placement.hpp"
+#include "kvtransfer/cache/file/quantized/code_tensors.hpp"
+#include "kvtransfer/cache/file/quantized/quantized_json.hpp"
+#include "kvtransfer/cache/file/specification_json.hpp"
+#include "kvtransfer/cache/file/streamed_tensor.hpp"
+#include "kvtransfer/cache/quantized/quantized_cache.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
+#include "kvtransfer/tensor/safetensors_scalar_type.hpp"
+
+namespace kvtransfer {
+
+namespace cache_file_details {
+
+/// One of the tensors that a layer's keys (or values) are, and its name in the file.
+struct named_part {
+  std::string name;
+  at::Tensor tensor;
+};
+
+/// @throws value_error for the codes of a type that safetensors lacks
+inline code_record record_of(const quantized_tensor& tensor, const std::string& plain) {
+  const auto dtype = safetensors_dtype_of(tensor.dtype);
+  require<value_error>(dtype && cache_format::is_floating(*dtype), "save_cache", plain,
+                       "codes of a floating dtype that safetensors has", at::toString(tensor.dtype));
+  return {tensor.scheme, tensor.groups, *dtype, tensor.carried_error.defined()};
+}
+
+inline std::vector<named_part> parts_of(const quantized_tensor& tensor, const std::string& plain) {
+  const code_tensors names(plain, record_of(tensor, plain));
+  std::vector<named_part> parts{{names.codes, tensor.codes}, {names.scales, tensor.scales}};
+  for (const named_part& part :
+       {named_part{names.minimums, tensor.minimums}, named_part{names.carried_error, tensor.carried_error}}) {
+    if (!part.name.empty()) {
+      parts.push_back(part);
+    }
+  }
+  return parts;
+}
+
+/// All tensors of the file but the frames', layer by layer.
+inline std::vector<named_part> parts_of(const quantized_cache& kv) {
+  std::vector<named_part> parts;
+  for (std::int64_t i = 0; i < kv.layers(); ++i) {
+    const auto index = static_cast<std::size_t>(i);
+    for (std::vector<named_part> more :
+         {parts_of(kv.written_keys(i), cache_format::key(index)), parts_of(kv.values(i), cache_format::value(index))}) {
+      parts.insert(parts.end(), more.begin(), more.end());
+    }
+  }
+  return parts;
+}
+
+/// Refuses what a reader of the file would refuse, before anything is written.
+/// @throws frame_error where a rotary specification does not fit the keys, or the frames tell of two caches
+inline void require_writable(const quantized_cache& kv) {
+  require<frame_error>(kv.written().model() == kv.wanted().model() &&
+                           kv.written().token_ids() == kv.wanted().token_ids() &&
+                           kv.written().assumed() == kv.wanted().assumed(),
+                       "save_cache", "wanted frame", "model and text of the written one", "another");
+  for (std::int64_t i = 0; i < kv.layers(); ++i) {
+    for (const cache_frame* frame : {&kv.written(), &kv.wanted()}) {
+      for (const rotary_specification& regime : frame->layer(i).regimes) {
+        require_fitting<frame_error>(regime, frame->layer(i).positions.streams(), kv.written_keys(i).extents().head_dim,
+                                     "save_cache", cache_format::key(static_cast<std::size_t>(i)));
+      }
+    }
+  }
+}
+
+/// How all codes are to be read. @param distinct of the written frame; the wanted one's layers are added
+inline quantized_record record_of(const quantized_cache& kv, distinct_frames& distinct) {
+  quantized_record record{distinct.add(kv.wanted()), {}};
+  for (std::int64_t i = 0; i < kv.layers(); ++i) {
+    const auto index = static_cast<std::size_t>(i);
+    record.layers.push_back(
+        {record_of(kv.written_keys(i), cache_format::key(index)), record_of(kv.values(i), cache_format::value(index))});
+  }
+  return record;
+}
+
+}  // namespace cache_file_details
+
+/// Writes codes and scales to a file as they are, whole or not at all; an older file of the name is replaced. Moves
+/// that are pending stay so. Tensors on a GPU come over one at a time.
+/// @throws value_error for positions past 2^53 or a dtype that safetensors lacks; frame_error as above; file_error if
+/// the disk refuses
+inline void save_cache(const std::filesystem::path& path, const quantized_cache& kv,
+                       file_checksums checksums = file_checksums::crc32) {
+  namespace details = cache_file_details;
+  details::require_writable(kv);
+  distinct_frames distinct(kv.written());
+  const quantized_record record = details::record_of(kv, distinct);
+  const std::vector<details::named_part> parts = details::parts_of(kv);
+  std::vector<unplaced_tensor> declared;
+  for (const details::named_part& part : parts) {
+    declared.push_back({part.name, *safetensors_dtype_of(part.tensor.scalar_type()), part.tensor.sizes().vec()});
+  }
+  framed_file_writer writer(path, frame_tensors(kv.written(), distinct), declared,
+                            {{std::string(cache_format::frame_entry), format_frame(record_of(kv.written(), distinct))},
+                             {std::string(cache_format::quantized_entry), format_quantized(record)}},
+                            checksums);
+  for (const details::named_part& part : parts) {
+    streamed_tensor tensor = writer.streamed(part.name);
+    tensor.write(writer.file(), 0, part.tensor);
+    writer.complete(tensor, "save_cache");
+  }
+  writer.finish();
+}
+
+}  // namespace kvtransfer
