@@ -62,8 +62,10 @@ TEST_CASE("codes that do not fit what is said of them are refused by field", "[c
         "FILE: kvtransfer.quantized: expected 2 layers, as kvtransfer.frame has, got 3");
   CHECK(complaint_of_codes_after([](edited_file&, json& codes) { codes["layers"].erase(1); }) ==
         "FILE: kvtransfer.quantized: expected 2 layers, as kvtransfer.frame has, got 1");
-  CHECK(complaint_of_codes_after([](edited_file& file, json&) { file.header.erase("layers.1.value.scales"); }) ==
-        "FILE: tensor layers.1.value.scales: expected a tensor of that name, got none");
+  CHECK(complaint_of_codes_after([](edited_file& file, json&) {
+          file.header["elsewhere"] = file.header["layers.1.value.scales"];
+          file.header.erase("layers.1.value.scales");
+        }) == "FILE: tensor layers.1.value.scales: expected a tensor of that name, got none");
   CHECK(complaint_of_codes_after([](edited_file&, json& codes) { codes["layers"][0]["key"]["moved"] = true; }) ==
         "FILE: tensor layers.0.key.carried_error: expected a tensor of that name, got none");
   CHECK(complaint_of_codes_after([](edited_file&, json& codes) {
@@ -84,10 +86,11 @@ TEST_CASE("codes that do not fit what is said of them are refused by field", "[c
              contains("group_size: expected at least 1, got 0"));
   CHECK_THAT(complaint_of_codes_after([](edited_file& file, json&) { file.frame["layers"].erase(1); }),
              contains("FILE: kvtransfer.quantized: expected 1 layers"));
-  CHECK_THAT(complaint_of_codes_after([](edited_file& file, json&) {
-               file.header["layers.7.key.codes"] = file.header["layers.1.key.codes"];
-             }),
-             contains("FILE:"));
+  CHECK(complaint_of_codes_after([](edited_file& file, json&) {
+          file.header["layers.2.key.codes"] = {{"dtype", "U8"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
+        }) ==
+        "FILE: tensor \"layers.2.key.codes\": expected a name that the frame accounts for, got one of another layer or "
+        "frame");
 }
 
 TEST_CASE("an entry that was taken out or changed is noticed", "[cache][file][quantized]") {
