@@ -13,6 +13,7 @@
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "kvtransfer/tensor/quantized/error_bound.hpp"
 #include "tensor/quantized/schemes.hpp"
+#include "tensor/quantized/spread_groups.hpp"
 
 namespace kvtransfer::test {
 
@@ -38,7 +39,7 @@ inline double share_of_key_bound(const quantized_cache& kv, const cache_view<>& 
   double worst = 0;
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
     const quantized_tensor& keys = kv.keys(i);
-    const at::Tensor bound = detail::spread_groups(error_bound(keys), keys.scheme, keys.groups).to(at::kCPU);
+    const at::Tensor bound = spread_groups(error_bound(keys), keys.scheme, keys.groups).to(at::kCPU);
     const at::Tensor error = (dequantize(keys, at::kDouble).to(at::kCPU) - truth.layer(i).keys().to(at::kCPU)).abs();
     const at::Tensor held = visibility_tensor(truth.layer(i).frame().positions).unsqueeze(-1);
     worst = std::max(worst, at::where(held, error / bound, at::Scalar(0.0)).max().item<double>());

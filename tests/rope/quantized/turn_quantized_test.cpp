@@ -19,6 +19,7 @@
 #include "support/tensors.hpp"
 #include "support/test.hpp"
 #include "tensor/quantized/schemes.hpp"
+#include "tensor/quantized/spread_groups.hpp"
 
 using namespace kvtransfer;
 using namespace kvtransfer::test;
@@ -64,7 +65,7 @@ std::vector<rope::turning> turns_of(const rotary_specification& rotary, std::int
 
 /// The largest error of an element as a share of what is promised for its group; only what is held counts.
 double share_of_promise(const quantized_tensor& keys, const at::Tensor& truth, const at::Tensor& held = {}) {
-  const at::Tensor bound = detail::spread_groups(error_bound(keys), keys.scheme, keys.groups);
+  const at::Tensor bound = spread_groups(error_bound(keys), keys.scheme, keys.groups);
   const at::Tensor share = (dequantize(keys, at::kDouble).to(at::kCPU) - truth.to(at::kCPU)).abs() / bound.to(at::kCPU);
   return (held.defined() ? at::where(held.to(at::kCPU).unsqueeze(-1), share, at::Scalar(0.0)) : share)
       .max()
@@ -118,7 +119,7 @@ void check_kernel_is_reference(const quantized_tensor& given, const rope::turnin
   REQUIRE(relative_error(fused.scales, reference.scales) < 1e-5);
   REQUIRE(relative_error(fused.carried_error, reference.carried_error) < 1e-5);
   const at::Tensor step =
-      detail::spread_groups(reference.scales, given.scheme, given.groups) * (2.2 * half_step(given.scheme.format));
+      spread_groups(reference.scales, given.scheme, given.groups) * (2.2 * half_step(given.scheme.format));
   at::Tensor difference = (dequantize(fused, at::kFloat) - dequantize(reference, at::kFloat)).abs();
   if (held.defined()) {
     difference = at::where(held.unsqueeze(-1), difference, at::Scalar(0.0)).to(at::kFloat);

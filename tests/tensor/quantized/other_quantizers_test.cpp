@@ -6,11 +6,11 @@
 
 #include "kvtransfer/tensor/quantized/dequantize.hpp"
 #include "kvtransfer/tensor/quantized/error_bound.hpp"
-#include "kvtransfer/tensor/quantized/grouped.hpp"
 #include "kvtransfer/tensor/quantized/quantize.hpp"
 #include "kvtransfer/tensor/safetensors.hpp"
 #include "support/tensors.hpp"
 #include "support/test.hpp"
+#include "tensor/quantized/spread_groups.hpp"
 
 using namespace kvtransfer;
 using namespace kvtransfer::test;
@@ -27,7 +27,7 @@ TEST_CASE("elements come back as from optimum-quanto, KIVI and torch's fp8", "[t
       const std::string name =
           std::string(to_string(format)) + (scheme.is_per_channel() ? " per channel" : " per token");
       const at::Tensor expected = others.tensor(name);
-      const at::Tensor step = detail::spread_groups(error_bound(quantized), scheme, quantized.groups) * 2;
+      const at::Tensor step = spread_groups(error_bound(quantized), scheme, quantized.groups) * 2;
       const at::Tensor difference = (dequantize(quantized) - expected).abs();
       CHECK((difference <= step).all().item<bool>());
       // All but ties, which fall either way with the last bit of a quotient, are the same.

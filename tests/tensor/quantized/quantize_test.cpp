@@ -15,6 +15,7 @@
 #include "support/tensors.hpp"
 #include "support/test.hpp"
 #include "tensor/quantized/schemes.hpp"
+#include "tensor/quantized/spread_groups.hpp"
 
 using namespace kvtransfer;
 using namespace kvtransfer::test;
@@ -23,7 +24,7 @@ namespace {
 
 /// The largest error of a dequantized element as a share of what was promised for its group.
 double share_of_bound(const quantized_tensor& quantized, const at::Tensor& elements) {
-  const at::Tensor bound = detail::spread_groups(error_bound(quantized), quantized.scheme, quantized.groups);
+  const at::Tensor bound = spread_groups(error_bound(quantized), quantized.scheme, quantized.groups);
   const at::Tensor error = (dequantize(quantized, at::kDouble) - elements.to(at::kDouble)).abs();
   REQUIRE(error.sizes() == bound.sizes());
   return (error / bound).max().item<double>();
@@ -120,7 +121,7 @@ TEST_CASE("ranges that are hardly there keep the bound", "[tensor][quantized]") 
     for (const double range : {1e-35, 1e-37, 1e-38, 1e-40}) {
       const at::Tensor elements = random_keys({1, 1, 16, 16}) * range;
       const quantized_tensor quantized = quantize(elements, scheme);
-      const at::Tensor bound = detail::spread_groups(error_bound(quantized), scheme, quantized.groups);
+      const at::Tensor bound = spread_groups(error_bound(quantized), scheme, quantized.groups);
       INFO(describe(scheme) << ", " << range);
       CHECK((dequantize(quantized) - elements).abs().le(bound).all().item<bool>());
     }

@@ -2,7 +2,10 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/addcmul.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/mul.h>
+#include <c10/core/ScalarType.h>
 
 #include <cstdint>
 #include <optional>
@@ -17,13 +20,19 @@ namespace kvtransfer {
 
 namespace detail {
 
-/// The elements that codes stand for, in one go. @return float32
-inline at::Tensor dequantized_slots(const quantized_tensor& quantized) {
-  const auto spread = [&](const at::Tensor& per_group) {
-    return spread_groups(per_group, quantized.scheme, quantized.groups);
-  };
-  at::Tensor elements = numbers_of(quantized.codes, quantized.scheme.format).mul_(spread(quantized.scales));
-  return quantized.minimums.defined() ? elements.add_(spread(quantized.minimums)) : elements;
+/// Writes the elements that codes stand for, in one go.
+/// @param elements `[batch, kv_heads, seq, head_dim]`, float16 or wider: computed in float32 and rounded once
+inline void dequantize_slots_into(const at::Tensor& elements, const quantized_tensor& quantized) {
+  const at::Tensor numbers = numbers_of(quantized.codes, quantized.scheme.format);
+  for (const equal_groups& some : groups_by_length(quantized.scheme, quantized.groups)) {
+    at::Tensor written = some.of_elements(elements);
+    const at::Tensor scales = some.of_groups(quantized.scales);
+    if (quantized.minimums.defined()) {
+      at::addcmul_out(written, some.of_groups(quantized.minimums), some.of_elements(numbers), scales);
+    } else {
+      at::mul_out(written, some.of_elements(numbers), scales);
+    }
+  }
 }
 
 }  // namespace detail
@@ -33,12 +42,14 @@ inline at::Tensor dequantized_slots(const quantized_tensor& quantized) {
 /// @return `[batch, kv_heads, seq, head_dim]`
 inline at::Tensor dequantize(const quantized_tensor& quantized, std::optional<at::ScalarType> dtype = std::nullopt) {
   const cache_extents extents = quantized.extents();
-  at::Tensor elements = at::empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim},
-                                  quantized.scales.options().dtype(dtype.value_or(quantized.dtype)));
+  const at::ScalarType wanted = dtype.value_or(quantized.dtype);
+  const at::ScalarType written = at::elementSize(wanted) < 2 ? at::kFloat : wanted;
+  const at::Tensor elements = at::empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim},
+                                        quantized.scales.options().dtype(written));
   detail::for_each_slab(extents, 1, quantized.device(), [&](std::int64_t begin, std::int64_t end) {
-    elements.slice(2, begin, end).copy_(detail::dequantized_slots(slice(quantized, begin, end)));
+    detail::dequantize_slots_into(elements.slice(2, begin, end), slice(quantized, begin, end));
   });
-  return elements;
+  return elements.to(wanted);
 }
 
 }  // namespace kvtransfer

@@ -26,8 +26,8 @@ struct group_ranges {
 template <class Reduce>
 at::Tensor reduced_held(const at::Tensor& elements, const at::Tensor& held, double nothing, const quantization& scheme,
                         const slot_groups& groups, Reduce&& reduce) {
-  const at::Tensor kept = held.defined() ? at::where(held, elements, at::Scalar(nothing)).to(at::kFloat) : elements;
-  const at::Tensor reduced = reduced_groups(kept, scheme, groups, reduce);
+  const at::Tensor kept = held.defined() ? at::where(held, elements, at::Scalar(nothing)) : elements;
+  const at::Tensor reduced = reduced_groups(kept, scheme, groups, reduce).to(at::kFloat);
   return held.defined() ? at::where(reduced == nothing, at::Scalar(0.0), reduced).to(at::kFloat) : reduced;
 }
 
@@ -38,7 +38,7 @@ inline at::Tensor steps_of(const at::Tensor& reach, double steps) {
 }
 
 /// The ranges of `elements`, of which only those `held` count.
-/// @param elements float32 `[batch, kv_heads, seq, head_dim]`
+/// @param elements `[batch, kv_heads, seq, head_dim]`, float32 or less
 /// @param held bool `[batch or 1, kv_heads or 1, seq, 1]`, or undefined where all are
 inline group_ranges ranges_of(const at::Tensor& elements, const at::Tensor& held, const quantization& scheme,
                               const slot_groups& groups) {

@@ -2,7 +2,10 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/reciprocal.h>
+#include <ATen/ops/sub.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
 
@@ -45,15 +48,27 @@ inline at::Tensor held_elements(const at::Tensor& held, const cache_extents& ext
 }
 
 /// Elements as codes in `ranges`.
-/// @param elements float32 `[batch, kv_heads, seq, head_dim]`
+/// @param elements `[batch, kv_heads, seq, head_dim]`, float32 or less
 inline at::Tensor codes_in(const at::Tensor& elements, const group_ranges& ranges, const quantization& scheme,
                            const slot_groups& groups) {
   const at::Tensor per_step =
       at::where(ranges.scales == 0, at::Scalar(0.0), at::reciprocal(ranges.scales)).to(at::kFloat);
-  const at::Tensor steps = spread_groups(per_step, scheme, groups);
-  return codes_of(ranges.minimums.defined() ? (elements - spread_groups(ranges.minimums, scheme, groups)).mul_(steps)
-                                            : elements * steps,
-                  scheme.format);
+  const at::Tensor steps = at::empty(elements.sizes(), elements.options().dtype(at::kFloat));
+  for (const equal_groups& some : groups_by_length(scheme, groups)) {
+    at::Tensor written = some.of_elements(steps);
+    if (ranges.minimums.defined()) {
+      at::sub_out(written, some.of_elements(elements), some.of_groups(ranges.minimums)).mul_(some.of_groups(per_step));
+    } else {
+      at::mul_out(written, some.of_elements(elements), some.of_groups(per_step));
+    }
+  }
+  return codes_of(steps, scheme.format);
+}
+
+/// Elements in a type of at most float32's precision, so that passes over 16 bits stay so small.
+inline at::Tensor in_float32_or_less(const at::Tensor& elements) {
+  const at::ScalarType dtype = elements.scalar_type();
+  return dtype == at::kHalf || dtype == at::kBFloat16 ? elements : elements.to(at::kFloat);
 }
 
 /// Elements as codes, in one go.
@@ -63,7 +78,7 @@ inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Te
                                         const quantization& scheme) {
   const slot_groups groups =
       scheme.is_per_channel() ? slot_groups::of_size(scheme.group_size, elements.size(2)) : slot_groups();
-  const at::Tensor floats = elements.to(at::kFloat);
+  const at::Tensor floats = in_float32_or_less(elements);
   group_ranges ranges = ranges_of(floats, held, scheme, groups);
   at::Tensor codes = codes_in(floats, ranges, scheme, groups);
   return {scheme, std::move(codes), std::move(ranges.scales), std::move(ranges.minimums),
