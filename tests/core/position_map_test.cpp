@@ -103,6 +103,23 @@ TEST_CASE("positions go into the states of another map, head by head", "[core][p
   CHECK_THROWS_AS(position_map::consecutive(0, 3, 2).with_states_of(states), shape_error);
 }
 
+TEST_CASE("keys can be moved where the same slots hold keys", "[core][position_map]") {
+  position_row behind_padding = position_row::consecutive(0, 1, slot_state::padding());
+  behind_padding.append(position_row::consecutive(0, 2));
+  const position_map by_head(1, 1, 2, {position_row::consecutive(0, 3), behind_padding});
+  const position_map shared(1, 1, 1, {behind_padding});
+  CHECK(by_head.has_keys_of(by_head.shifted(7)));
+  CHECK(shared.has_keys_of(position_map(1, 1, 2, {behind_padding, behind_padding.shifted(3)})));
+  CHECK(position_map(1, 1, 2, {behind_padding, behind_padding.shifted(3)}).has_keys_of(shared));
+  CHECK_FALSE(shared.has_keys_of(by_head));
+  CHECK_FALSE(by_head.has_keys_of(shared));
+  CHECK_FALSE(shared.has_keys_of(position_map::consecutive(0, 3)));
+  CHECK_FALSE(shared.has_keys_of(position_map(2, 1, 1, {behind_padding, behind_padding})));
+  CHECK_FALSE(by_head.has_keys_of(position_map(1, 1, 3, {behind_padding, behind_padding, behind_padding})));
+  CHECK_FALSE(shared.has_keys_of(position_map(1, 2, 1, {behind_padding, behind_padding})));
+  CHECK_FALSE(shared.has_keys_of(shared.slice(0, 2)));
+}
+
 TEST_CASE("with_heads repeats shared positions and refuses to change a number of heads", "[core][position_map]") {
   const position_map map = position_map::consecutive(0, 2, 2).with_heads(4);
   CHECK(map.heads() == 4);

@@ -66,12 +66,18 @@ void read_quantized_file(std::span<const std::byte> bytes) {
     rebuild(*frame);
   }
   for (std::size_t i = 0; i < record.layers.size(); ++i) {
-    const code_record& keys = record.layers[i].keys;
-    for (const std::string& name : code_tensors(cache_format::key(i), keys).all()) {
-      insist(contents.header.tensors.at(name).end <= bytes.size() - contents.header.data_begin);
-    }
-    const std::int64_t seq = contents.written.layer(static_cast<std::int64_t>(i)).size();
-    insist(keys.groups.size() == (keys.scheme.is_per_channel() ? seq : 0));
+    const position_map& written = contents.written.layer(static_cast<std::int64_t>(i)).positions;
+    insist(written.has_keys_of(contents.wanted.layer(static_cast<std::int64_t>(i)).positions));
+    const auto kv_heads_of = [&](const std::string& prefix, const code_record& codes) {
+      const code_tensors names(prefix, codes);
+      for (const std::string& name : names.all()) {
+        insist(contents.header.tensors.at(name).end <= bytes.size() - contents.header.data_begin);
+      }
+      insist(codes.groups.size() == (codes.scheme.is_per_channel() ? written.size() : 0));
+      return contents.header.tensors.at(names.codes).shape.at(1);
+    };
+    insist(kv_heads_of(cache_format::key(i), record.layers[i].keys) ==
+           kv_heads_of(cache_format::value(i), record.layers[i].values));
   }
 }
 

@@ -133,6 +133,20 @@ class position_map {
     return mixed;
   }
 
+  /// Whether keys could be moved from here to `other`: streams, batch and slots agree, and where one has a key the
+  /// other has one.
+  bool has_keys_of(const position_map& other) const {
+    const std::int64_t heads = heads_ == 1 ? other.heads_ : heads_;
+    bool same = streams_ == other.streams_ && batch_ == other.batch_ && size() == other.size() &&
+                (other.heads_ == 1 || other.heads_ == heads);
+    for (std::int64_t b = 0; same && b < batch_; ++b) {
+      for (std::int64_t head = 0; same && head < heads; ++head) {
+        same = row(0, b, head).has_keys_of(other.row(0, b, head));
+      }
+    }
+    return same;
+  }
+
   /// The batch rows named by `batch_rows`, in that order, with all their streams and heads (a row may be named more
   /// than once).
   /// @throws shape_error if there is no such row

@@ -149,6 +149,15 @@ class position_row {
     return same;
   }
 
+  /// Whether `other` has keys in the same slots, and padding in the rest.
+  bool has_keys_of(const position_row& other) const {
+    bool same = size_ == other.size_;
+    for_each_shared_run(other, [&](std::int64_t, const position_run& mine, const position_run& theirs) {
+      same &= mine.state.is_padding() == theirs.state.is_padding();
+    });
+    return same;
+  }
+
   /// Calls `visit(first slot, run, run of other)` for the longest runs of slots that are one run in this row and one in
   /// `other`.
   template <class Visit>

@@ -21,7 +21,6 @@
 #include "kvtransfer/cache/file/mapped_tensors.hpp"
 #include "kvtransfer/cache/file/paging.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
 
 namespace kvtransfer {

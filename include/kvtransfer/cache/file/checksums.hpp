@@ -29,7 +29,7 @@ inline std::uint32_t crc32_joined(std::uint32_t first, std::uint32_t second, std
   return static_cast<std::uint32_t>(::crc32_combine(first, second, static_cast<z_off_t>(second_bytes)));
 }
 
-/// CRC-32 of what a cache file holds, by name: tensors, and the text of `kvtransfer.frame`.
+/// CRC-32 of what a cache file holds, by name: tensors, and the texts of metadata entries.
 using checksum_list = std::map<std::string, std::uint32_t, std::less<>>;
 
 /// The text of the metadata entry `kvtransfer.checksum`; its length depends on the names alone, so that it can be

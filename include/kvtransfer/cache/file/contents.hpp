@@ -51,11 +51,8 @@ inline std::int64_t check_layer(named_tensors& tensors, std::size_t index, const
       tensors.refuse(tensor, "a floating dtype", describe(dtype).name);
     }
   }
-  tensors.require_shape(key, {positions.batch(), keys[1], positions.size(), keys[3]});
+  require_positions_fit(tensors, key, keys, positions);
   tensors.require_shape(value, {positions.batch(), keys[1], positions.size(), values[3]});
-  if (positions.heads() != 1 && positions.heads() != keys[1]) {
-    tensors.refuse_shape(key, fmt::format("kv_heads={}, as its positions have", positions.heads()));
-  }
   return keys[3];
 }
 

@@ -19,7 +19,7 @@
 ///
 /// The metadata entry `kvtransfer.frame` is JSON: which frame each layer reads, and every frame's rotary
 /// specifications, its regimes. `kvtransfer.checksum`, where present, is JSON with the CRC-32 of every tensor's bytes
-/// and of the frame's text. Tensors and metadata under other names are left alone.
+/// and of the other entries' texts. Tensors and metadata under other names are left alone.
 ///
 /// A quantized cache has a metadata entry `kvtransfer.quantized` besides, JSON: how each layer's keys and values were
 /// quantized, and which frame each layer's keys are wanted in (`kvtransfer.frame` says which one they are written in).

@@ -35,13 +35,14 @@ frame_tensor frame_tensor_of(std::string name, safetensors_dtype dtype, std::vec
 }  // namespace cache_file_details
 
 /// Positions and states of every distinct frame, and the token ids where they are known.
-/// @throws value_error for a position past 2^53, or more rows of them than a reader takes
+/// @throws value_error for a position past 2^53, no row of them, or more than a reader takes
 inline std::vector<frame_tensor> frame_tensors(const cache_frame& frame, const distinct_frames& distinct) {
   namespace details = cache_file_details;
   std::vector<frame_tensor> tensors;
   std::int64_t rows = 0;
   for (std::size_t i = 0; i < distinct.frames.size(); ++i) {
     const position_map& map = distinct.frames[i]->positions;
+    require<value_error>(map.batch() > 0, "frame_tensors", cache_format::positions(i), "1 or more rows", "none");
     const slot_tensors slots = spread_out(map);
     const std::vector<std::int64_t> states_shape{map.batch(), map.heads(), map.size()};
     tensors.push_back(

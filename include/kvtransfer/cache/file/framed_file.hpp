@@ -84,6 +84,15 @@ inline layer_frame read_frame(named_tensors& tensors, std::size_t index,
   return {slots.read(tensors.file(), positions, states), regimes};
 }
 
+/// @throws file_error unless a tensor `[batch, kv_heads, seq, ...]` has as many rows, slots and heads as its positions
+inline void require_positions_fit(const named_tensors& tensors, const std::string& name,
+                                  const std::vector<std::int64_t>& shape, const position_map& positions) {
+  tensors.require_shape(name, {positions.batch(), shape[1], positions.size(), shape[3]});
+  if (positions.heads() != 1 && positions.heads() != shape[1]) {
+    tensors.refuse_shape(name, fmt::format("kv_heads={}, as its positions have", positions.heads()));
+  }
+}
+
 inline std::vector<std::vector<std::int64_t>> read_token_ids(named_tensors& tensors, const cache_frame& frame) {
   const std::string name(cache_format::token_ids);
   if (!tensors.contains(name)) {

@@ -53,7 +53,7 @@ class framed_file_writer {
     checksums_[tensor.name()] = tensor.checksum();
   }
 
-  /// Gives the file its name, replacing an older one, once all its tensors are complete.
+  /// Gives the file its name, replacing an older one. The caller has written every tensor and called `complete` for it.
   /// @throws file_error if the disk refuses
   void finish() {
     write_header();

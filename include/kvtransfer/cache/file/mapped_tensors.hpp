@@ -12,11 +12,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/file/checksums.hpp"
 #include "kvtransfer/cache/file/paging.hpp"
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
@@ -35,7 +37,6 @@ class mapped_tensors {
   const std::filesystem::path& path() const { return mapping_->path(); }
   bool has_checksums() const { return index_->checksums.has_value(); }
 
-  bool contains(const std::string& name) const { return index_->header.tensors.contains(name); }
   const safetensors_entry& entry(const std::string& name) const { return index_->header.tensors.find(name)->second; }
 
   std::span<std::byte> all_bytes() const { return mapping_->bytes(); }

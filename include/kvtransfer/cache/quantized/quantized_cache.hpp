@@ -40,12 +40,17 @@ class quantized_cache : public lazily_moved<quantized_cache> {
   quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame written)
       : quantized_cache(std::move(keys), std::move(values), written, written) {}
 
-  /// The same with moves that are yet to be made. @throws as above, for either frame
+  /// The same with moves that are yet to be made.
+  /// @throws as above, for either frame; frame_error unless both have keys in the same slots
   quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame written,
                   cache_frame wanted)
       : lazily_moved(std::move(written), std::move(wanted)), keys_(std::move(keys)), values_(std::move(values)) {
     check_tensors(keys_, "keys");
     check_tensors(values_, "values");
+    for (std::int64_t i = 0; i < layers(); ++i) {
+      require<frame_error>(written_.layer(i).positions.has_keys_of(wanted_.layer(i).positions), name, "wanted frame",
+                           "keys in the slots that hold them", fmt::format("another padding in layer {}", i));
+    }
   }
 
   quantized_cache(quantized_cache&&) = default;

@@ -73,7 +73,7 @@ void launch(const slot_copy& copy, const layer_bytes* layers, std::int64_t count
   for_each_layer_list(layers, count, [&](const layer_list& list, unsigned listed) {
     const auto words = static_cast<unsigned>(std::min<std::int64_t>(copy.head_bytes() / sizeof(Word), threads));
     const dim3 block(words, threads / words);
-    const dim3 blocks(static_cast<unsigned>(copy.runs), listed);
+    const dim3 blocks(blocks_of_layer(copy.runs), listed);
     copy_run<Word><<<blocks, block, 0, at::cuda::getCurrentCUDAStream()>>>(
         copy, pieces_in_slot(static_cast<unsigned>(copy.kv_heads)), list);
     C10_CUDA_KERNEL_LAUNCH_CHECK();

@@ -2,7 +2,6 @@
 #include <c10/cuda/CUDAException.h>
 
 #include <ATen/cuda/detail/IntegerDivider.cuh>
-#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
@@ -23,8 +22,8 @@ constexpr unsigned blocks_per_multiprocessor = 4;
 template <class Element>
 using word_of = std::conditional_t<sizeof(Element) == 1, uint2, uint4>;
 
-/// Copies where neighbours stay neighbours, `Word` by `Word`, or have none. Several reads are under way before the
-/// first is waited for.
+/// Copies without transposing, `Word` by `Word`: slots that are neighbours on both sides, or single elements of any
+/// strides. Several reads are under way before the first is waited for.
 template <class Element, class Word>
 __device__ void copy_words(const slot_copy& copy, const slot_places& places, unsigned slots) {
   constexpr unsigned at_once = 4;
@@ -55,6 +54,13 @@ __device__ void copy_words(const slot_copy& copy, const slot_places& places, uns
   }
 }
 
+/// Shared memory for the one or the other.
+template <class First, class Second>
+union one_of {
+  First first;
+  Second second;
+};
+
 template <class Element, transposition way>
 __device__ void copy_places(const slot_copy& copy, const slot_places& places, unsigned slots) {
   using word = word_of<Element>;
@@ -62,8 +68,9 @@ __device__ void copy_places(const slot_copy& copy, const slot_places& places, un
   if constexpr (way == transposition::neither) {
     words ? copy_words<Element, word>(copy, places, slots) : copy_words<Element, Element>(copy, places, slots);
   } else {
+    __shared__ one_of<tile<Element, word>, tile<Element, Element>> shared;
     const plane<Element, way> p{copy, places, slots};
-    words ? transpose_plane<Element, word>(p) : transpose_plane<Element, Element>(p);
+    words ? transpose_plane<Element, word>(p, shared.first) : transpose_plane<Element, Element>(p, shared.second);
   }
 }
 
@@ -98,7 +105,7 @@ void launch(const slot_copy& copy, const layer_bytes* layers, std::int64_t count
   const unsigned in_group = run_group::count_for(copy);
   const std::int64_t groups = (copy.runs + in_group - 1) / in_group;
   for_each_layer_list(layers, count, [&](const layer_list& list, unsigned listed) {
-    const dim3 blocks(static_cast<unsigned>(groups * copy.kv_heads), listed);
+    const dim3 blocks(blocks_of_layer(groups * copy.kv_heads), listed);
     copy_head<Element, way><<<blocks, transposing_threads, 0, at::cuda::getCurrentCUDAStream()>>>(
         copy, heads_of_run(static_cast<unsigned>(copy.kv_heads)), list);
     C10_CUDA_KERNEL_LAUNCH_CHECK();

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/kernels/slot_copy.hpp"
 
 namespace kvtransfer::kernels {
@@ -13,6 +17,15 @@ inline constexpr int layers_per_launch = 128;
 struct layer_list {
   layer_bytes layers[layers_per_launch];
 };
+
+/// A grid's first axis. @throws shape_error where there are too many blocks to a layer
+inline unsigned blocks_of_layer(std::int64_t blocks) {
+  if (blocks > std::numeric_limits<std::int32_t>::max()) {
+    fail<shape_error>("copy_slots_", "layers", "fewer than 2^31 runs and heads of a layer on CUDA",
+                      fmt::format("{}", blocks));
+  }
+  return static_cast<unsigned>(blocks);
+}
 
 /// Calls `launch(list, layers in it)` until every layer has been listed.
 template <class Launch>

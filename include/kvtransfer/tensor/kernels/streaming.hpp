@@ -23,7 +23,7 @@ struct copy_cached {
 
 /// Writes past the caches, because a line that is written whole need not be read first, which is a third of a large
 /// copy's traffic; and fetches what comes next, because pieces lie apart and the processor follows a source only to the
-/// end of its page. Into the second cache: in the first, what lies a power of two apart drives out one another.
+/// end of its page. Into the second cache: in the first, lines a power of two apart drive one another out.
 struct copy_streaming {
   void operator()(char* to, const char* from, std::size_t bytes, const char* next) const {
 #if defined(__SSE2__)

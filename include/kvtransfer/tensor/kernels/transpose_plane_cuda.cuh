@@ -132,9 +132,8 @@ __device__ void write_tile(const Plane& p, unsigned a, unsigned b, tile<Element,
 }
 
 template <class Element, class Word, class Plane>
-__device__ void transpose_plane(const Plane& p) {
+__device__ void transpose_plane(const Plane& p, tile<Element, Word>& shared) {
   using shared_tile = tile<Element, Word>;
-  __shared__ shared_tile shared;
   const unsigned tiles_along_b = (p.b_count() + shared_tile::side - 1) / shared_tile::side;
   const unsigned tiles = tiles_along_b * ((p.a_count() + shared_tile::side - 1) / shared_tile::side);
   tile_share<Element, Word> share;

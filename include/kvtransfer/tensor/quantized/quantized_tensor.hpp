@@ -1,8 +1,12 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdint>
+#include <string_view>
+#include <vector>
 
 #include "kvtransfer/core/cache_extents.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -60,6 +64,14 @@ inline bool are_alike(const quantized_tensor& a, const quantized_tensor& b) {
   return a.codes.sizes() == b.codes.sizes() && a.scheme == b.scheme && a.groups == b.groups;
 }
 
+/// What `scales` are for a tensor of `extents`. The scheme must be valid for its head_dim.
+inline std::vector<std::int64_t> shape_of_scales(const quantization& scheme, const slot_groups& groups,
+                                                 const cache_extents& extents) {
+  const std::int64_t rows = scheme.is_per_channel() ? groups.count() : extents.seq;
+  const std::int64_t columns = scheme.is_per_channel() ? extents.head_dim : extents.head_dim / scheme.group_size;
+  return {extents.batch, extents.kv_heads, rows, columns};
+}
+
 /// @throws shape_error unless the tensors are of one another's extents, as their scheme has it
 inline void validate(const quantized_tensor& quantized, std::string_view where) {
   const at::Tensor& codes = quantized.codes;
@@ -70,18 +82,15 @@ inline void validate(const quantized_tensor& quantized, std::string_view where) 
   }
   const cache_extents extents = quantized.extents();
   validate(scheme, extents.head_dim, where);
-  const std::int64_t rows = scheme.is_per_channel() ? quantized.groups.count() : extents.seq;
-  const std::int64_t columns = scheme.is_per_channel() ? extents.head_dim : extents.head_dim / scheme.group_size;
   if (scheme.is_per_channel() && quantized.groups.size() != extents.seq) {
     fail<shape_error>(where, "groups", fmt::format("{} slots", extents.seq),
                       fmt::format("{}", quantized.groups.size()));
   }
+  const std::vector<std::int64_t> shape = shape_of_scales(scheme, quantized.groups, extents);
   const auto require_fit = [&](const at::Tensor& tensor, std::string_view what) {
     if (!tensor.defined() || tensor.scalar_type() != at::kFloat || tensor.device() != codes.device() ||
-        tensor.sizes() != at::IntArrayRef({extents.batch, extents.kv_heads, rows, columns})) {
-      fail<shape_error>(where, what,
-                        fmt::format("[{}, {}, {}, {}] Float on {}", extents.batch, extents.kv_heads, rows, columns,
-                                    codes.device().str()),
+        tensor.sizes() != shape) {
+      fail<shape_error>(where, what, fmt::format("[{}] Float on {}", fmt::join(shape, ", "), codes.device().str()),
                         describe(tensor));
     }
   };

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "cache/file/edited_file.hpp"
 #include "cache/file/quantized/sample_quantized_cache.hpp"
 #include "kvtransfer/cache/file/cache_file.hpp"
 #include "kvtransfer/cache/file/quantized/save_quantized_cache.hpp"
@@ -100,6 +101,37 @@ TEST_CASE("a quantized cache of another model is refused", "[cache][file][quanti
   CHECK_THROWS_AS(file.load("another"), frame_error);
   CHECK_THROWS_AS(file.written_keys(2), shape_error);
   CHECK_THROWS_AS(file.values(-1), shape_error);
+}
+
+TEST_CASE("damage to codes or scales is found on loading", "[cache][file][quantized]") {
+  const temporary_folder folder;
+  const auto path = folder.path() / "a";
+  for (const char* const damaged : {"layers.0.key.codes", "layers.1.value.scales", "layers.1.key.minimums"}) {
+    for (const file_checksums checksums : {file_checksums::crc32, file_checksums::none}) {
+      save_cache(path, sample_quantized_cache(), checksums);
+      CHECK_NOTHROW(quantized_cache_file::open(path).load(any_model));
+      edited_file file = edited_file::opened(path);
+      file.set<std::uint8_t>(damaged, 3, 77);
+      folder.put("a", file.bytes());
+      const quantized_cache_file opened = quantized_cache_file::open(path);
+      if (checksums == file_checksums::crc32) {
+        CHECK_THAT(message_of<file_error>([&] { opened.load(any_model); }),
+                   contains(std::string(": checksum of ") + damaged + ": expected "));
+        CHECK_THROWS_AS(opened.verify(), file_error);
+      } else {
+        CHECK_NOTHROW(opened.load(any_model));
+        CHECK_THROWS_AS(opened.verify(), value_error);
+      }
+    }
+  }
+}
+
+TEST_CASE("frames with other padding are not one cache", "[cache][quantized]") {
+  const quantized_cache kv = sample_quantized_cache();
+  cache_frame other(2, {position_map::consecutive(0, 5, 2), kv.written().layer(0).regimes});
+  CHECK_THROWS_AS(
+      quantized_cache({kv.written_keys(0), kv.written_keys(1)}, {kv.values(0), kv.values(1)}, kv.written(), other),
+      frame_error);
 }
 
 TEST_CASE("frames of two caches are not saved as one", "[cache][file][quantized]") {

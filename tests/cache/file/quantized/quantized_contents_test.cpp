@@ -1,6 +1,7 @@
 #include "kvtransfer/cache/file/quantized/quantized_contents.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -59,9 +60,9 @@ TEST_CASE("the contents of a quantized file are those of the cache it was saved 
 TEST_CASE("codes that do not fit what is said of them are refused by field", "[cache][file][quantized]") {
   using json = nlohmann::ordered_json;
   CHECK(complaint_of_codes_after([](edited_file&, json& codes) { codes["wanted"].push_back(0); }) ==
-        "FILE: kvtransfer.quantized: expected 2 layers, as kvtransfer.frame has, got 3");
+        "FILE: kvtransfer.quantized.wanted: expected 2 layers, as kvtransfer.frame has, got 3");
   CHECK(complaint_of_codes_after([](edited_file&, json& codes) { codes["layers"].erase(1); }) ==
-        "FILE: kvtransfer.quantized: expected 2 layers, as kvtransfer.frame has, got 1");
+        "FILE: kvtransfer.quantized.layers: expected 2 layers, as kvtransfer.frame has, got 1");
   CHECK(complaint_of_codes_after([](edited_file& file, json&) {
           file.header["elsewhere"] = file.header["layers.1.value.scales"];
           file.header.erase("layers.1.value.scales");
@@ -75,22 +76,38 @@ TEST_CASE("codes that do not fit what is said of them are refused by field", "[c
         "FILE: tensor layers.0.key.scales: expected shape [2, 2, 2, 4], got [2, 2, 2, 8]");
   CHECK(complaint_of_codes_after([](edited_file&, json& codes) {
           codes["layers"][0]["key"]["groups"] = {{1, 4}};
-        }) == "FILE: kvtransfer.quantized: expected groups of 5 slots for layers.0.key.codes, got 4");
+        }) == "FILE: kvtransfer.quantized.layers[0].key.groups: expected groups of 5 slots in all, got 4");
   CHECK(complaint_of_codes_after([](edited_file&, json& codes) {
           codes["layers"][0]["key"]["groups"] = {{5, 1}};
         }) == "FILE: tensor layers.0.key.scales: expected shape [2, 2, 5, 8], got [2, 2, 2, 8]");
   CHECK(complaint_of_codes_after([](edited_file&, json& codes) { codes["layers"][1]["value"]["group_size"] = 4; }) ==
-        "FILE: kvtransfer.quantized: expected schemes that fit their codes, got layers.1.value.codes: group_size: "
-        "expected a divisor of head_dim=6, got 4");
+        "FILE: kvtransfer.quantized.layers[1].value: expected a scheme that fits head_dim=6, got int8 per token in "
+        "groups "
+        "of 4");
   CHECK_THAT(complaint_of_codes_after([](edited_file&, json& codes) { codes["layers"][1]["value"]["group_size"] = 0; }),
-             contains("group_size: expected at least 1, got 0"));
+             contains("expected a scheme that fits head_dim=6, got int8 per token in groups of 0"));
   CHECK_THAT(complaint_of_codes_after([](edited_file& file, json&) { file.frame["layers"].erase(1); }),
-             contains("FILE: kvtransfer.quantized: expected 1 layers"));
+             contains("FILE: kvtransfer.quantized.wanted: expected 1 layers"));
   CHECK(complaint_of_codes_after([](edited_file& file, json&) {
           file.header["layers.2.key.codes"] = {{"dtype", "U8"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
         }) ==
         "FILE: tensor \"layers.2.key.codes\": expected a name that the frame accounts for, got one of another layer or "
         "frame");
+}
+
+TEST_CASE("keys and values of unequal heads are refused", "[cache][file][quantized]") {
+  CHECK(complaint_of_codes_after([](edited_file& file, nlohmann::ordered_json&) {
+          file.header["layers.0.value.codes"]["shape"] = {2, 1, 5, 12};
+          file.header["layers.0.value.scales"]["shape"] = {2, 1, 5, 6};
+          file.header["layers.0.value.minimums"]["shape"] = {2, 1, 5, 6};
+        }) == "FILE: tensor layers.0.value.codes: expected kv_heads=2, as the keys have, got [2, 1, 5, 12]");
+}
+
+TEST_CASE("keys are not wanted where none are written", "[cache][file][quantized]") {
+  CHECK(complaint_of_codes_after(
+            [](edited_file& file, nlohmann::ordered_json&) { file.set<std::int32_t>("frames.1.states", 5, 0); }) ==
+        "FILE: kvtransfer.quantized.wanted[0]: expected a frame of as many streams, with keys in the slots that hold "
+        "them, got frame 1");
 }
 
 TEST_CASE("an entry that was taken out or changed is noticed", "[cache][file][quantized]") {

@@ -58,6 +58,10 @@ TEST_CASE("what is said of codes is refused where it means nothing", "[cache][fi
                text["layers"][0]["key"]["groups"][1] = {std::int64_t{1} << 40, std::int64_t{1} << 40};
              }),
              contains("no more than 2^63 - 1 slots in all"));
+  CHECK_THAT(complaint_of_text_after([](json& text) {
+               text["layers"][0]["key"]["groups"] = {{1, std::int64_t{1} << 62}, {1, std::int64_t{1} << 62}};
+             }),
+             contains("layers[0].key.groups[1]: expected two numbers from 1 on"));
   CHECK_THAT(complaint_of_text_after([](json& text) { text["layers"][0]["key"]["more"] = 1; }),
              contains("layers[0].key: expected an object of format, per_channel, group_size, groups, dtype, moved"));
   CHECK_THAT(complaint_of_text_after([](json& text) { text["layers"][0].erase("value"); }),

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,12 +18,12 @@ struct code_tensors {
   std::string minimums;       ///< empty for float formats
   std::string carried_error;  ///< empty unless codes were moved
 
-  /// @param plain `layers.N.key` or `layers.N.value`
-  code_tensors(const std::string& plain, const code_record& record)
-      : codes(plain + ".codes"),
-        scales(plain + ".scales"),
-        minimums(is_integer(record.scheme.format) ? plain + ".minimums" : ""),
-        carried_error(record.moved ? plain + ".carried_error" : "") {}
+  /// @param prefix `layers.N.key` or `layers.N.value`
+  code_tensors(const std::string& prefix, const code_record& record)
+      : codes(prefix + ".codes"),
+        scales(prefix + ".scales"),
+        minimums(is_integer(record.scheme.format) ? prefix + ".minimums" : ""),
+        carried_error(record.moved ? prefix + ".carried_error" : "") {}
 
   /// Scales, and what else there is in their shape.
   std::vector<std::string> of_groups() const {
@@ -47,14 +46,6 @@ struct code_tensors {
 /// What codes of a format are in a file.
 constexpr safetensors_dtype safetensors_dtype_of(code_format format) {
   return *safetensors_dtype_of(scalar_type_of(format));
-}
-
-/// `[batch, kv_heads, rows, columns]` of the scales of codes for `[batch, kv_heads, seq, head_dim]`.
-inline std::vector<std::int64_t> shape_of_scales(const code_record& record, std::int64_t batch, std::int64_t kv_heads,
-                                                 std::int64_t seq, std::int64_t head_dim) {
-  return record.scheme.is_per_channel()
-             ? std::vector<std::int64_t>{batch, kv_heads, record.groups.count(), head_dim}
-             : std::vector<std::int64_t>{batch, kv_heads, seq, head_dim / record.scheme.group_size};
 }
 
 }  // namespace kvtransfer

@@ -15,8 +15,10 @@
 #include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/file/format.hpp"
 #include "kvtransfer/cache/file/mapped_tensors.hpp"
+#include "kvtransfer/cache/file/paging.hpp"
 #include "kvtransfer/cache/file/quantized/code_tensors.hpp"
 #include "kvtransfer/cache/file/quantized/quantized_contents.hpp"
+#include "kvtransfer/cache/file/quantized/quantized_json.hpp"
 #include "kvtransfer/cache/quantized/quantized_cache.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
@@ -36,15 +38,16 @@ class quantized_cache_file {
   static quantized_cache_file open(const std::filesystem::path& path) {
     auto mapping = mapped_file::open(path);
     quantized_contents contents = read_quantized_contents(mapping->bytes(), path.string());
-    mapped_tensors tensors(std::move(mapping), contents.header, contents.checksums);
-    return {std::move(tensors), std::make_shared<const quantized_contents>(std::move(contents))};
+    return {mapped_tensors(std::move(mapping), std::move(contents.header), std::move(contents.checksums)),
+            std::make_shared<const description>(description{std::move(contents.written), std::move(contents.wanted),
+                                                            std::move(contents.codes.layers)})};
   }
 
   const std::filesystem::path& path() const { return tensors_.path(); }
   /// Where the keys stand as they are stored.
-  const cache_frame& written() const { return contents_->written; }
+  const cache_frame& written() const { return description_->written; }
   /// Where they are to stand when they are read: the cache may have been saved with moves yet to be made.
-  const cache_frame& wanted() const { return contents_->wanted; }
+  const cache_frame& wanted() const { return description_->wanted; }
   std::int64_t layers() const { return written().layers(); }
   bool has_checksums() const { return tensors_.has_checksums(); }
 
@@ -61,12 +64,13 @@ class quantized_cache_file {
   /// @throws frame_error where another model wrote it, file_error where a checksum differs
   quantized_cache load(const expected_model& model, at::Device device = at::kCPU) const {
     model.require(written(), path().string());
+    paging::expect_everything(tensors_.all_bytes());
     std::vector<quantized_tensor> keys;
     std::vector<quantized_tensor> values;
     for (std::int64_t i = 0; i < layers(); ++i) {
       verify(i);
-      keys.push_back(copied(written_keys(i), device));
-      values.push_back(copied(this->values(i), device));
+      keys.push_back(copied(mapped(cache_format::key(static_cast<std::size_t>(i)), at(i).keys), device));
+      values.push_back(copied(mapped(cache_format::value(static_cast<std::size_t>(i)), at(i).values), device));
     }
     return quantized_cache(std::move(keys), std::move(values), written(), wanted());
   }
@@ -81,34 +85,43 @@ class quantized_cache_file {
   }
 
  private:
-  quantized_cache_file(mapped_tensors tensors, std::shared_ptr<const quantized_contents> contents)
-      : tensors_(std::move(tensors)), contents_(std::move(contents)) {}
+  struct description {
+    cache_frame written;
+    cache_frame wanted;
+    std::vector<quantized_record::layer> layers;
+  };
+
+  quantized_cache_file(mapped_tensors tensors, std::shared_ptr<const description> its_description)
+      : tensors_(std::move(tensors)), description_(std::move(its_description)) {}
 
   const quantized_record::layer& at(std::int64_t layer) const {
     if (layer < 0 || layer >= layers()) {
       fail<shape_error>("quantized_cache_file", "layer", fmt::format("0 <= layer < {}", layers()),
                         fmt::format("{}", layer));
     }
-    return contents_->codes.layers[static_cast<std::size_t>(layer)];
+    return description_->layers[static_cast<std::size_t>(layer)];
   }
 
-  /// @param plain `layers.N.key` or `layers.N.value`
-  quantized_tensor fetched(const std::string& plain, const code_record& record) const {
-    const code_tensors names(plain, record);
-    const auto mapped = [&](const std::string& tensor) {
-      if (tensor.empty()) {
-        return at::Tensor();
-      }
-      tensors_.fetch_tokens(tensor, 0, tensors_.entry(tensor).shape[2]);
-      return tensors_.tensor(tensor);
-    };
+  /// @param prefix `layers.N.key` or `layers.N.value`
+  quantized_tensor mapped(const std::string& prefix, const code_record& record) const {
+    const code_tensors names(prefix, record);
+    const auto tensor = [&](const std::string& name) { return name.empty() ? at::Tensor() : tensors_.tensor(name); };
+    const at::ScalarType dtype = scalar_type_of(record.dtype);
     return {record.scheme,
-            mapped(names.codes),
-            mapped(names.scales),
-            mapped(names.minimums),
-            mapped(names.carried_error),
+            tensor(names.codes),
+            tensor(names.scales),
+            tensor(names.minimums),
+            tensor(names.carried_error),
             record.groups,
-            scalar_type_of(record.dtype)};
+            dtype};
+  }
+
+  /// The same, and begins to read it.
+  quantized_tensor fetched(const std::string& prefix, const code_record& record) const {
+    for (const std::string& name : code_tensors(prefix, record).all()) {
+      tensors_.fetch_tokens(name, 0, tensors_.entry(name).shape[2]);
+    }
+    return mapped(prefix, record);
   }
 
   void verify(std::int64_t layer) const {
@@ -126,7 +139,7 @@ class quantized_cache_file {
   }
 
   mapped_tensors tensors_;
-  std::shared_ptr<const quantized_contents> contents_;
+  std::shared_ptr<const description> description_;
 };
 
 }  // namespace kvtransfer

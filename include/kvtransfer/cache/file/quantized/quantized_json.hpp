@@ -85,7 +85,9 @@ inline slot_groups read_groups(const json_cursor& list) {
   std::int64_t left = std::numeric_limits<std::int64_t>::max();  // slots
   list.for_each_item([&](const json_cursor& pair) {
     std::vector<std::int64_t> numbers;
-    pair.for_each_item([&](const json_cursor& number) { numbers.push_back(number.integer_up_to(left)); });
+    pair.for_each_item([&](const json_cursor& number) {
+      numbers.push_back(number.integer_up_to(std::numeric_limits<std::int64_t>::max()));
+    });
     if (numbers.size() != 2 || numbers[0] < 1 || numbers[1] < 1 || numbers[0] > left / numbers[1]) {
       pair.refuse("two numbers from 1 on, groups and slots in each, no more than 2^63 - 1 slots in all");
     }

@@ -6,8 +6,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
@@ -37,15 +35,15 @@ struct named_part {
 };
 
 /// @throws value_error for the codes of a type that safetensors lacks
-inline code_record record_of(const quantized_tensor& tensor, const std::string& plain) {
+inline code_record record_of(const quantized_tensor& tensor, const std::string& prefix) {
   const auto dtype = safetensors_dtype_of(tensor.dtype);
-  require<value_error>(dtype && cache_format::is_floating(*dtype), "save_cache", plain,
+  require<value_error>(dtype && cache_format::is_floating(*dtype), "save_cache", prefix,
                        "codes of a floating dtype that safetensors has", at::toString(tensor.dtype));
   return {tensor.scheme, tensor.groups, *dtype, tensor.carried_error.defined()};
 }
 
-inline std::vector<named_part> parts_of(const quantized_tensor& tensor, const std::string& plain) {
-  const code_tensors names(plain, record_of(tensor, plain));
+inline std::vector<named_part> parts_of(const quantized_tensor& tensor, const std::string& prefix) {
+  const code_tensors names(prefix, record_of(tensor, prefix));
   std::vector<named_part> parts{{names.codes, tensor.codes}, {names.scales, tensor.scales}};
   for (const named_part& part :
        {named_part{names.minimums, tensor.minimums}, named_part{names.carried_error, tensor.carried_error}}) {
@@ -61,7 +59,7 @@ inline std::vector<named_part> parts_of(const quantized_cache& kv) {
   std::vector<named_part> parts;
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
     const auto index = static_cast<std::size_t>(i);
-    for (std::vector<named_part> more :
+    for (const std::vector<named_part>& more :
          {parts_of(kv.written_keys(i), cache_format::key(index)), parts_of(kv.values(i), cache_format::value(index))}) {
       parts.insert(parts.end(), more.begin(), more.end());
     }
@@ -101,8 +99,8 @@ inline quantized_record record_of(const quantized_cache& kv, distinct_frames& di
 
 /// Writes codes and scales to a file as they are, whole or not at all; an older file of the name is replaced. Moves
 /// that are pending stay so. Tensors on a GPU come over one at a time.
-/// @throws value_error for positions past 2^53 or a dtype that safetensors lacks; frame_error as above; file_error if
-/// the disk refuses
+/// @throws value_error for positions past 2^53, no text at all, or a dtype that safetensors lacks; frame_error where a
+/// rotary specification does not fit the keys, or the frames tell of two caches; file_error if the disk refuses
 inline void save_cache(const std::filesystem::path& path, const quantized_cache& kv,
                        file_checksums checksums = file_checksums::crc32) {
   namespace details = cache_file_details;
