@@ -76,7 +76,7 @@ inline cache_contents read_cache_contents(std::span<const std::byte> bytes, std:
     frames.note(frame, details::check_layer(tensors, i, frames.positions(frame)));
   }
   frames.require_fitting_regimes(file);
-  contents.frame = frames.cache_frame_of(record.layers, record, tensors);
+  contents.frame = frames.cache_frame_of(record, tensors);
   tensors.refuse_strays();
   return contents;
 }

@@ -140,13 +140,17 @@ class frame_list {
   }
 
   /// @param layers which frame each layer is read in
-  cache_frame cache_frame_of(const std::vector<std::size_t>& layers, const frame_record& record,
-                             named_tensors& tensors) const {
-    std::vector<cache_frame::shared_layer> shared;
+  std::vector<cache_frame::shared_layer> shared(const std::vector<std::size_t>& layers) const {
+    std::vector<cache_frame::shared_layer> frames;
     for (const std::size_t layer : layers) {
-      shared.push_back(frames_[layer]);
+      frames.push_back(frames_[layer]);
     }
-    cache_frame frame(std::move(shared));
+    return frames;
+  }
+
+  /// The frame of the whole cache, with the text it came from.
+  cache_frame cache_frame_of(const frame_record& record, named_tensors& tensors) const {
+    cache_frame frame(shared(record.layers));
     frame.set_model(record.model);
     frame.set_token_ids(read_token_ids(tensors, frame));
     if (record.assumed) {

@@ -138,8 +138,8 @@ inline quantized_contents read_quantized_contents(std::span<const std::byte> byt
   named_tensors tensors(bytes, file, contents.header, contents.checksums);
   details::frame_list frames(tensors, record);
   details::check_layers(tensors, record, contents.codes, frames);
-  contents.written = frames.cache_frame_of(record.layers, record, tensors);
-  contents.wanted = frames.cache_frame_of(contents.codes.wanted, record, tensors);
+  contents.written = frames.cache_frame_of(record, tensors);
+  contents.wanted = contents.written.with_layers(frames.shared(contents.codes.wanted));
   tensors.refuse_strays();
   return contents;
 }

@@ -42,8 +42,9 @@ inline code_record record_of(const quantized_tensor& tensor, const std::string& 
   return {tensor.scheme, tensor.groups, *dtype, tensor.carried_error.defined()};
 }
 
-inline std::vector<named_part> parts_of(const quantized_tensor& tensor, const std::string& prefix) {
-  const code_tensors names(prefix, record_of(tensor, prefix));
+inline std::vector<named_part> parts_of(const quantized_tensor& tensor, const std::string& prefix,
+                                        const code_record& record) {
+  const code_tensors names(prefix, record);
   std::vector<named_part> parts{{names.codes, tensor.codes}, {names.scales, tensor.scales}};
   for (const named_part& part :
        {named_part{names.minimums, tensor.minimums}, named_part{names.carried_error, tensor.carried_error}}) {
@@ -55,12 +56,13 @@ inline std::vector<named_part> parts_of(const quantized_tensor& tensor, const st
 }
 
 /// All tensors of the file but the frames', layer by layer.
-inline std::vector<named_part> parts_of(const quantized_cache& kv) {
+inline std::vector<named_part> parts_of(const quantized_cache& kv, const quantized_record& record) {
   std::vector<named_part> parts;
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
     const auto index = static_cast<std::size_t>(i);
-    for (const std::vector<named_part>& more :
-         {parts_of(kv.written_keys(i), cache_format::key(index)), parts_of(kv.values(i), cache_format::value(index))}) {
+    const quantized_record::layer& layer = record.layers[index];
+    for (const std::vector<named_part>& more : {parts_of(kv.written_keys(i), cache_format::key(index), layer.keys),
+                                                parts_of(kv.values(i), cache_format::value(index), layer.values)}) {
       parts.insert(parts.end(), more.begin(), more.end());
     }
   }
@@ -107,7 +109,7 @@ inline void save_cache(const std::filesystem::path& path, const quantized_cache&
   details::require_writable(kv);
   distinct_frames distinct(kv.written());
   const quantized_record record = details::record_of(kv, distinct);
-  const std::vector<details::named_part> parts = details::parts_of(kv);
+  const std::vector<details::named_part> parts = details::parts_of(kv, record);
   std::vector<unplaced_tensor> declared;
   for (const details::named_part& part : parts) {
     declared.push_back({part.name, *safetensors_dtype_of(part.tensor.scalar_type()), part.tensor.sizes().vec()});
