@@ -2,7 +2,6 @@
 
 set(include_dir "${PROJECT_SOURCE_DIR}/include")
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${include_dir}/*.hpp")
-list(FILTER headers EXCLUDE REGEX "/kernels/[^/]*$") # private to the shared library, and not for every processor
 
 # Everything from `model` upwards may touch a tokenizer, so it belongs to kvtransfer::model.
 set(model_headers ${headers})

@@ -11,12 +11,12 @@
 #include <string_view>
 #include <vector>
 
-#include "kvtransfer/cache/file/contents.hpp"
-#include "kvtransfer/cache/file/distinct_frames.hpp"
-#include "kvtransfer/cache/file/frame_tensors.hpp"
-#include "kvtransfer/cache/file/quantized/code_tensors.hpp"
-#include "kvtransfer/cache/file/quantized/quantized_contents.hpp"
-#include "kvtransfer/cache/file/quantized/quantized_json.hpp"
+#include "kvtransfer/cache/file/detail/contents.hpp"
+#include "kvtransfer/cache/file/detail/distinct_frames.hpp"
+#include "kvtransfer/cache/file/detail/frame_tensors.hpp"
+#include "kvtransfer/cache/file/detail/code_tensors.hpp"
+#include "kvtransfer/cache/file/detail/quantized_contents.hpp"
+#include "kvtransfer/cache/file/detail/quantized_json.hpp"
 
 namespace {
 

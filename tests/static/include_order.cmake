@@ -1,5 +1,5 @@
-# Reads the includes of every public header and fails on an arrow that goes back, on torch/torch.h where it is not allowed, on a
-# header that has outgrown one idea, and on an umbrella that lacks one.
+# Reads the includes of every header and fails on an arrow that goes back, on another folder's detail, on torch/torch.h where it is
+# not allowed, on a header that has outgrown one idea, and on an umbrella that lacks a public header or lists a private one.
 #   cmake -D INCLUDE_DIR=<folder that holds kvtransfer/> -P include_order.cmake
 
 # A folder may include itself and those to its left.
@@ -17,12 +17,16 @@ endfunction()
 
 function(check_arrow header from included)
   string(REGEX REPLACE "/.*" "" to "${included}")
+  string(REGEX REPLACE "(^|/)detail/.*" "/" owner "${included}") # whose detail it is; itself where it is public
+  string(FIND "${header}" "${owner}" within)
   list(FIND order "${from}" from_rank)
   list(FIND order "${to}" to_rank)
   if(to_rank EQUAL -1)
     report("${header}" "includes kvtransfer/${included}, which lies in none of: ${order}")
   elseif(to_rank GREATER from_rank)
     report("${header}" "includes kvtransfer/${included}, but ${from} may not know ${to}")
+  elseif(NOT owner STREQUAL included AND NOT within EQUAL 0)
+    report("${header}" "includes kvtransfer/${included}, which is private to ${owner}")
   elseif(NOT EXISTS "${INCLUDE_DIR}/kvtransfer/${included}")
     report("${header}" "includes kvtransfer/${included}, which does not exist")
   endif()
@@ -50,11 +54,11 @@ function(check_header header)
   endif()
 endfunction()
 
-# The umbrella lists what kvtransfer::kvtransfer has, and nothing else.
+# The umbrella lists the public headers of kvtransfer::kvtransfer, and nothing else.
 function(check_umbrella)
   set(expected "${ARGN}")
   list(FILTER expected INCLUDE REGEX "^(core|tensor|rope|cache|inject)/")
-  list(FILTER expected EXCLUDE REGEX "/kernels/")
+  list(FILTER expected EXCLUDE REGEX "/detail/")
   if(NOT EXISTS "${INCLUDE_DIR}/kvtransfer/kvtransfer.hpp")
     report("kvtransfer.hpp" "does not exist")
     return()
@@ -68,7 +72,7 @@ function(check_umbrella)
   endforeach()
   foreach(header IN LISTS included)
     if(NOT header IN_LIST expected)
-      report("kvtransfer.hpp" "includes ${header}, which is not a header of kvtransfer::kvtransfer")
+      report("kvtransfer.hpp" "includes ${header}, which is not a public header of kvtransfer::kvtransfer")
     endif()
   endforeach()
 endfunction()

@@ -9,9 +9,9 @@
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/materialize.hpp"
-#include "kvtransfer/cache/move_stored_keys.hpp"
-#include "kvtransfer/cache/moved_frame.hpp"
+#include "kvtransfer/cache/detail/materialize.hpp"
+#include "kvtransfer/cache/detail/move_stored_keys.hpp"
+#include "kvtransfer/cache/detail/moved_frame.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/layouts.hpp"

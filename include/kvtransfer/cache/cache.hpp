@@ -12,8 +12,8 @@
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/lazily_moved.hpp"
-#include "kvtransfer/cache/materialize.hpp"
+#include "kvtransfer/cache/detail/lazily_moved.hpp"
+#include "kvtransfer/cache/detail/materialize.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 

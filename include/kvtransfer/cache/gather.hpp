@@ -13,8 +13,8 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/rebuilt.hpp"
-#include "kvtransfer/cache/slot_choice.hpp"
+#include "kvtransfer/cache/detail/rebuilt.hpp"
+#include "kvtransfer/cache/detail/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {

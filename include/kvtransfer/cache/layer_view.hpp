@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "kvtransfer/cache/layer_frame.hpp"
-#include "kvtransfer/cache/stored_slots.hpp"
+#include "kvtransfer/cache/detail/stored_slots.hpp"
 #include "kvtransfer/core/cache_extents.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/canonical.hpp"

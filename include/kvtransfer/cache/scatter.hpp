@@ -14,9 +14,9 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/rebuilt.hpp"
-#include "kvtransfer/cache/slot_choice.hpp"
-#include "kvtransfer/cache/writings.hpp"
+#include "kvtransfer/cache/detail/rebuilt.hpp"
+#include "kvtransfer/cache/detail/slot_choice.hpp"
+#include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 

@@ -9,7 +9,7 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/rebuilt.hpp"
+#include "kvtransfer/cache/detail/rebuilt.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 

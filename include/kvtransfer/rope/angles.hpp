@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kvtransfer/rope/positions.hpp"
+#include "kvtransfer/rope/detail/positions.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
 namespace kvtransfer::rope {

@@ -7,11 +7,11 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/angles.hpp"
-#include "kvtransfer/rope/fused_kernels.hpp"
+#include "kvtransfer/rope/detail/fused_kernels.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/pairing.hpp"
 #include "kvtransfer/rope/specification.hpp"
-#include "kvtransfer/rope/turn_checks.hpp"
+#include "kvtransfer/rope/detail/turn_checks.hpp"
 
 namespace kvtransfer::rope {
 

@@ -11,7 +11,7 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
-#include "kvtransfer/rope/positions.hpp"
+#include "kvtransfer/rope/detail/positions.hpp"
 #include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/rope/turn.hpp"
 #include "kvtransfer/rope/turning.hpp"

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/rope/architectures.hpp"
-#include "kvtransfer/rope/config_layers.hpp"
-#include "kvtransfer/rope/config_parameters.hpp"
+#include "kvtransfer/rope/detail/architectures.hpp"
+#include "kvtransfer/rope/detail/config_layers.hpp"
+#include "kvtransfer/rope/detail/config_parameters.hpp"
 #include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/rope/type_parameters.hpp"
 #include "kvtransfer/rope/type_registry.hpp"

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/rope/fused_kernels.hpp"
+#include "kvtransfer/rope/detail/fused_kernels.hpp"
 #include "kvtransfer/rope/options.hpp"
-#include "kvtransfer/rope/reference_turn.hpp"
-#include "kvtransfer/rope/turn_checks.hpp"
+#include "kvtransfer/rope/detail/reference_turn.hpp"
+#include "kvtransfer/rope/detail/turn_checks.hpp"
 #include "kvtransfer/rope/turning.hpp"
 
 namespace kvtransfer::rope {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "kvtransfer/core/implementation.hpp"
-#include "kvtransfer/tensor/copy_slots.hpp"
+#include "kvtransfer/tensor/detail/copy_slots.hpp"
 #include "kvtransfer/tensor/lower.hpp"
-#include "kvtransfer/tensor/slot_runs.hpp"
+#include "kvtransfer/tensor/detail/slot_runs.hpp"
 
 namespace kvtransfer::layouts {
 

@@ -15,7 +15,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/tensor/safetensors.hpp"
-#include "kvtransfer/tensor/safetensors_index.hpp"
+#include "kvtransfer/tensor/detail/safetensors_index.hpp"
 
 namespace kvtransfer {
 

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "cache/file/sample_cache.hpp"
-#include "kvtransfer/cache/file/contents.hpp"
+#include "kvtransfer/cache/file/detail/contents.hpp"
 #include "kvtransfer/cache/file/save_cache.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "support/message.hpp"

@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
-#include "kvtransfer/tensor/quantized/grouped.hpp"
+#include "kvtransfer/tensor/detail/grouped.hpp"
 
 namespace kvtransfer::test {
 

@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/file/cached_layer.hpp"
-#include "kvtransfer/cache/file/distinct_frames.hpp"
-#include "kvtransfer/cache/file/format.hpp"
-#include "kvtransfer/cache/file/frame_tensors.hpp"
-#include "kvtransfer/cache/file/framed_file_writer.hpp"
-#include "kvtransfer/cache/file/streamed_tensor.hpp"
+#include "kvtransfer/cache/file/detail/cached_layer.hpp"
+#include "kvtransfer/cache/file/detail/distinct_frames.hpp"
+#include "kvtransfer/cache/file/detail/format.hpp"
+#include "kvtransfer/cache/file/detail/frame_tensors.hpp"
+#include "kvtransfer/cache/file/detail/framed_file_writer.hpp"
+#include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
 #include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {

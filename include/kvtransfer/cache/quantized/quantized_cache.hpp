@@ -11,9 +11,9 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/lazily_moved.hpp"
-#include "kvtransfer/cache/materialize.hpp"
-#include "kvtransfer/cache/quantized/move_quantized_keys.hpp"
+#include "kvtransfer/cache/detail/lazily_moved.hpp"
+#include "kvtransfer/cache/detail/materialize.hpp"
+#include "kvtransfer/cache/detail/move_quantized_keys.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/quantized/dequantize.hpp"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kvtransfer/tensor/concepts.hpp"
-#include "kvtransfer/tensor/layouts/block_slots.hpp"
+#include "kvtransfer/tensor/detail/block_slots.hpp"
 #include "kvtransfer/tensor/layouts/slot_table.hpp"
 
 namespace kvtransfer::layouts {

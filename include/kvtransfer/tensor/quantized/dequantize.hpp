@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <optional>
 
-#include "kvtransfer/tensor/quantized/codes.hpp"
-#include "kvtransfer/tensor/quantized/grouped.hpp"
+#include "kvtransfer/tensor/detail/codes.hpp"
+#include "kvtransfer/tensor/detail/grouped.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
-#include "kvtransfer/tensor/quantized/slabs.hpp"
+#include "kvtransfer/tensor/detail/slabs.hpp"
 #include "kvtransfer/tensor/quantized/slice.hpp"
 
 namespace kvtransfer {

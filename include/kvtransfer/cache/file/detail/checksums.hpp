@@ -1,0 +1,83 @@
+#pragma once
+
+#include <fmt/format.h>
+#include <zlib.h>
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "kvtransfer/cache/file/detail/format.hpp"
+#include "kvtransfer/cache/file/detail/json_cursor.hpp"
+
+namespace kvtransfer {
+
+/// The CRC-32 of gzip and PNG (Python: `zlib.crc32`).
+inline std::uint32_t crc32_of(std::span<const std::byte> bytes) {
+  return static_cast<std::uint32_t>(::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+/// The checksum of two stretches one after the other, from those of each.
+/// @param second_bytes length of the second
+inline std::uint32_t crc32_joined(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes) {
+  return static_cast<std::uint32_t>(::crc32_combine(first, second, static_cast<z_off_t>(second_bytes)));
+}
+
+/// CRC-32 of what a cache file holds, by name: tensors, and the texts of metadata entries.
+using checksum_list = std::map<std::string, std::uint32_t, std::less<>>;
+
+/// The text of the metadata entry `kvtransfer.checksum`; its length depends on the names alone, so that it can be
+/// replaced once the data is known.
+inline std::string format_checksums(const checksum_list& checksums) {
+  nlohmann::ordered_json values = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : checksums) {
+    values[name] = fmt::format("{:08x}", value);
+  }
+  return nlohmann::ordered_json{{"algorithm", "crc32"}, {"values", values}}.dump();
+}
+
+/// Reads that text. @param file named in errors
+/// @throws file_error for another algorithm, or what is no list of checksums
+inline checksum_list parse_checksums(std::string_view text, std::string_view file) {
+  constexpr int deepest = 2;
+  const nlohmann::json json = parse_json(text, fmt::format("{}: {}", file, cache_format::checksum_entry), deepest);
+  const json_cursor document(json, file, std::string(cache_format::checksum_entry));
+  document.require_members({"algorithm", "values"});
+  if (document.member("algorithm").text() != "crc32") {
+    document.member("algorithm").refuse("crc32");
+  }
+  checksum_list checksums;
+  document.member("values").for_each_member([&](const std::string& name, const json_cursor& value) {
+    const std::string digits = value.text();
+    std::uint32_t checksum = 0;
+    const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), checksum, 16).ptr;
+    if (digits.size() != 8 || end != digits.data() + digits.size()) {
+      value.refuse("8 hexadecimal digits");
+    }
+    checksums.emplace(name, checksum);
+  });
+  return checksums;
+}
+
+/// @throws file_error unless `checksums` has `name` with the value of `bytes`
+inline void require_checksum(const checksum_list& checksums, std::string_view name, std::span<const std::byte> bytes,
+                             std::string_view file) {
+  const auto found = checksums.find(name);
+  if (found == checksums.end()) {
+    fail<file_error>(file, fmt::format("{}.values", cache_format::checksum_entry), fmt::format("an entry for {}", name),
+                     "none");
+  }
+  const std::uint32_t computed = crc32_of(bytes);
+  if (computed != found->second) {
+    fail<file_error>(file, fmt::format("checksum of {}", name), fmt::format("{:08x}", found->second),
+                     fmt::format("{:08x}, so the data has changed since it was written", computed));
+  }
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,167 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/file/detail/checksums.hpp"
+#include "kvtransfer/cache/file/detail/format.hpp"
+#include "kvtransfer/cache/file/detail/frame_json.hpp"
+#include "kvtransfer/cache/file/detail/named_tensors.hpp"
+#include "kvtransfer/cache/file/detail/slot_tensors.hpp"
+#include "kvtransfer/cache/file/detail/specification_json.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/safetensors_header.hpp"
+
+// What a cache file says of frames, whatever it says of keys and values. No torch: a hostile file is refused before a
+// tensor exists.
+
+namespace kvtransfer::cache_file_details {
+
+/// A metadata entry. @throws file_error where there is none
+/// @param whose as in "a cache file": what has such an entry
+inline const std::string& metadata_text(const safetensors_header& header, std::string_view entry,
+                                        std::string_view whose, std::string_view file) {
+  const auto found = header.metadata.find(entry);
+  if (found == header.metadata.end()) {
+    fail<file_error>(file, "metadata", fmt::format("an entry {}, as {} has it", entry, whose),
+                     fmt::format("a safetensors file of {} tensors without one", header.tensors.size()));
+  }
+  return found->second;
+}
+
+/// The entry that makes a safetensors file a cache file.
+inline const std::string& frame_text(const safetensors_header& header, std::string_view file) {
+  return metadata_text(header, cache_format::frame_entry, "a cache file", file);
+}
+
+/// The file's checksums, those of the metadata `entries` verified; nothing where it has none.
+inline std::optional<checksum_list> read_checksums(const safetensors_header& header,
+                                                   std::initializer_list<std::string_view> entries,
+                                                   std::string_view file) {
+  const auto found = header.metadata.find(cache_format::checksum_entry);
+  if (found == header.metadata.end()) {
+    return std::nullopt;
+  }
+  checksum_list checksums = parse_checksums(found->second, file);
+  for (const std::string_view entry : entries) {
+    const std::string& text = header.metadata.find(entry)->second;
+    require_checksum(checksums, entry, std::as_bytes(std::span(text)), file);
+  }
+  return checksums;
+}
+
+/// Frame `index`, its rows taken off `rows_left`.
+inline layer_frame read_frame(named_tensors& tensors, std::size_t index,
+                              const std::vector<rotary_specification>& regimes, std::int64_t& rows_left) {
+  constexpr std::int64_t most_streams = 256;  // as many as `rotary_specification::stream_of` can name
+  const std::string positions = cache_format::positions(index);
+  const std::string states = cache_format::states(index);
+  const std::vector<std::int64_t>& shape = tensors.expect(positions, 4, safetensors_dtype::i64).shape;
+  if (shape[0] < 1 || shape[0] > most_streams || shape[1] < 1 || shape[2] < 1) {
+    tensors.refuse_shape(positions, fmt::format("1 to {} streams, 1 or more rows and heads", most_streams));
+  }
+  const std::int64_t rows = shape[0] * shape[1] * shape[2];  // no overflow: the header is sound
+  if (rows > rows_left) {
+    tensors.refuse_shape(positions, fmt::format("at most {} rows of positions in the file", cache_format::most_rows));
+  }
+  rows_left -= rows;
+  tensors.expect(states, 3, safetensors_dtype::i32);
+  tensors.require_shape(states, {shape[1], shape[2], shape[3]});
+  const slot_reader slots(shape, tensors.bytes(positions), tensors.bytes(states), regimes.size());
+  return {slots.read(tensors.file(), positions, states), regimes};
+}
+
+/// @throws file_error unless a tensor `[batch, kv_heads, seq, ...]` has as many rows, slots and heads as its positions
+inline void require_positions_fit(const named_tensors& tensors, const std::string& name,
+                                  const std::vector<std::int64_t>& shape, const position_map& positions) {
+  tensors.require_shape(name, {positions.batch(), shape[1], positions.size(), shape[3]});
+  if (positions.heads() != 1 && positions.heads() != shape[1]) {
+    tensors.refuse_shape(name, fmt::format("kv_heads={}, as its positions have", positions.heads()));
+  }
+}
+
+inline std::vector<std::vector<std::int64_t>> read_token_ids(named_tensors& tensors, const cache_frame& frame) {
+  const std::string name(cache_format::token_ids);
+  if (!tensors.contains(name)) {
+    return {};
+  }
+  tensors.expect(name, 2, safetensors_dtype::i64);
+  const position_map slots = frame.layers() == 0 ? position_map() : frame.layer(0).positions;
+  tensors.require_shape(name, {slots.batch(), slots.size()});
+  const std::span<const std::byte> bytes = tensors.bytes(name);
+  std::vector<std::vector<std::int64_t>> rows(static_cast<std::size_t>(slots.batch()));
+  std::size_t next = 0;
+  for (std::vector<std::int64_t>& row : rows) {
+    for (std::int64_t slot = 0; slot < slots.size(); ++slot) {
+      row.push_back(element<std::int64_t>(bytes, next++));
+    }
+  }
+  return rows;
+}
+
+/// The frames of a file, and how narrow the keys are that stand in each.
+class frame_list {
+ public:
+  /// @throws file_error naming the tensor that is missing or wrong
+  frame_list(named_tensors& tensors, const frame_record& record)
+      : narrowest_(record.frames.size(), std::numeric_limits<std::int64_t>::max()) {
+    std::int64_t rows_left = cache_format::most_rows;
+    for (std::size_t i = 0; i < record.frames.size(); ++i) {
+      frames_.push_back(std::make_shared<const layer_frame>(read_frame(tensors, i, record.frames[i], rows_left)));
+    }
+  }
+
+  const position_map& positions(std::size_t frame) const { return frames_[frame]->positions; }
+
+  /// Takes note of keys that stand in a frame.
+  void note(std::size_t frame, std::int64_t head_dim) { narrowest_[frame] = std::min(narrowest_[frame], head_dim); }
+
+  /// @throws file_error where a rotary specification does not fit all keys that were noted
+  void require_fitting_regimes(std::string_view file) const {
+    for (std::size_t i = 0; i < frames_.size(); ++i) {
+      for (const rotary_specification& regime : frames_[i]->regimes) {
+        require_fitting<file_error>(regime, frames_[i]->positions.streams(), narrowest_[i], file,
+                                    fmt::format("{}.frames[{}].regimes", cache_format::frame_entry, i));
+      }
+    }
+  }
+
+  /// @param layers which frame each layer is read in
+  std::vector<cache_frame::shared_layer> shared(const std::vector<std::size_t>& layers) const {
+    std::vector<cache_frame::shared_layer> frames;
+    for (const std::size_t layer : layers) {
+      frames.push_back(frames_[layer]);
+    }
+    return frames;
+  }
+
+  /// The frame of the whole cache, with the text it came from.
+  cache_frame cache_frame_of(const frame_record& record, named_tensors& tensors) const {
+    cache_frame frame(shared(record.layers));
+    frame.set_model(record.model);
+    frame.set_token_ids(read_token_ids(tensors, frame));
+    if (record.assumed) {
+      frame.set_assumed();
+    }
+    return frame;
+  }
+
+ private:
+  std::vector<cache_frame::shared_layer> frames_;
+  std::vector<std::int64_t> narrowest_;
+};
+
+}  // namespace kvtransfer::cache_file_details

@@ -1,0 +1,125 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/file/detail/format.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/position_map.hpp"
+
+namespace kvtransfer {
+
+/// A frame's positions and slot states as the two tensors that a file holds. No torch: a hostile file meets this first.
+struct slot_tensors {
+  std::vector<std::int64_t> shape;      ///< `[streams, batch, kv_heads or 1, seq]`; states lack the streams
+  std::vector<std::int64_t> positions;  ///< row-major, tokens; padding reads 0
+  std::vector<std::int32_t> states;     ///< row-major: a regime's index, -1 never rotated, -2 padding
+};
+
+namespace cache_file_details {
+
+inline constexpr std::int32_t unrotated_code = -1;
+inline constexpr std::int32_t padding_code = -2;
+
+inline std::int32_t code_of(slot_state state) {
+  return state.is_padding() ? padding_code : state.is_unrotated() ? unrotated_code : state.regime();
+}
+
+inline bool is_representable(std::int64_t position) {
+  return position >= -cache_format::largest_position && position <= cache_format::largest_position;
+}
+
+/// Element `index` of a tensor's bytes, which need not be aligned.
+template <class Scalar>
+Scalar element(std::span<const std::byte> bytes, std::size_t index) {
+  Scalar value{};
+  std::memcpy(&value, bytes.data() + index * sizeof(Scalar), sizeof(Scalar));
+  return value;
+}
+
+}  // namespace cache_file_details
+
+/// Writes positions out slot by slot.
+/// @throws value_error for a position that angles cannot be computed for
+inline slot_tensors spread_out(const position_map& map) {
+  namespace details = cache_file_details;
+  slot_tensors tensors{{map.streams(), map.batch(), map.heads(), map.size()}, {}, {}};
+  const auto with_states = static_cast<std::size_t>(map.batch() * map.heads());
+  for (std::size_t row = 0; row < map.rows().size(); ++row) {
+    for (const position_run& slot : map.rows()[row].one_run_per_slot()) {
+      if (!details::is_representable(slot.first)) {
+        fail<value_error>("spread_out", "position", "within 2^53 of 0", fmt::format("{}", slot.first));
+      }
+      tensors.positions.push_back(slot.state.is_padding() ? 0 : slot.first);
+      if (row < with_states) {
+        tensors.states.push_back(details::code_of(slot.state));
+      }
+    }
+  }
+  return tensors;
+}
+
+/// Puts positions back together from a file's bytes.
+class slot_reader {
+ public:
+  /// @param shape `[streams, batch, kv_heads or 1, seq]`, no extent but the last 0, its elements all in `positions`
+  /// @param positions int64, as `slot_tensors::positions`
+  /// @param states int32, as `slot_tensors::states`
+  /// @param regimes how many there are to name
+  slot_reader(std::vector<std::int64_t> shape, std::span<const std::byte> positions, std::span<const std::byte> states,
+              std::size_t regimes)
+      : shape_(std::move(shape)), positions_(positions), states_(states), regimes_(regimes) {}
+
+  /// @param file named in errors, with the tensors' names
+  /// @throws file_error for a position out of range or a state that names nothing
+  position_map read(std::string_view file, std::string_view positions_name, std::string_view states_name) const {
+    const auto rows_with_states = static_cast<std::size_t>(shape_[1] * shape_[2]);
+    const auto seq = static_cast<std::size_t>(shape_[3]);
+    std::vector<position_row> rows(static_cast<std::size_t>(shape_[0]) * rows_with_states);
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      for (std::size_t slot = 0; slot < seq; ++slot) {
+        const slot_state state = state_at((row % rows_with_states) * seq + slot, file, states_name);
+        rows[row].append({position_at(row * seq + slot, file, positions_name), 1, 1, state});
+      }
+    }
+    return position_map(shape_[0], shape_[1], shape_[2], std::move(rows));
+  }
+
+ private:
+  std::int64_t position_at(std::size_t index, std::string_view file, std::string_view name) const {
+    const auto position = cache_file_details::element<std::int64_t>(positions_, index);
+    if (!cache_file_details::is_representable(position)) {
+      fail<file_error>(file, fmt::format("{}[{}]", name, index), "a position within 2^53 of 0",
+                       fmt::format("{}", position));
+    }
+    return position;
+  }
+
+  slot_state state_at(std::size_t index, std::string_view file, std::string_view name) const {
+    namespace details = cache_file_details;
+    const auto code = details::element<std::int32_t>(states_, index);
+    if (code == details::padding_code || code == details::unrotated_code) {
+      return code == details::padding_code ? slot_state::padding() : slot_state::unrotated();
+    }
+    if (code < 0 || static_cast<std::size_t>(code) >= regimes_) {
+      fail<file_error>(file, fmt::format("{}[{}]", name, index),
+                       fmt::format("-2, -1, or the number of one of {} regimes", regimes_), fmt::format("{}", code));
+    }
+    return slot_state::rotated(code);
+  }
+
+  std::vector<std::int64_t> shape_;
+  std::span<const std::byte> positions_;
+  std::span<const std::byte> states_;
+  std::size_t regimes_;
+};
+
+}  // namespace kvtransfer

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
+
+#include "kvtransfer/cache/file/detail/json_cursor.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/rope/specification.hpp"
+
+namespace kvtransfer {
+
+namespace cache_file_details {
+
+/// fp32 values as numbers that read back to the same bits: each is written as the double it equals.
+inline std::vector<float> read_frequencies(const json_cursor& list) {
+  std::vector<float> frequencies;
+  list.for_each_item([&](const json_cursor& item) {
+    const double number = item.number();
+    const bool in_range = std::abs(number) <= std::numeric_limits<float>::max();
+    if (!in_range || static_cast<double>(static_cast<float>(number)) != number) {
+      item.refuse("a number that fp32 holds exactly");
+    }
+    frequencies.push_back(static_cast<float>(number));
+  });
+  return frequencies;
+}
+
+inline rope::pairing read_pairing(const json_cursor& name) {
+  for (const rope::pairing known : {rope::pairing::half_split, rope::pairing::interleaved}) {
+    if (name.text() == rope::to_string(known)) {
+      return known;
+    }
+  }
+  name.refuse("half_split or interleaved");
+}
+
+}  // namespace cache_file_details
+
+/// A rotary specification as a cache file tells it, every value exact.
+/// @throws value_error on a frequency or scaling that is not finite, shape_error on a stream list of another length
+inline nlohmann::ordered_json specification_to_json(const rotary_specification& specification) {
+  rope::validate(specification, "specification_to_json");
+  return {{"rope_type", specification.rope_type},
+          {"inv_freq", specification.inv_freq},
+          {"attention_scaling", specification.attention_scaling},
+          {"pairing", rope::to_string(specification.pairing)},
+          {"window_offset", specification.window_offset},
+          {"stream_of", specification.stream_of},
+          {"normed_after_rotation", specification.normed_after_rotation}};
+}
+
+/// @throws file_error naming the field that is missing, unknown or malformed
+inline rotary_specification specification_from_json(const json_cursor& fields) {
+  namespace details = cache_file_details;
+  fields.require_members(
+      {"rope_type", "inv_freq", "attention_scaling", "pairing", "window_offset", "stream_of", "normed_after_rotation"});
+  rotary_specification specification;
+  specification.rope_type = fields.member("rope_type").text();
+  specification.inv_freq = details::read_frequencies(fields.member("inv_freq"));
+  specification.attention_scaling = fields.member("attention_scaling").number();
+  if (!(std::isfinite(specification.attention_scaling) && specification.attention_scaling > 0)) {
+    fields.member("attention_scaling").refuse("a finite, positive number");
+  }
+  specification.pairing = details::read_pairing(fields.member("pairing"));
+  specification.window_offset = fields.member("window_offset").integer_up_to(std::numeric_limits<std::int64_t>::max());
+  fields.member("stream_of").for_each_item([&](const json_cursor& stream) {
+    specification.stream_of.push_back(static_cast<std::uint8_t>(stream.integer_up_to(255)));
+  });
+  if (!specification.stream_of.empty() && specification.stream_of.size() != specification.inv_freq.size()) {
+    fields.member("stream_of")
+        .refuse(fmt::format("no entry, or one for each of {} frequencies", specification.inv_freq.size()));
+  }
+  specification.normed_after_rotation = fields.member("normed_after_rotation").boolean();
+  return specification;
+}
+
+/// Refuses a specification that keys of `head_dim` elements with `streams` streams of positions cannot have been
+/// written with.
+/// @param where the operation or file that complains
+/// @throws Error
+template <class Error>
+void require_fitting(const rotary_specification& specification, std::int64_t streams, std::int64_t head_dim,
+                     std::string_view where, std::string_view what) {
+  const std::int64_t room = head_dim - specification.rotary_dim();
+  if (room < 0 || specification.window_offset > room) {
+    fail<Error>(where, what, fmt::format("a rotary window within head_dim={}", head_dim), describe(specification));
+  }
+  if (streams > 1 && specification.streams() > streams) {
+    fail<Error>(where, what, fmt::format("at most {} position streams, as many as there are", streams),
+                fmt::format("{}", specification.streams()));
+  }
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/rope/angles.hpp"
+#include "kernels/rope/lanes_cuda.cuh"
+#include "kernels/rope/turn_arguments.hpp"
+
+// The angle of one pair of one token, by the rule of the turn.
+
+namespace kvtransfer::rope::kernels {
+
+/// What a pair's angle needs apart from positions; of the four numbers a rule reads some.
+struct pair_frequency {
+  std::uint32_t wanted_turns;
+  std::uint32_t written_turns;
+  float wanted_value;
+  float written_value;
+};
+
+/// One token's positions, modulo 2^32, which angles ignore.
+struct token_positions {
+  std::uint32_t wanted = 0;
+  std::uint32_t written = 0;
+};
+
+/// The numbers of all pairs in shared memory. Threads of a warp read different pairs, which kernel parameters serve one
+/// by one.
+struct frequency_table {
+  std::uint32_t* wanted_turns;
+  std::uint32_t* written_turns;
+  float* wanted_value;
+  float* written_value;
+
+  /// Floats of shared memory that it takes; pairs by fours, since parameters are read the faster the wider.
+  __host__ __device__ static int floats(int pairs) { return 4 * ((pairs + 3) / 4 * 4); }
+
+  /// Fills `memory`, aligned to 16 bytes, by all threads of the block; they must meet before the first reads.
+  __device__ frequency_table(float* memory, const turn_arguments& turn) {
+    const int length = floats(turn.pairs) / 4;
+    wanted_value = memory;
+    written_value = memory + length;
+    wanted_turns = reinterpret_cast<std::uint32_t*>(memory + 2 * length);
+    written_turns = wanted_turns + length;
+    const auto copy_four = [](auto* to, const auto* from, int pair) {
+      *reinterpret_cast<uint4*>(to + pair) = *reinterpret_cast<const uint4*>(from + pair);
+    };
+    const int threads = blockDim.x * blockDim.y;
+    for (int pair = 4 * (threadIdx.y * blockDim.x + threadIdx.x); pair < length; pair += 4 * threads) {
+      copy_four(wanted_value, turn.wanted_frequency.value, pair);
+      copy_four(written_value, turn.written_frequency.value, pair);
+      copy_four(wanted_turns, turn.wanted_frequency.turns, pair);
+      copy_four(written_turns, turn.written_frequency.turns, pair);
+    }
+  }
+
+  __device__ pair_frequency at(int pair) const {
+    return {wanted_turns[pair], written_turns[pair], wanted_value[pair], written_value[pair]};
+  }
+};
+
+__device__ inline token_positions positions_at(const turn_geometry& turn, int stream, std::int64_t batch,
+                                               std::int64_t head, std::int64_t token) {
+  return {static_cast<std::uint32_t>(turn.wanted.at(stream, batch, head, token)),
+          static_cast<std::uint32_t>(turn.written.at(stream, batch, head, token))};
+}
+
+template <angle_rule Rule>
+__device__ inline std::uint32_t angle_of(const pair_frequency& f, token_positions at) {
+  if constexpr (Rule == angle_rule::difference) {
+    return exact_angle<cuda_lanes>(at.wanted - at.written, f.wanted_turns, f.wanted_value);
+  } else if constexpr (Rule == angle_rule::two_frequencies) {
+    return exact_angle_difference<cuda_lanes>(at.wanted, f.wanted_turns, f.wanted_value, at.written, f.written_turns,
+                                              f.written_value);
+  } else {
+    return model_angle<cuda_lanes>(at.wanted, f.wanted_value, at.written, f.written_value);
+  }
+}
+
+/// The same in turns, less than one apart from zero, as a float: for pairs of 16 bits or fewer an element. Conversions
+/// between floats and integers are slow, so there is one at most.
+template <angle_rule Rule>
+__device__ inline float turns_of(const pair_frequency& f, token_positions at) {
+  constexpr float turns_per_unit = 1 / 4294967296.0f;
+  if constexpr (Rule == angle_rule::model_faithful) {
+    const auto turns = model_turns<cuda_lanes>(at.wanted, f.wanted_value, at.written, f.written_value);
+    return turns.nearest + turns.lack;
+  } else if constexpr (Rule == angle_rule::difference) {
+    const std::uint32_t tokens = at.wanted - at.written;
+    return (cuda_lanes::to_floats(tokens * f.wanted_turns) + cuda_lanes::to_floats(tokens) * f.wanted_value) *
+           turns_per_unit;
+  } else {
+    const std::uint32_t units = at.wanted * f.wanted_turns - at.written * f.written_turns;
+    const float rest =
+        cuda_lanes::to_floats(at.wanted) * f.wanted_value - cuda_lanes::to_floats(at.written) * f.written_value;
+    return (cuda_lanes::to_floats(units) + rest) * turns_per_unit;
+  }
+}
+
+/// The same for a rule that is known at run time alone, `shared` excepted.
+__device__ inline float turns_of(angle_rule rule, const pair_frequency& f, token_positions at) {
+  return rule == angle_rule::difference        ? turns_of<angle_rule::difference>(f, at)
+         : rule == angle_rule::two_frequencies ? turns_of<angle_rule::two_frequencies>(f, at)
+                                               : turns_of<angle_rule::model_faithful>(f, at);
+}
+
+__device__ inline void rotate(float& x, float& y, float cosine, float sine) {
+  const float turned = x * cosine - y * sine;
+  y = y * cosine + x * sine;
+  x = turned;
+}
+
+}  // namespace kvtransfer::rope::kernels

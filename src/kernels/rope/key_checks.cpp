@@ -1,0 +1,80 @@
+#include "kernels/rope/key_checks.hpp"
+
+#include <c10/util/SmallVector.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "kvtransfer/core/error.hpp"
+#include "kernels/rope/lower.hpp"
+
+namespace kvtransfer::rope::kernels {
+namespace {
+
+/// True if two indices may reach the same element: some stride is smaller than what the smaller strides span.
+bool overlaps_itself(const at::Tensor& key) {
+  std::array<std::pair<std::int64_t, std::int64_t>, 4> axes;
+  for (std::int64_t axis = 0; axis < 4; ++axis) {
+    axes[axis] = {key.stride(axis), key.size(axis)};
+  }
+  std::ranges::sort(axes);
+  std::int64_t span = 1;
+  for (const auto& [stride, size] : axes) {
+    if (size > 1 && stride < span) {
+      return true;
+    }
+    span += (size - 1) * stride;
+  }
+  return false;
+}
+
+std::string described(const at::Tensor& key) {
+  return fmt::format("{} [{}]", c10::toString(key.scalar_type()), fmt::join(key.sizes(), ", "));
+}
+
+}  // namespace
+
+void check_alike(at::TensorList keys, std::string_view where) {
+  if (keys.empty()) {
+    fail<shape_error>(where, "keys", "at least one layer", "none");
+  }
+  const at::Tensor& first = keys.front();
+  if (first.dim() != 4) {
+    fail<shape_error>(where, "keys", "[batch, kv_heads, seq, head_dim]", described(first));
+  }
+  for (const at::Tensor& key : keys) {
+    if (key.sizes() != first.sizes() || key.scalar_type() != first.scalar_type()) {
+      fail<shape_error>(where, "keys", described(first) + " in every layer", described(key));
+    }
+    if (key.device() != first.device()) {
+      fail<device_error>(where, "keys", first.device().str() + " for every layer", key.device().str());
+    }
+  }
+}
+
+void check_element_type(const at::Tensor& key, std::string_view where) {
+  if (!element_of(key.scalar_type()).has_value()) {
+    fail<shape_error>(where, "keys", "Float, BFloat16, Half, Float8_e4m3fn or Float8_e5m2", described(key));
+  }
+}
+
+void check_writable(at::TensorList keys, std::string_view where) {
+  c10::SmallVector<const void*, 64> starts;
+  for (const at::Tensor& key : keys) {
+    if ((key.stride(3) != 1 && key.size(3) != 1) || overlaps_itself(key)) {
+      fail<shape_error>(where, "keys", "contiguous head_dim and no two indices at one element",
+                        fmt::format("strides [{}]", fmt::join(key.strides(), ", ")));
+    }
+    starts.push_back(key.const_data_ptr());
+  }
+  std::ranges::sort(starts);
+  if (std::ranges::adjacent_find(starts) != starts.end()) {
+    fail<shape_error>(where, "keys", "layers in different places", "the same storage twice");
+  }
+}
+
+}  // namespace kvtransfer::rope::kernels

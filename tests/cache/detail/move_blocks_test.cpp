@@ -1,0 +1,180 @@
+#include "kvtransfer/cache/detail/move_blocks.hpp"
+
+#include <random>
+#include <vector>
+
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+
+namespace {
+
+constexpr slot_state rotated_key = slot_state::rotated();
+constexpr slot_state plain_key = slot_state::unrotated();
+constexpr slot_state no_key = slot_state::padding();
+
+/// Runs of consecutive positions from 0 on, one for each (count, state).
+position_row row_of(const std::vector<std::pair<std::int64_t, slot_state>>& pieces) {
+  position_row row;
+  for (const auto& [count, state] : pieces) {
+    row.append(position_row::consecutive(row.size(), count, state));
+  }
+  return row;
+}
+
+position_map rows_of(std::vector<position_row> rows) {
+  const auto batch = static_cast<std::int64_t>(rows.size());
+  return position_map(1, batch, 1, std::move(rows));
+}
+
+/// Few states, so that rows of the same length often change state at the same slots.
+position_row random_states(std::mt19937& random, std::int64_t count, bool with_padding) {
+  const slot_state states[] = {rotated_key, slot_state::rotated(1), plain_key, no_key};
+  position_row row;
+  slot_state state = rotated_key;
+  for (std::int64_t slot = 0; slot < count; ++slot) {
+    if (random() % 4 == 0) {
+      state = states[random() % (with_padding ? 4 : 3)];
+    }
+    row.append({static_cast<std::int64_t>(random() % 3), 1, 1, state});
+  }
+  return row;
+}
+
+}  // namespace
+
+TEST_CASE("keys that all move equally far are one block with a delta", "[cache][move_blocks]") {
+  const position_map written = position_map::consecutive(0, 6, 3);
+  const auto blocks = move_blocks(written, written.shifted(4));
+  REQUIRE(blocks.size() == 1);
+  CHECK_FALSE(blocks[0].batch.has_value());
+  CHECK_FALSE(blocks[0].head.has_value());
+  CHECK(blocks[0].begin == 0);
+  CHECK(blocks[0].end == 6);
+  CHECK(blocks[0].delta == 4);
+}
+
+TEST_CASE("rows that move unequally far are still one block, without a delta", "[cache][move_blocks]") {
+  const position_map written = position_map::consecutive(0, 6, 2);
+  const position_map wanted = rows_of({position_row::consecutive(4, 6), position_row::consecutive(5, 6)});
+  const auto blocks = move_blocks(written, wanted);
+  REQUIRE(blocks.size() == 1);
+  CHECK_FALSE(blocks[0].batch.has_value());
+  CHECK_FALSE(blocks[0].delta.has_value());
+}
+
+TEST_CASE("streams that move unequally far leave no delta", "[cache][move_blocks]") {
+  const position_map written(2, 1, 1, {position_row::consecutive(0, 3), position_row::consecutive(0, 3)});
+  const position_map wanted(2, 1, 1, {position_row::consecutive(1, 3), position_row::consecutive(2, 3)});
+  REQUIRE(move_blocks(written, wanted).size() == 1);
+  CHECK_FALSE(move_blocks(written, wanted)[0].delta.has_value());
+  CHECK(move_blocks(written, written.shifted(7))[0].delta == 7);
+}
+
+TEST_CASE("a repeated position that becomes consecutive ones has no delta", "[cache][move_blocks]") {
+  const auto blocks =
+      move_blocks(rows_of({position_row::listed({5, 5, 5})}), rows_of({position_row::listed({5, 6, 7})}));
+  REQUIRE(blocks.size() == 1);
+  CHECK_FALSE(blocks[0].delta.has_value());
+}
+
+TEST_CASE("a row is cut where the way its keys are written changes", "[cache][move_blocks]") {
+  const position_map written = rows_of({row_of({{2, rotated_key}, {3, slot_state::rotated(1)}, {1, plain_key}})});
+  const auto blocks = move_blocks(written, written);
+  REQUIRE(blocks.size() == 3);
+  CHECK(blocks[1].begin == 2);
+  CHECK(blocks[1].end == 5);
+  CHECK(blocks[1].from == slot_state::rotated(1));
+  CHECK(blocks[2].from == plain_key);
+}
+
+TEST_CASE("rows that differ in padding alone move together", "[cache][move_blocks]") {
+  const position_map written = rows_of(
+      {row_of({{6, rotated_key}}), row_of({{4, no_key}, {2, rotated_key}}), row_of({{5, rotated_key}, {1, no_key}})});
+  const auto blocks = move_blocks(written, written.shifted(9));
+  REQUIRE(blocks.size() == 1);
+  CHECK(blocks[0].begin == 0);
+  CHECK(blocks[0].end == 6);
+  CHECK(blocks[0].delta == 9);
+}
+
+TEST_CASE("rows that change at different slots move one by one", "[cache][move_blocks]") {
+  const position_map written =
+      rows_of({row_of({{2, rotated_key}, {2, plain_key}}), row_of({{3, rotated_key}, {1, plain_key}})});
+  const auto blocks = move_blocks(written, written);
+  REQUIRE(blocks.size() == 4);
+  CHECK(blocks[0].batch == 0);
+  CHECK(blocks[2].batch == 1);
+  CHECK(blocks[2].end == 3);
+  CHECK_FALSE(blocks[2].head.has_value());
+}
+
+TEST_CASE("heads that change at different slots move one by one", "[cache][move_blocks]") {
+  const position_map written(1, 1, 2, {row_of({{2, rotated_key}, {2, plain_key}}), row_of({{4, rotated_key}})});
+  const auto blocks = move_blocks(written, written);
+  REQUIRE(blocks.size() == 3);
+  CHECK(blocks[2].head == 1);
+}
+
+TEST_CASE("a row of padding needs no move, and leaves the others to move one by one", "[cache][move_blocks]") {
+  const position_map written = rows_of({row_of({{3, no_key}}), row_of({{3, rotated_key}})});
+  const auto blocks = move_blocks(written, written.shifted(1));
+  REQUIRE(blocks.size() == 1);
+  CHECK(blocks[0].batch == 1);
+}
+
+TEST_CASE("maps of different sizes are refused", "[cache][move_blocks]") {
+  const position_map map = position_map::consecutive(0, 3, 2);
+  CHECK_THROWS_AS(move_blocks(map, position_map::consecutive(0, 4, 2)), shape_error);
+  CHECK_THROWS_AS(move_blocks(map, position_map::consecutive(0, 3, 1)), shape_error);
+}
+
+TEST_CASE("random rows: every key is in one block, which goes its way and no other", "[cache][move_blocks]") {
+  std::mt19937 random(77);
+  for (int round = 0; round < 300; ++round) {
+    CAPTURE(round);
+    const auto batch = static_cast<std::int64_t>(1 + random() % 3);
+    const auto heads = static_cast<std::int64_t>(1 + random() % 2);
+    const auto size = static_cast<std::int64_t>(random() % 9);
+    std::vector<position_row> before;
+    std::vector<position_row> after;
+    for (std::int64_t i = 0; i < batch * heads; ++i) {
+      before.push_back(random_states(random, size, true));
+      position_row wanted;  // padding where it was, all else at random
+      const std::vector<position_run> states = random_states(random, size, false).one_run_per_slot();
+      const std::vector<position_run> slots = before.back().one_run_per_slot();
+      for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+        wanted.append(slots[slot].state.is_padding() ? slots[slot] : states[slot]);
+      }
+      after.push_back(wanted);
+    }
+    const position_map written(1, batch, heads, before);
+    const position_map wanted(1, batch, heads, after);
+    const auto blocks = move_blocks(written, wanted);
+    for (std::int64_t b = 0; b < batch; ++b) {
+      for (std::int64_t h = 0; h < heads; ++h) {
+        const auto from = written.row(0, b, h).one_run_per_slot();
+        const auto to = wanted.row(0, b, h).one_run_per_slot();
+        for (std::int64_t slot = 0; slot < size; ++slot) {
+          const auto index = static_cast<std::size_t>(slot);
+          std::vector<move_block> holding;
+          for (const move_block& block : blocks) {
+            if (block.batch.value_or(b) == b && block.head.value_or(h) == h && block.begin <= slot &&
+                slot < block.end) {
+              holding.push_back(block);
+            }
+          }
+          if (from[index].state.is_padding()) {
+            REQUIRE(holding.size() <= 1);
+            continue;
+          }
+          REQUIRE(holding.size() == 1);
+          REQUIRE(holding[0].from == from[index].state);
+          REQUIRE(holding[0].to == to[index].state);
+          REQUIRE(holding[0].delta.value_or(to[index].first - from[index].first) ==
+                  to[index].first - from[index].first);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,63 @@
+#include "kvtransfer/cache/file/detail/checksums.hpp"
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "support/message.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+std::uint32_t crc_of_text(std::string_view text) { return crc32_of(std::as_bytes(std::span(text))); }
+
+std::string list_complaint(const std::string& text) {
+  return message_of<file_error>([&] { parse_checksums(text, "FILE"); });
+}
+
+}  // namespace
+
+TEST_CASE("the checksum is the usual CRC-32", "[cache][file]") {
+  CHECK(crc_of_text("123456789") == 0xcbf43926);  // the check value of every CRC catalogue
+  CHECK(crc_of_text("") == 0);
+}
+
+TEST_CASE("checksums of parts join to that of the whole", "[cache][file]") {
+  CHECK(crc32_joined(crc_of_text("kv"), crc_of_text("transfer"), 8) == crc_of_text("kvtransfer"));
+  CHECK(crc32_joined(crc_of_text("kv"), crc_of_text(""), 0) == crc_of_text("kv"));
+  CHECK(crc32_joined(0, crc_of_text("kv"), 2) == crc_of_text("kv"));
+}
+
+TEST_CASE("a list of checksums comes back from its text, whose length is that of its names", "[cache][file]") {
+  const checksum_list list{{"a", 0}, {"b", 0xffffffff}, {"c.d", 0x0badcafe}};
+  CHECK(parse_checksums(format_checksums(list), "FILE") == list);
+  CHECK(format_checksums({{"a", 1}}) == R"({"algorithm":"crc32","values":{"a":"00000001"}})");
+  CHECK(format_checksums({{"a", 1}}).size() == format_checksums({{"a", 0xffffffff}}).size());
+}
+
+TEST_CASE("what is no list of checksums is refused by field", "[cache][file]") {
+  CHECK(list_complaint(R"({"algorithm":"md5","values":{}})") ==
+        R"(FILE: kvtransfer.checksum.algorithm: expected crc32, got "md5")");
+  for (const std::string value :
+       {"\"123\"", "\"0x123456\"", "\"-1234567\"", "\"1234567g\"", "\"123456789\"", "12345678"}) {
+    CHECK_THAT(list_complaint(R"({"algorithm":"crc32","values":{"a":)" + value + "}}"),
+               contains("FILE: kvtransfer.checksum.values.\"a\": expected "));
+  }
+  CHECK_THAT(list_complaint("7"), contains("FILE: kvtransfer.checksum: expected an object of algorithm, values"));
+  CHECK_THAT(list_complaint(""), contains("FILE: kvtransfer.checksum: JSON: "));
+  CHECK_THAT(list_complaint(R"({"algorithm":"crc32","values":{"a":"00000000","a":"00000001"}})"), contains("twice"));
+}
+
+TEST_CASE("bytes that differ from their checksum, or have none, are refused", "[cache][file]") {
+  const std::string text = "123456789";
+  const auto complaint = [&](const checksum_list& list) {
+    return message_of<file_error>([&] { require_checksum(list, "a", std::as_bytes(std::span(text)), "FILE"); });
+  };
+  CHECK(complaint({{"a", 0xcbf43926}}).empty());
+  CHECK(complaint({{"a", 1}}) ==
+        "FILE: checksum of a: expected 00000001, got cbf43926, so the data has changed since it was written");
+  CHECK(complaint({}) == "FILE: kvtransfer.checksum.values: expected an entry for a, got none");
+}

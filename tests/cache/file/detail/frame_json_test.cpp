@@ -1,0 +1,76 @@
+#include "kvtransfer/cache/file/detail/frame_json.hpp"
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cache/file/sample_cache.hpp"
+#include "support/message.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+frame_record sample_record() {
+  return {
+      "a model", true, {0, 1, 1, 0}, {{sample_specification()}, {sample_specification(), plain_specification(2)}, {}}};
+}
+
+/// What reading the sample record complains of after `change` of its JSON.
+template <class Change>
+std::string record_complaint(Change&& change) {
+  auto json = nlohmann::ordered_json::parse(format_frame(sample_record()));
+  change(json);
+  return message_of<file_error>([&] { parse_frame(json.dump(), "FILE"); });
+}
+
+}  // namespace
+
+TEST_CASE("a frame's record comes back from its text", "[cache][file]") {
+  CHECK(parse_frame(format_frame(sample_record()), "FILE") == sample_record());
+  CHECK(parse_frame(format_frame({}), "FILE") == frame_record{});
+}
+
+TEST_CASE("the text says its version and layout, for whoever reads it", "[cache][file]") {
+  CHECK_THAT(
+      format_frame(sample_record()),
+      StartsWith(R"({"version":1,"layout":"batch_heads_seq_dim","model":"a model","assumed":true,"layers":[0,1,1,0],)"
+                 R"("frames":[{"regimes":[{"rope_type":"yarn","inv_freq":[1.0,-0.10000000149011612],)"));
+}
+
+TEST_CASE("a document of another version is refused for that, whatever else it holds", "[cache][file]") {
+  CHECK(message_of<file_error>([] { parse_frame(R"({"version": 7, "new": {}})", "FILE"); }) ==
+        "FILE: kvtransfer.frame.version: expected 1, got 7");
+  CHECK(message_of<file_error>([] { parse_frame("{}", "FILE"); }) ==
+        "FILE: kvtransfer.frame: expected an object with version, got {}");
+}
+
+TEST_CASE("what is malformed in a frame is refused by field", "[cache][file]") {
+  CHECK(message_of<file_error>([] { parse_frame("{", "FILE"); }) ==
+        "FILE: kvtransfer.frame: JSON: expected valid JSON, got a syntax error at byte 2");
+  CHECK_THAT(message_of<file_error>([] { parse_frame("[[[[[[[]]]]]]]", "FILE"); }),
+             contains("at most 6 nested levels"));
+  CHECK(record_complaint([](auto& json) { json["layout"] = "paged"; }) ==
+        R"(FILE: kvtransfer.frame.layout: expected batch_heads_seq_dim, got "paged")");
+  CHECK(record_complaint([](auto& json) { json["assumed"] = 1; }) ==
+        "FILE: kvtransfer.frame.assumed: expected true or false, got 1");
+  CHECK(record_complaint([](auto& json) { json["model"] = nullptr; }) ==
+        "FILE: kvtransfer.frame.model: expected a string, got null");
+  CHECK(record_complaint([](auto& json) { json["layers"] = 3; }) ==
+        "FILE: kvtransfer.frame.layers: expected a list, got 3");
+  CHECK_THAT(record_complaint([](auto& json) { json["layers"][1] = -1; }),
+             contains("FILE: kvtransfer.frame.layers[1]: expected an integer from 0"));
+  CHECK_THAT(record_complaint([](auto& json) { json["frames"][1] = 3; }),
+             contains("FILE: kvtransfer.frame.frames[1]: expected an object of regimes, got 3"));
+  CHECK_THAT(record_complaint([](auto& json) { json["frames"][1]["regimes"][1].erase("pairing"); }),
+             contains("FILE: kvtransfer.frame.frames[1].regimes[1]: expected an object of rope_type"));
+  CHECK_THAT(record_complaint([](auto& json) { json["extra"] = 3; }),
+             contains("FILE: kvtransfer.frame: expected an object"));
+}
+
+TEST_CASE("a name that is not UTF-8 is refused before it is written", "[cache][file]") {
+  frame_record record = sample_record();
+  record.model = "\xff";
+  CHECK_THROWS_AS(format_frame(record), value_error);
+}
