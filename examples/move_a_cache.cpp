@@ -11,7 +11,7 @@ int main() {
   const auto folder = KVT_EXAMPLES_DIR "/models/lab-llama";
   const causal_lm model = causal_lm::open(folder, at::kCPU, at::kFloat);
   const tokenizer text = tokenizer::open(folder);
-  const generation_settings settings{.eos_token_ids = model.config.eos_token_ids};
+  const generation_config settings{.eos_token_ids = model.config.eos_token_ids};
   const auto question = text.encode("What is your name and where do you live?");
 
   cache source = prefill(model, {text.encode("Hello, my name is Lyra and I live in Seattle.")});

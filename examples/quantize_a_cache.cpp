@@ -35,7 +35,7 @@ int main() {
   const auto folder = KVT_EXAMPLES_DIR "/models/lab-llama";
   const causal_lm model = causal_lm::open(folder, at::kCPU, at::kFloat);
   const tokenizer text = tokenizer::open(folder);
-  const generation_settings settings{.eos_token_ids = model.config.eos_token_ids};
+  const generation_config settings{.eos_token_ids = model.config.eos_token_ids};
   const auto question = text.encode("What is your name and where do you live?");
   const auto answer = [&](const cache& kv) {
     return generate(model, prepend(kv.view(), {question}), settings).rows[0].token_ids;

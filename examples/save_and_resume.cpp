@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   const std::filesystem::path path = argc > 1 ? argv[1] : "lyra.safetensors";
   const causal_lm model = causal_lm::open(folder, at::kCPU, at::kFloat);
   const tokenizer text = tokenizer::open(folder);
-  const generation_settings settings{.eos_token_ids = model.config.eos_token_ids};
+  const generation_config settings{.eos_token_ids = model.config.eos_token_ids};
   const auto question = text.encode("What is your name and where do you live?");
 
   cache source = prefill(model, {text.encode("Hello, my name is Lyra and I live in Seattle.")});

@@ -16,8 +16,8 @@
 #include "kvtransfer/experiment/condition_registry.hpp"
 #include "kvtransfer/experiment/device_choice.hpp"
 #include "kvtransfer/experiment/journal.hpp"
-#include "kvtransfer/experiment/model_record.hpp"
-#include "kvtransfer/experiment/program_record.hpp"
+#include "kvtransfer/experiment/model_info.hpp"
+#include "kvtransfer/experiment/program_info.hpp"
 #include "kvtransfer/experiment/records_json.hpp"
 #include "kvtransfer/experiment/report/files.hpp"
 #include "kvtransfer/experiment/report/terminal.hpp"
@@ -57,8 +57,8 @@ void run(const phase2a::options& chosen) {
   const auto model = kvtransfer::causal_lm::open(folder, device, dtype);
   const auto text = kvtransfer::tokenizer::open(folder);
   kvtransfer::results results =
-      kvtransfer::planned_run(suite, conditions, settings, kvtransfer::program_record(model, settings.quantize),
-                              kvtransfer::model_record(model, folder));
+      kvtransfer::planned_run(suite, conditions, settings, kvtransfer::make_program_info(model, settings.quantize),
+                              kvtransfer::make_model_info(model, folder));
 
   kvtransfer::checked_prompts(model, text, conditions, results);  // before an older run's files are touched
 

@@ -16,7 +16,7 @@ TEST_CASE("a condition chosen at run time does what the one inside does", "[expe
   CHECK(copy.not_applicable(sample_prompts(std::nullopt)) == inside.not_applicable(sample_prompts(std::nullopt)));
   CHECK(copy.tokens_needed(sample_prompts(), 9) == inside.tokens_needed(sample_prompts(), 9));
   const causal_lm model = small_model();
-  const generation_settings settings{.max_new_tokens = 9};
+  const generation_config settings{.max_new_tokens = 9};
   CHECK(said_under(copy, model, sample_prompts(), settings) == said_under(inside, model, sample_prompts(), settings));
 }
 

@@ -31,7 +31,7 @@ struct target_twice {
   std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
     return 2 * conditions::count_of(prompts.target);
   }
-  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_settings&) const {
+  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
     return {plan_of({joined(prompts.target, prompts.target)}),
             {{token_role::target, 2 * conditions::count_of(prompts.target), false}}};
   }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kvtransfer/experiment/condition_registry.hpp"
-#include "kvtransfer/experiment/model_record.hpp"
+#include "kvtransfer/experiment/model_info.hpp"
 #include "kvtransfer/experiment/records_json.hpp"
 #include "support/message.hpp"
 #include "support/small_model.hpp"
@@ -38,7 +38,7 @@ struct small_experiment {
 
   small_experiment() { settings.max_new_tokens = 6; }
 
-  results plan() const { return planned_run(tests, conditions, settings, {}, model_record(model, "small")); }
+  results plan() const { return planned_run(tests, conditions, settings, {}, make_model_info(model, "small")); }
 
   results run(
       bool resume = false, const progress_callback& report = [](const run_progress&) {}) const {

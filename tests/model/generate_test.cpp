@@ -11,7 +11,7 @@ using namespace kvtransfer::test;
 
 TEST_CASE("generation ends at its length and leaves the last token unfed", "[model][generate]") {
   const causal_lm model = small_model();
-  const generation made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6});
+  const generation_output made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6});
   CHECK(made.rows[0].token_ids.size() == 6);
   CHECK(made.rows[0].top2_margins.size() == 6);
   CHECK(made.rows[0].stop == stop_reason::length);
@@ -23,7 +23,7 @@ TEST_CASE("generation ends at an end-of-text token, which is neither returned no
   const auto free = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6}).rows[0].token_ids;
   const std::int64_t eos = free[3];
   const auto end = std::find(free.begin(), free.end(), eos);
-  const generation made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6, .eos_token_ids = {96, eos}});
+  const generation_output made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6, .eos_token_ids = {96, eos}});
   CHECK(made.rows[0].token_ids == std::vector<std::int64_t>(free.begin(), end));
   CHECK(made.rows[0].stop == stop_reason::eos);
   CHECK(made.rows[0].eos_token_id == eos);
@@ -34,10 +34,10 @@ TEST_CASE("rows that end early leave the others as they are", "[model][generate]
   const causal_lm model = small_model();
   const std::vector<std::vector<std::int64_t>> texts = {some_tokens(5), some_tokens(9, 2)};
   const auto first = generate(model, plan_of({texts[0]}), {.max_new_tokens = 10}).rows[0].token_ids;
-  const generation_settings settings{.max_new_tokens = 10, .eos_token_ids = {first[1]}};
+  const generation_config settings{.max_new_tokens = 10, .eos_token_ids = {first[1]}};
   const auto together = generate(model, plan_of(texts), settings);
   for (std::size_t row = 0; row < texts.size(); ++row) {
-    const generation alone = generate(model, plan_of({texts[row]}), settings);
+    const generation_output alone = generate(model, plan_of({texts[row]}), settings);
     CHECK(together.rows[row].token_ids == alone.rows[0].token_ids);
     CHECK(together.rows[row].stop == alone.rows[0].stop);
   }
@@ -50,7 +50,7 @@ TEST_CASE("sampling draws the same tokens in a batch as alone", "[model][generat
       generate(model, plan_of(texts), {.max_new_tokens = 8, .temperature = 1.5, .seeds = {11, 12, 13}}).rows;
   CHECK(together[0].token_ids != together[1].token_ids);
   for (std::size_t row = 0; row < texts.size(); ++row) {
-    const generation_settings settings{.max_new_tokens = 8, .temperature = 1.5, .seeds = {11 + row}};
+    const generation_config settings{.max_new_tokens = 8, .temperature = 1.5, .seeds = {11 + row}};
     CHECK(together[row].token_ids == generate(model, plan_of({texts[row]}), settings).rows[0].token_ids);
   }
 }
@@ -59,7 +59,7 @@ TEST_CASE("generation stops at the last position that the model knows", "[model]
   nlohmann::json config = small_config();
   config["max_position_embeddings"] = 8;
   const causal_lm model = small_model(1, config);
-  const generation made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 20});
+  const generation_output made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 20});
   CHECK(made.rows[0].token_ids.size() == 4);  // three are fed at positions 5 to 7, the fourth is only chosen
   CHECK(made.kv.length() == 8);
   CHECK(made.rows[0].stop == stop_reason::length);
@@ -67,7 +67,7 @@ TEST_CASE("generation stops at the last position that the model knows", "[model]
 
 TEST_CASE("nothing is generated where nothing is asked for", "[model][generate]") {
   const causal_lm model = small_model();
-  const generation made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 0});
+  const generation_output made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 0});
   CHECK(made.rows[0].token_ids.empty());
   CHECK(made.kv.length() == 5);
 }

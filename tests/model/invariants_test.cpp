@@ -52,7 +52,7 @@ TEST_CASE("translation: a shifted cache is the cache of the text at the shifted 
 
   plan elsewhere = plan_of({text});
   elsewhere.positions = elsewhere.positions.shifted(37);
-  const cache written = session(model, elsewhere).take();
+  const cache written = session(model, elsewhere).release();
   for (std::int64_t layer = 0; layer < model.config.layers; ++layer) {
     CHECK(max_difference(shifted.view().layer(layer).keys(), written.view().layer(layer).keys()) < 1e-4);
     CHECK(max_difference(shifted.view().layer(layer).values(), written.view().layer(layer).values()) < 1e-4);

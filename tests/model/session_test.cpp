@@ -16,7 +16,7 @@ TEST_CASE("feeding token by token scores what one pass scores", "[model][session
   session whole(model, plan_of({text}));
   session fed(model, plan_of({{text.front()}}), 7);
   for (std::size_t i = 1; i < text.size(); ++i) {
-    fed.feed({text[i]});
+    fed.step({text[i]});
   }
   CHECK(max_difference(whole.logits(), fed.logits()) < 1e-4);
   CHECK(whole.length() == fed.length());
@@ -26,8 +26,8 @@ TEST_CASE("a session's cache holds what was injected and what was fed, with its 
   const causal_lm model = small_model();
   const cache source = prefill(model, {{3, 4, 5}});
   session running(model, prepend(source.view(), {{6, 7}}), 1);
-  running.feed({8});
-  const cache kv = std::move(running).take();
+  running.step({8});
+  const cache kv = std::move(running).release();
   CHECK(kv.length() == 6);
   CHECK(kv.written().layer(0).positions == position_map::consecutive(0, 6));
   CHECK(kv.written().token_ids() == std::vector<std::vector<std::int64_t>>{{3, 4, 5, 6, 7, 8}});
@@ -39,26 +39,26 @@ TEST_CASE("a session's cache holds what was injected and what was fed, with its 
 TEST_CASE("a row that gets no token keeps its place and gets a padding slot", "[model][session]") {
   const causal_lm model = small_model();
   session running(model, plan_of({{3, 4}, {5}}), 2);
-  running.feed({std::nullopt, 6});
+  running.step({std::nullopt, 6});
   CHECK(running.next_positions() == std::vector<std::int64_t>{2, 2});
-  running.feed({7, 8});
+  running.step({7, 8});
   session alone(model, plan_of({{3, 4, 7}}));
   CHECK(max_difference(running.logits()[0], alone.logits()[0]) < 1e-4);
-  const cache kv = std::move(running).take();
+  const cache kv = std::move(running).release();
   CHECK(kv.written().token_ids() == std::vector<std::vector<std::int64_t>>{{3, 4, -1, 7}, {-1, 5, 6, 8}});
 }
 
 TEST_CASE("more tokens than room was asked for are refused", "[model][session]") {
   const causal_lm model = small_model();
   session running(model, plan_of({{3, 4}}), 1);
-  running.feed({5});
-  CHECK_THROWS_AS(running.feed({6}), shape_error);
+  running.step({5});
+  CHECK_THROWS_AS(running.step({6}), shape_error);
 }
 
 TEST_CASE("the number of tokens fed is the number of rows", "[model][session]") {
   const causal_lm model = small_model();
   session running(model, plan_of({{3, 4}}), 1);
-  CHECK_THROWS_AS(running.feed({5, 6}), shape_error);
+  CHECK_THROWS_AS(running.step({5, 6}), shape_error);
 }
 
 TEST_CASE("a token past max_position_embeddings is refused", "[model][session]") {
@@ -67,8 +67,8 @@ TEST_CASE("a token past max_position_embeddings is refused", "[model][session]")
   const causal_lm model = small_model(1, config);
   CHECK_THROWS_AS(session(model, plan_of({{1, 2, 3, 4, 5}})), value_error);
   session running(model, plan_of({{1, 2, 3}}), 4);
-  running.feed({4});
-  CHECK_THROWS_AS(running.feed({5}), value_error);
+  running.step({4});
+  CHECK_THROWS_AS(running.step({5}), value_error);
 }
 
 TEST_CASE("what a plan hides from a layer's head is not seen", "[model][session]") {

@@ -17,7 +17,7 @@ struct own_condition {
   condition_description describe() const;
   std::optional<std::string> not_applicable(const prompt_ids& prompts) const;
   std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const;
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_settings& settings) const;
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const;
 };
 
 struct undescribed_condition : own_condition {
@@ -29,11 +29,11 @@ struct condition_without_a_reason : own_condition {
 };
 
 struct condition_with_a_plan_alone : own_condition {
-  plan prepare(const causal_lm& model, const prompt_ids& prompts, const generation_settings& settings) const;
+  plan prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const;
 };
 
 struct changing_condition : own_condition {
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_settings& settings);
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings);
 };
 
 struct condition_that_cannot_be_copied : own_condition {

@@ -26,7 +26,7 @@ class any_condition {
   std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
     return chosen_->tokens_needed(prompts, max_new_tokens);
   }
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_settings& settings) const {
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
     return chosen_->prepare(model, prompts, settings);
   }
 
@@ -37,7 +37,7 @@ class any_condition {
     virtual std::optional<std::string> not_applicable(const prompt_ids& prompts) const = 0;
     virtual std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const = 0;
     virtual prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
-                                   const generation_settings& settings) const = 0;
+                                   const generation_config& settings) const = 0;
   };
 
   template <Condition Chosen>
@@ -51,7 +51,7 @@ class any_condition {
       return condition.tokens_needed(prompts, max_new_tokens);
     }
     prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
-                           const generation_settings& settings) const override {
+                           const generation_config& settings) const override {
       return condition.prepare(model, prompts, settings);
     }
     Chosen condition;

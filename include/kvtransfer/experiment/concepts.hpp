@@ -28,7 +28,7 @@ struct prepared_input {
 /// - `prepare(model, prompts, settings)`: the plan; it may run the model first. `settings` holds one seed, the trial's.
 template <class T>
 concept Condition = std::copyable<T> && requires(const T condition, const causal_lm& model, const prompt_ids& prompts,
-                                                 const generation_settings& settings, std::int64_t max_new_tokens) {
+                                                 const generation_config& settings, std::int64_t max_new_tokens) {
   { condition.describe() } -> std::same_as<condition_description>;
   { condition.not_applicable(prompts) } -> std::same_as<std::optional<std::string>>;
   { condition.tokens_needed(prompts, max_new_tokens) } -> std::same_as<std::int64_t>;

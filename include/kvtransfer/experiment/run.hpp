@@ -55,9 +55,9 @@ inline results planned_run(const suite& tests, const std::vector<any_condition>&
 
 namespace detail {
 
-inline generation_settings generation_settings_of(const run_settings& settings, const tokenizer& text,
+inline generation_config generation_settings_of(const run_settings& settings, const tokenizer& text,
                                                   const causal_lm& model) {
-  generation_settings generation;
+  generation_config generation;
   generation.max_new_tokens = settings.max_new_tokens;
   generation.temperature = settings.temperature;
   generation.eos_token_ids = model.config.eos_token_ids.empty() ? text.eos_ids() : model.config.eos_token_ids;
@@ -91,7 +91,7 @@ namespace detail {
 struct running_experiment {
   const causal_lm& model;
   const tokenizer& text;
-  generation_settings generation;
+  generation_config generation;
   journal& finished;
   const progress_callback& report;
   run_progress progress;

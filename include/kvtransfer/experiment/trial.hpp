@@ -14,7 +14,7 @@ namespace kvtransfer {
 
 /// What a record keeps of one generation.
 /// @param seed the trial's
-inline trial_record record_of(const generated& made, const prepared_input& read, const tokenizer& text,
+inline trial_record record_of(const completion& made, const prepared_input& read, const tokenizer& text,
                               const test_case& test, std::uint64_t seed) {
   trial_record trial;
   trial.seed = seed;
@@ -32,11 +32,11 @@ inline trial_record record_of(const generated& made, const prepared_input& read,
 /// Runs one trial: prepares what the condition has the model read, and continues it.
 /// @param settings how to generate; its seeds are replaced by `seed`
 inline trial_record run_trial(const causal_lm& model, const tokenizer& text, const any_condition& condition,
-                              const test_case& test, const prompt_ids& prompts, generation_settings settings,
+                              const test_case& test, const prompt_ids& prompts, generation_config settings,
                               std::uint64_t seed) {
   settings.seeds = {seed};
   const prepared_input read = condition.prepare(model, prompts, settings);
-  const generation made = generate(model, read.input, settings);
+  const generation_output made = generate(model, read.input, settings);
   return record_of(made.rows.front(), read, text, test, seed);
 }
 

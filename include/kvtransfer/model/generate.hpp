@@ -21,7 +21,7 @@
 namespace kvtransfer {
 
 /// How text is continued.
-struct generation_settings {
+struct generation_config {
   std::int64_t max_new_tokens = 40;
   double temperature = 0;                        ///< 0: greedy
   std::vector<std::uint64_t> seeds = {0};        ///< one per row, or one for all of them; unused when greedy
@@ -29,7 +29,7 @@ struct generation_settings {
 };
 
 /// One row's continuation.
-struct generated {
+struct completion {
   std::vector<std::int64_t> token_ids;  ///< the end-of-text token left out
   std::vector<float> top2_margins;      ///< one per choice, the end-of-text token's included
   stop_reason stop = stop_reason::length;
@@ -38,7 +38,7 @@ struct generated {
 
 namespace detail {
 
-inline void require_valid(const generation_settings& settings, std::int64_t batch) {
+inline void require_valid(const generation_config& settings, std::int64_t batch) {
   require<value_error>(settings.max_new_tokens >= 0, "generate", "max_new_tokens", "0 or more",
                        fmt::format("{}", settings.max_new_tokens));
   require<value_error>(std::isfinite(settings.temperature) && settings.temperature >= 0, "generate", "temperature",
@@ -49,8 +49,8 @@ inline void require_valid(const generation_settings& settings, std::int64_t batc
 }
 
 /// Chooses the next token of one row, records it, and returns it if the row goes on.
-inline std::optional<std::int64_t> extend_row(generated& row, const at::Tensor& logits,
-                                              const generation_settings& settings, std::uint64_t seed,
+inline std::optional<std::int64_t> extend_row(completion& row, const at::Tensor& logits,
+                                              const generation_config& settings, std::uint64_t seed,
                                               std::int64_t step) {
   const token_choice choice = choose_token(logits, settings.temperature, seed, static_cast<std::uint64_t>(step));
   row.top2_margins.push_back(choice.top2_margin);
@@ -69,10 +69,10 @@ inline std::optional<std::int64_t> extend_row(generated& row, const at::Tensor& 
 /// Continues every row of a session that has read its plan. The last token chosen is not fed: afterwards the session
 /// holds what transformers' `generate` leaves in its cache.
 /// @throws value_error, shape_error on settings that do not fit
-inline std::vector<generated> generate(const causal_lm& model, session& running, const generation_settings& settings) {
+inline std::vector<completion> generate(const causal_lm& model, session& running, const generation_config& settings) {
   detail::require_valid(settings, running.batch());
   const auto batch = static_cast<std::size_t>(running.batch());
-  std::vector<generated> rows(batch);
+  std::vector<completion> rows(batch);
   std::vector<std::optional<std::int64_t>> next(batch, 0);
   for (std::int64_t step = 0; step < settings.max_new_tokens; ++step) {
     const at::Tensor logits = running.logits().to(at::kCPU, at::kFloat);
@@ -89,28 +89,28 @@ inline std::vector<generated> generate(const causal_lm& model, session& running,
     if (all_done || step + 1 == settings.max_new_tokens) {
       break;
     }
-    running.feed(next);
+    running.step(next);
   }
   return rows;
 }
 
 /// A continuation and the cache it left behind.
-struct generation {
-  std::vector<generated> rows;
+struct generation_output {
+  std::vector<completion> rows;
   cache kv;
 };
 
 /// Reads a plan and continues its rows. @throws what `session` and `generate` throw
-inline generation generate(const causal_lm& model, const plan& input, const generation_settings& settings) {
+inline generation_output generate(const causal_lm& model, const plan& input, const generation_config& settings) {
   session running(model, input, std::max<std::int64_t>(settings.max_new_tokens, 0));
-  std::vector<generated> rows = generate(model, running, settings);
-  return {std::move(rows), std::move(running).take()};
+  std::vector<completion> rows = generate(model, running, settings);
+  return {std::move(rows), std::move(running).release()};
 }
 
 /// The cache of a text and nothing else: what a prompt leaves before anything is generated.
 /// @param token_ids one row per text, from position 0
 inline cache prefill(const causal_lm& model, std::vector<std::vector<std::int64_t>> token_ids) {
-  return session(model, plan_of(std::move(token_ids))).take();
+  return session(model, plan_of(std::move(token_ids))).release();
 }
 
 }  // namespace kvtransfer

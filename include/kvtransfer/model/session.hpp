@@ -28,20 +28,20 @@ namespace kvtransfer {
 
 /// A model that reads a plan, then one token after the other: the plan's segments are copied into a cache that grows.
 ///
-/// Feeding is the only way the cache grows: whether it holds the end-of-text token, say, is visible in the code that
+/// `step` is the only way the cache grows: whether it holds the end-of-text token, say, is visible in the code that
 /// uses it. Not differentiable; `plan_logits` is.
 class session {
  public:
   /// Reads the plan. Afterwards `logits()` scores what follows each row.
-  /// @param room tokens that will be fed later, at most
+  /// @param capacity tokens that will be read later by `step`, at most
   /// @throws frame_error where an injected key was not written for this model; shape_error, device_error, value_error
   ///         where the plan does not fit it
-  session(const causal_lm& model, const plan& input, std::int64_t room = 0)
+  session(const causal_lm& model, const plan& input, std::int64_t capacity = 0)
       : model_(&model), frame_(injected_frame(model.config, input)) {
     require_runnable(model, input);
     at::NoGradGuard no_grad;
     for (std::int64_t i = 0; i < model.config.layers; ++i) {
-      make_room(input, i, room);
+      reserve(input, i, capacity);
     }
     share_visibility(input);
     for (std::int64_t b = 0; b < input.batch(); ++b) {
@@ -61,11 +61,11 @@ class session {
   /// One past the last position of each row.
   const std::vector<std::int64_t>& next_positions() const { return next_position_; }
 
-  /// Feeds one token to every row at the position after its last; nothing as a row's token leaves a padding slot there.
-  /// @throws shape_error unless there is one entry per row and room for it
-  void feed(const std::vector<std::optional<std::int64_t>>& next) {
+  /// Reads one more token of every row at the position after its last; nothing as a row's token leaves a padding slot there.
+  /// @throws shape_error unless there is one entry per row and a slot for it
+  void step(const std::vector<std::optional<std::int64_t>>& next) {
     if (static_cast<std::int64_t>(next.size()) != batch()) {
-      fail<shape_error>("session::feed", "next", fmt::format("{} entries", batch()), fmt::format("{}", next.size()));
+      fail<shape_error>("session::step", "next", fmt::format("{} entries", batch()), fmt::format("{}", next.size()));
     }
     std::vector<std::vector<std::int64_t>> ids;
     std::vector<position_row> rows;
@@ -81,17 +81,17 @@ class session {
     read(token_tensor(ids, 0, model_->device()).clamp_min(0), positions, ids);
   }
 
-  /// Ends the session and hands out its cache: all that was injected and all that was fed.
-  cache take() && { return cache(std::move(keys_), std::move(values_), std::move(frame_)); }
+  /// Ends the session and hands out its cache: all that was injected and all that was read.
+  cache release() && { return cache(std::move(keys_), std::move(values_), std::move(frame_)); }
 
  private:
   /// One layer's buffers with the segments in front.
-  void make_room(const plan& input, std::int64_t layer, std::int64_t room) {
+  void reserve(const plan& input, std::int64_t layer, std::int64_t capacity) {
     const model_config& config = model_->config;
-    const std::int64_t capacity = input.injected(layer) + input.size() + room;
+    const std::int64_t slots = input.injected(layer) + input.size() + capacity;
     const at::TensorOptions options = model_->weights.embed_tokens.options().requires_grad(false);
-    keys_.push_back(at::empty({input.batch(), config.kv_heads, capacity, config.head_dim}, options));
-    values_.push_back(at::empty({input.batch(), config.kv_heads, capacity, config.head_dim}, options));
+    keys_.push_back(at::empty({input.batch(), config.kv_heads, slots, config.head_dim}, options));
+    values_.push_back(at::empty({input.batch(), config.kv_heads, slots, config.head_dim}, options));
     std::int64_t start = 0;
     for (const segment& part : input.segments(layer)) {
       keys_.back().slice(2, start, start + part.kv.size()).copy_(part.kv.keys());
@@ -150,7 +150,7 @@ class session {
     const std::int64_t start = frame_.layer(layer).size();
     const std::int64_t end = start + more.size(2);
     if (end > buffer.size(2)) {
-      fail<shape_error>("session", what, fmt::format("at most {} slots (room was asked for less)", buffer.size(2)),
+      fail<shape_error>("session", what, fmt::format("at most {} slots (capacity asked for)", buffer.size(2)),
                         fmt::format("{}", end));
     }
     buffer.slice(2, start, end).copy_(more);

@@ -11,7 +11,7 @@ TEST_CASE("source, answer, EOS and a second BOS stand in front of the target", "
   const prompt_ids prompts = sample_prompts();
   const auto free = said_after(model, text_of({prompts.source}), {.max_new_tokens = 9});
   const std::int64_t eos = free[4];
-  const generation_settings settings{.max_new_tokens = 9, .eos_token_ids = {eos}};
+  const generation_config settings{.max_new_tokens = 9, .eos_token_ids = {eos}};
   const auto answer = said_after(model, text_of({prompts.source}), settings);
   REQUIRE(answer.size() < 9);
   CHECK(said_under(conditions::as_reported_transfer{}, model, prompts, settings) ==
@@ -21,7 +21,7 @@ TEST_CASE("source, answer, EOS and a second BOS stand in front of the target", "
 TEST_CASE("a generation that ends by length leaves no EOS to feed", "[experiment][conditions]") {
   const causal_lm model = small_model();
   const prompt_ids prompts = sample_prompts();
-  const generation_settings settings{.max_new_tokens = 9};
+  const generation_config settings{.max_new_tokens = 9};
   std::vector<std::int64_t> answer = said_after(model, text_of({prompts.source}), settings);
   answer.pop_back();
   CHECK(said_under(conditions::as_reported_transfer{}, model, prompts, settings) ==
@@ -32,8 +32,8 @@ TEST_CASE("as_reported_transfer counts what it reads", "[experiment][conditions]
   const conditions::as_reported_transfer condition;
   const causal_lm model = small_model();
   const auto free = said_after(model, text_of({sample_prompts().source}), {.max_new_tokens = 9});
-  for (const generation_settings& settings : {generation_settings{.max_new_tokens = 9},
-                                              generation_settings{.max_new_tokens = 9, .eos_token_ids = {free[4]}}}) {
+  for (const generation_config& settings : {generation_config{.max_new_tokens = 9},
+                                              generation_config{.max_new_tokens = 9, .eos_token_ids = {free[4]}}}) {
     const prepared_input read = condition.prepare(model, sample_prompts(), settings);
     CHECK(parts_fit_plan(read));
     CHECK(length_of(read.parts) <= condition.tokens_needed(sample_prompts(), 9));

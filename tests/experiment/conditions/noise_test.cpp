@@ -35,6 +35,6 @@ TEST_CASE("noise is drawn from the trial's seed", "[experiment][conditions]") {
 }
 
 TEST_CASE("the model runs on noise", "[experiment][conditions]") {
-  const generation_settings settings{.max_new_tokens = 8};
+  const generation_config settings{.max_new_tokens = 8};
   CHECK(said_under(conditions::noise{}, small_model(), sample_prompts(), settings).size() == 8);
 }

@@ -9,9 +9,9 @@ using namespace kvtransfer::test;
 
 TEST_CASE("the target's own cache gives the baseline's tokens", "[experiment][conditions]") {
   const causal_lm model = small_model();
-  for (const generation_settings& settings :
-       {generation_settings{.max_new_tokens = 20},
-        generation_settings{.max_new_tokens = 20, .temperature = 1.3, .seeds = {5}}}) {
+  for (const generation_config& settings :
+       {generation_config{.max_new_tokens = 20},
+        generation_config{.max_new_tokens = 20, .temperature = 1.3, .seeds = {5}}}) {
     CHECK(said_under(conditions::same_cache{}, model, sample_prompts(), settings) ==
           said_under(conditions::baseline{}, model, sample_prompts(), settings));
   }

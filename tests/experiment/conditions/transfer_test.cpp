@@ -11,7 +11,7 @@ using namespace kvtransfer::test;
 TEST_CASE("a transfer gives the text oracle's tokens", "[experiment][conditions]") {
   const causal_lm model = small_model();
   for (const auto bos : {std::optional<std::int64_t>(sample_bos), std::optional<std::int64_t>()}) {
-    const generation_settings settings{.max_new_tokens = 20};
+    const generation_config settings{.max_new_tokens = 20};
     const auto transferred = said_under(conditions::transfer{}, model, sample_prompts(bos), settings);
     CHECK(transferred == said_under(conditions::text_oracle{}, model, sample_prompts(bos), settings));
     CHECK(transferred != said_under(conditions::baseline{}, model, sample_prompts(bos), settings));
@@ -30,7 +30,7 @@ TEST_CASE("a transfer's target stands at the positions after the source", "[expe
 
 TEST_CASE("the model of these tests tells a position from the next", "[experiment][conditions]") {
   const causal_lm model = small_model();
-  const generation_settings settings{.max_new_tokens = 20};
+  const generation_config settings{.max_new_tokens = 20};
   const cache source = prefill(model, {text_of({sample_prompts().source})});
   const plan displaced = prepend(source.view(), {sample_prompts().target}, positions::gap{1});
   CHECK(generate(model, displaced, settings).rows.front().token_ids !=

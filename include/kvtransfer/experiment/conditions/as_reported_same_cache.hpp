@@ -35,8 +35,8 @@ struct as_reported_same_cache {
     return bos_count(prompts) + 2 * count_of(prompts.target) + max_new_tokens;
   }
 
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_settings& settings) const {
-    const generation first = generate(model, plan_of({begun_text(prompts, prompts.target)}), settings);
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
+    const generation_output first = generate(model, plan_of({begun_text(prompts, prompts.target)}), settings);
     sequence parts = begun_parts(prompts, token_role::target, count_of(prompts.target), true);
     parts.push_back({token_role::generated, first.kv.length() - length_of(parts), true});
     parts.push_back({token_role::target, count_of(prompts.target), false});

@@ -41,16 +41,16 @@ struct as_reported_transfer {
   }
 
   /// Where generation ends by length there is no EOS to feed.
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_settings& settings) const {
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
     session running(model, plan_of({begun_text(prompts, prompts.source)}), settings.max_new_tokens + 1);
-    const generated first = generate(model, running, settings).front();
+    const completion first = generate(model, running, settings).front();
     sequence parts = begun_parts(prompts, token_role::source, count_of(prompts.source), true);
     parts.push_back({token_role::generated, running.length() - length_of(parts), true});
     if (first.eos_token_id) {
-      running.feed({*first.eos_token_id});
+      running.step({*first.eos_token_id});
       parts.push_back({token_role::eos, 1, true});
     }
-    const cache left = std::move(running).take();
+    const cache left = std::move(running).release();
     parts.push_back({token_role::bos, 1, false});
     parts.push_back({token_role::target, count_of(prompts.target), false});
     return {prepend(left.view(), {begun_text(prompts, prompts.target)}), std::move(parts)};

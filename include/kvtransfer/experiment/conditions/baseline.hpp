@@ -26,7 +26,7 @@ struct baseline {
     return bos_count(prompts) + count_of(prompts.target);
   }
 
-  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_settings&) const {
+  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
     return {plan_of({begun_text(prompts, prompts.target)}),
             begun_parts(prompts, token_role::target, count_of(prompts.target), false)};
   }

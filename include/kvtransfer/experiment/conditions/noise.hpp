@@ -32,7 +32,7 @@ struct noise {
     return bos_count(prompts) + count_of(prompts.source) + count_of(prompts.target);
   }
 
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_settings& settings) const {
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
     const cache source = prefill(model, {begun_text(prompts, prompts.source)});
     const cache random = moment_matched_noise(source.view(), settings.seeds.front());
     return {prepend(random.view(), {prompts.target}),

@@ -36,7 +36,7 @@ struct same_cache {
     return bos_count(prompts) + count_of(prompts.target);
   }
 
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_settings&) const {
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config&) const {
     std::vector<std::int64_t> cached = begun_text(prompts, prompts.target);
     const std::int64_t last = cached.back();
     cached.pop_back();

@@ -27,7 +27,7 @@ struct text_oracle {
     return bos_count(prompts) + count_of(prompts.source) + count_of(prompts.target);
   }
 
-  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_settings&) const {
+  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
     std::vector<std::int64_t> ids = begun_text(prompts, prompts.source);
     ids.insert(ids.end(), prompts.target.begin(), prompts.target.end());
     sequence parts = begun_parts(prompts, token_role::source, count_of(prompts.source), false);

@@ -31,7 +31,7 @@ struct transfer {
     return bos_count(prompts) + count_of(prompts.source) + count_of(prompts.target);
   }
 
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_settings&) const {
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config&) const {
     const cache source = prefill(model, {begun_text(prompts, prompts.source)});
     sequence parts = begun_parts(prompts, token_role::source, count_of(prompts.source), true);
     parts.push_back({token_role::target, count_of(prompts.target), false});

@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/model_record.hpp"
+#include "kvtransfer/experiment/model_info.hpp"
 
 #include "support/small_model.hpp"
 #include "support/test.hpp"
@@ -6,8 +6,8 @@
 using namespace kvtransfer;
 using namespace kvtransfer::test;
 
-TEST_CASE("a model's record has its sizes and its RoPE", "[experiment][model_record]") {
-  const model_info info = model_record(small_model(), "some/folder");
+TEST_CASE("a model's record has its sizes and its RoPE", "[experiment][model_info]") {
+  const model_info info = make_model_info(small_model(), "some/folder");
   CHECK(info.path == "some/folder");
   CHECK(info.architecture == "LlamaForCausalLM");
   CHECK(info.layers == 3);
@@ -21,10 +21,10 @@ TEST_CASE("a model's record has its sizes and its RoPE", "[experiment][model_rec
   CHECK(info.fingerprint == small_model().fingerprint);
 }
 
-TEST_CASE("a scaled RoPE is recorded with its parameters", "[experiment][model_record]") {
+TEST_CASE("a scaled RoPE is recorded with its parameters", "[experiment][model_info]") {
   nlohmann::json config = small_config();
   config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 4.0}};
-  const model_info info = model_record(small_model(1, config), "f");
+  const model_info info = make_model_info(small_model(1, config), "f");
   CHECK(info.rope["rope_type"] == "linear");
   CHECK(info.rope["factor"] == 4.0);
 }

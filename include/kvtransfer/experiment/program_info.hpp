@@ -13,7 +13,7 @@
 namespace kvtransfer {
 
 /// What a report says of the program that ran `model`.
-inline program_info program_record(const causal_lm& model, const std::string& quantization) {
+inline program_info make_program_info(const causal_lm& model, const std::string& quantization) {
   return {library_version,        TORCH_VERSION, model.device().str(),
           name_of(model.dtype()), quantization,  at::get_num_threads()};
 }

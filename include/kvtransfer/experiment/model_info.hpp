@@ -27,7 +27,7 @@ inline nlohmann::ordered_json rope_record(const rotary_embedding& rotary) {
 }
 
 /// What a report says of a model. RoPE is the first layer's; `layers_that_differ` counts those with another.
-inline model_info model_record(const causal_lm& model, const std::filesystem::path& folder) {
+inline model_info make_model_info(const causal_lm& model, const std::filesystem::path& folder) {
   const model_config& config = model.config;
   model_info info;
   info.path = folder.string();

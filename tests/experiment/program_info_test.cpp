@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/program_record.hpp"
+#include "kvtransfer/experiment/program_info.hpp"
 
 #include "support/small_model.hpp"
 #include "support/test.hpp"
@@ -6,8 +6,8 @@
 using namespace kvtransfer;
 using namespace kvtransfer::test;
 
-TEST_CASE("a program's record says what ran where", "[experiment][program_record]") {
-  const program_info info = program_record(small_model(), "none");
+TEST_CASE("a program's record says what ran where", "[experiment][program_info]") {
+  const program_info info = make_program_info(small_model(), "none");
   CHECK(info.device == "cpu");
   CHECK(info.dtype == "float32");
   CHECK(info.quantization == "none");
