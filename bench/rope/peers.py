@@ -1,4 +1,4 @@
-"""Times turns of keys by other libraries beside ours: the same bytes, the same run, by turns; one table, best first.
+"""Times rotations of keys by other libraries beside ours: the same bytes, the same run, by turns; one table, best first.
 
 Keys are one tensor in bfloat16, heads before tokens or tokens before heads as each library wants them; every token moves from
 a position p to a position q, random below --positions. A library that is not installed is named and left out.
@@ -53,15 +53,15 @@ def make_problem(args: argparse.Namespace) -> Problem:
 
 
 def ours(problem: Problem) -> dict[str, Callable[[], None]]:
-    turn = torch.ops.kvtransfer.turn_
+    rotate = torch.ops.kvtransfer.rotate_keys_
     tokens_first = problem.tokens_first.permute(1, 0, 2).unsqueeze(0)
     f = problem.inv_freq
 
     def remap(keys: torch.Tensor, wanted: torch.Tensor = f) -> Callable[[], None]:
-        return lambda: turn([keys], problem.old, problem.new, 0, f, wanted, None, 1.0, 0, False, False)
+        return lambda: rotate([keys], problem.old, problem.new, 0, f, wanted, None, 1.0, 0, False, False)
 
     return {
-        "kvtransfer shift": lambda: turn([problem.heads_first], None, None, 777, None, f, None, 1.0, 0, False, False),
+        "kvtransfer shift": lambda: rotate([problem.heads_first], None, None, 777, None, f, None, 1.0, 0, False, False),
         "kvtransfer remap": remap(problem.heads_first),
         "kvtransfer remap, tokens first": remap(tokens_first),
         "kvtransfer reframe": remap(problem.heads_first, f / 4),

@@ -6,7 +6,7 @@ Two ways to choose what stays: StreamingLLM's (attention sinks and the recent to
 every head of every layer keeps, of the tokens between, those whose keys have the smallest norm (arXiv 2406.11430).
 
 Positions are those within the cache, so that they never pass the budget. After an eviction the keys are moved to close the
-gap: turned by the difference, where they lie. The reference keeps every key without its rotation and rotates all from scratch,
+gap: rotated by the difference, where they lie. The reference keeps every key without its rotation and rotates all from scratch,
 by the model's own functions. Both must say the same tokens. For models that transformers runs through `apply_rotary_pos_emb`
 and one rotary embedding, as Llama and Qwen.
 """
@@ -39,7 +39,7 @@ def by_head(keys: torch.Tensor, kept: int) -> torch.Tensor:
     return torch.cat([always, chosen], dim=-1).sort(dim=-1).values
 
 
-def close_gap_by_turning(cache, rotary, slots: list[torch.Tensor]) -> None:
+def close_gap_by_rotating(cache, rotary, slots: list[torch.Tensor]) -> None:
     """Moves each key that stayed from the slot it had to the slot it has."""
     kvtransfer.remap_cache_(cache, rotary, slots, torch.arange(slots[0].shape[-1]))
 
@@ -69,7 +69,7 @@ def stream(text: TextModel, choose, close_gap, budget: int, steps: int):
 
 def compare(text: TextModel, choose, budget: int, steps: int) -> None:
     rotary = kvtransfer.rotary_of(text.model)
-    turned, ours = stream(text, choose, lambda cache, slots: close_gap_by_turning(cache, rotary, slots), budget, steps)
+    moved, ours = stream(text, choose, lambda cache, slots: close_gap_by_rotating(cache, rotary, slots), budget, steps)
     with UnrotatedKeys(text.model) as unrotated:
         exact, reference = stream(
             text, choose, lambda cache, slots: close_gap_from_scratch(cache, unrotated, slots), budget, steps
@@ -78,10 +78,10 @@ def compare(text: TextModel, choose, budget: int, steps: int) -> None:
     agreed = next((i for i, (a, b) in enumerate(zip(left_open, exact)) if a != b), steps)
     pairs = zip(ours.layers, reference.layers)
     error = max(float((a.keys - b.keys).norm() / b.keys.norm()) for a, b in pairs)
-    print(f"{choose.__name__}: {len(turned)} tokens said, {ours.get_seq_length()} cached, relative error of keys {error:.1e}")
-    print(f"  {text.decode(turned)[:120]}")
+    print(f"{choose.__name__}: {len(moved)} tokens said, {ours.get_seq_length()} cached, relative error of keys {error:.1e}")
+    print(f"  {text.decode(moved)[:120]}")
     print(f"  with the gap left open the tokens differ from number {agreed + 1} on")
-    assert turned == exact, "keys turned into place must say what keys rotated from scratch say"
+    assert moved == exact, "keys rotated into place must say what keys rotated from scratch say"
     assert error < 1e-4
 
 

@@ -22,7 +22,7 @@ class UnrotatedKeys:
         self.file = sys.modules[type(model).__module__]
         self.original = self.file.apply_rotary_pos_emb
         self.layers: list[torch.Tensor] = []
-        self.turn = 0  # the layer that comes next
+        self.next_layer = 0  # the layer that comes next
 
     def __enter__(self) -> "UnrotatedKeys":
         self.file.apply_rotary_pos_emb = self._recording
@@ -32,10 +32,10 @@ class UnrotatedKeys:
         self.file.apply_rotary_pos_emb = self.original
 
     def _recording(self, queries, keys, cos, sin, *more, **named):
-        if len(self.layers) <= self.turn:
+        if len(self.layers) <= self.next_layer:
             self.layers.append(keys[:, :, :0])
-        self.layers[self.turn] = torch.cat([self.layers[self.turn], keys], dim=2)
-        self.turn = (self.turn + 1) % self.model.config.num_hidden_layers
+        self.layers[self.next_layer] = torch.cat([self.layers[self.next_layer], keys], dim=2)
+        self.next_layer = (self.next_layer + 1) % self.model.config.num_hidden_layers
         return self.original(queries, keys, cos, sin, *more, **named)
 
     def keep(self, slots: list[torch.Tensor]) -> None:

@@ -47,9 +47,9 @@ TEST_CASE("joined frames list equal specifications once, and slots name them by 
   CHECK(joined.regimes.size() == 2);
   CHECK(regime_of_slots(joined) == "ssslll");
 
-  const layer_frame turned_round = second.followed_by(two_regimes());
-  CHECK(turned_round.regimes.size() == 2);
-  CHECK(regime_of_slots(turned_round) == "lsssll");
+  const layer_frame rotated_round = second.followed_by(two_regimes());
+  CHECK(rotated_round.regimes.size() == 2);
+  CHECK(regime_of_slots(rotated_round) == "lsssll");
 }
 
 TEST_CASE("joined frames keep padding and keys without rotation as they are", "[cache][layer_frame]") {

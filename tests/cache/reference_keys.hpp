@@ -30,7 +30,7 @@ inline at::Tensor reference_written(const at::Tensor& plain, const std::vector<r
     }
     const rotary_specification& rotary = *how.specification;
     const at::Tensor key = flat[static_cast<std::int64_t>(i)];
-    key.copy_(turned_as_complex(key, rotary, rotary.attention_scaling, [&](auto, auto, auto, std::int64_t pair) {
+    key.copy_(rotated_as_complex(key, rotary, rotary.attention_scaling, [&](auto, auto, auto, std::int64_t pair) {
       const auto frequency = static_cast<std::size_t>(pair);
       const std::size_t stream =
           rotary.stream_of.empty() || how.positions.size() == 1 ? 0 : rotary.stream_of[frequency];

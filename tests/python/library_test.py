@@ -1,4 +1,4 @@
-"""The library as kvtransfer_torch loads it, with its own fake of `turn`."""
+"""The library as kvtransfer_torch loads it, with its own fake of `rotate_keys`."""
 
 import os
 import unittest
@@ -20,17 +20,17 @@ class LibraryTest(unittest.TestCase):
         with FakeTensorMode():
             keys, inv_freq = torch.empty(1, 4, 9, 64, device="cuda"), torch.empty(32)
             given = (None, None, 7, None, inv_freq, *plain.FIXED)
-            self.assertEqual(operators.turn([keys], *given)[0].device.type, "cuda")
-            operators.turn_([keys], *given)
-            operators.turn_rows_([keys], torch.empty(1, dtype=torch.int64, device="cuda"), *given)
+            self.assertEqual(operators.rotate_keys([keys], *given)[0].device.type, "cuda")
+            operators.rotate_keys_([keys], *given)
+            operators.rotate_blocks_([keys], torch.empty(1, dtype=torch.int64, device="cuda"), *given)
 
     def test_the_fake_still_passes_every_check_and_has_the_strides_of_real_copies(self):
         for name, keys in plain.key_layouts().items():
             with self.subTest(name):
-                opcheck(operators.turn.default, ([keys], *plain.SHIFT), test_utils=plain.EVERY_CHECK)
+                opcheck(operators.rotate_keys.default, ([keys], *plain.SHIFT), test_utils=plain.EVERY_CHECK)
                 with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-                    fake = operators.turn([mode.from_tensor(keys)], *plain.SHIFT)[0]
-                self.assertEqual(fake.stride(), operators.turn([keys], *plain.SHIFT)[0].stride())
+                    fake = operators.rotate_keys([mode.from_tensor(keys)], *plain.SHIFT)[0]
+                self.assertEqual(fake.stride(), operators.rotate_keys([keys], *plain.SHIFT)[0].stride())
 
     def test_loading_twice_is_loading_once(self):
         kvtransfer.load()

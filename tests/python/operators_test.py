@@ -34,13 +34,13 @@ def layers(device="cpu", count=2, rows=3, tokens=9, dtype=torch.float32):
 
 
 def remap(device="cpu", rows=1, tokens=9):
-    """What turns `rows` rows of tokens, each from a place of its own."""
+    """What rotates `rows` rows of tokens, each from a place of its own."""
     old = torch.randint(0, 1 << 20, (rows, 1, tokens), device=device)
     return (old, old + 12345, 0, INV_FREQ, INV_FREQ, *FIXED)
 
 
 def quantized(device="cpu", ends=(5, 9)):
-    """Per-channel codes of 8 bits of two layers, in groups that end so: what turn_quantized_ takes before a turn's arguments."""
+    """Per-channel codes of 8 bits of two layers, in groups that end so: what rotate_quantized_keys_ takes before the arguments of a rotation."""
     codes = [torch.randint(0, 256, (1, 4, ends[-1], 64), dtype=torch.uint8, device=device) for _ in range(2)]
     scales = [torch.rand(1, 4, len(ends), 64, device=device) for _ in codes]
     minimums = [-scale for scale in scales]
@@ -69,31 +69,31 @@ class OpcheckTest(unittest.TestCase):
             for dtype in (torch.float32, torch.bfloat16):
                 for given in (remap(device), SHIFT):
                     with self.subTest(device=device, dtype=dtype):
-                        self.check(operators.turn_, (layers(device, dtype=dtype), *given), device)
+                        self.check(operators.rotate_keys_, (layers(device, dtype=dtype), *given), device)
 
     def test_turned_copies(self):
         for name, keys in key_layouts().items():
             for given in (remap(), SHIFT):
                 with self.subTest(name):
-                    self.check(operators.turn, ([keys], *given))
+                    self.check(operators.rotate_keys, ([keys], *given))
 
     def test_turned_copies_with_gradients(self):
         for device in DEVICES:
             some = layers(device)
             some[1].requires_grad_()
-            self.check(operators.turn, ([key.requires_grad_() for key in layers(device)], *remap(device)), device)
-            self.check(operators.turn, (some, *SHIFT), device)
+            self.check(operators.rotate_keys, ([key.requires_grad_() for key in layers(device)], *remap(device)), device)
+            self.check(operators.rotate_keys, (some, *SHIFT), device)
 
     def test_turn_of_some_rows(self):
         for device in DEVICES:
             rows = torch.tensor([5, 1], device=device)
-            self.check(operators.turn_rows_, (layers(device, rows=8), rows, *remap(device, rows=2)), device)
-            self.check(operators.turn_rows_, (layers(device, rows=8), rows, *SHIFT), device)
+            self.check(operators.rotate_blocks_, (layers(device, rows=8), rows, *remap(device, rows=2)), device)
+            self.check(operators.rotate_blocks_, (layers(device, rows=8), rows, *SHIFT), device)
 
     def test_turn_of_quantized_keys(self):
         for device in DEVICES:
             for given in (remap(device), SHIFT):
-                self.check(operators.turn_quantized_, (*quantized(device), *given), device)
+                self.check(operators.rotate_quantized_keys_, (*quantized(device), *given), device)
 
     def test_copied_slots(self):
         for device in DEVICES:
@@ -110,9 +110,9 @@ class OpcheckTest(unittest.TestCase):
 class FakeTensorTest(unittest.TestCase):
     def test_fake_copies_have_the_strides_of_real_ones(self):
         for name, keys in key_layouts().items():
-            real = operators.turn([keys], *SHIFT)[0]
+            real = operators.rotate_keys([keys], *SHIFT)[0]
             with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-                fake = operators.turn([mode.from_tensor(keys)], *SHIFT)[0]
+                fake = operators.rotate_keys([mode.from_tensor(keys)], *SHIFT)[0]
             self.assertEqual((fake.shape, fake.stride()), (real.shape, real.stride()), name)
 
 
@@ -130,18 +130,18 @@ class CompilationTest(unittest.TestCase):
 
         def moved(keys):
             copy = keys + 1
-            operators.turn_([copy], *given)
-            operators.turn_rows_([copy], rows, *of_rows)
+            operators.rotate_keys_([copy], *given)
+            operators.rotate_blocks_([copy], rows, *of_rows)
             operators.convert_pairing_([copy], 0, 64, True)
             operators.copy_slots_([copy], [keys], runs)
-            return copy + operators.turn([keys], *given)[0]
+            return copy + operators.rotate_keys([keys], *given)[0]
 
         keys = torch.randn(3, 4, 9, 64)
         self.assertTrue(torch.equal(compiled(moved)(keys), moved(keys)))
 
     def test_inductor_meets_the_strides_that_it_expects(self):
         def moved(keys):
-            return operators.turn([keys], *SHIFT)[0]
+            return operators.rotate_keys([keys], *SHIFT)[0]
 
         for name, keys in key_layouts().items():
             with self.subTest(name):
@@ -149,7 +149,7 @@ class CompilationTest(unittest.TestCase):
 
     def test_gradient_through_a_compiled_turn(self):
         def loss(keys):
-            return operators.turn([keys], *SHIFT)[0].square().mul(torch.arange(64)).sum()
+            return operators.rotate_keys([keys], *SHIFT)[0].square().mul(torch.arange(64)).sum()
 
         keys = torch.randn(1, 4, 9, 64, requires_grad=True)
         (expected,) = torch.autograd.grad(loss(keys), keys)
@@ -160,31 +160,31 @@ class CompilationTest(unittest.TestCase):
 class GradientTest(unittest.TestCase):
     def test_the_gradient_is_turned_back(self):
         keys, upstream = layers(count=1)[0].requires_grad_(), torch.randn(3, 4, 9, 64)
-        operators.turn([keys], *SHIFT)[0].backward(upstream)
-        back = operators.turn([upstream], None, None, -7, None, INV_FREQ, *FIXED)[0]
+        operators.rotate_keys([keys], *SHIFT)[0].backward(upstream)
+        back = operators.rotate_keys([upstream], None, None, -7, None, INV_FREQ, *FIXED)[0]
         torch.testing.assert_close(keys.grad, back)
 
     def test_keys_of_inference_mode_move_within_it(self):
         with torch.inference_mode():
             keys = layers()
-            expected = operators.turn(keys, *SHIFT)
-            operators.turn_(keys, *SHIFT)
+            expected = operators.rotate_keys(keys, *SHIFT)
+            operators.rotate_keys_(keys, *SHIFT)
         torch.testing.assert_close(keys, expected)
         with self.assertRaisesRegex(RuntimeError, "outside InferenceMode"):  # as torch's own operations
-            operators.turn_(keys, *SHIFT)
+            operators.rotate_keys_(keys, *SHIFT)
 
     def test_autograd_notices_what_changes_in_place(self):
         keys = layers(count=1)
         loss = (keys[0] * torch.ones((), requires_grad=True)).sum()
-        operators.turn_(keys, *SHIFT)
+        operators.rotate_keys_(keys, *SHIFT)
         with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
             loss.backward()
 
     def test_in_place_operators_refuse_keys_that_need_a_gradient(self):
         keys = [key.requires_grad_() for key in layers()]
         for operator, given in (
-            (operators.turn_, SHIFT),
-            (operators.turn_rows_, (torch.tensor([0]), *SHIFT)),
+            (operators.rotate_keys_, SHIFT),
+            (operators.rotate_blocks_, (torch.tensor([0]), *SHIFT)),
             (operators.convert_pairing_, (0, 64, True)),
             (operators.copy_slots_, (layers(), None)),
         ):
@@ -197,13 +197,13 @@ class CudaTest(unittest.TestCase):
     def test_a_captured_turn_turns_what_the_tensors_hold_then(self):
         given = remap("cuda")
         keys = layers("cuda", dtype=torch.bfloat16)
-        operators.turn_(keys, *given)
+        operators.rotate_keys_(keys, *given)
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            operators.turn_(keys, *given)
+            operators.rotate_keys_(keys, *given)
         fresh = layers("cuda", dtype=torch.bfloat16)
-        expected = operators.turn(fresh, *given)
+        expected = operators.rotate_keys(fresh, *given)
         for key, value in zip(keys, fresh):
             key.copy_(value)
         graph.replay()
@@ -214,16 +214,16 @@ class CudaTest(unittest.TestCase):
     def test_all_layers_are_one_kernel_and_nobody_waits_for_it(self):
         given = remap("cuda", tokens=64)
         keys = layers("cuda", count=22, tokens=64)
-        operators.turn_(keys, *given)
+        operators.rotate_keys_(keys, *given)
         torch.cuda.synchronize()
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
             torch.cuda.set_sync_debug_mode("error")
             with torch.cuda.stream(torch.cuda.Stream()):
-                operators.turn_(keys, *given)
+                operators.rotate_keys_(keys, *given)
             torch.cuda.set_sync_debug_mode("default")
             torch.cuda.synchronize()
         names = [event.name for event in profile.events()]
-        self.assertEqual(sum("turn_kernel" in name for name in names), 1, names)
+        self.assertEqual(sum("rotate_kernel" in name for name in names), 1, names)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ class CacheTest(unittest.TestCase):
             old, new = torch.arange(9), torch.arange(150, 159)
             cache, written = prefill(model, old), kvtransfer.rotary_of(model)
             wanted = kvtransfer.rotary_of(model, length=159)
-            self.assertFalse(written[0].turns_like(wanted[0]))
+            self.assertFalse(written[0].rotates_like(wanted[0]))
             kvtransfer.reframe_cache_(cache, written, old, wanted, new)
             there = prefill(model, new)
             torch.testing.assert_close(cache.layers[0].keys, there.layers[0].keys, rtol=1e-4, atol=1e-5)

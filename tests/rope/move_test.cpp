@@ -13,7 +13,7 @@ namespace {
 
 /// `keys` shifted by `delta` in double, by the independent reference.
 at::Tensor exactly_shifted(const at::Tensor& keys, std::int64_t delta, const rotary_specification& specification) {
-  return turned_as_complex(keys, specification, 1, [&](auto, auto, auto, std::int64_t i) {
+  return rotated_as_complex(keys, specification, 1, [&](auto, auto, auto, std::int64_t i) {
     return static_cast<double>(delta) * specification.inv_freq[static_cast<std::size_t>(i)];
   });
 }
@@ -36,7 +36,7 @@ TEST_CASE("a thousand shifts by -1 in bf16 are as exact as one by -1,000", "[rop
   CHECK(relative_error(eagerly, exact) > 0.1);
 }
 
-TEST_CASE("moves of every kind collapse to one turn", "[rope][move]") {
+TEST_CASE("moves of every kind collapse to one rotation", "[rope][move]") {
   rotary_specification written = plain_specification(16);
   written.attention_scaling = 1.3;
   rotary_specification wanted = plain_specification(16, 1e6);
@@ -51,9 +51,9 @@ TEST_CASE("moves of every kind collapse to one turn", "[rope][move]") {
                          .then(move::shift(-2, written))
                          .then(move::reframe(q - 2, written, r, wanted))
                          .then(move::shift(40, wanted));
-  REQUIRE(there.as_turning().has_value());
-  CHECK(at::equal(there.as_turning()->from, p));
-  CHECK(at::equal(there.as_turning()->to, r + 40));
+  REQUIRE(there.as_rotation().has_value());
+  CHECK(at::equal(there.as_rotation()->from, p));
+  CHECK(at::equal(there.as_rotation()->to, r + 40));
   at::Tensor moved = rope::rotate(keys, p, written);
   there.apply_(moved);
   CHECK(relative_error(moved, rope::rotate(keys, r + 40, wanted)) < 1e-13);
@@ -69,7 +69,7 @@ TEST_CASE("rotating and unrotating again is the identity", "[rope][move]") {
   CHECK(nothing.is_identity());
   const at::Tensor keys = random_keys({1, 1, 3, 8});
   CHECK(at::equal(nothing.apply(keys), keys));
-  CHECK(nothing.then(rope::move::shift(3, specification)).as_turning()->delta == 3);
+  CHECK(nothing.then(rope::move::shift(3, specification)).as_rotation()->delta == 3);
 }
 
 TEST_CASE("moves that do not meet are refused", "[rope][move]") {

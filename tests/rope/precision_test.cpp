@@ -20,7 +20,7 @@ remapped remap_far(at::ScalarType dtype, rope::pairing pairs, rope::implementati
   const at::Tensor keys = random_keys({1, 2, 128, 128}, dtype);
   const at::Tensor p = random_positions({128});
   const at::Tensor q = random_positions({128}, 1 << 20, 3);
-  const at::Tensor exact = turned_as_complex(keys, specification, 1, [&](auto, auto, std::int64_t s, std::int64_t i) {
+  const at::Tensor exact = rotated_as_complex(keys, specification, 1, [&](auto, auto, std::int64_t s, std::int64_t i) {
     return (q[s] - p[s]).item<double>() * specification.inv_freq[static_cast<std::size_t>(i)];
   });
   return {rope::remap(keys.to(device), p.to(device), q.to(device), specification, {.use = use}).cpu(), exact};

@@ -9,7 +9,7 @@
 
 namespace kvtransfer::test {
 
-TEST_CASE("rotate turns by the position and scales once", "[rope][rotate]") {
+TEST_CASE("rotate rotates by the position and scales once", "[rope][rotate]") {
   for (const rope::pairing pairs : {rope::pairing::half_split, rope::pairing::interleaved}) {
     rotary_specification specification = plain_specification(12);
     specification.pairing = pairs;
@@ -17,7 +17,7 @@ TEST_CASE("rotate turns by the position and scales once", "[rope][rotate]") {
     specification.attention_scaling = 1.2;
     const at::Tensor keys = random_keys({2, 3, 5, 16}, at::kDouble);
     const at::Tensor positions = random_positions({1, 2, 3, 5});
-    const at::Tensor expected = turned_as_complex(
+    const at::Tensor expected = rotated_as_complex(
         keys, specification, 1.2, [&](std::int64_t b, std::int64_t h, std::int64_t s, std::int64_t i) {
           return positions[0][b][h][s].item<double>() * specification.inv_freq[static_cast<std::size_t>(i)];
         });

@@ -23,7 +23,7 @@ def check_moves(model, start: int = 3, delta: int = 500, tokens: int = 6, tolera
     reframe_cache_(moved, written, old, wanted, old + delta, model_faithful=True)
     pairs = zip(held_keys(moved), held_keys(expected), strict=True)
     errors = [float((a.float() - b.float()).norm() / b.float().norm()) for a, b in pairs]
-    if not all(b is None or b.turns_like(a) for a, b in zip(written, wanted)):
+    if not all(b is None or b.rotates_like(a) for a, b in zip(written, wanted)):
         errors = errors[:1]  # under other frequencies deeper layers read other hidden states
     off = {layer: error for layer, error in enumerate(errors) if not error <= tolerance}
     if off:

@@ -1,12 +1,12 @@
 """Finds and loads libkvtransfer_kernels.so, which registers six operators as torch.ops.kvtransfer.*.
 
-    turn_(keys, from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
+    rotate_keys_(keys, from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
           model_faithful)                    moves keys where they lie
-    turn(... the same ...) -> copies         moved copies, differentiable: the gradient is turned back
-    turn_rows_(keys, rows, ... the same ...) moves some rows of every layer, as the blocks of a paged cache
+    rotate_keys(... the same ...) -> copies         moved copies, differentiable: the gradient is rotated back
+    rotate_blocks_(keys, rows, ... the same ...) moves some rows of every layer, as the blocks of a paged cache
     convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
                                              reorders the rotary elements of each head, half-split to interleaved or back
-    turn_quantized_(codes, scales, minimums, errors, group_ends, held, bits, from_positions, ... as turn_ ...)
+    rotate_quantized_keys_(codes, scales, minimums, errors, group_ends, held, bits, from_positions, ... as rotate_keys_ ...)
                                              moves quantized keys, with new scales
     copy_slots_(to_layers, from_layers, runs)
                                              copies slots between two arrangements of layers, of any strides
@@ -56,7 +56,7 @@ def load(path: str | os.PathLike | None = None) -> None:
 
     Raises FileNotFoundError where there is none.
     """
-    if not hasattr(torch.ops.kvtransfer, "turn_"):
+    if not hasattr(torch.ops.kvtransfer, "rotate_keys_"):
         torch.ops.load_library(find(path))
     _let_tables_stay_on_the_cpu()
 
@@ -67,7 +67,7 @@ def _let_tables_stay_on_the_cpu() -> None:
 
     The operators in place return nothing, and need no more than the library's own.
     """
-    torch.library.register_fake("kvtransfer::turn", _fake_turn, allow_override=True)
+    torch.library.register_fake("kvtransfer::rotate_keys", _fake_rotation, allow_override=True)
 
 
 def find(path: str | os.PathLike | None = None) -> Path:
@@ -89,7 +89,7 @@ def _age(path: Path) -> float:
     return -path.stat().st_mtime
 
 
-def _fake_turn(keys: list[torch.Tensor], *_) -> list[torch.Tensor]:
+def _fake_rotation(keys: list[torch.Tensor], *_) -> list[torch.Tensor]:
     return [_place_for(key) for key in keys]
 
 

@@ -1,4 +1,4 @@
-"""Moves keys in place: lists of tensors [batch, kv_heads, seq, head_dim], one a layer, by torch.ops.kvtransfer.turn_.
+"""Moves keys in place: lists of tensors [batch, kv_heads, seq, head_dim], one a layer, by torch.ops.kvtransfer.rotate_keys_.
 
 All layers of one shape and one rotary embedding go in one call: one pass on a CPU, one kernel on a GPU. Head_dim has to be
 contiguous; other strides are free. float32, bfloat16, float16 and float8 (not float64). Angles are exact to 2e-7 radians;
@@ -25,7 +25,7 @@ _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn, to
 
 def shift_(layers: Sequence[torch.Tensor], rotary: Rotaries, delta: int) -> None:
     """Moves every key by `delta` tokens."""
-    _turn_each_(layers, None, rotary, None, None, delta)
+    _rotate_each_(layers, None, rotary, None, None, delta)
 
 
 def remap_(
@@ -33,10 +33,10 @@ def remap_(
 ) -> None:
     """Moves keys from positions `old` to `new`.
 
-    model_faithful  turn by fl32(new * f) - fl32(old * f) instead of the exact difference: what a model that computes its
+    model_faithful  rotate by fl32(new * f) - fl32(old * f) instead of the exact difference: what a model that computes its
                     angles in float32, as transformers does, would have written at `new`
     """
-    _turn_each_(layers, rotary, rotary, old, new, model_faithful=model_faithful)
+    _rotate_each_(layers, rotary, rotary, old, new, model_faithful=model_faithful)
 
 
 def reframe_(
@@ -51,36 +51,36 @@ def reframe_(
 
     For embeddings that change with the length (dynamic NTK, LongRoPE), or between models that differ in nothing but their RoPE.
     """
-    _turn_each_(layers, written, wanted, old, new, model_faithful=model_faithful)
+    _rotate_each_(layers, written, wanted, old, new, model_faithful=model_faithful)
 
 
 def unrotate_(layers: Sequence[torch.Tensor], rotary: Rotaries, old: Positions) -> None:
     """Takes the rotation off keys at positions `old`, and the attention scaling."""
-    _turn_each_(layers, rotary, None, old, None)
+    _rotate_each_(layers, rotary, None, old, None)
 
 
 def rotate_(layers: Sequence[torch.Tensor], rotary: Rotaries, new: Positions) -> None:
     """Rotates keys that carry no rotation to positions `new`, with the attention scaling."""
-    _turn_each_(layers, None, rotary, None, new)
+    _rotate_each_(layers, None, rotary, None, new)
 
 
-def _turn_each_(layers, written, wanted, old, new, delta: int = 0, model_faithful: bool = False) -> None:
+def _rotate_each_(layers, written, wanted, old, new, delta: int = 0, model_faithful: bool = False) -> None:
     alike = defaultdict(list)  # layers that one call can take
-    turns = {}
+    rotations = {}
     columns = (one_a_layer(given, len(layers)) for given in (written, wanted, old, new))
-    for keys, *turn in zip(layers, *columns, strict=True):
-        if turn[0] is None and turn[1] is None:
+    for keys, *rotation in zip(layers, *columns, strict=True):
+        if rotation[0] is None and rotation[1] is None:
             continue  # no RoPE
-        _check(keys, *turn)
-        group = (keys.shape, keys.dtype, keys.device, *map(id, turn))
+        _check(keys, *rotation)
+        group = (keys.shape, keys.dtype, keys.device, *map(id, rotation))
         alike[group].append(keys)
-        turns[group] = turn
+        rotations[group] = rotation
     for group, members in alike.items():
-        torch.ops.kvtransfer.turn_(members, *turn_arguments(members[0].device, *turns[group], delta, model_faithful))
+        torch.ops.kvtransfer.rotate_keys_(members, *rotation_arguments(members[0].device, *rotations[group], delta, model_faithful))
 
 
-def turn_arguments(device, written, wanted, old, new, delta: int = 0, model_faithful: bool = False) -> tuple:
-    """What the operators turn_, turn and turn_rows_ take after the keys (and the rows)."""
+def rotation_arguments(device, written, wanted, old, new, delta: int = 0, model_faithful: bool = False) -> tuple:
+    """What the operators rotate_keys_, rotate_keys and rotate_blocks_ take after the keys (and the rows)."""
     geometry = wanted if wanted is not None else written
     return (
         None if old is None else old.to(device),
@@ -111,31 +111,31 @@ def one_a_layer(given, count: int) -> list:
 def _check(keys: torch.Tensor, written, wanted, old, new) -> None:
     geometry = wanted if wanted is not None else written
     if keys.dim() != 4 or keys.dtype not in _DTYPES:
-        raise ValueError(f"turn_: keys: expected 4 axes of 32 bits or fewer, got {keys.dtype} {list(keys.shape)}")
+        raise ValueError(f"rotate_keys_: keys: expected 4 axes of 32 bits or fewer, got {keys.dtype} {list(keys.shape)}")
     if keys.requires_grad:
         raise ValueError(
-            "turn_: keys: expected no gradient (torch.ops.kvtransfer.turn returns copies and has one), got requires_grad"
+            "rotate_keys_: keys: expected no gradient (torch.ops.kvtransfer.rotation returns copies and has one), got requires_grad"
         )
     if keys.size(3) > 1 and keys.stride(3) != 1:
-        raise ValueError(f"turn_: keys: expected a contiguous head_dim, got strides {keys.stride()}")
+        raise ValueError(f"rotate_keys_: keys: expected a contiguous head_dim, got strides {keys.stride()}")
     if written is not None and (len(written.inv_freq), written.interleaved) != (len(geometry.inv_freq), geometry.interleaved):
-        raise ValueError("turn_: rotary: expected the same rotary_dim and pairing on both sides, got others")
+        raise ValueError("rotate_keys_: rotary: expected the same rotary_dim and pairing on both sides, got others")
     if 2 * len(geometry.inv_freq) > keys.size(3):
-        raise ValueError(f"turn_: rotary: expected rotary_dim <= head_dim={keys.size(3)}, got {2 * len(geometry.inv_freq)}")
+        raise ValueError(f"rotate_keys_: rotary: expected rotary_dim <= head_dim={keys.size(3)}, got {2 * len(geometry.inv_freq)}")
     if len(geometry.inv_freq) > 256:
-        raise ValueError(f"turn_: rotary: expected rotary_dim <= 512, got {2 * len(geometry.inv_freq)}")
+        raise ValueError(f"rotate_keys_: rotary: expected rotary_dim <= 512, got {2 * len(geometry.inv_freq)}")
     for name, rotary, positions in (("old", written, old), ("new", wanted, new)):
         if rotary is None and positions is not None:
-            raise ValueError(f"turn_: positions: expected none for a side without rotation, got {name}")
+            raise ValueError(f"rotate_keys_: positions: expected none for a side without rotation, got {name}")
     if any(size > 1 and stride == 0 for size, stride in zip(keys.shape, keys.stride())):
-        raise ValueError(f"turn_: keys: expected each in a place of its own, got strides {keys.stride()}")
-    by_difference = old is None and new is None or written is not None and written.turns_like(wanted)
+        raise ValueError(f"rotate_keys_: keys: expected each in a place of its own, got strides {keys.stride()}")
+    by_difference = old is None and new is None or written is not None and written.rotates_like(wanted)
     if geometry.streams > 1 and not by_difference:
-        raise ValueError("turn_: rotary: M-RoPE keys of three streams move by differences alone (shift_, remap_)")
+        raise ValueError("rotate_keys_: rotary: M-RoPE keys of three streams move by differences alone (shift_, remap_)")
     for positions in (old, new):
         if positions is not None and not _fits(positions, keys):
             got = f"{positions.dtype} {list(positions.shape)}"
-            raise ValueError(f"turn_: positions: expected int64 that broadcasts to {list(keys.shape[:3])}, got {got}")
+            raise ValueError(f"rotate_keys_: positions: expected int64 that broadcasts to {list(keys.shape[:3])}, got {got}")
 
 
 def _fits(positions: torch.Tensor, keys: torch.Tensor) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from .moves import Positions, Rotaries, one_a_layer, remap_, shift_, turn_arguments
+from .moves import Positions, Rotaries, one_a_layer, remap_, shift_, rotation_arguments
 from .rotary import Rotary
 
 
@@ -38,7 +38,7 @@ def shift_blocks_(
     block_table  the sequence's blocks in order; entries past `seq_len` tokens are ignored
     """
     full, rest = _owned(layers, block_table, seq_len)
-    _turn_rows_(layers, rotary, full, None, None, delta)
+    _rotate_blocks_(layers, rotary, full, None, None, delta)
     if rest is not None:
         shift_([rest(layer) for layer in layers], rotary, delta)
 
@@ -53,7 +53,7 @@ def remap_blocks_(
     block_size = layers[0].shape[2]
     whole = len(full) * block_size
     in_blocks = [positions[:whole].view(-1, 1, block_size) for positions in (old, new)]
-    _turn_rows_(layers, rotary, full, *in_blocks)
+    _rotate_blocks_(layers, rotary, full, *in_blocks)
     if rest is not None:
         remap_([rest(layer) for layer in layers], rotary, old[whole:], new[whole:])
 
@@ -76,7 +76,7 @@ def _owned(layers: Sequence[torch.Tensor], block_table: Sequence[int], seq_len: 
     return blocks, lambda layer: layer[last : last + 1, :, :filled]
 
 
-def _turn_rows_(
+def _rotate_blocks_(
     layers, rotary: Rotaries, blocks: list[int], old: Positions | None, new: Positions | None, delta: int = 0
 ) -> None:
     if not blocks:
@@ -84,7 +84,7 @@ def _turn_rows_(
     for (embedding, device), members in _alike(layers, rotary).items():
         written = None if old is None else embedding
         rows = torch.tensor(blocks, dtype=torch.int64, device=device)
-        torch.ops.kvtransfer.turn_rows_(members, rows, *turn_arguments(device, written, embedding, old, new, delta))
+        torch.ops.kvtransfer.rotate_blocks_(members, rows, *rotation_arguments(device, written, embedding, old, new, delta))
 
 
 def _alike(layers: Sequence[torch.Tensor], rotary: Rotaries) -> dict[tuple[Rotary, torch.device], list[torch.Tensor]]:

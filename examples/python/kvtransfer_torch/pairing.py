@@ -1,4 +1,4 @@
-"""Which elements of a head a model turns together, asked of the model's own function."""
+"""Which elements of a head a model rotates together, asked of the model's own function."""
 
 import sys
 
@@ -11,7 +11,7 @@ _SEEN = {
     (-2.0, 1.0, -4.0, 3.0): (True, 1),
 }
 
-# Models that turn pairs without such a function.
+# Models that rotate pairs without such a function.
 _BY_TYPE = {"gpt_oss": (False, 1), "llama4_text": (True, 1)}
 
 
@@ -29,5 +29,5 @@ def pairing_of(module: torch.nn.Module, model_type: str) -> tuple[bool, int]:
     else:
         answer = _SEEN.get(tuple(rotate(torch.arange(1.0, 5.0).view(1, 1, 1, 4)).flatten().tolist()))
     if answer is None:
-        raise ValueError(f"rotary_of: {model_type}: it is not known which elements of a head it turns together")
+        raise ValueError(f"rotary_of: {model_type}: it is not known which elements of a head it rotates together")
     return answer

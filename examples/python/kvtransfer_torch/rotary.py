@@ -23,7 +23,7 @@ class Rotary:
     interleaved: bool = False
     streams: int = 1
 
-    def turns_like(self, other: "Rotary | None") -> bool:
+    def rotates_like(self, other: "Rotary | None") -> bool:
         """True if keys move between the two by a difference of positions alone."""
         return other is not None and torch.equal(self.inv_freq, other.inv_freq) and self.interleaved == other.interleaved
 

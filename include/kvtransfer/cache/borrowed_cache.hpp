@@ -51,7 +51,7 @@ class borrowed_cache {
   cache_view<Layout> view() const { return view_.with_frame(frame_); }
   const cache_frame& frame() const { return frame_; }
 
-  /// Moves every key `delta` tokens on. @throws as `rope::turn_`, and then nothing has moved
+  /// Moves every key `delta` tokens on. @throws as `rope::rotate_keys_`, and then nothing has moved
   void shift(std::int64_t delta, const rope::options& options = {}) { move_to(shifted(frame_, delta), options); }
 
   /// Moves the keys of every layer to `positions`, slot by slot; which slots are padding stays as it is.
@@ -73,7 +73,7 @@ class borrowed_cache {
     move_to(rotated(frame_, specifications, "borrowed_cache::rotate"), options);
   }
 
-  /// Turns rotated keys into what each layer's `specifications` would have written at their positions.
+  /// Rotates rotated keys into what each layer's `specifications` would have written at their positions.
   /// @throws frame_error if a key was never rotated
   void reframe(const std::vector<rotary_specification>& specifications, const rope::options& options = {}) {
     move_to(reframed(frame_, specifications, "borrowed_cache::reframe"), options);

@@ -64,7 +64,7 @@ inline cos_sin cos_sin_table(const rotary_specification& specification, const at
 
 /// Turns the pairs of a rotary window: (a, b) becomes (a·cos − b·sin, b·cos + a·sin). Differentiable.
 /// @param window `[batch, heads, seq, rotary_dim]`
-inline at::Tensor turn_window(const at::Tensor& window, const cos_sin& table, pairing pairs) {
+inline at::Tensor rotate_window(const at::Tensor& window, const cos_sin& table, pairing pairs) {
   const std::int64_t half = window.size(-1) / 2;
   if (pairs == pairing::half_split) {
     const at::Tensor a = window.narrow(-1, 0, half);
@@ -96,7 +96,7 @@ inline at::Tensor apply_rotary(const at::Tensor& x, const at::Tensor& cos, const
     return x;
   }
   const at::Tensor window = x.narrow(-1, specification.window_offset, specification.rotary_dim());
-  return replace_window(x, turn_window(window, {cos, sin}, specification.pairing), specification.window_offset);
+  return replace_window(x, rotate_window(window, {cos, sin}, specification.pairing), specification.window_offset);
 }
 
 }  // namespace kvtransfer::rope

@@ -11,7 +11,7 @@
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/pairing.hpp"
 #include "kvtransfer/rope/specification.hpp"
-#include "kvtransfer/rope/detail/turn_checks.hpp"
+#include "kvtransfer/rope/detail/rotation_checks.hpp"
 
 namespace kvtransfer::rope {
 
@@ -52,7 +52,7 @@ inline at::Tensor convert_pairing(const at::Tensor& keys, const rotary_specifica
 
 /// `convert_pairing` in place, by the fused kernel where one is loaded.
 /// @throws shape_error also where strides overlap; value_error for keys that require a gradient; device_error as
-/// `turn_`
+/// `rotate_keys_`
 inline void convert_pairing_(at::Tensor keys, const rotary_specification& specification, pairing to,
                              const options& how = {}) {
   detail::require_window(keys, specification, "convert_pairing_");

@@ -13,12 +13,12 @@
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/detail/positions.hpp"
 #include "kvtransfer/rope/specification.hpp"
-#include "kvtransfer/rope/turn.hpp"
-#include "kvtransfer/rope/turning.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
+#include "kvtransfer/rope/rotation.hpp"
 
 namespace kvtransfer::rope {
 
-/// A move of keys that has not happened yet. Moves compose, and however many were composed, the keys are turned and
+/// A move of keys that has not happened yet. Moves compose, and however many were composed, the keys are rotated and
 /// rounded once, when it is applied: a thousand shifts by one token are as exact as one shift by a thousand.
 class move {
  public:
@@ -51,48 +51,48 @@ class move {
     if (is_identity() || next.is_identity()) {
       return is_identity() ? next : *this;
     }
-    require_meeting(*turning_, *next.turning_);
-    turning joined = *turning_;
-    if (joined.is_shared_delta() && next.turning_->is_shared_delta()) {
-      joined.delta += next.turning_->delta;
+    require_meeting(*rotation_, *next.rotation_);
+    rotation joined = *rotation_;
+    if (joined.is_shared_delta() && next.rotation_->is_shared_delta()) {
+      joined.delta += next.rotation_->delta;
     } else if (joined.is_shared_delta()) {
       const std::int64_t delta = joined.delta;
-      joined = *next.turning_;
+      joined = *next.rotation_;
       joined.from = joined.from - delta;
-    } else if (next.turning_->is_shared_delta()) {
-      joined.to = joined.to + next.turning_->delta;
+    } else if (next.rotation_->is_shared_delta()) {
+      joined.to = joined.to + next.rotation_->delta;
     } else {
-      joined.to = next.turning_->to;
-      joined.to_specification = next.turning_->to_specification;
+      joined.to = next.rotation_->to;
+      joined.to_specification = next.rotation_->to_specification;
     }
-    const bool comes_back_unrotated = joined.is_shared_delta() && !turning_->is_shared_delta();
+    const bool comes_back_unrotated = joined.is_shared_delta() && !rotation_->is_shared_delta();
     return comes_back_unrotated ? move() : move(std::move(joined));
   }
 
-  bool is_identity() const { return !turning_.has_value(); }
+  bool is_identity() const { return !rotation_.has_value(); }
 
-  /// The one turn that this move amounts to; nothing for the identity.
-  const std::optional<turning>& as_turning() const { return turning_; }
+  /// The one rotation that this move amounts to; nothing for the identity.
+  const std::optional<rotation>& as_rotation() const { return rotation_; }
 
   /// Moved keys. Differentiable.
   /// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
-  /// @throws as `turn`
+  /// @throws as `rotate_keys`
   at::Tensor apply(const at::Tensor& keys, const options& how = {}) const {
-    return is_identity() ? keys.clone() : turn({keys}, *turning_, how, "move").front();
+    return is_identity() ? keys.clone() : rotate_keys({keys}, *rotation_, how, "move").front();
   }
 
-  /// `apply` in place. @throws as `turn_`
+  /// `apply` in place. @throws as `rotate_keys_`
   void apply_(const at::Tensor& keys, const options& how = {}) const {
     if (!is_identity()) {
-      turn_({keys}, *turning_, how, "move");
+      rotate_keys_({keys}, *rotation_, how, "move");
     }
   }
 
  private:
-  explicit move(turning turn) : turning_(std::move(turn)) {}
+  explicit move(rotation rotation) : rotation_(std::move(rotation)) {}
 
   /// @throws frame_error unless keys moved by `first` are keys that `second` can move
-  static void require_meeting(const turning& first, const turning& second) {
+  static void require_meeting(const rotation& first, const rotation& second) {
     const bool rotated = first.is_shared_delta() || first.to.defined();
     if (rotated != (second.is_shared_delta() || second.from.defined())) {
       refuse(rotated ? "keys without rotation" : "rotated keys", rotated ? "rotated keys" : "keys without rotation");
@@ -117,7 +117,7 @@ class move {
     fail<frame_error>("move::then", "next", expected, got);
   }
 
-  std::optional<turning> turning_;
+  std::optional<rotation> rotation_;
 };
 
 }  // namespace kvtransfer::rope

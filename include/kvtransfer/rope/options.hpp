@@ -12,7 +12,7 @@ using kvtransfer::implementation;
 
 /// Which angle a key at position p was written with.
 enum class angle_mode : std::uint8_t {
-  exact,           ///< p·f: a move turns by the mathematical difference
+  exact,           ///< p·f: a move rotates by the mathematical difference
   model_faithful,  ///< fl32(p·f), as transformers computes it: a move lands on the bits the model would have written
                    ///< there
 };

@@ -5,7 +5,7 @@
 
 namespace kvtransfer::rope {
 
-/// Which two elements of the rotary window frequency i turns together.
+/// Which two elements of the rotary window frequency i rotates together.
 enum class pairing : std::uint8_t {
   half_split,   ///< elements i and i + rotary_dim/2 (Llama, Qwen, Gemma, Phi)
   interleaved,  ///< elements 2i and 2i + 1 (GPT-J, GLM, Cohere, llama.cpp's Llama)

@@ -4,7 +4,7 @@
 
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/specification.hpp"
-#include "kvtransfer/rope/turn.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
 
 namespace kvtransfer::rope {
 
@@ -20,7 +20,7 @@ namespace kvtransfer::rope {
 inline at::Tensor reframe(const at::Tensor& keys, const at::Tensor& from,
                           const rotary_specification& from_specification, const at::Tensor& to,
                           const rotary_specification& to_specification, const options& how = {}) {
-  return turn({keys},
+  return rotate_keys({keys},
               {.from = from, .to = to, .from_specification = from_specification, .to_specification = to_specification},
               how, "reframe")
       .front();
@@ -29,7 +29,7 @@ inline at::Tensor reframe(const at::Tensor& keys, const at::Tensor& from,
 /// `reframe` in place. @throws value_error also for keys that require a gradient
 inline void reframe_(at::Tensor keys, const at::Tensor& from, const rotary_specification& from_specification,
                      const at::Tensor& to, const rotary_specification& to_specification, const options& how = {}) {
-  turn_({keys},
+  rotate_keys_({keys},
         {.from = from, .to = to, .from_specification = from_specification, .to_specification = to_specification}, how,
         "reframe_");
 }

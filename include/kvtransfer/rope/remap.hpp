@@ -4,7 +4,7 @@
 
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/specification.hpp"
-#include "kvtransfer/rope/turn.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
 
 namespace kvtransfer::rope {
 
@@ -15,7 +15,7 @@ namespace kvtransfer::rope {
 /// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
 inline at::Tensor remap(const at::Tensor& keys, const at::Tensor& from, const at::Tensor& to,
                         const rotary_specification& specification, const options& how = {}) {
-  return turn({keys}, {.from = from, .to = to, .from_specification = specification, .to_specification = specification},
+  return rotate_keys({keys}, {.from = from, .to = to, .from_specification = specification, .to_specification = specification},
               how, "remap")
       .front();
 }
@@ -23,7 +23,7 @@ inline at::Tensor remap(const at::Tensor& keys, const at::Tensor& from, const at
 /// `remap` in place. @throws value_error also for keys that require a gradient
 inline void remap_(at::Tensor keys, const at::Tensor& from, const at::Tensor& to,
                    const rotary_specification& specification, const options& how = {}) {
-  turn_({keys}, {.from = from, .to = to, .from_specification = specification, .to_specification = specification}, how,
+  rotate_keys_({keys}, {.from = from, .to = to, .from_specification = specification, .to_specification = specification}, how,
         "remap_");
 }
 

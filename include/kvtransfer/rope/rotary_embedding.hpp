@@ -24,7 +24,7 @@ class rotary_embedding {
   rotary_embedding() { geometry_.rope_type = "none"; }
 
   /// @param type how the frequencies come about
-  /// @param geometry what they turn: pairing, window, streams; its frequencies are filled in by `at`
+  /// @param geometry what they rotate: pairing, window, streams; its frequencies are filled in by `at`
   rotary_embedding(rope::rotary_type type, rope::type_parameters parameters, rotary_specification geometry)
       : type_(std::move(type)), parameters_(std::move(parameters)), geometry_(std::move(geometry)) {}
 
@@ -45,21 +45,21 @@ class rotary_embedding {
       specification.inv_freq = std::move(frequencies.inv_freq);
       specification.attention_scaling = frequencies.attention_scaling;
       for (float& frequency : specification.inv_freq) {
-        frequency = turns_backwards_ ? -frequency : frequency;
+        frequency = rotates_backwards_ ? -frequency : frequency;
       }
       rope::validate(specification, "rotary_embedding");
     }
     return specification;
   }
 
-  /// Turns by −p·f from here on, as nanochat does.
-  void turn_backwards() { turns_backwards_ = true; }
+  /// Rotates by −p·f from here on, as nanochat does.
+  void rotate_backwards() { rotates_backwards_ = true; }
 
  private:
   rope::rotary_type type_;
   rope::type_parameters parameters_;
   rotary_specification geometry_;
-  bool turns_backwards_ = false;
+  bool rotates_backwards_ = false;
 };
 
 namespace rope {
@@ -112,8 +112,8 @@ inline rotary_embedding embedding_for(const nlohmann::json& config, const archit
   const rotary_type& builder = find_type(types, parameters.values.at("rope_type").get<std::string>());
   rotary_specification geometry = geometry_for(config, model, parameters);
   rotary_embedding embedding(builder, std::move(parameters), std::move(geometry));
-  if (model.turns_backwards) {
-    embedding.turn_backwards();
+  if (model.rotates_backwards) {
+    embedding.rotate_backwards();
   }
   embedding.at(1);
   return embedding;

@@ -4,7 +4,7 @@
 
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/specification.hpp"
-#include "kvtransfer/rope/turn.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
 
 namespace kvtransfer::rope {
 
@@ -14,13 +14,13 @@ namespace kvtransfer::rope {
 /// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
 inline at::Tensor rotate(const at::Tensor& keys, const at::Tensor& positions, const rotary_specification& specification,
                          const options& how = {}) {
-  return turn({keys}, {.to = positions, .to_specification = specification}, how, "rotate").front();
+  return rotate_keys({keys}, {.to = positions, .to_specification = specification}, how, "rotate").front();
 }
 
 /// `rotate` in place. @throws value_error also for keys that require a gradient
 inline void rotate_(at::Tensor keys, const at::Tensor& positions, const rotary_specification& specification,
                     const options& how = {}) {
-  turn_({keys}, {.to = positions, .to_specification = specification}, how, "rotate_");
+  rotate_keys_({keys}, {.to = positions, .to_specification = specification}, how, "rotate_");
 }
 
 }  // namespace kvtransfer::rope

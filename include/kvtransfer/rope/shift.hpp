@@ -4,7 +4,7 @@
 
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/specification.hpp"
-#include "kvtransfer/rope/turn.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
 
 namespace kvtransfer::rope {
 
@@ -13,13 +13,13 @@ namespace kvtransfer::rope {
 /// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
 inline at::Tensor shift(const at::Tensor& keys, std::int64_t delta, const rotary_specification& specification,
                         const options& how = {}) {
-  return turn({keys}, {.delta = delta, .to_specification = specification}, how, "shift").front();
+  return rotate_keys({keys}, {.delta = delta, .to_specification = specification}, how, "shift").front();
 }
 
 /// `shift` in place. @throws value_error also for keys that require a gradient
 inline void shift_(at::Tensor keys, std::int64_t delta, const rotary_specification& specification,
                    const options& how = {}) {
-  turn_({keys}, {.delta = delta, .to_specification = specification}, how, "shift_");
+  rotate_keys_({keys}, {.delta = delta, .to_specification = specification}, how, "shift_");
 }
 
 }  // namespace kvtransfer::rope

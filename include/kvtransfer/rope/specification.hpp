@@ -16,7 +16,7 @@ namespace kvtransfer {
 
 /// How the keys of one layer were rotated, completely and by value: one regime of a length-dependent type is one value.
 ///
-/// A key at position p holds s·R(p·f)·k on its rotary window: every pair i turned by p·f[i] radians, then scaled by s.
+/// A key at position p holds s·R(p·f)·k on its rotary window: every pair i rotated by p·f[i] radians, then scaled by s.
 struct rotary_specification {
   std::string rope_type = "default";
   /// f `[rotary_dim/2]`, radians per token, the model's own bits; below zero where a model turns backwards; empty: no

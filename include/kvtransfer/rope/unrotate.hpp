@@ -4,7 +4,7 @@
 
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/specification.hpp"
-#include "kvtransfer/rope/turn.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
 
 namespace kvtransfer::rope {
 
@@ -14,13 +14,13 @@ namespace kvtransfer::rope {
 /// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
 inline at::Tensor unrotate(const at::Tensor& keys, const at::Tensor& positions,
                            const rotary_specification& specification, const options& how = {}) {
-  return turn({keys}, {.from = positions, .from_specification = specification}, how, "unrotate").front();
+  return rotate_keys({keys}, {.from = positions, .from_specification = specification}, how, "unrotate").front();
 }
 
 /// `unrotate` in place. @throws value_error also for keys that require a gradient
 inline void unrotate_(at::Tensor keys, const at::Tensor& positions, const rotary_specification& specification,
                       const options& how = {}) {
-  turn_({keys}, {.from = positions, .from_specification = specification}, how, "unrotate_");
+  rotate_keys_({keys}, {.from = positions, .from_specification = specification}, how, "unrotate_");
 }
 
 }  // namespace kvtransfer::rope

@@ -3,9 +3,9 @@
 #include <cstdint>
 
 #include "kernels/rope/angles.hpp"
-#include "kernels/rope/turn_arguments.hpp"
+#include "kernels/rope/rotation_arguments.hpp"
 
-// The angles of the CPU kernel's tokens, vector by vector. Internal linkage, as in turn_cpu.hpp.
+// The angles of the CPU kernel's tokens, vector by vector. Internal linkage, as in rotation_cpu.hpp.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -18,7 +18,7 @@ struct pair_tokens {
   alignas(64) std::uint32_t each[max_pairs];
 
   template <class Position>
-  void read(const turn_arguments& arguments, const Position& position) {
+  void read(const rotation_arguments& arguments, const Position& position) {
     differ = arguments.many_streams;
     same = Lanes::broadcast(static_cast<std::uint32_t>(position(0)));
     for (std::int32_t pair = 0; differ && pair < arguments.pairs; ++pair) {
@@ -33,7 +33,7 @@ template <class Lanes>
 struct angle_source {
   using floats = typename Lanes::floats;
 
-  const turn_arguments& arguments;
+  const rotation_arguments& arguments;
   pair_tokens<Lanes> wanted;
   pair_tokens<Lanes> written;
 
@@ -58,10 +58,10 @@ struct angle_source {
     if constexpr (Rule == angle_rule::model_faithful) {
       return model_angle<Lanes>(wanted.at(pair), wanted_value, written.at(pair), written_value);
     } else if constexpr (Rule == angle_rule::difference) {
-      return exact_angle<Lanes>(wanted.at(pair), Lanes::load(f_wanted.turns + pair), wanted_value);
+      return exact_angle<Lanes>(wanted.at(pair), Lanes::load(f_wanted.rotations + pair), wanted_value);
     } else {
-      return exact_angle_difference<Lanes>(wanted.at(pair), Lanes::load(f_wanted.turns + pair), wanted_value,
-                                           written.at(pair), Lanes::load(f_written.turns + pair), written_value);
+      return exact_angle_difference<Lanes>(wanted.at(pair), Lanes::load(f_wanted.rotations + pair), wanted_value,
+                                           written.at(pair), Lanes::load(f_written.rotations + pair), written_value);
     }
   }
 

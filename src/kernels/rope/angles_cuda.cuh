@@ -4,7 +4,7 @@
 
 #include "kernels/rope/angles.hpp"
 #include "kernels/rope/lanes_cuda.cuh"
-#include "kernels/rope/turn_arguments.hpp"
+#include "kernels/rope/rotation_arguments.hpp"
 
 // The angle of one pair of one token, by the rule of the turn.
 
@@ -36,8 +36,8 @@ struct frequency_table {
   __host__ __device__ static int floats(int pairs) { return 4 * ((pairs + 3) / 4 * 4); }
 
   /// Fills `memory`, aligned to 16 bytes, by all threads of the block; they must meet before the first reads.
-  __device__ frequency_table(float* memory, const turn_arguments& turn) {
-    const int length = floats(turn.pairs) / 4;
+  __device__ frequency_table(float* memory, const rotation_arguments& rotation) {
+    const int length = floats(rotation.pairs) / 4;
     wanted_value = memory;
     written_value = memory + length;
     wanted_turns = reinterpret_cast<std::uint32_t*>(memory + 2 * length);
@@ -47,10 +47,10 @@ struct frequency_table {
     };
     const int threads = blockDim.x * blockDim.y;
     for (int pair = 4 * (threadIdx.y * blockDim.x + threadIdx.x); pair < length; pair += 4 * threads) {
-      copy_four(wanted_value, turn.wanted_frequency.value, pair);
-      copy_four(written_value, turn.written_frequency.value, pair);
-      copy_four(wanted_turns, turn.wanted_frequency.turns, pair);
-      copy_four(written_turns, turn.written_frequency.turns, pair);
+      copy_four(wanted_value, rotation.wanted_frequency.value, pair);
+      copy_four(written_value, rotation.written_frequency.value, pair);
+      copy_four(wanted_turns, rotation.wanted_frequency.turns, pair);
+      copy_four(written_turns, rotation.written_frequency.turns, pair);
     }
   }
 
@@ -59,10 +59,10 @@ struct frequency_table {
   }
 };
 
-__device__ inline token_positions positions_at(const turn_geometry& turn, int stream, std::int64_t batch,
+__device__ inline token_positions positions_at(const rotation_geometry& rotation, int stream, std::int64_t batch,
                                                std::int64_t head, std::int64_t token) {
-  return {static_cast<std::uint32_t>(turn.wanted.at(stream, batch, head, token)),
-          static_cast<std::uint32_t>(turn.written.at(stream, batch, head, token))};
+  return {static_cast<std::uint32_t>(rotation.wanted.at(stream, batch, head, token)),
+          static_cast<std::uint32_t>(rotation.written.at(stream, batch, head, token))};
 }
 
 template <angle_rule Rule>
@@ -80,7 +80,7 @@ __device__ inline std::uint32_t angle_of(const pair_frequency& f, token_position
 /// The same in turns, less than one apart from zero, as a float: for pairs of 16 bits or fewer an element. Conversions
 /// between floats and integers are slow, so there is one at most.
 template <angle_rule Rule>
-__device__ inline float turns_of(const pair_frequency& f, token_positions at) {
+__device__ inline float rotations_of(const pair_frequency& f, token_positions at) {
   constexpr float turns_per_unit = 1 / 4294967296.0f;
   if constexpr (Rule == angle_rule::model_faithful) {
     const auto turns = model_turns<cuda_lanes>(at.wanted, f.wanted_value, at.written, f.written_value);
@@ -98,10 +98,10 @@ __device__ inline float turns_of(const pair_frequency& f, token_positions at) {
 }
 
 /// The same for a rule that is known at run time alone, `shared` excepted.
-__device__ inline float turns_of(angle_rule rule, const pair_frequency& f, token_positions at) {
-  return rule == angle_rule::difference        ? turns_of<angle_rule::difference>(f, at)
-         : rule == angle_rule::two_frequencies ? turns_of<angle_rule::two_frequencies>(f, at)
-                                               : turns_of<angle_rule::model_faithful>(f, at);
+__device__ inline float rotations_of(angle_rule rule, const pair_frequency& f, token_positions at) {
+  return rule == angle_rule::difference        ? rotations_of<angle_rule::difference>(f, at)
+         : rule == angle_rule::two_frequencies ? rotations_of<angle_rule::two_frequencies>(f, at)
+                                               : rotations_of<angle_rule::model_faithful>(f, at);
 }
 
 __device__ inline void rotate(float& x, float& y, float cosine, float sine) {

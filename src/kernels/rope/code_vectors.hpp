@@ -5,7 +5,7 @@
 #include <cstdint>
 
 // How codes are read as floats and written from floats that are in steps already. Loops that a compiler turns into
-// vectors. Internal linkage, as in turn_cpu.hpp.
+// vectors. Internal linkage, as in rotation_cpu.hpp.
 
 namespace kvtransfer::rope::kernels {
 namespace {

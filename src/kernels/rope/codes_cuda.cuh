@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "kernels/rope/quantized_error.hpp"
-#include "kernels/rope/quantized_turn.hpp"
+#include "kernels/rope/quantized_rotation.hpp"
 
 // Codes as numbers, and numbers in steps as codes, one element at a time; and what a group of numbers needs of its
 // codes. Codes are as in code_vectors.hpp.

@@ -4,10 +4,10 @@
 
 #include <cstdint>
 
-#include "kernels/rope/quantized_turn.hpp"
+#include "kernels/rope/quantized_rotation.hpp"
 
 // Ranges of groups, and elements from codes to floats and to steps. Loops that a compiler turns into vectors. Internal
-// linkage, as in turn_cpu.hpp.
+// linkage, as in rotation_cpu.hpp.
 
 namespace kvtransfer::rope::kernels {
 namespace {

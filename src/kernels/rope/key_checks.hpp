@@ -11,7 +11,7 @@ namespace kvtransfer::rope::kernels {
 /// same extents, type and device
 void check_alike(at::TensorList keys, std::string_view where);
 
-/// @throws shape_error unless the kernels can turn keys of this type
+/// @throws shape_error unless the kernels can rotate keys of this type
 void check_element_type(const at::Tensor& key, std::string_view where);
 
 /// @throws shape_error unless each key may be written where it lies: contiguous head_dim, no element reached twice

@@ -36,10 +36,10 @@ struct avx2_lanes {
     const floats one_more = reinterpret_cast<floats>(angle + 0x60000000u);
     const floats odd = reinterpret_cast<floats>(reinterpret_cast<integers>(quarters) << 1);
     const floats sign = _mm256_set1_ps(-0.0f);
-    const floats turned_cosine = _mm256_blendv_ps(cosine, sine, odd);
-    const floats turned_sine = _mm256_blendv_ps(sine, cosine, odd);
-    cosine = _mm256_xor_ps(turned_cosine, _mm256_and_ps(one_more, sign));
-    sine = _mm256_xor_ps(turned_sine, _mm256_and_ps(quarters, sign));
+    const floats rotated_cosine = _mm256_blendv_ps(cosine, sine, odd);
+    const floats rotated_sine = _mm256_blendv_ps(sine, cosine, odd);
+    cosine = _mm256_xor_ps(rotated_cosine, _mm256_and_ps(one_more, sign));
+    sine = _mm256_xor_ps(rotated_sine, _mm256_and_ps(quarters, sign));
   }
 
   static integers broadcast(std::uint32_t x) {

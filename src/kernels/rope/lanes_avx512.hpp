@@ -33,10 +33,10 @@ struct avx512_lanes {
     const __m512i quarters = reinterpret_cast<__m512i>(angle + 0x20000000u);
     const __m512i one_more = reinterpret_cast<__m512i>(angle + 0x60000000u);
     const __mmask16 odd = _mm512_test_epi32_mask(quarters, _mm512_set1_epi32(0x40000000));
-    const floats turned_cosine = _mm512_mask_blend_ps(odd, cosine, sine);
-    const floats turned_sine = _mm512_mask_blend_ps(odd, sine, cosine);
-    cosine = with_sign_flipped(turned_cosine, one_more);
-    sine = with_sign_flipped(turned_sine, quarters);
+    const floats rotated_cosine = _mm512_mask_blend_ps(odd, cosine, sine);
+    const floats rotated_sine = _mm512_mask_blend_ps(odd, sine, cosine);
+    cosine = with_sign_flipped(rotated_cosine, one_more);
+    sine = with_sign_flipped(rotated_sine, quarters);
   }
 
   static integers broadcast(std::uint32_t x) {

@@ -22,10 +22,10 @@ struct cuda_lanes {
     const std::uint32_t quarters = angle + 0x20000000u;  // their number is in the upper two bits
     const std::uint32_t one_more = angle + 0x60000000u;
     const bool odd = (quarters & 0x40000000u) != 0;
-    const float turned_cosine = odd ? sine : cosine;
-    const float turned_sine = odd ? cosine : sine;
-    cosine = __uint_as_float(__float_as_uint(turned_cosine) ^ (one_more & sign));
-    sine = __uint_as_float(__float_as_uint(turned_sine) ^ (quarters & sign));
+    const float rotated_cosine = odd ? sine : cosine;
+    const float rotated_sine = odd ? cosine : sine;
+    cosine = __uint_as_float(__float_as_uint(rotated_cosine) ^ (one_more & sign));
+    sine = __uint_as_float(__float_as_uint(rotated_sine) ^ (quarters & sign));
   }
 };
 

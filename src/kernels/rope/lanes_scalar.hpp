@@ -32,10 +32,10 @@ struct scalar_lanes {
 
   static void turn_quarters(std::uint32_t angle, float& cosine, float& sine) {
     const std::uint32_t quarters = (angle + 0x20000000u) >> 30;
-    const float turned_cosine = (quarters & 1) != 0 ? sine : cosine;
-    const float turned_sine = (quarters & 1) != 0 ? cosine : sine;
-    cosine = ((quarters + 1) & 2) != 0 ? -turned_cosine : turned_cosine;
-    sine = (quarters & 2) != 0 ? -turned_sine : turned_sine;
+    const float rotated_cosine = (quarters & 1) != 0 ? sine : cosine;
+    const float rotated_sine = (quarters & 1) != 0 ? cosine : sine;
+    cosine = ((quarters + 1) & 2) != 0 ? -rotated_cosine : rotated_cosine;
+    sine = (quarters & 2) != 0 ? -rotated_sine : rotated_sine;
   }
 
   static std::uint32_t broadcast(std::uint32_t x) { return x; }

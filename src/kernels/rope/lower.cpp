@@ -13,7 +13,7 @@
 #include "kernels/rope/angles.hpp"
 #include "kernels/rope/lanes_scalar.hpp"
 
-// The checks cost a few comparisons where nothing is wrong: a short prompt's cache turns in microseconds, and so must
+// The checks cost a few comparisons where nothing is wrong: a short prompt's cache rotates in microseconds, and so must
 // this.
 
 namespace kvtransfer::rope::kernels {
@@ -35,11 +35,11 @@ std::span<const float> radians_per_token(const std::optional<at::Tensor>& tensor
     return {};
   }
   if (!given(tensor)) {
-    fail<value_error>("turn", name, "the frequencies that go with the positions", "none");
+    fail<value_error>("rotate_keys", name, "the frequencies that go with the positions", "none");
   }
   if (!tensor->is_cpu() || tensor->scalar_type() != at::kFloat || tensor->dim() != 1 || !tensor->is_contiguous() ||
       tensor->numel() > max_pairs) {
-    fail<shape_error>("turn", name, fmt::format("contiguous Float [rotary_dim / 2 <= {}] on cpu", max_pairs),
+    fail<shape_error>("rotate_keys", name, fmt::format("contiguous Float [rotary_dim / 2 <= {}] on cpu", max_pairs),
                       described(*tensor));
   }
   return {tensor->const_data_ptr<float>(), static_cast<std::size_t>(tensor->numel())};
@@ -49,28 +49,28 @@ std::span<const float> radians_per_token(const std::optional<at::Tensor>& tensor
 void set_turns(frequencies& frequency, std::int32_t pair, float radians) {
   const double units = radians * turns_per_radian * units_per_turn;
   const double whole = std::nearbyint(units);
-  frequency.turns[pair] = static_cast<std::uint32_t>(static_cast<std::int64_t>(whole));
+  frequency.rotations[pair] = static_cast<std::uint32_t>(static_cast<std::int64_t>(whole));
   frequency.value[pair] = static_cast<float>(units - whole);
 }
 
-/// The cosine and sine by which one delta turns every token. The angle is reduced in double.
-void set_rotation(turn_arguments& arguments, std::int32_t pair, float radians, const turn_tensors& turn) {
-  const double turns = static_cast<double>(turn.delta) * (radians * turns_per_radian);
-  const double fraction = turns - std::nearbyint(turns);
+/// The cosine and sine by which one delta rotates every token. The angle is reduced in double.
+void set_rotation(rotation_arguments& arguments, std::int32_t pair, float radians, const rotation_tensors& rotation) {
+  const double rotations = static_cast<double>(rotation.delta) * (radians * turns_per_radian);
+  const double fraction = rotations - std::nearbyint(rotations);
   float cosine = 0;
   float sine = 0;
   cosine_and_sine<scalar_lanes>(static_cast<std::uint32_t>(std::llrint(fraction * units_per_turn)), cosine, sine);
-  arguments.wanted_frequency.value[pair] = static_cast<float>(turn.gain * cosine);
-  arguments.written_frequency.value[pair] = static_cast<float>(turn.gain * sine);
+  arguments.wanted_frequency.value[pair] = static_cast<float>(rotation.gain * cosine);
+  arguments.written_frequency.value[pair] = static_cast<float>(rotation.gain * sine);
 }
 
-void read_frequencies(const turn_tensors& turn, std::span<const float> written, std::span<const float> wanted,
-                      turn_arguments& arguments) {
+void read_frequencies(const rotation_tensors& rotation, std::span<const float> written, std::span<const float> wanted,
+                      rotation_arguments& arguments) {
   const std::span<const float> only = wanted.empty() ? written : wanted;
   for (std::int32_t pair = 0; pair < arguments.pairs; ++pair) {
     switch (arguments.rule) {
       case angle_rule::shared:
-        set_rotation(arguments, pair, only[pair], turn);
+        set_rotation(arguments, pair, only[pair], rotation);
         break;
       case angle_rule::difference:
         set_turns(arguments.wanted_frequency, pair, only[pair]);
@@ -88,13 +88,13 @@ void read_frequencies(const turn_tensors& turn, std::span<const float> written, 
 }
 
 /// Reads which stream each pair follows; returns the number of streams.
-std::int64_t read_streams(const std::optional<at::Tensor>& stream_of, turn_arguments& arguments) {
+std::int64_t read_streams(const std::optional<at::Tensor>& stream_of, rotation_arguments& arguments) {
   if (!given(stream_of)) {
     return 1;
   }
   if (!stream_of->is_cpu() || stream_of->scalar_type() != at::kByte || stream_of->dim() != 1 ||
       stream_of->numel() != arguments.pairs || !stream_of->is_contiguous()) {
-    fail<shape_error>("turn", "stream_of", fmt::format("contiguous Byte [{}] on cpu", arguments.pairs),
+    fail<shape_error>("rotate_keys", "stream_of", fmt::format("contiguous Byte [{}] on cpu", arguments.pairs),
                       described(*stream_of));
   }
   std::copy_n(stream_of->const_data_ptr<std::uint8_t>(), arguments.pairs, arguments.stream_of);
@@ -104,19 +104,19 @@ std::int64_t read_streams(const std::optional<at::Tensor>& stream_of, turn_argum
 }
 
 /// Reads which rows of `key` are meant, where it is not all of them.
-void read_rows(const std::optional<at::Tensor>& rows, const at::Tensor& key, turn_arguments& arguments) {
+void read_rows(const std::optional<at::Tensor>& rows, const at::Tensor& key, rotation_arguments& arguments) {
   if (!given(rows)) {
     return;
   }
   if (rows->scalar_type() != at::kLong || rows->dim() != 1 || !rows->is_contiguous() ||
       rows->device() != key.device()) {
-    fail<shape_error>("turn_rows_", "rows", "contiguous Long [n] on " + key.device().str(), described(*rows));
+    fail<shape_error>("rotate_blocks_", "rows", "contiguous Long [n] on " + key.device().str(), described(*rows));
   }
   arguments.rows = rows->const_data_ptr<std::int64_t>();
   arguments.batch = rows->numel();
   const auto outside = [&](std::int64_t row) { return row < 0 || row >= key.size(0); };
   if (key.is_cpu() && std::any_of(arguments.rows, arguments.rows + arguments.batch, outside)) {
-    fail<shape_error>("turn_rows_", "rows", fmt::format("0 <= row < {}", key.size(0)), "others");
+    fail<shape_error>("rotate_blocks_", "rows", fmt::format("0 <= row < {}", key.size(0)), "others");
   }
 }
 
@@ -137,28 +137,28 @@ position_source positions(const std::optional<at::Tensor>& tensor, std::int64_t 
     strides[axis + missing] = size == 1 ? 0 : tensor->stride(axis);
   }
   if (!fits) {
-    fail<shape_error>("turn", name,
+    fail<shape_error>("rotate_keys", name,
                       fmt::format("Long that broadcasts to [{}] on {}", fmt::join(target, ", "), key.device().str()),
                       described(*tensor));
   }
   return {tensor->const_data_ptr<std::int64_t>(), strides[0], strides[1], strides[2], strides[3]};
 }
 
-angle_rule rule_of(const turn_tensors& turn, std::span<const float> written, std::span<const float> wanted) {
-  if (!given(turn.from) && !given(turn.to)) {
+angle_rule rule_of(const rotation_tensors& rotation, std::span<const float> written, std::span<const float> wanted) {
+  if (!given(rotation.from) && !given(rotation.to)) {
     return angle_rule::shared;
   }
-  if (turn.model_faithful) {
+  if (rotation.model_faithful) {
     return angle_rule::model_faithful;
   }
   const bool one_frequency = written.empty() || wanted.empty() || std::ranges::equal(written, wanted);
   return one_frequency ? angle_rule::difference : angle_rule::two_frequencies;
 }
 
-void check_window(const at::Tensor& key, const turn_tensors& turn, std::int64_t rotary_dim) {
-  if (rotary_dim == 0 || turn.window_offset < 0 || turn.window_offset + rotary_dim > key.size(3)) {
-    fail<shape_error>("turn", "rotary window", fmt::format("elements within head_dim={}", key.size(3)),
-                      fmt::format("[{}, {})", turn.window_offset, turn.window_offset + rotary_dim));
+void check_window(const at::Tensor& key, const rotation_tensors& rotation, std::int64_t rotary_dim) {
+  if (rotary_dim == 0 || rotation.window_offset < 0 || rotation.window_offset + rotary_dim > key.size(3)) {
+    fail<shape_error>("rotate_keys", "rotary window", fmt::format("elements within head_dim={}", key.size(3)),
+                      fmt::format("[{}, {})", rotation.window_offset, rotation.window_offset + rotary_dim));
   }
 }
 
@@ -181,32 +181,32 @@ std::optional<element_type> element_of(at::ScalarType dtype) {
   }
 }
 
-turn_arguments lower(const at::Tensor& key, const turn_tensors& turn) {
-  const bool shared = !given(turn.from) && !given(turn.to);
-  const auto written = radians_per_token(turn.from_inv_freq, given(turn.from), "from_inv_freq");
-  const auto wanted = radians_per_token(turn.to_inv_freq, given(turn.to) || shared, "to_inv_freq");
+rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation) {
+  const bool shared = !given(rotation.from) && !given(rotation.to);
+  const auto written = radians_per_token(rotation.from_inv_freq, given(rotation.from), "from_inv_freq");
+  const auto wanted = radians_per_token(rotation.to_inv_freq, given(rotation.to) || shared, "to_inv_freq");
   if (!written.empty() && !wanted.empty() && written.size() != wanted.size()) {
-    fail<shape_error>("turn", "from_inv_freq", fmt::format("as many as to_inv_freq, {}", wanted.size()),
+    fail<shape_error>("rotate_keys", "from_inv_freq", fmt::format("as many as to_inv_freq, {}", wanted.size()),
                       fmt::format("{}", written.size()));
   }
-  if (!std::isfinite(turn.gain)) {
-    fail<value_error>("turn", "gain", "a finite number", fmt::format("{}", turn.gain));
+  if (!std::isfinite(rotation.gain)) {
+    fail<value_error>("rotate_keys", "gain", "a finite number", fmt::format("{}", rotation.gain));
   }
-  turn_arguments arguments;
+  rotation_arguments arguments;
   arguments.batch = key.size(0);
   arguments.kv_heads = key.size(1);
   arguments.seq = key.size(2);
-  read_rows(turn.rows, key, arguments);
-  arguments.gain = static_cast<float>(turn.gain);
+  read_rows(rotation.rows, key, arguments);
+  arguments.gain = static_cast<float>(rotation.gain);
   arguments.pairs = static_cast<std::int32_t>(std::max(written.size(), wanted.size()));
   arguments.element = element_of(key.scalar_type()).value();
-  arguments.interleaved = turn.interleaved;
-  arguments.rule = rule_of(turn, written, wanted);
-  check_window(key, turn, 2 * arguments.pairs);
-  const std::int64_t streams = read_streams(turn.stream_of, arguments);
-  arguments.written = positions(turn.from, streams, arguments.batch, key, "from");
-  arguments.wanted = positions(turn.to, streams, arguments.batch, key, "to");
-  read_frequencies(turn, written, wanted, arguments);
+  arguments.interleaved = rotation.interleaved;
+  arguments.rule = rule_of(rotation, written, wanted);
+  check_window(key, rotation, 2 * arguments.pairs);
+  const std::int64_t streams = read_streams(rotation.stream_of, arguments);
+  arguments.written = positions(rotation.from, streams, arguments.batch, key, "from");
+  arguments.wanted = positions(rotation.to, streams, arguments.batch, key, "to");
+  read_frequencies(rotation, written, wanted, arguments);
   return arguments;
 }
 

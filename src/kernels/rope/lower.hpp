@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <optional>
 
-#include "kernels/rope/turn_arguments.hpp"
+#include "kernels/rope/rotation_arguments.hpp"
 
 namespace kvtransfer::rope::kernels {
 
-/// The arguments of `kvtransfer::turn` but the keys, as the dispatcher passes them; operators.cpp describes each.
-struct turn_tensors {
+/// The arguments of `kvtransfer::rotate` but the keys, as the dispatcher passes them; operators.cpp describes each.
+struct rotation_tensors {
   std::optional<at::Tensor> from;
   std::optional<at::Tensor> to;
   std::int64_t delta = 0;
@@ -21,15 +21,15 @@ struct turn_tensors {
   std::int64_t window_offset = 0;
   bool interleaved = false;
   bool model_faithful = false;
-  std::optional<at::Tensor> rows = std::nullopt;  ///< `turn_rows_` alone has it
+  std::optional<at::Tensor> rows = std::nullopt;  ///< `rotate_blocks_` alone has it
 };
 
 /// The element type that the kernels know `dtype` by; nothing where they do not take it.
 std::optional<element_type> element_of(at::ScalarType dtype);
 
-/// Lowers a turn of keys like `key` to the plain struct, strides and layers left out.
+/// Lowers a rotation of keys like `key` to the plain struct, strides and layers left out.
 /// @param key [batch, kv_heads, seq, head_dim]: extents, dtype and device that all keys of the call share
 /// @throws shape_error, device_error or value_error naming the argument that does not fit
-turn_arguments lower(const at::Tensor& key, const turn_tensors& turn);
+rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation);
 
 }  // namespace kvtransfer::rope::kernels

@@ -11,10 +11,10 @@
 
 // The operators of libkvtransfer_kernels.so, as torch's dispatcher and `torch.ops.kvtransfer` in Python know them.
 //
-//   turn_(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
+//   rotate_keys_(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
 //         model_faithful)
-//   turn(... the same ...) -> copies, differentiable: the gradient is turned back, times the gain
-//   turn_rows_(keys, rows, ... the same ...): some rows of every layer, as the blocks of a paged cache
+//   rotate(... the same ...) -> copies, differentiable: the gradient is rotated back, times the gain
+//   rotate_blocks_(keys, rows, ... the same ...): some rows of every layer, as the blocks of a paged cache
 //   convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
 //
 // keys            the layers of a cache, each [batch, kv_heads, seq, head_dim] with any strides but a contiguous
@@ -33,7 +33,7 @@
 // stream_of       unsigned char on the CPU, [rotary_dim / 2]: the stream of positions that each pair reads; absent:
 //                 stream 0.
 // gain            multiplies what is rotated: new attention scaling / old.
-// window_offset   elements [window_offset, window_offset + rotary_dim) of each head turn, in pairs (2i, 2i + 1) if
+// window_offset   elements [window_offset, window_offset + rotary_dim) of each head rotate, in pairs (2i, 2i + 1) if
 // interleaved     `interleaved`, otherwise (i, i + rotary_dim / 2).
 // model_faithful  false: the angle is q * f_to - p * f_from to 2e-7 radians; true: fl32(q * f_to) - fl32(p * f_from),
 //                 which is what a model in fp32 would have written.
@@ -49,10 +49,10 @@ char* at_byte(void* base, std::int64_t elements, std::int64_t element_size) {
 
 key_strides strides_of(const at::Tensor& key) { return {key.stride(0), key.stride(1), key.stride(2)}; }
 
-/// Turns `sources` into `destinations`; neighbouring layers of equal strides go together.
-void launch_by_strides(at::TensorList sources, at::TensorList destinations, const turn_tensors& turn,
-                       turn_launch launch) {
-  turn_arguments arguments = lower(sources.front(), turn);
+/// Rotates `sources` into `destinations`; neighbouring layers of equal strides go together.
+void launch_by_strides(at::TensorList sources, at::TensorList destinations, const rotation_tensors& rotation,
+                       rotation_launch launch) {
+  rotation_arguments arguments = lower(sources.front(), rotation);
   const auto element_size = static_cast<std::int64_t>(sources.front().element_size());
   c10::SmallVector<layer_keys, 128> layers;
   for (std::size_t i = 0; i < sources.size(); ++i) {
@@ -64,8 +64,8 @@ void launch_by_strides(at::TensorList sources, at::TensorList destinations, cons
     }
     arguments.source = from;
     arguments.destination = to;
-    layers.push_back({at_byte(const_cast<void*>(sources[i].const_data_ptr()), turn.window_offset, element_size),
-                      at_byte(destinations[i].mutable_data_ptr(), turn.window_offset, element_size)});
+    layers.push_back({at_byte(const_cast<void*>(sources[i].const_data_ptr()), rotation.window_offset, element_size),
+                      at_byte(destinations[i].mutable_data_ptr(), rotation.window_offset, element_size)});
   }
   launch(arguments, layers.data(), static_cast<std::int64_t>(layers.size()));
 }
@@ -102,39 +102,39 @@ void copy_outside_window(const at::Tensor& from, const at::Tensor& to, std::int6
   }
 }
 
-std::int64_t rotary_dim_of(const turn_tensors& turn) {
-  const optional_tensor& any = turn.to_inv_freq.has_value() ? turn.to_inv_freq : turn.from_inv_freq;
+std::int64_t rotary_dim_of(const rotation_tensors& rotation) {
+  const optional_tensor& any = rotation.to_inv_freq.has_value() ? rotation.to_inv_freq : rotation.from_inv_freq;
   return any.has_value() ? 2 * any->numel() : 0;
 }
 
 }  // namespace
 
-void turn_in_place(at::TensorList keys, const turn_tensors& turn, turn_launch launch) {
-  check_alike(keys, "turn_");
-  check_element_type(keys.front(), "turn_");
-  if (keys.front().numel() == 0 || (turn.rows.has_value() && turn.rows->numel() == 0)) {
+void rotate_in_place(at::TensorList keys, const rotation_tensors& rotation, rotation_launch launch) {
+  check_alike(keys, "rotate_keys_");
+  check_element_type(keys.front(), "rotate_keys_");
+  if (keys.front().numel() == 0 || (rotation.rows.has_value() && rotation.rows->numel() == 0)) {
     return;
   }
-  check_writable(keys, "turn_");
-  launch_by_strides(keys, keys, turn, launch);
+  check_writable(keys, "rotate_keys_");
+  launch_by_strides(keys, keys, rotation, launch);
 }
 
-std::vector<at::Tensor> turn_out_of_place(at::TensorList keys, const turn_tensors& turn, turn_launch launch) {
-  check_alike(keys, "turn");
-  check_element_type(keys.front(), "turn");
-  std::vector<at::Tensor> turned = places_for(keys);
+std::vector<at::Tensor> rotate_out_of_place(at::TensorList keys, const rotation_tensors& rotation, rotation_launch launch) {
+  check_alike(keys, "rotate_keys");
+  check_element_type(keys.front(), "rotate_keys");
+  std::vector<at::Tensor> rotated = places_for(keys);
   std::vector<at::Tensor> sources;
   for (const at::Tensor& key : keys) {
     sources.push_back(with_contiguous_head_dim(key));
   }
   if (keys.front().numel() == 0) {
-    return turned;
+    return rotated;
   }
-  launch_by_strides(sources, turned, turn, launch);
+  launch_by_strides(sources, rotated, rotation, launch);
   for (std::size_t i = 0; i < sources.size(); ++i) {
-    copy_outside_window(sources[i], turned[i], turn.window_offset, turn.window_offset + rotary_dim_of(turn));
+    copy_outside_window(sources[i], rotated[i], rotation.window_offset, rotation.window_offset + rotary_dim_of(rotation));
   }
-  return turned;
+  return rotated;
 }
 
 void convert_in_place(at::TensorList keys, std::int64_t window_offset, std::int64_t rotary_dim, bool to_interleaved,
@@ -173,17 +173,17 @@ namespace {
 using kvtransfer::rope::kernels::optional_tensor;
 
 /// Shapes and strides without data, for torch.compile and its checks.
-std::vector<at::Tensor> turn_meta(at::TensorList keys, const optional_tensor&, const optional_tensor&, std::int64_t,
+std::vector<at::Tensor> rotation_meta(at::TensorList keys, const optional_tensor&, const optional_tensor&, std::int64_t,
                                   const optional_tensor&, const optional_tensor&, const optional_tensor&, double,
                                   std::int64_t, bool, bool) {
   return kvtransfer::rope::kernels::places_for(keys);
 }
 
-void turn_in_place_meta(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t,
+void rotation_in_place_meta(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t,
                         const optional_tensor&, const optional_tensor&, const optional_tensor&, double, std::int64_t,
                         bool, bool) {}
 
-void turn_rows_meta(at::TensorList, const at::Tensor&, const optional_tensor&, const optional_tensor&, std::int64_t,
+void rotate_blocks_meta(at::TensorList, const at::Tensor&, const optional_tensor&, const optional_tensor&, std::int64_t,
                     const optional_tensor&, const optional_tensor&, const optional_tensor&, double, std::int64_t, bool,
                     bool) {}
 
@@ -193,15 +193,15 @@ void convert_pairing_meta(at::TensorList, std::int64_t, std::int64_t, bool) {}
 
 TORCH_LIBRARY(kvtransfer, library) {
   library.def(
-      "turn_(Tensor(a!)[] keys, Tensor? from_positions, Tensor? to_positions, int delta, Tensor? from_inv_freq, "
+      "rotate_keys_(Tensor(a!)[] keys, Tensor? from_positions, Tensor? to_positions, int delta, Tensor? from_inv_freq, "
       "Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful) "
       "-> ()");
   library.def(
-      "turn_rows_(Tensor(a!)[] keys, Tensor rows, Tensor? from_positions, Tensor? to_positions, int delta, "
+      "rotate_blocks_(Tensor(a!)[] keys, Tensor rows, Tensor? from_positions, Tensor? to_positions, int delta, "
       "Tensor? from_inv_freq, Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, "
       "bool model_faithful) -> ()");
   library.def(
-      "turn(Tensor[] keys, Tensor? from_positions, Tensor? to_positions, int delta, Tensor? from_inv_freq, "
+      "rotate_keys(Tensor[] keys, Tensor? from_positions, Tensor? to_positions, int delta, Tensor? from_inv_freq, "
       "Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful) "
       "-> Tensor[]");
   library.def("convert_pairing_(Tensor(a!)[] keys, int window_offset, int rotary_dim, bool to_interleaved) -> ()");
@@ -209,15 +209,15 @@ TORCH_LIBRARY(kvtransfer, library) {
 
 TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {
   using namespace kvtransfer::rope::kernels;
-  library.impl("turn_", TORCH_FN(turn_<turn_on_cpu>));
-  library.impl("turn_rows_", TORCH_FN(turn_rows_<turn_on_cpu>));
-  library.impl("turn", TORCH_FN(turn<turn_on_cpu>));
+  library.impl("rotate_keys_", TORCH_FN(rotate_keys_<rotate_on_cpu>));
+  library.impl("rotate_blocks_", TORCH_FN(rotate_blocks_<rotate_on_cpu>));
+  library.impl("rotate_keys", TORCH_FN(rotate_keys<rotate_on_cpu>));
   library.impl("convert_pairing_", TORCH_FN(convert_pairing_<convert_pairing_on_cpu>));
 }
 
 TORCH_LIBRARY_IMPL(kvtransfer, Meta, library) {
-  library.impl("turn_", TORCH_FN(turn_in_place_meta));
-  library.impl("turn_rows_", TORCH_FN(turn_rows_meta));
-  library.impl("turn", TORCH_FN(turn_meta));
+  library.impl("rotate_keys_", TORCH_FN(rotation_in_place_meta));
+  library.impl("rotate_blocks_", TORCH_FN(rotate_blocks_meta));
+  library.impl("rotate_keys", TORCH_FN(rotation_meta));
   library.impl("convert_pairing_", TORCH_FN(convert_pairing_meta));
 }

@@ -6,20 +6,20 @@
 #include "kvtransfer/core/error.hpp"
 #include "kernels/rope/operators.hpp"
 
-// Gradients. A turned copy is a rotation times the gain, so its gradient is turned the other way, times the gain: the
-// same operator with the two sides exchanged. What is turned in place keeps no history, so a tensor that needs a
+// Gradients. A rotated copy is a rotation times the gain, so its gradient is rotated the other way, times the gain: the
+// same operator with the two sides exchanged. What is rotated in place keeps no history, so a tensor that needs a
 // gradient is refused.
 
 namespace kvtransfer::rope::kernels {
 namespace {
 
-using turn_signature = std::vector<at::Tensor>(at::TensorList, const optional_tensor&, const optional_tensor&,
+using rotation_signature = std::vector<at::Tensor>(at::TensorList, const optional_tensor&, const optional_tensor&,
                                                std::int64_t, const optional_tensor&, const optional_tensor&,
                                                const optional_tensor&, double, std::int64_t, bool, bool);
-using turn_in_place_signature = void(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t,
+using rotation_in_place_signature = void(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t,
                                      const optional_tensor&, const optional_tensor&, const optional_tensor&, double,
                                      std::int64_t, bool, bool);
-using turn_rows_signature = void(at::TensorList, const at::Tensor&, const optional_tensor&, const optional_tensor&,
+using rotate_blocks_signature = void(at::TensorList, const at::Tensor&, const optional_tensor&, const optional_tensor&,
                                  std::int64_t, const optional_tensor&, const optional_tensor&, const optional_tensor&,
                                  double, std::int64_t, bool, bool);
 using convert_signature = void(at::TensorList, std::int64_t, std::int64_t, bool);
@@ -29,47 +29,47 @@ c10::TypedOperatorHandle<Signature> find(const char* name) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
 }
 
-std::vector<at::Tensor> turn_copies(at::TensorList keys, const turn_tensors& turn) {
-  static const auto turn_operator = find<turn_signature>("kvtransfer::turn");
-  return turn_operator.call(keys, turn.from, turn.to, turn.delta, turn.from_inv_freq, turn.to_inv_freq, turn.stream_of,
-                            turn.gain, turn.window_offset, turn.interleaved, turn.model_faithful);
+std::vector<at::Tensor> rotate_copies(at::TensorList keys, const rotation_tensors& rotation) {
+  static const auto rotation_operator = find<rotation_signature>("kvtransfer::rotate_keys");
+  return rotation_operator.call(keys, rotation.from, rotation.to, rotation.delta, rotation.from_inv_freq, rotation.to_inv_freq, rotation.stream_of,
+                            rotation.gain, rotation.window_offset, rotation.interleaved, rotation.model_faithful);
 }
 
-/// The same turn backwards. A shared delta has one specification, which stays where it is.
-turn_tensors reversed(turn_tensors turn) {
-  const bool shared = !turn.from.has_value() && !turn.to.has_value();
-  std::swap(turn.from, turn.to);
-  turn.delta = -turn.delta;
+/// The same rotation backwards. A shared delta has one specification, which stays where it is.
+rotation_tensors reversed(rotation_tensors rotation) {
+  const bool shared = !rotation.from.has_value() && !rotation.to.has_value();
+  std::swap(rotation.from, rotation.to);
+  rotation.delta = -rotation.delta;
   if (!shared) {
-    std::swap(turn.from_inv_freq, turn.to_inv_freq);
+    std::swap(rotation.from_inv_freq, rotation.to_inv_freq);
   }
-  return turn;
+  return rotation;
 }
 
-class differentiable_turn : public torch::autograd::Function<differentiable_turn> {
+class differentiable_rotation : public torch::autograd::Function<differentiable_rotation> {
  public:
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, at::TensorList keys,
-                                                const turn_tensors& turn) {
+                                                const rotation_tensors& rotation) {
     auto& saved = context->saved_data;
     saved["keys"] = static_cast<std::int64_t>(keys.size());
-    saved["from"] = turn.from;
-    saved["to"] = turn.to;
-    saved["delta"] = turn.delta;
-    saved["from_inv_freq"] = turn.from_inv_freq;
-    saved["to_inv_freq"] = turn.to_inv_freq;
-    saved["stream_of"] = turn.stream_of;
-    saved["gain"] = turn.gain;
-    saved["window_offset"] = turn.window_offset;
-    saved["interleaved"] = turn.interleaved;
-    saved["model_faithful"] = turn.model_faithful;
+    saved["from"] = rotation.from;
+    saved["to"] = rotation.to;
+    saved["delta"] = rotation.delta;
+    saved["from_inv_freq"] = rotation.from_inv_freq;
+    saved["to_inv_freq"] = rotation.to_inv_freq;
+    saved["stream_of"] = rotation.stream_of;
+    saved["gain"] = rotation.gain;
+    saved["window_offset"] = rotation.window_offset;
+    saved["interleaved"] = rotation.interleaved;
+    saved["model_faithful"] = rotation.model_faithful;
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
-    return turn_copies(keys, turn);
+    return rotate_copies(keys, rotation);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
     auto& saved = context->saved_data;
-    const turn_tensors turn{saved["from"].toOptional<at::Tensor>(),
+    const rotation_tensors rotation{saved["from"].toOptional<at::Tensor>(),
                             saved["to"].toOptional<at::Tensor>(),
                             saved["delta"].toInt(),
                             saved["from_inv_freq"].toOptional<at::Tensor>(),
@@ -79,17 +79,17 @@ class differentiable_turn : public torch::autograd::Function<differentiable_turn
                             saved["window_offset"].toInt(),
                             saved["interleaved"].toBool(),
                             saved["model_faithful"].toBool()};
-    torch::autograd::variable_list turned = turn_copies(gradients, reversed(turn));
-    turned.emplace_back();  // for `turn`, which has no gradient
-    return turned;
+    torch::autograd::variable_list rotated = rotate_copies(gradients, reversed(rotation));
+    rotated.emplace_back();  // for `rotate_keys`, which has no gradient
+    return rotated;
   }
 };
 
-std::vector<at::Tensor> turn_autograd(at::TensorList keys, const optional_tensor& from, const optional_tensor& to,
+std::vector<at::Tensor> rotation_autograd(at::TensorList keys, const optional_tensor& from, const optional_tensor& to,
                                       std::int64_t delta, const optional_tensor& from_inv_freq,
                                       const optional_tensor& to_inv_freq, const optional_tensor& stream_of, double gain,
                                       std::int64_t window_offset, bool interleaved, bool model_faithful) {
-  return differentiable_turn::apply(keys, turn_tensors{from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain,
+  return differentiable_rotation::apply(keys, rotation_tensors{from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain,
                                                        window_offset, interleaved, model_faithful});
 }
 
@@ -104,25 +104,25 @@ void prepare_in_place(at::TensorList keys, std::string_view where) {
   }
 }
 
-void turn_in_place_autograd(at::TensorList keys, const optional_tensor& from, const optional_tensor& to,
+void rotation_in_place_autograd(at::TensorList keys, const optional_tensor& from, const optional_tensor& to,
                             std::int64_t delta, const optional_tensor& from_inv_freq,
                             const optional_tensor& to_inv_freq, const optional_tensor& stream_of, double gain,
                             std::int64_t window_offset, bool interleaved, bool model_faithful) {
-  prepare_in_place(keys, "turn_");
+  prepare_in_place(keys, "rotate_keys_");
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  static const auto turn_operator = find<turn_in_place_signature>("kvtransfer::turn_");
-  turn_operator.call(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
+  static const auto rotation_operator = find<rotation_in_place_signature>("kvtransfer::rotate_keys_");
+  rotation_operator.call(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
                      model_faithful);
 }
 
-void turn_rows_autograd(at::TensorList keys, const at::Tensor& rows, const optional_tensor& from,
+void rotate_blocks_autograd(at::TensorList keys, const at::Tensor& rows, const optional_tensor& from,
                         const optional_tensor& to, std::int64_t delta, const optional_tensor& from_inv_freq,
                         const optional_tensor& to_inv_freq, const optional_tensor& stream_of, double gain,
                         std::int64_t window_offset, bool interleaved, bool model_faithful) {
-  prepare_in_place(keys, "turn_rows_");
+  prepare_in_place(keys, "rotate_blocks_");
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  static const auto turn_operator = find<turn_rows_signature>("kvtransfer::turn_rows_");
-  turn_operator.call(keys, rows, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
+  static const auto rotation_operator = find<rotate_blocks_signature>("kvtransfer::rotate_blocks_");
+  rotation_operator.call(keys, rows, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
                      interleaved, model_faithful);
 }
 
@@ -139,8 +139,8 @@ void convert_pairing_autograd(at::TensorList keys, std::int64_t window_offset, s
 
 TORCH_LIBRARY_IMPL(kvtransfer, Autograd, library) {
   using namespace kvtransfer::rope::kernels;
-  library.impl("turn", TORCH_FN(turn_autograd));
-  library.impl("turn_", TORCH_FN(turn_in_place_autograd));
-  library.impl("turn_rows_", TORCH_FN(turn_rows_autograd));
+  library.impl("rotate_keys", TORCH_FN(rotation_autograd));
+  library.impl("rotate_keys_", TORCH_FN(rotation_in_place_autograd));
+  library.impl("rotate_blocks_", TORCH_FN(rotate_blocks_autograd));
   library.impl("convert_pairing_", TORCH_FN(convert_pairing_autograd));
 }

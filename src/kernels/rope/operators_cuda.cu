@@ -29,8 +29,8 @@ inline constexpr auto guarded = &on_device_of_keys<Operator, decltype(Operator)>
 
 TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
   using namespace kvtransfer::rope::kernels;
-  library.impl("turn_", guarded<&turn_<turn_on_cuda>>);
-  library.impl("turn_rows_", guarded<&turn_rows_<turn_on_cuda>>);
-  library.impl("turn", guarded<&turn<turn_on_cuda>>);
+  library.impl("rotate_keys_", guarded<&rotate_keys_<rotate_on_cuda>>);
+  library.impl("rotate_blocks_", guarded<&rotate_blocks_<rotate_on_cuda>>);
+  library.impl("rotate_keys", guarded<&rotate_keys<rotate_on_cuda>>);
   library.impl("convert_pairing_", guarded<&convert_pairing_<convert_pairing_on_cuda>>);
 }

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "kernels/rope/turn_arguments.hpp"
+#include "kernels/rope/rotation_arguments.hpp"
 
 namespace kvtransfer::rope::kernels {
 

@@ -5,10 +5,10 @@
 
 #include <cstdint>
 
-#include "kernels/rope/quantized_turn.hpp"
+#include "kernels/rope/quantized_rotation.hpp"
 
-// What a turn does to the bound of its elements' errors: the formulas of error_bound.hpp and turned_error.hpp, for a
-// row of scales that is about to be replaced. Internal linkage, as in turn_cpu.hpp.
+// What a rotation does to the bound of its elements' errors: the formulas of error_bound.hpp and rotated_error.hpp, for a
+// row of scales that is about to be replaced. Internal linkage, as in rotation_cpu.hpp.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -55,13 +55,13 @@ C10_ALWAYS_INLINE C10_HOST_DEVICE float pair_length(float a, float b) {
   return static_cast<float>(::sqrt(static_cast<double>(a) * a + static_cast<double>(b) * b));
 }
 
-/// The error that either element of a pair carries once the pair has turned.
-C10_ALWAYS_INLINE C10_HOST_DEVICE float turned_error(const group_error& a, const group_error& b, float gain) {
+/// The error that either element of a pair carries once the pair has rotated.
+C10_ALWAYS_INLINE C10_HOST_DEVICE float rotated_error(const group_error& a, const group_error& b, float gain) {
   constexpr float rounding = 9.53674316e-7f;  // 2^-20 of the length: cosine and sine to 5e-7, products and sum
   return (pair_length(a.bound, b.bound) + pair_length(a.magnitude, b.magnitude) * rounding) * gain;
 }
 
-C10_ALWAYS_INLINE C10_HOST_DEVICE group_error error_at(const quantized_turn& given, const scale_row& row,
+C10_ALWAYS_INLINE C10_HOST_DEVICE group_error error_at(const quantized_rotation& given, const scale_row& row,
                                                        std::int64_t group) {
   return error_of(row.scales[group], row.minimums == nullptr ? 0 : row.minimums[group], row.errors[group], given.code);
 }
@@ -71,22 +71,22 @@ struct pair_groups {
   std::int64_t first;
   std::int64_t second;
 
-  C10_ALWAYS_INLINE C10_HOST_DEVICE pair_groups(const turn_arguments& turn, std::int64_t pair)
-      : first(turn.interleaved ? 2 * pair : pair), second(turn.interleaved ? first + 1 : first + turn.pairs) {}
+  C10_ALWAYS_INLINE C10_HOST_DEVICE pair_groups(const rotation_arguments& rotation, std::int64_t pair)
+      : first(rotation.interleaved ? 2 * pair : pair), second(rotation.interleaved ? first + 1 : first + rotation.pairs) {}
 };
 
-C10_ALWAYS_INLINE C10_HOST_DEVICE void turn_error_of_pair(const quantized_turn& given, const scale_row& row,
+C10_ALWAYS_INLINE C10_HOST_DEVICE void rotate_error_of_pair(const quantized_rotation& given, const scale_row& row,
                                                           std::int64_t pair) {
-  const pair_groups groups(given.turn, pair);
+  const pair_groups groups(given.rotation, pair);
   const float error =
-      turned_error(error_at(given, row, groups.first), error_at(given, row, groups.second), given.turn.gain);
+      rotated_error(error_at(given, row, groups.first), error_at(given, row, groups.second), given.rotation.gain);
   row.errors[groups.first] = error;
   row.errors[groups.second] = error;
 }
 
 /// Per token: an element's partner may be in any group, and the worst of them stands for it. Elements beside the rotary
 /// window are not multiplied by the gain, so it counts where it is above one.
-C10_ALWAYS_INLINE C10_HOST_DEVICE void turn_errors_of_token(const quantized_turn& given, const scale_row& row) {
+C10_ALWAYS_INLINE C10_HOST_DEVICE void rotate_errors_of_token(const quantized_rotation& given, const scale_row& row) {
   const std::int64_t groups = given.count / given.group_size;
   group_error worst{0, 0};
   for (std::int64_t i = 0; i < groups; ++i) {
@@ -94,9 +94,9 @@ C10_ALWAYS_INLINE C10_HOST_DEVICE void turn_errors_of_token(const quantized_turn
     worst.bound = error.bound > worst.bound ? error.bound : worst.bound;
     worst.magnitude = error.magnitude > worst.magnitude ? error.magnitude : worst.magnitude;
   }
-  const float gain = given.turn.gain > 1 ? given.turn.gain : 1;
+  const float gain = given.rotation.gain > 1 ? given.rotation.gain : 1;
   for (std::int64_t i = 0; i < groups; ++i) {
-    row.errors[i] = turned_error(error_at(given, row, i), worst, gain);
+    row.errors[i] = rotated_error(error_at(given, row, i), worst, gain);
   }
 }
 

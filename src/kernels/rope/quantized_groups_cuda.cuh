@@ -7,7 +7,7 @@
 #include "kernels/rope/quantized_words_cuda.cuh"
 
 // Codes that tokens share a scale for, channel by channel. The last tokens of a group stay in registers until its range
-// is known; what comes before them, in groups too long for that, is turned a second time.
+// is known; what comes before them, in groups too long for that, is rotated a second time.
 
 namespace kvtransfer::rope::kernels {
 
@@ -51,7 +51,7 @@ struct column_ranges {
 /// A group of tokens of one head, of which a block has a chunk at a time in registers.
 template <class Codes, bool Shared>
 struct token_group {
-  const quantized_turn& given;
+  const quantized_rotation& given;
   thread_tokens all;  ///< from the first chunk on
   scale_row row;
   word_places<Codes> places;
@@ -65,8 +65,8 @@ struct token_group {
     return {all.batch, all.head, all.begin + first, all.count - first};
   }
 
-  /// The turned elements of the chunk from token `first` on.
-  __device__ void turn_chunk(int first, halves (&elements)[tokens_in_registers]) const {
+  /// The rotated elements of the chunk from token `first` on.
+  __device__ void rotate_chunk(int first, halves (&elements)[tokens_in_registers]) const {
     const token_words<Codes> read = places.after(first).read(tokens(first));
     const halves scales = read_row(row.scales, own);
     const halves minimums = read_row(row.minimums, own);
@@ -74,7 +74,7 @@ struct token_group {
     for (int k = 0; k < tokens_in_registers; ++k) {
       dequantize<Codes>(read.words[k], scales, minimums, elements[k]);
     }
-    turn_tokens<Shared>(given.turn, table, own, tokens(first), elements);
+    rotate_tokens<Shared>(given.rotation, table, own, tokens(first), elements);
   }
 
   /// Takes a chunk into the ranges of its columns, but for padding.
@@ -104,12 +104,12 @@ struct token_group {
 };
 
 /// Replaces a group's row of scales, and what goes with it. The threads of a block share out the pairs.
-__device__ inline void renew_row(const quantized_turn& given, const scale_row& row, const column_ranges& ranges) {
-  for (int pair = threadIdx.y * blockDim.x + threadIdx.x; pair < given.turn.pairs; pair += blockDim.x * blockDim.y) {
+__device__ inline void renew_row(const quantized_rotation& given, const scale_row& row, const column_ranges& ranges) {
+  for (int pair = threadIdx.y * blockDim.x + threadIdx.x; pair < given.rotation.pairs; pair += blockDim.x * blockDim.y) {
     if (row.errors != nullptr) {
-      turn_error_of_pair(given, row, pair);
+      rotate_error_of_pair(given, row, pair);
     }
-    const pair_groups groups(given.turn, pair);
+    const pair_groups groups(given.rotation, pair);
     for (const std::int64_t column : {groups.first, groups.second}) {
       row.scales[column] = ranges.scales()[column];
       if (row.minimums != nullptr) {
@@ -119,31 +119,31 @@ __device__ inline void renew_row(const quantized_turn& given, const scale_row& r
   }
 }
 
-/// Block (x, y) turns one group of one head of layer y.
+/// Block (x, y) rotates one group of one head of layer y.
 template <class Codes, bool Shared>
 __global__ __launch_bounds__(threads_per_words_block,
-                             3) void turn_groups_kernel(const __grid_constant__ cuda_words launch) {
+                             3) void rotate_groups_kernel(const __grid_constant__ cuda_words launch) {
   extern __shared__ __align__(16) float memory[];
-  const quantized_turn& given = launch.given;
+  const quantized_rotation& given = launch.given;
   const quantized_keys& keys = launch.layers[blockIdx.y];
   const std::int64_t index = blockIdx.x % given.groups;
-  const std::int64_t head = blockIdx.x / given.groups % given.turn.kv_heads;
-  const std::int64_t batch = blockIdx.x / given.groups / given.turn.kv_heads;
+  const std::int64_t head = blockIdx.x / given.groups % given.rotation.kv_heads;
+  const std::int64_t batch = blockIdx.x / given.groups / given.rotation.kv_heads;
   const std::int64_t begin = index == 0 ? 0 : given.group_ends[index - 1];
   const token_group<Codes, Shared> group{given,
                                          {batch, head, begin, static_cast<int>(given.group_ends[index] - begin)},
                                          given.row_at(keys, batch, head, index),
-                                         word_places<Codes>(given.codes_at(keys, batch, head, begin), given.turn),
-                                         thread_elements(given.turn),
-                                         frequency_table(memory, given.turn)};
+                                         word_places<Codes>(given.codes_at(keys, batch, head, begin), given.rotation),
+                                         thread_elements(given.rotation),
+                                         frequency_table(memory, given.rotation)};
   __syncthreads();
   halves elements[tokens_in_registers];
   element_range seen[2 * codes_in_word];  // one axis: of two, nvcc 13.0 initializes the first row alone
   for (int first = 0; first <= group.last(); first += group.chunk()) {
-    group.turn_chunk(first, elements);
+    group.rotate_chunk(first, elements);
     group.widen(first, elements, seen);
   }
-  const column_ranges ranges(memory + frequency_table::floats(given.turn.pairs), 2 * given.turn.pairs);
+  const column_ranges ranges(memory + frequency_table::floats(given.rotation.pairs), 2 * given.rotation.pairs);
 #pragma unroll
   for (int i = 0; i < 2 * codes_in_word; ++i) {
     ranges.put(group.own.first[i / codes_in_word] + i % codes_in_word, seen[i]);
@@ -153,7 +153,7 @@ __global__ __launch_bounds__(threads_per_words_block,
   const halves steps = read_row(ranges.steps(), group.own);
   group.write(group.last(), elements, minimums, steps);
   for (int first = 0; first < group.last(); first += group.chunk()) {
-    group.turn_chunk(first, elements);
+    group.rotate_chunk(first, elements);
     group.write(first, elements, minimums, steps);
   }
   __syncthreads();  // until here the old scales are read

@@ -12,13 +12,13 @@
 #include "kernels/rope/key_checks.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
-// The operator that turns quantized keys, as torch's dispatcher and `torch.ops.kvtransfer` in Python know it.
+// The operator that rotates quantized keys, as torch's dispatcher and `torch.ops.kvtransfer` in Python know it.
 //
-//   turn_quantized_(codes, scales, minimums, errors, group_ends, held, bits, from, to, ... as turn_)
+//   rotate_quantized_keys_(codes, scales, minimums, errors, group_ends, held, bits, from, to, ... as rotate_keys_)
 //
 // codes       the layers of a cache, each [batch, kv_heads, seq, head_dim * bits / 8] with any strides but a
 //             contiguous last axis: unsigned char, with 4 bits element 2i in the lower half of byte i; or
-//             float8_e4m3fn or float8_e5m2 (bits 8). All layers are one kernel on CUDA, as for turn_.
+//             float8_e4m3fn or float8_e5m2 (bits 8). All layers are one kernel on CUDA, as for rotate_keys_.
 // scales      float, one for each layer, contiguous last axis: per token [batch, kv_heads, seq, head_dim / group_size],
 //             per channel [batch, kv_heads, groups, head_dim]. An element is code * scale + minimum.
 // minimums    as scales, with the same strides; none for fp8.
@@ -29,13 +29,13 @@
 // held        bool that broadcasts to [batch, kv_heads, seq]: tokens that are none are padding and do not count in
 //             their group's range.
 //
-// Codes become floats, are turned as turn_ turns keys, and become codes again with the scale and minimum of what they
+// Codes become floats, are rotated as rotate_keys_ rotates keys, and become codes again with the scale and minimum of what they
 // are then. Groups that the rotary window does not reach keep theirs.
 
 namespace kvtransfer::rope::kernels {
 namespace {
 
-constexpr const char* where = "turn_quantized_";
+constexpr const char* where = "rotate_quantized_keys_";
 
 std::optional<code_type> code_of(at::ScalarType dtype, std::int64_t bits) {
   if (dtype == at::kByte && (bits == 4 || bits == 8)) {
@@ -150,16 +150,16 @@ key_strides broadcast_strides(const at::Tensor& held, const at::Tensor& codes) {
 key_strides strides_of(const at::Tensor& tensor) { return {tensor.stride(0), tensor.stride(1), tensor.stride(2)}; }
 
 /// The first element that gets a new code: per channel the rotary window's, per token that of the group it lies in.
-std::int64_t first_element(const quantized_turn& lowered, std::int64_t window_offset) {
+std::int64_t first_element(const quantized_rotation& lowered, std::int64_t window_offset) {
   return window_offset / lowered.group_size * lowered.group_size;
 }
 
 /// Which elements get new codes.
-void set_columns(quantized_turn& lowered, const quantized_tensors& keys, std::int64_t window_offset) {
+void set_columns(quantized_rotation& lowered, const quantized_tensors& keys, std::int64_t window_offset) {
   lowered.group_size = lowered.is_per_channel() ? 1 : head_dim_of(keys) / keys.scales.front().size(3);
   const std::int64_t size = lowered.group_size;
   const std::int64_t first = first_element(lowered, window_offset);
-  const std::int64_t end = window_offset + 2 * lowered.turn.pairs;
+  const std::int64_t end = window_offset + 2 * lowered.rotation.pairs;
   lowered.count = (end + size - 1) / size * size - first;
   lowered.window = window_offset - first;
   if (first * keys.bits % 8 != 0 || lowered.count * keys.bits % 8 != 0) {
@@ -169,14 +169,14 @@ void set_columns(quantized_turn& lowered, const quantized_tensors& keys, std::in
 }
 
 /// All but strides and addresses.
-quantized_turn lower_quantized(const quantized_tensors& keys, const turn_tensors& turn) {
+quantized_rotation lower_quantized(const quantized_tensors& keys, const rotation_tensors& rotation) {
   const at::Tensor& codes = keys.codes.front();
   // Extents, type and device of the elements; their data is never read.
   const at::Tensor elements = keys.scales.front()
                                   .as_strided({1, 1, 1, 1}, {1, 1, 1, 1})
                                   .expand({codes.size(0), codes.size(1), codes.size(2), head_dim_of(keys)});
-  quantized_turn lowered;
-  lowered.turn = lower(elements, turn);
+  quantized_rotation lowered;
+  lowered.rotation = lower(elements, rotation);
   lowered.code = code_of(codes.scalar_type(), keys.bits).value();
   if (keys.group_ends.has_value()) {
     check_ends(*keys.group_ends, codes);
@@ -187,23 +187,23 @@ quantized_turn lower_quantized(const quantized_tensors& keys, const turn_tensors
     lowered.held_strides = broadcast_strides(*keys.held, codes);
     lowered.held = keys.held->const_data_ptr<bool>();
   }
-  set_columns(lowered, keys, turn.window_offset);
+  set_columns(lowered, keys, rotation.window_offset);
   return lowered;
 }
 
 /// Launches neighbouring layers together whose strides agree.
-void launch_by_strides(quantized_turn& lowered, const quantized_tensors& keys, std::int64_t first,
-                       quantized_turn_launch launch) {
+void launch_by_strides(quantized_rotation& lowered, const quantized_tensors& keys, std::int64_t first,
+                       quantized_rotation_launch launch) {
   c10::SmallVector<quantized_keys, 128> layers;
   for (std::size_t i = 0; i < keys.codes.size(); ++i) {
     const key_strides codes = strides_of(keys.codes[i]);
     const key_strides scales = strides_of(keys.scales[i]);
     const key_strides errors = keys.errors.empty() ? key_strides() : strides_of(keys.errors[i]);
-    if (!layers.empty() && !(codes == lowered.turn.source && scales == lowered.scales && errors == lowered.errors)) {
+    if (!layers.empty() && !(codes == lowered.rotation.source && scales == lowered.scales && errors == lowered.errors)) {
       launch(lowered, layers.data(), static_cast<std::int64_t>(layers.size()));
       layers.clear();
     }
-    lowered.turn.source = codes;
+    lowered.rotation.source = codes;
     lowered.scales = scales;
     lowered.errors = errors;
     const auto row_of = [&](at::TensorList tensors) {
@@ -217,14 +217,14 @@ void launch_by_strides(quantized_turn& lowered, const quantized_tensors& keys, s
 
 }  // namespace
 
-void turn_quantized_in_place(const quantized_tensors& keys, const turn_tensors& turn, quantized_turn_launch launch) {
+void rotate_quantized_keys_in_place(const quantized_tensors& keys, const rotation_tensors& rotation, quantized_rotation_launch launch) {
   check_counts(keys);
   for (std::size_t i = 0; i < keys.codes.size(); ++i) {
     check_layer(keys, i);
   }
   if (keys.codes.front().numel() > 0) {
-    quantized_turn lowered = lower_quantized(keys, turn);
-    launch_by_strides(lowered, keys, first_element(lowered, turn.window_offset), launch);
+    quantized_rotation lowered = lower_quantized(keys, rotation);
+    launch_by_strides(lowered, keys, first_element(lowered, rotation.window_offset), launch);
   }
 }
 
@@ -234,13 +234,13 @@ namespace {
 
 using kvtransfer::rope::kernels::optional_tensor;
 
-void turn_quantized_meta(at::TensorList, at::TensorList, at::TensorList, at::TensorList, const optional_tensor&,
+void rotate_quantized_keys_meta(at::TensorList, at::TensorList, at::TensorList, at::TensorList, const optional_tensor&,
                          const optional_tensor&, std::int64_t, const optional_tensor&, const optional_tensor&,
                          std::int64_t, const optional_tensor&, const optional_tensor&, const optional_tensor&, double,
                          std::int64_t, bool, bool) {}
 
-/// Refuses scales that need gradients, which a turn in place would lose, and tells autograd that the rest have changed.
-void turn_quantized_autograd(at::TensorList codes, at::TensorList scales, at::TensorList minimums,
+/// Refuses scales that need gradients, which a rotation in place would lose, and tells autograd that the rest have changed.
+void rotate_quantized_keys_autograd(at::TensorList codes, at::TensorList scales, at::TensorList minimums,
                              at::TensorList errors, const optional_tensor& group_ends, const optional_tensor& held,
                              std::int64_t bits, const optional_tensor& from, const optional_tensor& to,
                              std::int64_t delta, const optional_tensor& from_inv_freq,
@@ -249,7 +249,7 @@ void turn_quantized_autograd(at::TensorList codes, at::TensorList scales, at::Te
   for (const at::TensorList written : {codes, scales, minimums, errors}) {
     for (const at::Tensor& tensor : written) {
       if (at::GradMode::is_enabled() && tensor.requires_grad()) {
-        kvtransfer::fail<kvtransfer::value_error>("turn_quantized_", "scales", "tensors that need no gradient",
+        kvtransfer::fail<kvtransfer::value_error>("rotate_quantized_keys_", "scales", "tensors that need no gradient",
                                                   "one that requires_grad");
       }
     }
@@ -260,10 +260,10 @@ void turn_quantized_autograd(at::TensorList codes, at::TensorList scales, at::Te
     }
   }
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  static const auto turn = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("kvtransfer::turn_quantized_", "")
-                               .typed<decltype(turn_quantized_meta)>();
-  turn.call(codes, scales, minimums, errors, group_ends, held, bits, from, to, delta, from_inv_freq, to_inv_freq,
+  static const auto rotation = c10::Dispatcher::singleton()
+                               .findSchemaOrThrow("kvtransfer::rotate_quantized_keys_", "")
+                               .typed<decltype(rotate_quantized_keys_meta)>();
+  rotation.call(codes, scales, minimums, errors, group_ends, held, bits, from, to, delta, from_inv_freq, to_inv_freq,
             stream_of, gain, window_offset, interleaved, model_faithful);
 }
 
@@ -271,7 +271,7 @@ void turn_quantized_autograd(at::TensorList codes, at::TensorList scales, at::Te
 
 TORCH_LIBRARY_FRAGMENT(kvtransfer, library) {
   library.def(
-      "turn_quantized_(Tensor(a!)[] codes, Tensor(b!)[] scales, Tensor(c!)[] minimums, Tensor(d!)[] errors, "
+      "rotate_quantized_keys_(Tensor(a!)[] codes, Tensor(b!)[] scales, Tensor(c!)[] minimums, Tensor(d!)[] errors, "
       "Tensor? group_ends, Tensor? held, int bits, Tensor? from_positions, Tensor? to_positions, int delta, "
       "Tensor? from_inv_freq, Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, "
       "bool interleaved, bool model_faithful) -> ()");
@@ -279,11 +279,11 @@ TORCH_LIBRARY_FRAGMENT(kvtransfer, library) {
 
 TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {
   using namespace kvtransfer::rope::kernels;
-  library.impl("turn_quantized_", TORCH_FN(turn_quantized_<turn_quantized_on_cpu>));
+  library.impl("rotate_quantized_keys_", TORCH_FN(rotate_quantized_keys_<rotate_quantized_keys_on_cpu>));
 }
 
 TORCH_LIBRARY_IMPL(kvtransfer, Autograd, library) {
-  library.impl("turn_quantized_", TORCH_FN(turn_quantized_autograd));
+  library.impl("rotate_quantized_keys_", TORCH_FN(rotate_quantized_keys_autograd));
 }
 
-TORCH_LIBRARY_IMPL(kvtransfer, Meta, library) { library.impl("turn_quantized_", TORCH_FN(turn_quantized_meta)); }
+TORCH_LIBRARY_IMPL(kvtransfer, Meta, library) { library.impl("rotate_quantized_keys_", TORCH_FN(rotate_quantized_keys_meta)); }

@@ -17,11 +17,11 @@ struct word_groups {
   int lanes;   ///< that share a group; neighbours
   bool whole;  ///< a group is a whole head
 
-  __device__ word_groups(const quantized_turn& given, const thread_elements& own) {
+  __device__ word_groups(const quantized_rotation& given, const thread_elements& own) {
     const int size = static_cast<int>(given.group_size);
     index[0] = own.first[0] / size;
     index[1] = own.first[1] / size;
-    whole = size > given.turn.pairs;
+    whole = size > given.rotation.pairs;
     lanes = whole ? blockDim.x : size / codes_in_word;
   }
 
@@ -56,26 +56,26 @@ struct word_groups {
   }
 };
 
-/// Block (x, y) turns some tokens of one head of layer y; threads (x, y) own four elements of either half of some of
+/// Block (x, y) rotates some tokens of one head of layer y; threads (x, y) own four elements of either half of some of
 /// them.
 template <class Codes, bool Shared>
 __global__ __launch_bounds__(threads_per_words_block,
-                             3) void turn_tokens_kernel(const __grid_constant__ cuda_words launch) {
+                             3) void rotate_tokens_kernel(const __grid_constant__ cuda_words launch) {
   extern __shared__ __align__(16) float memory[];
-  const quantized_turn& given = launch.given;
-  const turn_arguments& turn = given.turn;
+  const quantized_rotation& given = launch.given;
+  const rotation_arguments& rotation = given.rotation;
   const quantized_keys& keys = launch.layers[blockIdx.y];
   const int tokens = blockDim.y * tokens_in_registers;
-  const std::int64_t tiles = (turn.seq + tokens - 1) / tokens;
+  const std::int64_t tiles = (rotation.seq + tokens - 1) / tokens;
   const std::int64_t begin = blockIdx.x % tiles * tokens;
-  const std::int64_t head = blockIdx.x / tiles % turn.kv_heads;
-  const std::int64_t batch = blockIdx.x / tiles / turn.kv_heads;
-  const int count = static_cast<int>(turn.seq - begin < tokens ? turn.seq - begin : tokens);
+  const std::int64_t head = blockIdx.x / tiles % rotation.kv_heads;
+  const std::int64_t batch = blockIdx.x / tiles / rotation.kv_heads;
+  const int count = static_cast<int>(rotation.seq - begin < tokens ? rotation.seq - begin : tokens);
 
   const thread_tokens mine{batch, head, begin, count};
-  const thread_elements own(turn);
+  const thread_elements own(rotation);
   const word_groups groups(given, own);
-  const word_places<Codes> places(given.codes_at(keys, batch, head, begin), turn);
+  const word_places<Codes> places(given.codes_at(keys, batch, head, begin), rotation);
   const scale_row rows = given.row_at(keys, batch, head, begin);
 
   // All that a thread reads is asked for before the first of it is waited for.
@@ -93,10 +93,10 @@ __global__ __launch_bounds__(threads_per_words_block,
       }
     }
   }
-  const frequency_table table(memory, turn);
+  const frequency_table table(memory, rotation);
   for (int token = threadIdx.y * blockDim.x + threadIdx.x; rows.errors != nullptr && token < count;
        token += blockDim.x * blockDim.y) {
-    turn_errors_of_token(given, given.row_after(rows, token));
+    rotate_errors_of_token(given, given.row_after(rows, token));
   }
   __syncthreads();  // the table is filled, and from here on scales are replaced
 
@@ -105,7 +105,7 @@ __global__ __launch_bounds__(threads_per_words_block,
   for (int k = 0; k < tokens_in_registers; ++k) {
     dequantize<Codes>(read.words[k], filled(old_scales[k]), filled(old_minimums[k]), elements[k]);
   }
-  turn_tokens<Shared>(turn, table, own, mine, elements);
+  rotate_tokens<Shared>(rotation, table, own, mine, elements);
 #pragma unroll
   for (int k = 0; k < tokens_in_registers; ++k) {
     element_range ranges[2];

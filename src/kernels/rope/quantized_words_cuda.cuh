@@ -6,13 +6,13 @@
 #include "kernels/rope/angles_cuda.cuh"
 #include "kernels/rope/codes_cuda.cuh"
 #include "kernels/rope/lanes_cuda.cuh"
-#include "kernels/rope/quantized_turn.hpp"
-#include "kernels/rope/turn_cuda_elements.hpp"
+#include "kernels/rope/quantized_rotation.hpp"
+#include "kernels/rope/rotation_cuda_elements.hpp"
 #include "kernels/rope/words_cuda.cuh"
 
-// The CUDA kernels of quantized keys whose heads turn as a whole and whose codes lie in words of four: a thread owns
-// one word in either half of its tokens' heads, so both elements of four pairs, as in turn_cuda.cuh, and between the
-// old codes and the new ones they stay in its registers. `quantized_turn_cuda.cu` says which keys these are.
+// The CUDA kernels of quantized keys whose heads rotate as a whole and whose codes lie in words of four: a thread owns
+// one word in either half of its tokens' heads, so both elements of four pairs, as in rotation_cuda.cuh, and between the
+// old codes and the new ones they stay in its registers. `quantized_rotation_cuda.cu` says which keys these are.
 
 namespace kvtransfer::rope::kernels {
 
@@ -21,9 +21,9 @@ inline constexpr int codes_in_word = 4;
 inline constexpr int tokens_in_registers = 4;
 inline constexpr int threads_per_words_block = 256;
 
-/// Everything a launch needs, passed by value as `cuda_turn` is.
+/// Everything a launch needs, passed by value as `cuda_rotation` is.
 struct cuda_words {
-  quantized_turn given;
+  quantized_rotation given;
   quantized_keys layers[layers_per_launch];
 };
 
@@ -89,9 +89,9 @@ struct halves {
 struct thread_elements {
   int first[2];
 
-  __device__ explicit thread_elements(const turn_arguments& turn)
+  __device__ explicit thread_elements(const rotation_arguments& rotation)
       : first{codes_in_word * static_cast<int>(threadIdx.x),
-              turn.pairs + codes_in_word * static_cast<int>(threadIdx.x)} {}
+              rotation.pairs + codes_in_word * static_cast<int>(threadIdx.x)} {}
 
   /// The pair of number i of the four that these elements make.
   __device__ int pair(bool interleaved, int i) const { return interleaved ? first[i / 2] / 2 + i % 2 : first[0] + i; }
@@ -107,37 +107,37 @@ struct thread_tokens {
 
   __device__ int token(int k) const { return static_cast<int>(threadIdx.y + k * blockDim.y); }
   __device__ bool has(int k) const { return token(k) < count; }
-  __device__ token_positions positions(const turn_arguments& turn, int stream, int k) const {
-    return has(k) ? positions_at(turn, stream, batch, head, begin + token(k)) : token_positions();
+  __device__ token_positions positions(const rotation_arguments& rotation, int stream, int k) const {
+    return has(k) ? positions_at(rotation, stream, batch, head, begin + token(k)) : token_positions();
   }
 };
 
-/// Turns the elements of all of a thread's tokens.
-/// @tparam Shared whether all tokens turn by the same angles
+/// Rotates the elements of all of a thread's tokens.
+/// @tparam Shared whether all tokens rotate by the same angles
 template <bool Shared>
-__device__ inline void turn_tokens(const turn_arguments& turn, const frequency_table& table, const thread_elements& own,
+__device__ inline void rotate_tokens(const rotation_arguments& rotation, const frequency_table& table, const thread_elements& own,
                                    const thread_tokens& tokens, halves (&elements)[tokens_in_registers]) {
   token_positions at[tokens_in_registers];
 #pragma unroll
   for (int k = 0; !Shared && k < tokens_in_registers; ++k) {
-    at[k] = tokens.positions(turn, 0, k);
+    at[k] = tokens.positions(rotation, 0, k);
   }
 #pragma unroll
   for (int i = 0; i < codes_in_word; ++i) {
-    const int pair = own.pair(turn.interleaved, i);
+    const int pair = own.pair(rotation.interleaved, i);
     const pair_frequency frequency = table.at(pair);
 #pragma unroll
     for (int k = 0; k < tokens_in_registers; ++k) {
       float cosine = frequency.wanted_value;
       float sine = frequency.written_value;
       if constexpr (!Shared) {
-        at[k] = turn.many_streams ? tokens.positions(turn, turn.stream_of[pair], k) : at[k];
-        quick_cosine_and_sine(turns_of(turn.rule, frequency, at[k]), cosine, sine);
-        cosine *= turn.gain;
-        sine *= turn.gain;
+        at[k] = rotation.many_streams ? tokens.positions(rotation, rotation.stream_of[pair], k) : at[k];
+        quick_cosine_and_sine(rotations_of(rotation.rule, frequency, at[k]), cosine, sine);
+        cosine *= rotation.gain;
+        sine *= rotation.gain;
       }
       float(&of)[2][codes_in_word] = elements[k].of;
-      if (turn.interleaved) {
+      if (rotation.interleaved) {
         rotate(of[i / 2][i % 2 * 2], of[i / 2][i % 2 * 2 + 1], cosine, sine);
       } else {
         rotate(of[0][i], of[1][i], cosine, sine);
@@ -160,10 +160,10 @@ struct word_places {
   std::int64_t stride;  ///< bytes from token to token
 
   /// @param codes of token 0 of a head
-  __device__ word_places(std::uint8_t* codes, const turn_arguments& turn)
+  __device__ word_places(std::uint8_t* codes, const rotation_arguments& rotation)
       : first(codes + threadIdx.x * sizeof(typename Codes::bits)),
-        to_second(turn.pairs / codes_in_word * static_cast<int>(sizeof(typename Codes::bits))),
-        stride(turn.source.token) {}
+        to_second(rotation.pairs / codes_in_word * static_cast<int>(sizeof(typename Codes::bits))),
+        stride(rotation.source.token) {}
 
   /// The same from a later token on.
   __device__ word_places after(int tokens) const {

@@ -107,10 +107,10 @@ struct tile_share {
     for (unsigned i = 0; i < shared_tile::squares_of_thread; ++i) {
       const unsigned index = threadIdx.x + i * transposing_threads;
       const unsigned a = index % shared_tile::squares * part::side;
-      const part turned = parts[i].transposed();
+      const part rotated = parts[i].transposed();
 #pragma unroll
       for (unsigned line = 0; line < part::side; ++line) {
-        shared.at(a + line, index / shared_tile::squares) = turned.lines[line];
+        shared.at(a + line, index / shared_tile::squares) = rotated.lines[line];
       }
     }
   }

@@ -24,7 +24,7 @@ position_map ragged_rows() {
   return position_map(1, 2, 1, {position_row::consecutive(0, 7), shorter});
 }
 
-/// A specification that turns another part of the head than `known_specification`.
+/// A specification that rotates another part of the head than `known_specification`.
 rotary_specification elsewhere_in_the_head() {
   rotary_specification specification = plain_specification(known_head_dim / 2);
   specification.window_offset = known_head_dim / 2;
@@ -259,7 +259,7 @@ TEST_CASE("a leaf that wants a gradient is not written to where gradients are of
   CHECK_FALSE(at::equal(kv.view().layer(0).keys(), before));
 }
 
-TEST_CASE("the gradient of a shift turns back by the same angle", "[cache][materialize]") {
+TEST_CASE("the gradient of a shift rotates back by the same angle", "[cache][materialize]") {
   const known_cache known = known_cache_of(2, 5);
   const std::vector<at::Tensor> gradients = {random_keys({1, 2, 5, known_head_dim}, at::kDouble, 50),
                                              random_keys({1, 2, 5, known_head_dim}, at::kDouble, 51)};
@@ -269,7 +269,7 @@ TEST_CASE("the gradient of a shift turns back by the same angle", "[cache][mater
   }
 }
 
-TEST_CASE("the gradient of moves row by row turns back too, times each row's gain", "[cache][materialize]") {
+TEST_CASE("the gradient of moves row by row rotates back too, times each row's gain", "[cache][materialize]") {
   position_row late = position_row::consecutive(0, 2);
   late.append(position_row::consecutive(2, 3, slot_state::rotated(1)));
   position_row early = position_row::consecutive(0, 4);

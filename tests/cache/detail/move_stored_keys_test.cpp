@@ -27,18 +27,18 @@ cache_frame six_keys(std::int64_t layers, double scaling = 1) {
 
 }  // namespace
 
-TEST_CASE("stored keys turn as complex numbers do, and no other slot is touched", "[cache][move_stored_keys]") {
+TEST_CASE("stored keys rotate as complex numbers do, and no other slot is touched", "[cache][move_stored_keys]") {
   const at::Tensor pool = random_keys({5, 2, 4, 8}, at::kDouble);
   const at::Tensor before = pool.clone();
   const cache_frame written = six_keys(1);
   move_stored_keys({{pool, six_in_two_blocks()}}, written, shifted(written, 9));
   const rotary_specification& rotary = written.layer(0).regimes.front();
-  const at::Tensor turned = turned_as_complex(before, rotary, 1.0, [&](auto, auto, auto, std::int64_t pair) {
+  const at::Tensor rotated = rotated_as_complex(before, rotary, 1.0, [&](auto, auto, auto, std::int64_t pair) {
     return 9.0 * static_cast<double>(rotary.inv_freq[static_cast<std::size_t>(pair)]);
   });
   at::Tensor expected = before.clone();
-  expected[3].copy_(turned[3]);
-  expected[1].slice(1, 0, 2).copy_(turned[1].slice(1, 0, 2));
+  expected[3].copy_(rotated[3]);
+  expected[1].slice(1, 0, 2).copy_(rotated[1].slice(1, 0, 2));
   CHECK(max_difference(pool, expected) < 1e-12);
   CHECK(at::equal(pool[1].slice(1, 2), before[1].slice(1, 2)));
   CHECK(at::equal(pool[0], before[0]));

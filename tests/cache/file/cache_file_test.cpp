@@ -26,7 +26,7 @@ struct saved_sample {
 
   explicit saved_sample(file_checksums checksums = file_checksums::crc32) { save_cache(path, kv, checksums); }
 
-  /// Turns one bit of the file's last byte, which is a value of the last layer that has any.
+  /// Rotates one bit of the file's last byte, which is a value of the last layer that has any.
   void damage_last_value() const {
     std::string bytes = read_text(path);
     bytes.back() = static_cast<char>(bytes.back() ^ 1);

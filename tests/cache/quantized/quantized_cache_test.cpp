@@ -224,7 +224,7 @@ TEST_CASE("a refused move changes neither codes nor frame", "[cache][quantized]"
   CHECK_THROWS_AS(kv.remap(position_map::consecutive(0, reference_seq, reference_batch).with_heads(3)), shape_error);
   CHECK(kv.wanted() == reference.frame);
   kv.reframe(
-      {plain_specification(8), plain_specification(6)});  // may be wanted, but the second layer cannot be turned so
+      {plain_specification(8), plain_specification(6)});  // may be wanted, but the second layer cannot be rotated so
   CHECK_THROWS_AS(kv.materialize(), frame_error);
   CHECK(at::equal(kv.written_keys(0).codes, codes));
   CHECK(kv.written() == reference.frame);

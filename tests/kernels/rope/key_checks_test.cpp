@@ -3,24 +3,24 @@
 #include <string>
 
 #include "kvtransfer/core/error.hpp"
-#include "kernels/rope/turn_cases.hpp"
+#include "kernels/rope/rotation_cases.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
 namespace kvtransfer::test::kernels {
 namespace {
 
-const kernel_turn by_one{.delta = 1, .to_inv_freq = plain_frequencies(4)};
+const kernel_rotation by_one{.delta = 1, .to_inv_freq = plain_frequencies(4)};
 
-std::string complaint(at::TensorList keys, const kernel_turn& turn = by_one) {
-  return message_of<error>([&] { turn_by_kernel(keys, turn); });
+std::string complaint(at::TensorList keys, const kernel_rotation& rotation = by_one) {
+  return message_of<error>([&] { rotate_by_kernel(keys, rotation); });
 }
 
 }  // namespace
 
-TEST_CASE("the kernels refuse keys that they cannot turn in place", "[rope][kernels][key_checks]") {
+TEST_CASE("the kernels refuse keys that they cannot rotate in place", "[rope][kernels][key_checks]") {
   const at::Tensor keys = random_keys({2, 3, 5, 8});
-  CHECK_THAT(complaint(at::TensorList{}), StartsWith("turn_: keys: expected at least one layer"));
+  CHECK_THAT(complaint(at::TensorList{}), StartsWith("rotate_keys_: keys: expected at least one layer"));
   CHECK_THAT(complaint({keys[0]}), contains("expected [batch, kv_heads, seq, head_dim], got Float [3, 5, 8]"));
   CHECK_THAT(complaint({keys.to(at::kDouble)}), contains("got Double [2, 3, 5, 8]"));
   CHECK_THAT(complaint({keys.to(at::kLong)}), contains("got Long"));
@@ -35,24 +35,24 @@ TEST_CASE("the kernels refuse frequencies and positions that do not fit the keys
   const at::Tensor keys = random_keys({2, 3, 5, 8});
   const at::Tensor f = plain_frequencies(4);
   const at::Tensor positions = random_positions({5});
-  CHECK_THAT(complaint({keys}, {.delta = 1}), StartsWith("turn: to_inv_freq: expected the frequencies"));
+  CHECK_THAT(complaint({keys}, {.delta = 1}), StartsWith("rotate_keys: to_inv_freq: expected the frequencies"));
   CHECK_THAT(complaint({keys}, {.from = positions, .to = positions, .to_inv_freq = f}),
-             StartsWith("turn: from_inv_freq"));
+             StartsWith("rotate_keys: from_inv_freq"));
   CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f.to(at::kDouble)}), contains("got Double [4] on cpu"));
   CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = plain_frequencies(5)}), contains("got [0, 10)"));
   CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f, .window_offset = 1}), contains("got [1, 9)"));
   CHECK_THAT(complaint({keys}, {.to = random_positions({6}), .to_inv_freq = f}),
              contains("expected Long that broadcasts to [1, 2, 3, 5] on cpu, got Long [6] on cpu"));
   CHECK_THAT(complaint({keys}, {.to = positions.to(at::kInt), .to_inv_freq = f}), contains("got Int [5] on cpu"));
-  CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f, .gain = std::nan("")}), StartsWith("turn: gain"));
+  CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f, .gain = std::nan("")}), StartsWith("rotate_keys: gain"));
   CHECK_THAT(complaint({keys}, {.to = positions, .to_inv_freq = f, .stream_of = at::tensor({0, 1}, at::kByte)}),
-             StartsWith("turn: stream_of"));
+             StartsWith("rotate_keys: stream_of"));
 }
 
 TEST_CASE("keys without elements are left alone", "[rope][kernels][key_checks]") {
   const at::Tensor none = random_keys({2, 3, 0, 8});
   CHECK(complaint({none, none}).empty());
-  CHECK(turned_by_kernel({none}, by_one)[0].sizes() == none.sizes());
+  CHECK(rotated_by_kernel({none}, by_one)[0].sizes() == none.sizes());
 }
 
 }  // namespace kvtransfer::test::kernels

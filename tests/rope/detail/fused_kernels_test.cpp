@@ -3,7 +3,7 @@
 #include <ATen/ops/equal.h>
 
 #include "kvtransfer/rope/convert_pairing.hpp"
-#include "kvtransfer/rope/turn.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 
@@ -12,15 +12,15 @@ namespace {
 
 /// Whether the library of kernels is loaded. Says so where it is not: a skipped test must be seen.
 bool kernels_loaded() {
-  const bool loaded = rope::detail::has_kernel("kvtransfer::turn_", at::kCPU);
+  const bool loaded = rope::detail::has_kernel("kvtransfer::rotate_keys_", at::kCPU);
   if (!loaded) {
     WARN("skipped: kvtransfer_kernels is not loaded");
   }
   return loaded;
 }
 
-/// Turns that use every argument of the kernel.
-std::vector<rope::turning> turns_of_every_kind() {
+/// Rotates that use every argument of the kernel.
+std::vector<rope::rotation> rotations_of_every_kind() {
   rotary_specification written = plain_specification(16);
   written.window_offset = 8;
   written.stream_of = {0, 1, 2, 0, 1, 2, 0, 0};
@@ -53,25 +53,25 @@ TEST_CASE("the fused kernel is chosen where it is loaded and can read the keys",
   CHECK_THROWS_AS(rope::implementation_used(keys.to(at::kDouble), {.use = rope::implementation::fused}), device_error);
 }
 
-TEST_CASE("the fused kernel and the reference turn alike", "[rope][fused_kernels]") {
+TEST_CASE("the fused kernel and the reference rotate alike", "[rope][fused_kernels]") {
   if (!kernels_loaded()) {
     return;
   }
-  for (rope::turning turn : turns_of_every_kind()) {
+  for (rope::rotation rotation : rotations_of_every_kind()) {
     for (const rope::pairing pairs : {rope::pairing::half_split, rope::pairing::interleaved}) {
-      turn.from_specification.pairing = pairs;
-      turn.to_specification.pairing = pairs;
+      rotation.from_specification.pairing = pairs;
+      rotation.to_specification.pairing = pairs;
       for (const rope::angle_mode mode : {rope::angle_mode::exact, rope::angle_mode::model_faithful}) {
-        if (turn.is_shared_delta() && mode == rope::angle_mode::model_faithful) {
+        if (rotation.is_shared_delta() && mode == rope::angle_mode::model_faithful) {
           continue;
         }
         const at::Tensor keys = random_keys({2, 3, 9, 32});
         const at::Tensor reference =
-            rope::turn({keys}, turn, {.use = rope::implementation::reference, .angles = mode}).front();
+            rope::rotate_keys({keys}, rotation, {.use = rope::implementation::reference, .angles = mode}).front();
         const rope::options fused{.use = rope::implementation::fused, .angles = mode};
-        CHECK(relative_error(rope::turn({keys}, turn, fused).front(), reference) < 3e-7);
+        CHECK(relative_error(rope::rotate_keys({keys}, rotation, fused).front(), reference) < 3e-7);
         const at::Tensor in_place = keys.clone();
-        rope::turn_({in_place}, turn, fused);
+        rope::rotate_keys_({in_place}, rotation, fused);
         CHECK(relative_error(in_place, reference) < 3e-7);
       }
     }
@@ -83,10 +83,10 @@ TEST_CASE("the fused kernel's gradient is the reference's", "[rope][fused_kernel
     return;
   }
   const at::Tensor upstream = random_keys({2, 3, 9, 32}, at::kFloat, 8);
-  for (const rope::turning& turn : turns_of_every_kind()) {
+  for (const rope::rotation& rotation : rotations_of_every_kind()) {
     const auto gradient = [&](rope::implementation use) {
       const at::Tensor keys = random_keys({2, 3, 9, 32}).requires_grad_();
-      rope::turn({keys}, turn, {.use = use}).front().backward(upstream);
+      rope::rotate_keys({keys}, rotation, {.use = use}).front().backward(upstream);
       return keys.grad();
     };
     CHECK(relative_error(gradient(rope::implementation::fused), gradient(rope::implementation::reference)) < 3e-7);

@@ -13,7 +13,7 @@
 
 namespace kvtransfer {
 
-/// The moves of a cache whose keys are turned when somebody reads them, and not before: `written` says how they stand
+/// The moves of a cache whose keys are rotated when somebody reads them, and not before: `written` says how they stand
 /// in memory, `wanted` where the caller has asked them to be, and a move changes `wanted` alone.
 /// @tparam Cache what inherits; has a `name` for errors and `kv_heads(layer)`
 template <class Cache>

@@ -14,7 +14,7 @@
 #include "kvtransfer/cache/detail/move_blocks.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
-#include "kvtransfer/rope/turn.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 
 namespace kvtransfer {
@@ -43,39 +43,39 @@ inline const rotary_specification& regime_of(const layer_frame& layer, slot_stat
 /// @param delta tokens that every key moves, where they move equally far
 /// @param written gives where the keys stand; called only where that matters, as `wanted`
 template <class Written, class Wanted>
-rope::turning turning_between(const rotary_specification& from, const rotary_specification& to,
+rope::rotation rotation_between(const rotary_specification& from, const rotary_specification& to,
                               std::optional<std::int64_t> delta, const rope::options& options, Written&& written,
                               Wanted&& wanted) {
-  rope::turning turning;
+  rope::rotation rotation;
   if (from == to && delta == 0) {
-    return turning;
+    return rotation;
   }
-  turning.from_specification = from;
-  turning.to_specification = to;
+  rotation.from_specification = from;
+  rotation.to_specification = to;
   if (from == to && delta && options.angles == rope::angle_mode::exact) {
-    turning.delta = *delta;
-    return turning;
+    rotation.delta = *delta;
+    return rotation;
   }
   if (from.rotates()) {
-    turning.from = written();
+    rotation.from = written();
   }
   if (to.rotates()) {
-    turning.to = wanted();
+    rotation.to = wanted();
   }
-  return turning;
+  return rotation;
 }
 
-inline bool moves_keys(const rope::turning& turning) {
-  return turning.from.defined() || turning.to.defined() || turning.delta != 0;
+inline bool moves_keys(const rope::rotation& rotation) {
+  return rotation.from.defined() || rotation.to.defined() || rotation.delta != 0;
 }
 
 /// The rotary operation of one block.
-inline rope::turning turning_of(const move_block& block, const layer_frame& written, const layer_frame& wanted,
+inline rope::rotation rotation_of(const move_block& block, const layer_frame& written, const layer_frame& wanted,
                                 const rope::options& options, at::Device device) {
   const auto positions_in = [&](const layer_frame& layer) {
     return restricted(position_tensor(layer.positions, device), block, 1);
   };
-  return turning_between(
+  return rotation_between(
       regime_of(written, block.from), regime_of(wanted, block.to), block.delta, options,
       [&] { return positions_in(written); }, [&] { return positions_in(wanted); });
 }
@@ -107,34 +107,34 @@ inline std::vector<layer_group> groups_of_layers(const cache_frame& written, con
 }
 
 /// One rotary operation: which layers, which of their slots, how far.
-struct planned_turn {
+struct planned_rotation {
   layer_group layers;
   move_block block;
-  rope::turning turning;
+  rope::rotation rotation;
 };
 
-inline std::vector<planned_turn> planned_turns(const std::vector<at::Tensor>& keys, const cache_frame& written,
+inline std::vector<planned_rotation> planned_rotations(const std::vector<at::Tensor>& keys, const cache_frame& written,
                                                const cache_frame& wanted, const rope::options& options) {
-  std::vector<planned_turn> turns;
+  std::vector<planned_rotation> rotations;
   for (const layer_group& group : groups_of_layers(written, wanted, keys)) {
     const layer_frame& from = written.layer(group.front());
     const layer_frame& to = wanted.layer(group.front());
     const at::Device device = keys[static_cast<std::size_t>(group.front())].device();
     for (const move_block& block : move_blocks(from.positions, to.positions)) {
-      rope::turning turning = turning_of(block, from, to, options, device);
-      if (moves_keys(turning)) {
-        turns.push_back({group, block, std::move(turning)});
+      rope::rotation rotation = rotation_of(block, from, to, options, device);
+      if (moves_keys(rotation)) {
+        rotations.push_back({group, block, std::move(rotation)});
       }
     }
   }
-  return turns;
+  return rotations;
 }
 
-/// The keys that a turn is about, sharing storage with the whole tensors.
-inline std::vector<at::Tensor> keys_of(const planned_turn& turn, const std::vector<at::Tensor>& keys) {
+/// The keys that a rotation is about, sharing storage with the whole tensors.
+inline std::vector<at::Tensor> keys_of(const planned_rotation& rotation, const std::vector<at::Tensor>& keys) {
   std::vector<at::Tensor> parts;
-  for (const std::int64_t layer : turn.layers) {
-    parts.push_back(restricted(keys[static_cast<std::size_t>(layer)], turn.block, 0));
+  for (const std::int64_t layer : rotation.layers) {
+    parts.push_back(restricted(keys[static_cast<std::size_t>(layer)], rotation.block, 0));
   }
   return parts;
 }
@@ -149,12 +149,12 @@ inline at::Tensor with_block(const at::Tensor& keys, const move_block& block, co
   return copy;
 }
 
-/// Replaces the layers' tensors by ones in which the turn is made.
-inline void turn_copies(std::vector<at::Tensor>& keys, const planned_turn& turn, const rope::options& options) {
-  const std::vector<at::Tensor> moved = rope::turn(keys_of(turn, keys), turn.turning, options, "materialize");
+/// Replaces the layers' tensors by ones in which the rotation is made.
+inline void rotate_copies(std::vector<at::Tensor>& keys, const planned_rotation& rotation, const rope::options& options) {
+  const std::vector<at::Tensor> moved = rope::rotate_keys(keys_of(rotation, keys), rotation.rotation, options, "materialize");
   for (std::size_t i = 0; i < moved.size(); ++i) {
-    at::Tensor& whole = keys[static_cast<std::size_t>(turn.layers[i])];
-    whole = with_block(whole, turn.block, moved[i]);
+    at::Tensor& whole = keys[static_cast<std::size_t>(rotation.layers[i])];
+    whole = with_block(whole, rotation.block, moved[i]);
   }
 }
 
@@ -174,17 +174,17 @@ inline void move_keys(std::vector<at::Tensor>& keys, const cache_frame& written,
   require<value_error>(!options.norm_weight.defined() || keys.size() == 1, "materialize", "options.norm_weight",
                        "a cache of one layer (each layer has a weight of its own)", "several layers");
   std::vector<at::Tensor> moved = keys;
-  std::vector<detail::planned_turn> in_place;
-  for (detail::planned_turn& turn : detail::planned_turns(keys, written, wanted, options)) {
-    if (keys[static_cast<std::size_t>(turn.layers.front())].requires_grad()) {
-      detail::turn_copies(moved, turn, options);
+  std::vector<detail::planned_rotation> in_place;
+  for (detail::planned_rotation& rotation : detail::planned_rotations(keys, written, wanted, options)) {
+    if (keys[static_cast<std::size_t>(rotation.layers.front())].requires_grad()) {
+      detail::rotate_copies(moved, rotation, options);
     } else {
-      rope::require_turnable(detail::keys_of(turn, keys), turn.turning, options, "materialize");
-      in_place.push_back(std::move(turn));
+      rope::require_rotatable(detail::keys_of(rotation, keys), rotation.rotation, options, "materialize");
+      in_place.push_back(std::move(rotation));
     }
   }
-  for (const detail::planned_turn& turn : in_place) {
-    rope::turn_(detail::keys_of(turn, keys), turn.turning, options, "materialize");
+  for (const detail::planned_rotation& rotation : in_place) {
+    rope::rotate_keys_(detail::keys_of(rotation, keys), rotation.rotation, options, "materialize");
   }
   keys = std::move(moved);
 }

@@ -13,7 +13,7 @@
 #include "kvtransfer/cache/detail/move_blocks.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
-#include "kvtransfer/rope/quantized/turn_quantized.hpp"
+#include "kvtransfer/rope/quantized/rotate_quantized_keys.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 #include "kvtransfer/tensor/quantized/slice.hpp"
@@ -45,14 +45,14 @@ inline at::Tensor held_in_block(const at::Tensor& held, const move_block& block)
   return held.defined() ? restricted(held.unsqueeze(-1), block, 0).squeeze(-1) : held;
 }
 
-/// A planned turn of layers that are alike in all that matters.
-struct planned_quantized_turn {
+/// A planned rotation of layers that are alike in all that matters.
+struct planned_quantized_rotation {
   std::vector<quantized_tensor> keys;  ///< one a layer, sharing storage with the whole
   at::Tensor held;
-  rope::turning turning;
+  rope::rotation rotation;
 };
 
-/// The layers of one turn, those together that were quantized alike.
+/// The layers of one rotation, those together that were quantized alike.
 inline std::vector<layer_group> alike_layers(const layer_group& layers, const std::vector<quantized_tensor>& keys) {
   std::vector<layer_group> groups;
   for (const std::int64_t layer : layers) {
@@ -68,10 +68,10 @@ inline std::vector<layer_group> alike_layers(const layer_group& layers, const st
   return groups;
 }
 
-/// The turns of all layers. Groups that a block's end cuts are split first, so that keys which stay keep their codes
+/// The rotations of all layers. Groups that a block's end cuts are split first, so that keys which stay keep their codes
 /// and scales.
 /// @param keys a group that is cut is replaced, scales and all; codes stay where they are
-inline std::vector<planned_quantized_turn> planned_quantized_turns(std::vector<quantized_tensor>& keys,
+inline std::vector<planned_quantized_rotation> planned_quantized_rotations(std::vector<quantized_tensor>& keys,
                                                                    const cache_frame& written,
                                                                    const cache_frame& wanted,
                                                                    const rope::options& options) {
@@ -79,25 +79,25 @@ inline std::vector<planned_quantized_turn> planned_quantized_turns(std::vector<q
   for (const quantized_tensor& layer : keys) {
     codes.push_back(layer.codes);
   }
-  std::vector<planned_turn> turns = planned_turns(codes, written, wanted, options);
+  std::vector<planned_rotation> rotations = planned_rotations(codes, written, wanted, options);
   std::erase_if(
-      turns, [](const planned_turn& turn) { return !turn.turning.geometry().rotates(); });  // of keys without rotation
-  for (const planned_turn& turn : turns) {
-    for (const std::int64_t layer : turn.layers) {
+      rotations, [](const planned_rotation& rotation) { return !rotation.rotation.geometry().rotates(); });  // of keys without rotation
+  for (const planned_rotation& rotation : rotations) {
+    for (const std::int64_t layer : rotation.layers) {
       quantized_tensor& whole = keys[static_cast<std::size_t>(layer)];
-      whole = split_groups_at(split_groups_at(whole, turn.block.begin), turn.block.end);
+      whole = split_groups_at(split_groups_at(whole, rotation.block.begin), rotation.block.end);
       whole.carried_error = whole.carried_error.defined() ? whole.carried_error : at::zeros_like(whole.scales);
     }
   }
-  std::vector<planned_quantized_turn> planned;
-  for (const planned_turn& turn : turns) {
-    for (const layer_group& alike : alike_layers(turn.layers, keys)) {
+  std::vector<planned_quantized_rotation> planned;
+  for (const planned_rotation& rotation : rotations) {
+    for (const layer_group& alike : alike_layers(rotation.layers, keys)) {
       const at::Device device = keys[static_cast<std::size_t>(alike.front())].device();
       const at::Tensor held = held_slots(written.layer(alike.front()).positions, device);
-      planned_quantized_turn& added =
-          planned.emplace_back(planned_quantized_turn{{}, held_in_block(held, turn.block), turn.turning});
+      planned_quantized_rotation& added =
+          planned.emplace_back(planned_quantized_rotation{{}, held_in_block(held, rotation.block), rotation.rotation});
       for (const std::int64_t layer : alike) {
-        added.keys.push_back(restricted(keys[static_cast<std::size_t>(layer)], turn.block));
+        added.keys.push_back(restricted(keys[static_cast<std::size_t>(layer)], rotation.block));
       }
     }
   }
@@ -116,12 +116,12 @@ inline void move_quantized_keys(std::vector<quantized_tensor>& keys, const cache
   require<value_error>(!options.norm_weight.defined() || keys.size() == 1, "materialize", "options.norm_weight",
                        "a cache of one layer (each layer has a weight of its own)", "several layers");
   std::vector<quantized_tensor> moved = keys;
-  std::vector<detail::planned_quantized_turn> turns = detail::planned_quantized_turns(moved, written, wanted, options);
-  for (const detail::planned_quantized_turn& turn : turns) {
-    rope::require_quantized_turnable(turn.keys, turn.turning, options, "materialize");
+  std::vector<detail::planned_quantized_rotation> rotations = detail::planned_quantized_rotations(moved, written, wanted, options);
+  for (const detail::planned_quantized_rotation& rotation : rotations) {
+    rope::require_quantized_rotatable(rotation.keys, rotation.rotation, options, "materialize");
   }
-  for (detail::planned_quantized_turn& turn : turns) {
-    rope::turn_quantized_(turn.keys, turn.turning, options, turn.held, "materialize");
+  for (detail::planned_quantized_rotation& rotation : rotations) {
+    rope::rotate_quantized_keys_(rotation.keys, rotation.rotation, options, rotation.held, "materialize");
   }
   keys = std::move(moved);
 }

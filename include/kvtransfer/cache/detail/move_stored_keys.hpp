@@ -14,7 +14,7 @@
 #include "kvtransfer/cache/detail/row_positions.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
-#include "kvtransfer/rope/turn_rows.hpp"
+#include "kvtransfer/rope/rotate_blocks.hpp"
 #include "kvtransfer/tensor/lower.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "kvtransfer/tensor/upload.hpp"
@@ -76,35 +76,35 @@ inline at::Tensor slots_of(const row_block& block, const at::Tensor& storage) {
 }
 
 /// One rotary operation on some rows of the storages of several layers.
-struct planned_row_turn {
+struct planned_row_rotation {
   std::vector<at::Tensor> storages;  ///< `[rows, kv_heads, slots, head_dim]`, only the heads and slots meant
   std::vector<std::int64_t> rows;
-  rope::turning turning;
+  rope::rotation rotation;
 };
 
-/// The turns of layers that share both frames and are alike in all else that matters.
-inline std::vector<planned_row_turn> planned_row_turns(const std::vector<layouts::lowered>& keys,
+/// The rotations of layers that share both frames and are alike in all else that matters.
+inline std::vector<planned_row_rotation> planned_row_rotations(const std::vector<layouts::lowered>& keys,
                                                        const layer_group& group, const layer_frame& written,
                                                        const layer_frame& wanted, const rope::options& options) {
   const layouts::lowered& first = keys[static_cast<std::size_t>(group.front())];
   const stored_move move = stored_move_of(first, written.positions, wanted.positions);
   const at::Device device = first.rows.device();
-  std::vector<planned_row_turn> turns;
+  std::vector<planned_row_rotation> rotations;
   for (const row_block& block : row_blocks(move.written, move.wanted, move.spans)) {
-    rope::turning turning = turning_between(
+    rope::rotation rotation = rotation_between(
         regime_of(written, block.from), regime_of(wanted, block.to), block.delta, options,
         [&] { return positions_of(block, move.written, device); },
         [&] { return positions_of(block, move.wanted, device); });
-    if (!moves_keys(turning)) {
+    if (!moves_keys(rotation)) {
       continue;
     }
-    planned_row_turn& turn = turns.emplace_back(planned_row_turn{{}, {}, std::move(turning)});
+    planned_row_rotation& planned = rotations.emplace_back(planned_row_rotation{{}, {}, std::move(rotation)});
     for (const std::int64_t layer : group) {
-      turn.storages.push_back(slots_of(block, keys[static_cast<std::size_t>(layer)].rows));
+      planned.storages.push_back(slots_of(block, keys[static_cast<std::size_t>(layer)].rows));
     }
-    turn.rows = block.rows;
+    planned.rows = block.rows;
   }
-  return turns;
+  return rotations;
 }
 
 }  // namespace detail
@@ -123,17 +123,17 @@ inline void move_stored_keys(const std::vector<layouts::lowered>& keys, const ca
   for (const layouts::lowered& layer : keys) {
     storages.push_back(layer.rows);
   }
-  std::vector<detail::planned_row_turn> turns;
+  std::vector<detail::planned_row_rotation> rotations;
   for (const detail::layer_group& group : detail::groups_of_layers(written, wanted, storages)) {
     const layer_frame& from = written.layer(group.front());
     const layer_frame& to = wanted.layer(group.front());
-    for (detail::planned_row_turn& turn : detail::planned_row_turns(keys, group, from, to, options)) {
-      turn.turning = rope::require_rows_turnable(turn.storages, turn.rows, turn.turning, options, "move");
-      turns.push_back(std::move(turn));
+    for (detail::planned_row_rotation& rotation : detail::planned_row_rotations(keys, group, from, to, options)) {
+      rotation.rotation = rope::require_blocks_rotatable(rotation.storages, rotation.rows, rotation.rotation, options, "move");
+      rotations.push_back(std::move(rotation));
     }
   }
-  for (const detail::planned_row_turn& turn : turns) {
-    rope::detail::turn_checked_rows_(turn.storages, turn.rows, turn.turning, options, "move");
+  for (const detail::planned_row_rotation& rotation : rotations) {
+    rope::detail::rotate_checked_blocks_(rotation.storages, rotation.rows, rotation.rotation, options, "move");
   }
 }
 

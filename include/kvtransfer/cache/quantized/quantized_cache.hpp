@@ -24,9 +24,9 @@ namespace kvtransfer {
 
 /// Owns quantized keys and values of every layer, with the frame they are in.
 ///
-/// Moves wait as those of a `cache` do, which here decides what they cost: `dequantize()` turns full-precision keys to
+/// Moves wait as those of a `cache` do, which here decides what they cost: `dequantize()` rotates full-precision keys to
 /// where they are wanted, so a move that is only ever read that way adds no error at all, however many there were.
-/// `materialize()` is for those who read the codes themselves: it turns them, and so quantizes a second time. Keys
+/// `materialize()` is for those who read the codes themselves: it rotates them, and so quantizes a second time. Keys
 /// quantized without rotation (`cache::unrotate()`, `materialize()`, `quantize()`) never need it: a shift or remap of
 /// theirs is a change of the frame alone, and `rotate()` before `dequantize()` gives them their rotation.
 ///
@@ -95,7 +95,7 @@ class quantized_cache : public lazily_moved<quantized_cache> {
     written_ = wanted_;
   }
 
-  /// A cache of what the codes stand for, keys turned in float32 to where they are wanted, rounded once. Nothing here
+  /// A cache of what the codes stand for, keys rotated in float32 to where they are wanted, rounded once. Nothing here
   /// changes.
   /// @param dtype as before quantization where there is none
   cache dequantize(std::optional<at::ScalarType> dtype = std::nullopt, const rope::options& options = {}) const {

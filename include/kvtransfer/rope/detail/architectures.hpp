@@ -41,7 +41,7 @@ struct architecture {
   std::optional<two_bases> bases = {};
   mrope_layout mrope = mrope_layout::none;
   std::vector<std::int64_t> mrope_sections = {};  ///< where the config has none
-  bool turns_backwards = false;                   ///< angles are −p·f (nanochat)
+  bool rotates_backwards = false;                   ///< angles are −p·f (nanochat)
   bool norms_after_rotation = false;              ///< a weighted norm follows RoPE
 };
 
@@ -106,7 +106,7 @@ inline const architecture_table& builtin_architectures() {
       {"modernbert-decoder", {.full_attention_every = 3, .full_attention_first = true, .bases = modernbert}},
       {"moonshine", {.pairs = interleaved, .partial_rotary_factor = 0.9}},
       {"mpt", {.layers = rotating_layers::none}},
-      {"nanochat", {.turns_backwards = true}},
+      {"nanochat", {.rotates_backwards = true}},
       {"nemotron", {.partial_rotary_factor = 0.5}},
       {"olmo3", {.theta = 5e5, .full_attention_every = 4, .bases = olmo}},
       {"opt", {.layers = rotating_layers::none}},

@@ -13,7 +13,7 @@
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/pairing.hpp"
 #include "kvtransfer/rope/specification.hpp"
-#include "kvtransfer/rope/turning.hpp"
+#include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/fused_kernel.hpp"
 
@@ -60,11 +60,11 @@ inline bool choose_fused(const at::Tensor& keys, bool readable, const options& h
   return loaded && readable;
 }
 
-/// Calls a fused turn with everything but the keys taken from `turn`.
+/// Calls a fused rotation with everything but the keys taken from `rotate_keys`.
 /// @tparam Keys the types of what comes before that in the kernel's schema, exactly
 /// @param keys what says which keys are meant
 template <class Result, class... Keys>
-Result call_fused_turn(const char* name, const turning& turn, angle_mode mode, std::type_identity_t<Keys>... keys) {
+Result call_fused_rotation(const char* name, const rotation& rotation, angle_mode mode, std::type_identity_t<Keys>... keys) {
   using optional_tensor = std::optional<at::Tensor>;
   using signature =
       Result(Keys..., const optional_tensor&, const optional_tensor&, std::int64_t, const optional_tensor&,
@@ -75,13 +75,13 @@ Result call_fused_turn(const char* name, const turning& turn, angle_mode mode, s
   const auto frequencies = [](const rotary_specification& specification, bool used) {
     return used ? optional_tensor(tensor_of(specification.inv_freq, at::kFloat, at::kCPU)) : std::nullopt;
   };
-  const rotary_specification& geometry = turn.geometry();
+  const rotary_specification& geometry = rotation.geometry();
   const optional_tensor stream_of =
       geometry.stream_of.empty() ? std::nullopt : optional_tensor(tensor_of(geometry.stream_of, at::kByte, at::kCPU));
   return find_kernel(name)->typed<signature>().call(
-      keys..., if_defined(turn.from), if_defined(turn.to), turn.delta,
-      frequencies(turn.from_specification, turn.from.defined()),
-      frequencies(turn.to_specification, turn.to.defined() || turn.is_shared_delta()), stream_of, turn.gain(),
+      keys..., if_defined(rotation.from), if_defined(rotation.to), rotation.delta,
+      frequencies(rotation.from_specification, rotation.from.defined()),
+      frequencies(rotation.to_specification, rotation.to.defined() || rotation.is_shared_delta()), stream_of, rotation.gain(),
       geometry.window_offset, geometry.pairing == pairing::interleaved, mode == angle_mode::model_faithful);
 }
 

@@ -25,7 +25,7 @@ inline at::Tensor quantization_error(const quantized_tensor& quantized) {
 }  // namespace detail
 
 /// How far an element of each group may be from the one that was quantized, moves since then included. After `quantize`
-/// that is half a step. A move turns the errors of a pair with the pair, so that one may become sqrt(a^2 + b^2), at
+/// that is half a step. A move rotates the errors of a pair with the pair, so that one may become sqrt(a^2 + b^2), at
 /// most sqrt(2) times the larger, and adds half of the new step. It holds for elements dequantized to float32.
 /// @return as `scales`
 inline at::Tensor error_bound(const quantized_tensor& quantized) {

@@ -1,0 +1,160 @@
+#pragma once
+
+#include <ATen/MemoryOverlap.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/isfinite.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <functional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/detail/positions.hpp"
+#include "kvtransfer/rope/rotation.hpp"
+#include "kvtransfer/tensor/checks.hpp"
+
+namespace kvtransfer::rope::detail {
+
+/// False if no two indices reach one address: sorted by stride, each axis steps past all that the smaller ones span.
+inline bool may_overlap_itself(const at::Tensor& tensor) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> axes;
+  for (std::int64_t axis = 0; axis < tensor.dim(); ++axis) {
+    if (tensor.size(axis) > 1) {
+      axes.emplace_back(tensor.stride(axis), tensor.size(axis));
+    }
+  }
+  std::sort(axes.begin(), axes.end());
+  std::int64_t spanned = 0;
+  for (const auto& [stride, size] : axes) {
+    if (stride <= spanned) {
+      return true;
+    }
+    spanned += stride * (size - 1);
+  }
+  return false;
+}
+
+/// @throws shape_error where two of the layers share memory. Neighbours by address are compared; layers that
+/// interleave, as slices of one tensor do, are let through.
+inline void require_apart(const std::vector<at::Tensor>& layers, std::string_view where) {
+  std::vector<const at::Tensor*> by_address;
+  for (const at::Tensor& keys : layers) {
+    by_address.push_back(&keys);
+  }
+  const auto address = [](const at::Tensor* keys) { return keys->const_data_ptr(); };
+  std::ranges::sort(by_address, std::ranges::less{}, address);
+  for (std::size_t i = 1; i < by_address.size(); ++i) {
+    const at::MemOverlapStatus status = at::get_overlap_status(*by_address[i - 1], *by_address[i]);
+    if (address(by_address[i - 1]) == address(by_address[i]) || status == at::MemOverlapStatus::Full ||
+        status == at::MemOverlapStatus::Partial) {
+      fail<shape_error>(where, "keys", "layers that share no memory", "two that overlap");
+    }
+  }
+}
+
+/// @throws shape_error where writing one key would change another, value_error where a gradient would be lost
+inline void require_writable(const std::vector<at::Tensor>& layers, std::string_view where) {
+  for (const at::Tensor& keys : layers) {
+    if (keys.requires_grad()) {
+      fail<value_error>(where, "keys", "no gradient for a move in place (use the form that returns a tensor)",
+                        "requires_grad");
+    }
+    if (keys.numel() > 0 && may_overlap_itself(keys)) {
+      fail<shape_error>(where, "keys", "strides that reach each element once",
+                        fmt::format("strides [{}]", fmt::join(keys.strides(), ", ")));
+    }
+  }
+  if (layers.front().numel() > 0) {
+    require_apart(layers, where);
+  }
+}
+
+/// @throws shape_error, device_error unless every layer has the first one's extents, dtype and device
+inline void require_alike(const std::vector<at::Tensor>& layers, std::string_view where) {
+  require<shape_error>(!layers.empty(), where, "keys", "at least one layer", "none");
+  for (const at::Tensor& keys : layers) {
+    require_heads_tensor(keys, where, "keys");
+    const at::ScalarType dtype = keys.scalar_type();
+    if (dtype != at::kFloat && dtype != at::kDouble && dtype != at::kHalf && dtype != at::kBFloat16 &&
+        dtype != at::kFloat8_e4m3fn && dtype != at::kFloat8_e5m2) {
+      fail<shape_error>(where, "keys", "float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2",
+                        describe(keys));
+    }
+    require_same_device(layers.front(), keys, where, "keys");
+    if (keys.sizes() != layers.front().sizes() || dtype != layers.front().scalar_type()) {
+      fail<shape_error>(where, "keys", describe(layers.front()), describe(keys));
+    }
+  }
+}
+
+/// @throws frame_error unless both sides of `rotate_keys` rotate the same elements in the same pairs
+inline void require_same_geometry(const rotation& rotation, std::string_view where) {
+  const rotary_specification& from = rotation.from_specification;
+  const rotary_specification& to = rotation.to_specification;
+  if (from.rotary_dim() != to.rotary_dim() || from.window_offset != to.window_offset || from.pairing != to.pairing ||
+      from.stream_of != to.stream_of || from.normed_after_rotation != to.normed_after_rotation) {
+    fail<frame_error>(where, "specifications", "the same rotary window and pairing on both sides",
+                      fmt::format("from ({}) to ({})", describe(from), describe(to)));
+  }
+}
+
+/// @throws frame_error where a norm followed RoPE and its weight is missing, value_error where it cannot be undone
+inline void require_norm_weight(const rotation& rotation, const options& how, std::int64_t head_dim,
+                                std::string_view where) {
+  const bool defined = how.norm_weight.defined();
+  if (rotation.geometry().normed_after_rotation && !defined) {
+    fail<frame_error>(
+        where, "options.norm_weight",
+        "the weight of the norm that this model applies after RoPE (an elementwise weight does not commute with "
+        "a rotation, so it must come off before a key can be moved)",
+        "none");
+  }
+  if (defined && !rotation.geometry().normed_after_rotation) {
+    fail<value_error>(where, "options.norm_weight", "none, since no norm follows this specification's rotation",
+                      "a weight");
+  }
+  if (defined && (how.norm_weight.dim() != 1 || how.norm_weight.size(0) != head_dim)) {
+    fail<shape_error>(where, "options.norm_weight", fmt::format("[head_dim={}]", head_dim), describe(how.norm_weight));
+  }
+  if (defined && !(at::isfinite(how.norm_weight) & (how.norm_weight != 0)).all().item<bool>()) {
+    fail<value_error>(where, "options.norm_weight", "finite and without zeros, to be divided by",
+                      "a zero, infinite or NaN entry");
+  }
+}
+
+/// Checks `rotate_keys` against keys of `sample`'s shape and returns it with four-dimensional positions.
+/// @throws shape_error, device_error, frame_error, value_error as the checks above
+inline rotation checked(rotation rotation, const at::Tensor& sample, const options& how, std::string_view where) {
+  const cache_extents extents = extents_of(sample);
+  if (rotation.from.defined() && rotation.to.defined()) {
+    require_same_geometry(rotation, where);
+  }
+  const rotary_specification& geometry = rotation.geometry();
+  if (geometry.window_offset + geometry.rotary_dim() > extents.head_dim) {
+    fail<shape_error>(where, "specification", fmt::format("a rotary window within head_dim={}", extents.head_dim),
+                      describe(geometry));
+  }
+  for (auto [positions, specification, what] :
+       {std::tuple{&rotation.from, &rotation.from_specification, "from"}, std::tuple{&rotation.to, &rotation.to_specification, "to"}}) {
+    if (positions->defined()) {
+      validate(*specification, where);
+      *positions = positions_for(*positions, extents, specification->streams(), where, what);
+      require_same_device(sample, *positions, where, what);
+    }
+  }
+  if (rotation.is_shared_delta()) {
+    validate(rotation.to_specification, where);
+    require<value_error>(how.angles == angle_mode::exact, where, "options.angles",
+                         "exact (a shared delta knows no positions; remap does)", "model_faithful");
+  }
+  require_norm_weight(rotation, how, extents.head_dim, where);
+  return rotation;
+}
+
+}  // namespace kvtransfer::rope::detail
