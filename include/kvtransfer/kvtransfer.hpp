@@ -12,6 +12,7 @@
 #include "kvtransfer/cache/crop.hpp"
 #include "kvtransfer/cache/file/cache_file.hpp"
 #include "kvtransfer/cache/file/cache_file_writer.hpp"
+#include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/file/quantized/quantized_cache_file.hpp"
 #include "kvtransfer/cache/file/quantized/save_quantized_cache.hpp"
 #include "kvtransfer/cache/file/save_cache.hpp"

@@ -16,7 +16,7 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/file/detail/contents.hpp"
-#include "kvtransfer/cache/file/detail/expected_model.hpp"
+#include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/mapped_tensors.hpp"
 #include "kvtransfer/cache/file/detail/paging.hpp"

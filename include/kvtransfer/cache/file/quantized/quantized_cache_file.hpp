@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/file/detail/expected_model.hpp"
+#include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/mapped_tensors.hpp"
 #include "kvtransfer/cache/file/detail/paging.hpp"

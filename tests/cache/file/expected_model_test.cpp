@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/file/detail/expected_model.hpp"
+#include "kvtransfer/cache/file/expected_model.hpp"
 
 #include <string>
 
