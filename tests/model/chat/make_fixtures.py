@@ -15,6 +15,7 @@ import pathlib
 import sys
 
 import jinja2
+import jinja2.ext
 import jinja2.sandbox
 
 HERE = pathlib.Path(__file__).parent
