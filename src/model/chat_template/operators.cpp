@@ -97,10 +97,6 @@ template_value apply_operator(std::string_view op, const template_value& left, c
   if (op == "+" && left.list() != nullptr && right.list() != nullptr) {
     value_list items = *left.list();
     items.insert(items.end(), right.list()->begin(), right.list()->end());
-    constexpr std::size_t most_items = 10'000;
-    if (items.size() > most_items) {
-      throw template_error(fmt::format("a list of more than {} items", most_items));
-    }
     return items;
   }
   return arithmetic(op, left, right);
@@ -179,7 +175,8 @@ template_value item_of(const template_value& value, const template_value& key) {
   } else if (const value_map* map = value.map(); map != nullptr && name != nullptr) {
     found = find_entry(*map, *name);
   } else if (const auto* index = key.get_if<std::int64_t>(); index != nullptr && value.map() == nullptr) {
-    const value_list items = items_of(value);
+    const value_list characters = value.list() != nullptr ? value_list() : items_of(value);
+    const value_list& items = value.list() != nullptr ? *value.list() : characters;
     const auto count = static_cast<std::int64_t>(items.size());
     const std::int64_t at = *index < 0 ? *index + count : *index;
     return at < 0 || at >= count ? template_value(undefined_value{shown}) : items[static_cast<std::size_t>(at)];

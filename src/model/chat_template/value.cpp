@@ -18,22 +18,34 @@ int checked_depth(int inner) {
   return inner + 1;
 }
 
+std::size_t checked_weight(std::size_t weight) {
+  constexpr std::size_t heaviest = 100'000;
+  if (weight > heaviest) {
+    throw template_error(fmt::format("a value of more than {} items", heaviest));
+  }
+  return weight;
+}
+
 }  // namespace
 
 template_value::template_value(value_list items) {
   int inner = 0;
+  std::size_t weight = 1;
   for (const template_value& item : items) {
     inner = std::max(inner, item.depth());
+    weight = checked_weight(weight + item.weight());
   }
-  value_ = std::make_shared<const list_node>(list_node{std::move(items), checked_depth(inner)});
+  value_ = std::make_shared<const list_node>(list_node{std::move(items), checked_depth(inner), weight});
 }
 
 template_value::template_value(value_map items) {
   int inner = 0;
+  std::size_t weight = 1;
   for (const auto& [key, item] : items) {
     inner = std::max(inner, item.depth());
+    weight = checked_weight(weight + item.weight());
   }
-  value_ = std::make_shared<const map_node>(map_node{std::move(items), checked_depth(inner)});
+  value_ = std::make_shared<const map_node>(map_node{std::move(items), checked_depth(inner), weight});
 }
 
 /// A namespace counts as the deepest value there is, so that none can be put into a list, a map or another one.
@@ -45,6 +57,17 @@ int template_value::depth() const {
     return (*node)->depth;
   }
   return is<namespace_value>() ? deepest : 0;
+}
+
+std::size_t template_value::weight() const {
+  if (const std::string* text = string()) {
+    return 1 + text->size() / 16;
+  }
+  if (const auto* node = get_if<std::shared_ptr<const list_node>>()) {
+    return (*node)->weight;
+  }
+  const auto* node = get_if<std::shared_ptr<const map_node>>();
+  return node == nullptr ? 1 : (*node)->weight;
 }
 
 const value_list* template_value::list() const {

@@ -48,7 +48,7 @@ class template_value {
   template_value(std::int64_t value) : value_(value) {}
   template_value(std::size_t value) : value_(static_cast<std::int64_t>(value)) {}
   template_value(bool value) : value_(value) {}
-  /// @throws template_error for a list in a list in … that is nested too deeply
+  /// @throws template_error for lists and maps that are nested too deeply or too heavy
   template_value(value_list items);
   template_value(value_map items);
 
@@ -70,16 +70,21 @@ class template_value {
   /// For messages: "a string", "undefined 'tools'", ….
   [[nodiscard]] std::string description() const;
 
+  /// What handling it costs: the items in it, lists in lists counted out, and a unit for every 16 bytes of text.
+  [[nodiscard]] std::size_t weight() const;
+
   friend bool operator==(const template_value& left, const template_value& right);
 
  private:
   struct list_node {
     value_list items;
     int depth;
+    std::size_t weight;
   };
   struct map_node {
     value_map items;
     int depth;
+    std::size_t weight;
   };
   int depth() const;
 

@@ -73,7 +73,7 @@ TEST_CASE("the clock gives what it is told", "[model][chat]") {
 
 TEST_CASE("a hostile template ends in an error", "[model][chat]") {
   CHECK_THAT(complaint(repeated("{% if true %}", 200)), contains("nested levels"));
-  CHECK_THAT(complaint("{{ " + repeated("(", 200)), contains("nested levels"));
+  CHECK_THAT(complaint("{{ " + repeated("(", 200) + "1" + repeated(")", 200) + " }}"), contains("nested levels"));
   CHECK_THAT(complaint("{{ " + repeated("not ", 200) + "1 }}"), contains("nested levels"));
   CHECK_THAT(complaint("{{ 1" + repeated(" + 1", 1000) + " }}"), contains("tokens"));
   CHECK_THAT(complaint("{{ 1" + repeated(".a", 1000) + " }}"), contains("tokens"));
@@ -85,6 +85,9 @@ TEST_CASE("a hostile template ends in an error", "[model][chat]") {
              contains("nested"));
   CHECK_THAT(complaint("{% set n = namespace(s=[1]) %}{% for i in range(90) %}{% set n.s = n.s + n.s %}{% endfor %}"),
              contains("items"));
+  const std::string doubled = "{% set n.s = [n.s, n.s] %}",
+                    twice = "{% for i in range(40) %}" + doubled + "{% endfor %}";
+  CHECK_THAT(complaint("{% set n = namespace(s=1) %}" + twice), contains("items"));
   CHECK_THAT(complaint("{% set n = namespace() %}{% set n.n = n %}"), contains("nested"));
   CHECK_THAT(complaint("{{ 9223372036854775807 + 1 }}"), contains("2^63"));
   CHECK_THAT(complaint("{{ 99999999999999999999 }}"), contains("2^63"));
