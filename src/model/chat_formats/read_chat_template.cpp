@@ -1,0 +1,56 @@
+#include "kvtransfer/model/read_chat_template.hpp"
+
+
+#include <system_error>
+#include <vector>
+
+#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/model/json_fields.hpp"
+
+namespace kvtransfer {
+namespace {
+
+/// The template named "default" in a list of objects {name, template}.
+std::string default_of(const nlohmann::json& list, const json_fields& fields) {
+  std::vector<std::string> names;
+  for (const nlohmann::json& each : list) {
+    const bool named = each.is_object() && each.contains("name") && each["name"].is_string() &&
+                       each.contains("template") && each["template"].is_string();
+    if (!named) {
+      fields.refuse("chat_template", "a template, or a list of objects with a name and a template");
+    }
+    names.push_back(each["name"].get<std::string>());
+    if (names.back() == "default") {
+      return each["template"].get<std::string>();
+    }
+  }
+  fail<file_error>(fields.file(), "chat_template", "one that is named default", excerpt(names));
+}
+
+}  // namespace
+
+std::optional<model_chat_template> read_chat_template(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (const auto file = folder / "chat_template.jinja"; std::filesystem::exists(file, ignored)) {
+    return model_chat_template{read_text(file), file.string()};
+  }
+  const auto file = folder / "tokenizer_config.json";
+  if (!std::filesystem::exists(file, ignored)) {
+    return std::nullopt;
+  }
+  const nlohmann::json content = read_json_object(file);
+  const json_fields fields(content, file.string());
+  const nlohmann::json* found = fields.find("chat_template");
+  if (found == nullptr) {
+    return std::nullopt;
+  }
+  if (found->is_array() && !found->empty()) {
+    return model_chat_template{default_of(*found, fields), file.string()};
+  }
+  if (!found->is_string()) {
+    fields.refuse("chat_template", "a template, or a list of objects with a name and a template");
+  }
+  return model_chat_template{found->get<std::string>(), file.string()};
+}
+
+}  // namespace kvtransfer
