@@ -1,0 +1,127 @@
+#include "kvtransfer/model/weights/gguf_weights.hpp"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "gguf_architecture.hpp"
+#include "gguf_dequantize.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/model/weights/gguf_config.hpp"
+
+namespace kvtransfer {
+
+namespace {
+
+constexpr std::int64_t held_elements = 1 << 20;  ///< 4 MiB of floats beside the weight that is loaded
+constexpr std::int64_t elements_a_thread = 1 << 15;
+
+/// A tensor as rows: all its dimensions but the last are one.
+struct stored_rows {
+  gguf_tensor_type type{};
+  std::span<const std::byte> blocks;
+  std::int64_t width = 0;
+  std::size_t row_bytes = 0;
+
+  /// Brings `rows` rows from `begin` on back into a contiguous float tensor on the CPU.
+  void read(std::int64_t begin, std::int64_t rows, float* out) const {
+    at::parallel_for(
+        0, rows, std::max<std::int64_t>(1, elements_a_thread / width), [&](std::int64_t from, std::int64_t to) {
+          const auto part = blocks.subspan(static_cast<std::size_t>(begin + from) * row_bytes,
+                                           static_cast<std::size_t>(to - from) * row_bytes);
+          detail::dequantize(type, part, {out + from * width, static_cast<std::size_t>((to - from) * width)});
+        });
+  }
+};
+
+/// Rows of whole heads from interleaved pairs (0, half, 1, half + 1, …) to half-split ones.
+/// @param rows [heads * head_dim, …]
+at::Tensor half_split(const at::Tensor& rows, std::int64_t head_dim) {
+  return rows.view({-1, head_dim / 2, 2, rows.numel() / rows.size(0)}).transpose(1, 2).reshape(rows.sizes());
+}
+
+}  // namespace
+
+gguf_weights::gguf_weights(gguf_file file) : file_(std::move(file)) {
+  const nlohmann::json config = gguf_config(file_);
+  const detail::gguf_architecture& architecture = detail::find_gguf_architecture(file_.metadata());
+  const auto layers = config["num_hidden_layers"].get<std::int64_t>();
+  for (const auto& [name, tensor] : file_.header().tensors) {
+    if (detail::is_rope_factors(architecture, name)) {
+      continue;
+    }
+    auto weight = detail::transformers_name(architecture, name, layers);
+    if (!weight) {
+      fail<file_error>(file_.path().string(), "tensors",
+                       fmt::format("those of a {} model of {} layers", architecture.name, layers), excerpt(name));
+    }
+    source from{name, 0, architecture.is_gemma && name.ends_with("norm.weight")};
+    const bool queries = name.find(".attn_q.") != name.npos;
+    if (architecture.permutes_heads && (queries || name.find(".attn_k.") != name.npos)) {
+      from.permuted_heads = config[queries ? "num_attention_heads" : "num_key_value_heads"].get<std::int64_t>();
+      if (tensor.shape.front() != from.permuted_heads * config["head_dim"].get<std::int64_t>()) {
+        fail<file_error>(file_.path().string(), fmt::format("tensor {}: shape", excerpt(name)),
+                         fmt::format("{} heads of {} rows", from.permuted_heads, config["head_dim"].dump()),
+                         excerpt(tensor.shape));
+      }
+    }
+    sources_.emplace(std::move(*weight), std::move(from));
+  }
+}
+
+std::vector<std::string> gguf_weights::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, from] : sources_) {
+    names.push_back(name);
+  }
+  return names;
+}
+
+const gguf_weights::source& gguf_weights::source_of(std::string_view name) const {
+  const auto found = sources_.find(name);
+  if (found == sources_.end()) {
+    fail<file_error>(file_.path().string(), "tensor", excerpt(name), "no such tensor");
+  }
+  return found->second;
+}
+
+at::Tensor gguf_weights::load(std::string_view name, at::ScalarType dtype, at::Device device) const {
+  if (dtype != at::kFloat && dtype != at::kHalf && dtype != at::kBFloat16) {
+    fail<value_error>("gguf_weights::load", "dtype", "float32, float16 or bfloat16", c10::toString(dtype));
+  }
+  const source& from = source_of(name);
+  const gguf_tensor& tensor = file_.tensor(from.tensor);
+  require_readable(tensor, from.tensor, file_.path().string());
+  const gguf_block_format& format = describe(tensor.type);
+  const std::int64_t width = tensor.shape.back();
+  const stored_rows stored{tensor.type, file_.blocks(tensor), width,
+                           static_cast<std::size_t>(width / format.elements) * format.bytes};
+
+  at::Tensor weight = at::empty(tensor.shape, at::TensorOptions().dtype(dtype).device(device));
+  const at::Tensor rows_out = weight.view({-1, width});
+  const std::int64_t rows = rows_out.size(0);
+  const std::int64_t head_dim = from.permuted_heads > 0 ? tensor.shape.front() / from.permuted_heads : 1;
+  const std::int64_t unit = tensor.shape.size() > 1 ? head_dim : 1;  // a vector is one row, its heads' elements within
+  const std::int64_t step = std::max<std::int64_t>(1, held_elements / width / unit) * unit;
+  for (std::int64_t begin = 0; begin < rows; begin += step) {
+    const std::int64_t count = std::min(step, rows - begin);
+    at::Tensor part = at::empty({count, width}, at::kFloat);
+    stored.read(begin, count, part.mutable_data_ptr<float>());
+    if (from.has_one_added) {
+      part.sub_(1);
+    }
+    if (from.permuted_heads > 0) {
+      part = half_split(tensor.shape.size() > 1 ? part : part.view({width}), head_dim).view({count, width});
+    }
+    rows_out.narrow(0, begin, count).copy_(part);
+  }
+  return weight;
+}
+
+}  // namespace kvtransfer
