@@ -85,7 +85,7 @@ bool may_have_bias(gguf_biases biases, std::string_view stem) {
 std::optional<std::int64_t> layer_number(std::string_view digits) {
   std::int64_t number = -1;
   const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  const bool plain = read.ec == std::errc() && fmt::format("{}", number) == digits;
+  const bool plain = read.ec == std::errc() && number >= 0 && fmt::format("{}", number) == digits;
   return plain ? std::optional(number) : std::nullopt;
 }
 

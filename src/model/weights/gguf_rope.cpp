@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <numbers>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
