@@ -19,7 +19,7 @@ namespace kvtransfer {
 
 namespace {
 
-constexpr std::int64_t held_elements = 1 << 20;  ///< 4 MiB of floats beside the weight that is loaded
+constexpr std::int64_t held_elements = 1 << 18;  ///< 1 MiB of floats beside the weight that is loaded
 constexpr std::int64_t elements_a_thread = 1 << 15;
 
 /// A tensor as rows: all its dimensions but the last are one.
@@ -40,10 +40,11 @@ struct stored_rows {
   }
 };
 
-/// Rows of whole heads from interleaved pairs (0, half, 1, half + 1, …) to half-split ones.
-/// @param rows [heads * head_dim, …]
-at::Tensor half_split(const at::Tensor& rows, std::int64_t head_dim) {
-  return rows.view({-1, head_dim / 2, 2, rows.numel() / rows.size(0)}).transpose(1, 2).reshape(rows.sizes());
+/// Copies rows of whole heads, in interleaved pairs (0, half, 1, half + 1, …), into half-split order.
+/// @param width elements of a row
+void copy_half_split(const at::Tensor& to, const at::Tensor& from, std::int64_t head_dim, std::int64_t width) {
+  const at::Tensor pairs = from.view({-1, head_dim / 2, 2, width});
+  to.view({-1, 2, head_dim / 2, width}).copy_(pairs.transpose(1, 2));
 }
 
 }  // namespace
@@ -65,9 +66,11 @@ gguf_weights::gguf_weights(gguf_file file) : file_(std::move(file)) {
     const bool queries = name.find(".attn_q.") != name.npos;
     if (architecture.permutes_heads && (queries || name.find(".attn_k.") != name.npos)) {
       from.permuted_heads = config[queries ? "num_attention_heads" : "num_key_value_heads"].get<std::int64_t>();
-      if (tensor.shape.front() != from.permuted_heads * config["head_dim"].get<std::int64_t>()) {
+      if (tensor.shape.size() > 2 ||
+          tensor.shape.front() != from.permuted_heads * config["head_dim"].get<std::int64_t>()) {
         fail<file_error>(file_.path().string(), fmt::format("tensor {}: shape", excerpt(name)),
-                         fmt::format("{} heads of {} rows", from.permuted_heads, config["head_dim"].dump()),
+                         fmt::format("a matrix of {} heads of {} rows, or as many elements", from.permuted_heads,
+                                     config["head_dim"].dump()),
                          excerpt(tensor.shape));
       }
     }
@@ -103,23 +106,28 @@ at::Tensor gguf_weights::load(std::string_view name, at::ScalarType dtype, at::D
   const stored_rows stored{tensor.type, file_.blocks(tensor), width,
                            static_cast<std::size_t>(width / format.elements) * format.bytes};
 
+  const bool is_vector = tensor.shape.size() == 1;  // one row, which has its heads' elements within
+  const std::int64_t rows = static_cast<std::int64_t>(tensor.bytes / stored.row_bytes);
+  const std::int64_t head_dim = from.permuted_heads > 0 ? tensor.shape.front() / from.permuted_heads : 1;
+  const std::int64_t unit = is_vector ? 1 : head_dim;
+  const std::int64_t step = std::max<std::int64_t>(1, held_elements / width / unit) * unit;
+  // Before the weight and always as large, so that it finds its last place free: else a heap is left with holes.
+  const at::Tensor held = at::empty({std::max(held_elements, std::min(step, rows) * width)}, at::kFloat);
   at::Tensor weight = at::empty(tensor.shape, at::TensorOptions().dtype(dtype).device(device));
   const at::Tensor rows_out = weight.view({-1, width});
-  const std::int64_t rows = rows_out.size(0);
-  const std::int64_t head_dim = from.permuted_heads > 0 ? tensor.shape.front() / from.permuted_heads : 1;
-  const std::int64_t unit = tensor.shape.size() > 1 ? head_dim : 1;  // a vector is one row, its heads' elements within
-  const std::int64_t step = std::max<std::int64_t>(1, held_elements / width / unit) * unit;
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     const std::int64_t count = std::min(step, rows - begin);
-    at::Tensor part = at::empty({count, width}, at::kFloat);
+    const at::Tensor part = held.narrow(0, 0, count * width).view({count, width});
+    const at::Tensor out = rows_out.narrow(0, begin, count);
     stored.read(begin, count, part.mutable_data_ptr<float>());
     if (from.has_one_added) {
       part.sub_(1);
     }
     if (from.permuted_heads > 0) {
-      part = half_split(tensor.shape.size() > 1 ? part : part.view({width}), head_dim).view({count, width});
+      copy_half_split(out, part, head_dim, is_vector ? 1 : width);
+    } else {
+      out.copy_(part);
     }
-    rows_out.narrow(0, begin, count).copy_(part);
   }
   return weight;
 }
