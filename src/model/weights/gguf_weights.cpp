@@ -2,9 +2,11 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
@@ -110,16 +112,16 @@ at::Tensor gguf_weights::load(std::string_view name, at::ScalarType dtype, at::D
   const std::int64_t rows = static_cast<std::int64_t>(tensor.bytes / stored.row_bytes);
   const std::int64_t head_dim = from.permuted_heads > 0 ? tensor.shape.front() / from.permuted_heads : 1;
   const std::int64_t unit = is_vector ? 1 : head_dim;
-  const std::int64_t step = std::max<std::int64_t>(1, held_elements / width / unit) * unit;
-  // Before the weight and always as large, so that it finds its last place free: else a heap is left with holes.
-  const at::Tensor held = at::empty({std::max(held_elements, std::min(step, rows) * width)}, at::kFloat);
+  const std::int64_t step = std::min(rows, std::max<std::int64_t>(1, held_elements / width / unit) * unit);
+  // Not torch's memory: what it aligns does not fit where the last block was, and a heap would be left with holes.
+  const std::unique_ptr<float[]> held(new float[static_cast<std::size_t>(std::max(held_elements, step * width))]);
   at::Tensor weight = at::empty(tensor.shape, at::TensorOptions().dtype(dtype).device(device));
   const at::Tensor rows_out = weight.view({-1, width});
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     const std::int64_t count = std::min(step, rows - begin);
-    const at::Tensor part = held.narrow(0, 0, count * width).view({count, width});
+    const at::Tensor part = at::from_blob(held.get(), {count, width}, at::kFloat);
     const at::Tensor out = rows_out.narrow(0, begin, count);
-    stored.read(begin, count, part.mutable_data_ptr<float>());
+    stored.read(begin, count, held.get());
     if (from.has_one_added) {
       part.sub_(1);
     }
