@@ -1,11 +1,11 @@
-# kvtransfer::kvtransfer (headers), kvtransfer::model (headers that need a tokenizer library), kvtransfer::kernels (compiled).
+# kvtransfer::kvtransfer (headers), kvtransfer::model (a static library), kvtransfer::kernels (a shared library).
 
 set(include_dir "${PROJECT_SOURCE_DIR}/include")
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${include_dir}/*.hpp")
 
-# Everything from `model` upwards may touch a tokenizer, so it belongs to kvtransfer::model.
+# Everything from `model` upwards is compiled and may touch a tokenizer, so it belongs to kvtransfer::model.
 set(model_headers ${headers})
-list(FILTER model_headers INCLUDE REGEX "/kvtransfer/(model|project|experiment)/")
+list(FILTER model_headers INCLUDE REGEX "/kvtransfer/(model|project|experiment)(/|\\.hpp$)")
 list(REMOVE_ITEM headers ${model_headers})
 
 add_library(kvtransfer INTERFACE)
@@ -16,11 +16,16 @@ target_sources(kvtransfer INTERFACE FILE_SET HEADERS BASE_DIRS "${include_dir}" 
 set_target_properties(kvtransfer PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
 
 if(SentencePiece_FOUND)
-  add_library(kvtransfer_model INTERFACE)
+  file(GLOB_RECURSE model_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/model/*.cpp" "${PROJECT_SOURCE_DIR}/src/experiment/*.cpp")
+  add_library(kvtransfer_model STATIC ${model_sources})
   add_library(kvtransfer::model ALIAS kvtransfer_model)
-  target_link_libraries(kvtransfer_model INTERFACE kvtransfer SentencePiece::sentencepiece)
-  target_sources(kvtransfer_model INTERFACE FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${model_headers})
-  set_target_properties(kvtransfer_model PROPERTIES EXPORT_NAME model VERIFY_INTERFACE_HEADER_SETS ON)
+  target_link_libraries(kvtransfer_model PUBLIC kvtransfer)
+  # Libraries that no public header names. Each has to be found in cmake/kvtransferConfig.cmake.in too: programs link them.
+  target_link_libraries(kvtransfer_model PRIVATE SentencePiece::sentencepiece)
+  target_include_directories(kvtransfer_model PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_sources(kvtransfer_model PUBLIC FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${model_headers})
+  # Position independent: it may end up in somebody's shared library.
+  set_target_properties(kvtransfer_model PROPERTIES EXPORT_NAME model POSITION_INDEPENDENT_CODE ON VERIFY_INTERFACE_HEADER_SETS ON)
 endif()
 
 include(kvtransferKernels)

@@ -1,5 +1,8 @@
-#include "kvtransfer/model/special_tokens.hpp"
+#include "model/special_tokens.hpp"
 
+#include <sentencepiece_processor.h>
+
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +12,8 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using kvtransfer::detail::read_special_tokens;
+using kvtransfer::detail::special_tokens;
 using kvtransfer::test::message_of;
 using kvtransfer::test::model_fixtures;
 using kvtransfer::test::temporary_folder;

@@ -62,7 +62,7 @@ TEST_CASE("pieces are shown as the model writes them", "[model][tokenizer]") {
 
 TEST_CASE("a missing tokenizer.model is refused by name, beside a tokenizer.json too", "[model][tokenizer]") {
   const temporary_folder folder;
-  const auto complaint = [&] { return message_of<file_error>([&] { tokenizer::open(folder.path()); }); };
+  const auto complaint = [&] { return message_of<file_error>([&] { return tokenizer::open(folder.path()); }); };
   CHECK(complaint() == (folder.path() / "tokenizer.model").string() + ": file: expected an existing file, got none");
   folder.put("tokenizer.json", "{}");
   CHECK(complaint() == folder.path().string() +
@@ -75,7 +75,7 @@ TEST_CASE("a corrupt tokenizer.model is refused by name", "[model][tokenizer]") 
   for (const std::string& bad :
        {std::string(), std::string("garbage"), good.substr(0, good.size() / 2), good.substr(7)}) {
     const auto file = folder.put("tokenizer.model", bad);
-    CHECK_THAT(message_of<file_error>([&] { tokenizer::open(folder.path()); }),
+    CHECK_THAT(message_of<file_error>([&] { return tokenizer::open(folder.path()); }),
                test::StartsWith(file.string() + ": content: expected a SentencePiece model"));
   }
 }

@@ -1,38 +1,27 @@
-#pragma once
+#include "model/special_tokens.hpp"
 
 #include <sentencepiece_processor.h>
 
-#include <cstdint>
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <vector>
 
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/json_fields.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
-/// The tokens that begin and end a text.
-struct special_tokens {
-  std::optional<std::int64_t> bos;
-  std::vector<std::int64_t> eos;  ///< each one ends a text
-};
-
-namespace special_tokens_details {
+namespace {
 
 /// An optional file of a model's folder: an empty object where it is missing.
-inline nlohmann::json read_if_there(const std::filesystem::path& path) {
+nlohmann::json read_if_there(const std::filesystem::path& path) {
   std::error_code ignored;
   return std::filesystem::exists(path, ignored) ? read_json_object(path) : nlohmann::json::object();
 }
 
 /// A token's text: `tokenizer_config.json` writes it plain or as an object with `content`.
-inline std::string token_text(const json_fields& fields, std::string_view key) {
+std::string token_text(const json_fields& fields, std::string_view key) {
   const nlohmann::json& token = *fields.find(key);
   const nlohmann::json& text = token.is_object() && token.contains("content") ? token["content"] : token;
   if (!text.is_string()) {
@@ -42,8 +31,8 @@ inline std::string token_text(const json_fields& fields, std::string_view key) {
 }
 
 /// The id of a token's text: a piece of the model, or one that the file adds under `added_tokens_decoder`.
-inline std::int64_t token_id(const json_fields& fields, std::string_view key,
-                             const sentencepiece::SentencePieceProcessor& model) {
+std::int64_t token_id(const json_fields& fields, std::string_view key,
+                      const sentencepiece::SentencePieceProcessor& model) {
   const std::string text = token_text(fields, key);
   const int id = model.PieceToId(text);
   if (id >= 0 && id < model.GetPieceSize() && model.IdToPiece(id) == text) {
@@ -61,26 +50,20 @@ inline std::int64_t token_id(const json_fields& fields, std::string_view key,
   fields.refuse(key, "a piece of tokenizer.model or of added_tokens_decoder");
 }
 
-}  // namespace special_tokens_details
+}  // namespace
 
-/// BOS and EOS of a model's folder: `tokenizer_config.json` where it names them, else `config.json`, else the
-/// SentencePiece model.
-///
-/// A null in the first file that has the key means that there is no such token.
-/// @throws file_error for a file that is malformed or names a token without an id
-inline special_tokens read_special_tokens(const std::filesystem::path& folder,
-                                          const sentencepiece::SentencePieceProcessor& model) {
-  namespace details = special_tokens_details;
+special_tokens read_special_tokens(const std::filesystem::path& folder,
+                                   const sentencepiece::SentencePieceProcessor& model) {
   const auto tokenizer_file = folder / "tokenizer_config.json";
   const auto config_file = folder / "config.json";
-  const nlohmann::json tokenizer_content = details::read_if_there(tokenizer_file);
-  const nlohmann::json config_content = details::read_if_there(config_file);
+  const nlohmann::json tokenizer_content = read_if_there(tokenizer_file);
+  const nlohmann::json config_content = read_if_there(config_file);
   const json_fields from_tokenizer(tokenizer_content, tokenizer_file.string());
   const json_fields from_config(config_content, config_file.string());
 
   const auto ids = [&](std::string_view token_key, std::string_view id_key, int model_id) -> std::vector<std::int64_t> {
     if (from_tokenizer.has(token_key)) {
-      return {details::token_id(from_tokenizer, token_key, model)};
+      return {token_id(from_tokenizer, token_key, model)};
     }
     if (from_tokenizer.present(token_key)) {
       return {};
@@ -98,4 +81,4 @@ inline special_tokens read_special_tokens(const std::filesystem::path& folder,
   return special;
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail
