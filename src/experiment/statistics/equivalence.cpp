@@ -19,6 +19,17 @@ void require_settings(double margin, double alpha) {
   }
 }
 
+/// `distance` in standard errors; for success in those that the spread about a mean so far away would give, which are
+/// those of the spread about the mean times √((1 + t²/(C − 1)) · (C − 1)/C).
+double deviation(const mean_estimate& estimate, double distance) {
+  const double t = distance / estimate.standard_error;
+  if (estimate.scale == metric_scale::continuous) {
+    return t;
+  }
+  const double units = static_cast<double>(estimate.units);
+  return t / std::sqrt((1 + t * t / (units - 1)) * (units - 1) / units);
+}
+
 /// The least α whose 1 − 2α interval lies inside the margin.
 double p_of_interval(const paired_counts& counts, double margin) {
   // In z rather than in α: it moves as the interval's width does. Beyond z = 38 a tail is 0 in double.
@@ -50,9 +61,10 @@ double p_of_score(const paired_counts& counts, double margin) {
 
 equivalence_result equivalence_test(const mean_estimate& estimate, double margin, double alpha) {
   require_settings(margin, alpha);
-  const double inside_by = margin - std::abs(estimate.center);
+  // For success the mean, not the center: drawn towards 0, it would look more equivalent than it is.
+  const double inside_by = margin - std::abs(estimate.mean);
   const double p = estimate.standard_error > 0
-                       ? detail::student_upper_tail(estimate.degrees_of_freedom, inside_by / estimate.standard_error)
+                       ? detail::student_upper_tail(estimate.degrees_of_freedom, deviation(estimate, inside_by))
                        : (inside_by > 0 ? 0.0 : 1.0);
   const interval range = interval_of(estimate, 1 - 2 * alpha);
   return {p, range, p < alpha};

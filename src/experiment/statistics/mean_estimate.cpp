@@ -81,7 +81,8 @@ mean_estimate estimate_mean(std::span<const double> differences, std::span<const
           std::sqrt(squares) / total,
           satterthwaite(weights),
           static_cast<std::int64_t>(differences.size()),
-          static_cast<std::int64_t>(members.size())};
+          static_cast<std::int64_t>(members.size()),
+          scale};
 }
 
 interval interval_of(const mean_estimate& estimate, double confidence) {

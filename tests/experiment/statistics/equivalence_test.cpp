@@ -90,6 +90,27 @@ TEST_CASE("equivalence at α is an interval of confidence 1 − 2α inside the m
   CHECK(equivalent < 270);
 }
 
+TEST_CASE("TOST on clustered success takes the spread about the margin", "[experiment][statistics]") {
+  // Two prompts a template: 10 templates differ by 1/2, 30 by 0. The score statistic is Σ(m − d) over the root of its
+  // squares about m, summed by template, and of the smoothing's ½(1 − m)² + ½(1 + m)² + m².
+  std::vector<double> differences;
+  std::vector<std::int64_t> clusters;
+  for (std::int64_t c = 0; c < 40; ++c) {
+    differences.insert(differences.end(), {c < 10 ? 1.0 : 0.0, 0.0});
+    clusters.insert(clusters.end(), {c, c});
+  }
+  const double margin = 0.3;
+  const auto success = statistics::estimate_mean(differences, clusters, statistics::metric_scale::success);
+  const double squares = 10 * std::pow(1 - 2 * margin, 2) + 30 * std::pow(2 * margin, 2) + 1 + 2 * margin * margin;
+  const double score = 80 * (margin - 0.125) / std::sqrt(squares);
+  const double p = equivalence_test(success, margin).p;
+  CHECK(p > equivalence_test(statistics::estimate_mean(differences, clusters), margin).p);
+  // Close to the normal tail, which Student's with 39 degrees of freedom is somewhat above.
+  CHECK(std::log(p) == Approx(std::log(0.5 * std::erfc(score / std::sqrt(2.0)))).epsilon(0.15));
+  CHECK(equivalence_test(success, 0.125).p == Approx(0.5));
+  CHECK(equivalence_test(success, margin).range == statistics::interval_of(success, 0.9));
+}
+
 TEST_CASE("a difference of the margin or more is never equivalent", "[experiment][statistics]") {
   CHECK(equivalence_test(statistics::paired_counts{9000, 500, 0, 500}, 0.03).p == 1.0);
   CHECK(equivalence_test(statistics::paired_counts{0, 30, 0, 0}, 0.03).p == 1.0);

@@ -31,8 +31,7 @@ inline statistics::paired_counts simulated_counts(random_values& random, std::in
   return counts;
 }
 
-/// How many prompts each of `count` templates has: all as many, or one more than the last (ten times as many at the
-/// end as at the start, for 20).
+/// How many prompts each of `count` templates has: all `mean`, or growing evenly from 1 to almost twice the mean.
 inline std::vector<std::int64_t> cluster_sizes(std::int64_t count, std::int64_t mean, bool balanced) {
   std::vector<std::int64_t> sizes;
   for (std::int64_t c = 0; c < count; ++c) {

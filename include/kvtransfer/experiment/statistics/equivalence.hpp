@@ -15,7 +15,9 @@ struct equivalence_result {
   bool equivalent = false;  ///< p < α; then `range` lies inside (−margin, margin)
 };
 
-/// TOST on a mean, by Student's t.
+/// TOST on a mean, by Student's t. On differences of success, skewed where one rate is near 0 or 1, the deviation from
+/// the margin is by its spread about the margin (a score test) and that of the mean itself: by the spread about the
+/// mean, rates that are a margin apart pass in up to 7.1 % of simulated runs of 20 templates, at α = 5 %.
 /// @param margin fixed before the run, in the metric's unit
 /// @throws value_error unless margin > 0 and 0 < alpha < ½
 /// Source: D. J. Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987), 657–680
@@ -23,9 +25,9 @@ struct equivalence_result {
                                                   double alpha = default_alpha);
 
 /// TOST on two success rates. Equivalent where Newcombe's 1 − 2α interval lies inside the margin and the score test
-/// against either end of it agrees; p is the larger of theirs, 1 where the difference itself is not inside. The
-/// interval alone declares rates that are a margin apart equivalent in up to 6.2 % of runs, at 5 %, since its two sides
-/// err unequally; the score test in 5.2 %.
+/// against either end of it agrees; p is the larger of theirs, 1 where the difference itself is not inside. By the
+/// interval alone, rates that are a margin apart pass in up to 6.2 % of simulated runs at α = 5 %, since its two sides
+/// err unequally.
 /// @param margin below 1
 /// @throws value_error as above, and as `newcombe`
 /// Source: T. Tango, "Equivalence test and confidence interval for the difference in proportions for the paired-sample

@@ -21,6 +21,7 @@ struct mean_estimate {
   double degrees_of_freedom = 1.0;  ///< of Student's t: independent units − 1, fewer where uneven
   std::int64_t prompts = 0;
   std::int64_t units = 0;  ///< independent ones: clusters where there are, else prompts
+  metric_scale scale = metric_scale::continuous;
 
   friend bool operator==(const mean_estimate&, const mean_estimate&) = default;
 };

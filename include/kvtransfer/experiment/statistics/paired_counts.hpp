@@ -31,10 +31,12 @@ struct paired_counts {
 /// @throws value_error if a value is neither 0 nor 1
 [[nodiscard]] paired_counts count_pairs(std::span<const double> a, std::span<const double> b);
 
-/// Two-sided p values of "a and b succeed equally often".
+/// Two-sided p values of "a and b succeed equally often". The one to report is mid-p, which leaves out half of the
+/// observed outcome's probability: at 5 % it rejects a true hypothesis in 5.0 % of runs at most, or 5.7 % where over 90
+/// % of the prompts are discordant. The exact one never exceeds its level and mostly stays far below.
 struct mcnemar_result {
-  double exact = 1.0;  ///< never rejects a true hypothesis too often, mostly far too seldom
-  double mid = 1.0;    ///< half of the observed outcome's probability left out: the one to report
+  double exact = 1.0;
+  double mid = 1.0;
 };
 
 /// McNemar's test on the discordant prompts, which are fair coins if a and b succeed equally often. Both are 1 where
