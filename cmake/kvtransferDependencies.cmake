@@ -35,14 +35,20 @@ if(KVTRANSFER_TORCH_VERSION AND KVTRANSFER_TORCH_VERSION VERSION_LESS 2.7)
 endif()
 message(STATUS "kvtransfer: torch ${KVTRANSFER_TORCH_VERSION} in ${KVTRANSFER_TORCH_DIR}")
 
-# Tokenizers need SentencePiece; a project that only moves caches does not.
+# What kvtransfer::model is made of; a project that only moves caches needs none of it.
+set(KVTRANSFER_HAS_MODEL TRUE)
 find_package(SentencePiece QUIET)
-if(NOT SentencePiece_FOUND)
-  if(KVTRANSFER_TESTS OR KVTRANSFER_EXAMPLES)
-    message(FATAL_ERROR "kvtransfer: tests and examples need SentencePiece (Debian: libsentencepiece-dev)")
+find_package(Boost 1.74 QUIET CONFIG) # quantiles and tails; headers alone
+foreach(package SentencePiece Boost)
+  if(NOT ${package}_FOUND)
+    set(KVTRANSFER_HAS_MODEL FALSE)
+    set(missing "${package} (Debian: libsentencepiece-dev libboost-math-dev)")
+    if(KVTRANSFER_TESTS OR KVTRANSFER_EXAMPLES)
+      message(FATAL_ERROR "kvtransfer: tests and examples need ${missing}")
+    endif()
+    message(STATUS "kvtransfer: no ${missing}, so no kvtransfer::model")
   endif()
-  message(STATUS "kvtransfer: no SentencePiece, so no kvtransfer::model")
-endif()
+endforeach()
 
 if(KVTRANSFER_TESTS)
   FetchContent_Declare(

@@ -15,13 +15,13 @@ target_link_libraries(kvtransfer INTERFACE kvtransfer::torch fmt::fmt-header-onl
 target_sources(kvtransfer INTERFACE FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${headers})
 set_target_properties(kvtransfer PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
 
-if(SentencePiece_FOUND)
+if(KVTRANSFER_HAS_MODEL)
   file(GLOB_RECURSE model_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/model/*.cpp" "${PROJECT_SOURCE_DIR}/src/experiment/*.cpp")
   add_library(kvtransfer_model STATIC ${model_sources})
   add_library(kvtransfer::model ALIAS kvtransfer_model)
   target_link_libraries(kvtransfer_model PUBLIC kvtransfer)
   # Libraries that no public header names. Each has to be found in cmake/kvtransferConfig.cmake.in too: programs link them.
-  target_link_libraries(kvtransfer_model PRIVATE SentencePiece::sentencepiece)
+  target_link_libraries(kvtransfer_model PRIVATE SentencePiece::sentencepiece "$<BUILD_INTERFACE:Boost::headers>")
   target_include_directories(kvtransfer_model PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_sources(kvtransfer_model PUBLIC FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${model_headers})
   # Position independent: it may end up in somebody's shared library.
