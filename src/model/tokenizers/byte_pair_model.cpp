@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <queue>
 #include <tuple>
@@ -121,14 +122,14 @@ std::optional<std::vector<std::int32_t>> byte_pair_model::tokens_of_bytes(std::s
   return tokens;
 }
 
-std::vector<std::int32_t> byte_pair_model::first_tokens(std::string_view word, bool plain) const {
+std::vector<std::int32_t> byte_pair_model::first_tokens(std::string_view word, bool without_special) const {
   std::vector<std::int32_t> tokens;
   std::optional<std::int32_t> unknown;  // held until a known character comes, so that it can be fused
   for (std::size_t at = 0; at < word.size();) {
     const std::string character(word.substr(at, character_at(word, at).bytes));
     at += character.size();
     const auto id = vocabulary.id_of(character);
-    if (id && !(plain && special.contains(*id))) {
+    if (id && !(without_special && special.contains(*id))) {
       if (unknown) {
         tokens.push_back(*std::exchange(unknown, std::nullopt));
       }
@@ -159,20 +160,32 @@ std::vector<std::int32_t> byte_pair_model::first_tokens(std::string_view word, b
   return tokens;
 }
 
-void byte_pair_model::encode(std::string_view word, bool plain, std::vector<std::int64_t>& ids) const {
+std::vector<std::int64_t> byte_pair_model::encode_word(std::string_view word, bool without_special) const {
+  std::vector<std::int64_t> ids;
   if (ignore_merges) {
     const auto id = vocabulary.id_of(std::string(word));
-    if (id && !(plain && special.contains(*id))) {
-      ids.push_back(*id);
-      return;
+    if (id && !(without_special && special.contains(*id))) {
+      return {*id};
     }
   }
   const auto rule_of = [&](std::int32_t left, std::int32_t right) -> const merge_rule* {
     const auto found = merges.find(pair_key(left, right));
-    const bool usable = found != merges.end() && !(plain && special.contains(found->second.result));
+    const bool usable = found != merges.end() && !(without_special && special.contains(found->second.result));
     return usable ? &found->second : nullptr;
   };
-  merging(first_tokens(word, plain), rule_of).run(ids);
+  merging(first_tokens(word, without_special), rule_of).run(ids);
+  return ids;
+}
+
+void byte_pair_model::encode(std::string_view word, bool plain, std::vector<std::int64_t>& ids) const {
+  const std::int64_t unknown = unk_token ? vocabulary.id_of(*unk_token).value_or(-1) : -1;
+  const auto forbidden = [&](std::int64_t id) { return special.contains(id) && id != unknown; };
+  std::vector<std::int64_t> found = encode_word(word, /*without_special=*/false);
+  // A vocabulary can have learnt to merge the very characters of a special token.
+  if (plain && std::any_of(found.begin(), found.end(), forbidden)) {
+    found = encode_word(word, /*without_special=*/true);
+  }
+  ids.insert(ids.end(), found.begin(), found.end());
 }
 
 }  // namespace kvtransfer::detail

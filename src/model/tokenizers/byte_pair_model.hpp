@@ -43,7 +43,8 @@ struct byte_pair_model {
   void encode(std::string_view word, bool plain, std::vector<std::int64_t>& ids) const;
 
  private:
-  std::vector<std::int32_t> first_tokens(std::string_view word, bool plain) const;
+  std::vector<std::int64_t> encode_word(std::string_view word, bool without_special) const;
+  std::vector<std::int32_t> first_tokens(std::string_view word, bool without_special) const;
   std::optional<std::vector<std::int32_t>> tokens_of_bytes(std::string_view character) const;
 };
 

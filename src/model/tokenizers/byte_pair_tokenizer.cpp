@@ -10,11 +10,24 @@
 
 namespace kvtransfer::detail {
 
+namespace {
+
+/// A few steps that each double the text, or more, would fill any memory.
+void check_growth(std::size_t now, std::size_t original) {
+  const std::size_t most = (std::size_t{1} << 20) + 64 * original;
+  if (now > most) {
+    fail<value_error>("encode", "normalized text", fmt::format("at most {} bytes", most), fmt::format("{}", now));
+  }
+}
+
+}  // namespace
+
 bool byte_pair_parts::add(added_token token) {
   text_piece written{token.content, /*at_start=*/false};
   if (token.normalized) {
     for (const normalizer& normalize : normalizers) {
       normalize(written);
+      check_growth(written.text.size(), token.content.size());
     }
   }
   const std::string* owner = model.vocabulary.text_of(token.id);
@@ -62,6 +75,7 @@ void byte_pair_parts::encode_between(std::string_view text, bool at_start, bool 
   text_piece whole{std::string(text), at_start};
   for (const normalizer& normalize : normalizers) {
     normalize(whole);
+    check_growth(whole.text.size(), text.size());
   }
   for (const token_or_text& part : normalized_finder_.split(whole.text, plain)) {
     if (part.id) {
@@ -72,6 +86,11 @@ void byte_pair_parts::encode_between(std::string_view text, bool at_start, bool 
     std::vector<text_piece> words{{whole.text.substr(begin, end - begin), whole.at_start && begin == 0}};
     for (const pre_tokenizer& split : pre_tokenizers) {
       split(words);
+      std::size_t bytes = 0;
+      for (const text_piece& word : words) {
+        bytes += word.text.size();
+      }
+      check_growth(bytes, text.size());
     }
     for (const text_piece& word : words) {
       model.encode(word.text, plain, ids);

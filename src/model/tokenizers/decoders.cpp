@@ -1,8 +1,11 @@
 #include "model/tokenizers/decoders.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "kvtransfer/core/error.hpp"
 #include "model/tokenizers/byte_alphabet.hpp"
 #include "model/tokenizers/normalizers.hpp"
 #include "model/tokenizers/utf8.hpp"
@@ -28,7 +31,15 @@ struct link : token_sink {
 
 struct replace_link final : link {
   replace_link(const replace_step& chosen, next_sink behind) : link(std::move(behind)), step(chosen) {}
-  void take(std::string_view token) override { next->take(replaced(token, step.pattern, step.content)); }
+  void take(std::string_view token) override {
+    constexpr std::size_t most = std::size_t{1} << 24;  // a few such steps could fill any memory
+    const std::string text = replaced(token, step.pattern, step.content);
+    if (text.size() > most && text.size() > token.size()) {
+      fail<value_error>("decode", "replaced text", fmt::format("at most {} bytes", most),
+                        fmt::format("{}", text.size()));
+    }
+    next->take(text);
+  }
   const replace_step& step;
 };
 

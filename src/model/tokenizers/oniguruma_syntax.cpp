@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
@@ -18,6 +19,10 @@ constexpr std::array<std::string_view, 38> general_categories{
     "pi", "pf", "po", "s",  "sm", "sc", "sk", "so", "z",  "zs", "zl", "zp", "c",  "cc", "cf", "cn", "co", "cs", "any"};
 
 constexpr std::string_view word_set = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+// Outside a set Oniguruma asks a table of Latin-1 first, where superscripts and fractions are part of words.
+constexpr std::string_view bare_word_set = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";
+// Whatever the case, Oniguruma takes these for a ligature or ß too; PCRE2 does not.
+constexpr std::array<std::string_view, 5> folded_pairs{"ss", "ff", "fi", "fl", "st"};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -46,6 +51,7 @@ class translation {
   char peek(std::size_t ahead = 0) const { return at_ + ahead < in_.size() ? in_[at_ + ahead] : '\0'; }
 
   void step() {
+    const char before = std::exchange(last_literal_, '\0');
     switch (in_[at_]) {
       case '\\':
         atom_ = out_.size();
@@ -59,8 +65,9 @@ class translation {
         open_group();
         break;
       case ')':
-        atom_ = groups_.empty() ? no_atom : groups_.back();
+        atom_ = groups_.empty() ? no_atom : groups_.back().begin;
         if (!groups_.empty()) {
+          caseless_ = groups_.back().caseless_around;
           groups_.pop_back();
         }
         out_ += in_[at_++];
@@ -83,7 +90,25 @@ class translation {
         out_ += in_[at_++];
         break;
       default:
+        check_folding(before);
         character();
+    }
+  }
+
+  /// Refuses letters that mean more without regard to case than PCRE2 reads into them.
+  /// @param before the literal in front; 0 if something else is there
+  void check_folding(char before) {
+    if (!caseless_) {
+      return;
+    }
+    if (static_cast<unsigned char>(in_[at_]) >= 0x80) {
+      refuse("(?i) and letters beyond ASCII");
+    }
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    last_literal_ = lower(in_[at_]);
+    const std::string pair{before, last_literal_};
+    if (std::find(folded_pairs.begin(), folded_pairs.end(), pair) != folded_pairs.end()) {
+      refuse(fmt::format("(?i) and {}", pair));
     }
   }
 
@@ -98,7 +123,8 @@ class translation {
   void open_group() {
     for (const std::string_view known : {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?-i:"}) {
       if (next_is(known)) {
-        groups_.push_back(out_.size());
+        groups_.push_back({out_.size(), caseless_});
+        caseless_ = known == "(?i:" || (caseless_ && known != "(?-i:");
         out_ += known;
         at_ += known.size();
         return;
@@ -106,6 +132,7 @@ class translation {
     }
     // Elsewhere Ruby lets it begin a group of its own, around the alternatives that follow.
     if (next_is("(?i)") && at_ == 0) {
+      caseless_ = true;
       out_ += "(?i)";
       at_ += 4;
       return;
@@ -113,7 +140,7 @@ class translation {
     if (next_is("(?") || next_is("(*")) {
       refuse(in_.substr(at_, 3));
     }
-    groups_.push_back(out_.size());
+    groups_.push_back({out_.size(), caseless_});
     out_ += in_[at_++];
   }
 
@@ -157,9 +184,9 @@ class translation {
     } else if (kind == 'd' || kind == 'D') {
       out_ += kind == 'd' ? R"(\p{Nd})" : R"(\P{Nd})";
     } else if (kind == 'w') {
-      out_ += in_set ? std::string(word_set) : fmt::format("[{}]", word_set);
+      out_ += in_set ? std::string(word_set) : fmt::format("[{}]", bare_word_set);
     } else if (kind == 'W' && !in_set) {
-      out_ += fmt::format("[^{}]", word_set);
+      out_ += fmt::format("[^{}]", bare_word_set);
     } else if (kind == 'v') {
       out_ += "\\x0B";
     } else if ((kind == 'A' || kind == 'z' || kind == 'Z') && !in_set) {
@@ -207,6 +234,9 @@ class translation {
   /// `\x41`, `\x{1F600}`, `\u00E9`
   void code_point() {
     const std::size_t begin = at_;
+    if (caseless_) {
+      refuse("(?i) and a letter by number");
+    }
     const bool braces = peek(1) == 'x' && peek(2) == '{';
     const std::size_t most = peek(1) == 'u' ? 4 : braces ? 8 : 2;
     at_ += braces ? 3 : 2;
@@ -237,6 +267,7 @@ class translation {
       if (in_[at_] == '[' || next_is("&&")) {  // sets in sets
         refuse(in_.substr(at_, 2));
       }
+      check_folding('\0');
       if (in_[at_] == '\\') {
         escape(/*in_set=*/true);
       } else {
@@ -253,8 +284,14 @@ class translation {
   std::string_view where_;
   std::size_t at_ = 0;
   std::string out_;
-  std::size_t atom_ = no_atom;       ///< where in `out_` that began which a quantifier would repeat
-  std::vector<std::size_t> groups_;  ///< where in `out_` the open groups begin
+  std::size_t atom_ = no_atom;  ///< where in `out_` that began which a quantifier would repeat
+  struct group {
+    std::size_t begin;  ///< in `out_`
+    bool caseless_around;
+  };
+  std::vector<group> groups_;  ///< those that are open
+  bool caseless_ = false;
+  char last_literal_ = '\0';  ///< the letter just read, where case does not matter; 0: something else
 };
 
 }  // namespace

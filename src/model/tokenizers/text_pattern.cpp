@@ -59,7 +59,7 @@ template <class FindFrom>
 std::vector<text_range> find_repeatedly(std::string_view text, FindFrom find_from) {
   std::vector<text_range> found;
   std::optional<std::size_t> last_end;
-  for (std::size_t from = 0; from <= text.size();) {
+  for (std::size_t from = 0; from <= text.size() && !text.empty();) {
     const std::optional<text_range> match = find_from(from);
     if (!match) {
       break;

@@ -26,7 +26,8 @@ class text_pattern {
   /// @throws file_error if it can't be read
   static text_pattern regex(std::string_view expression, std::string where);
 
-  /// All that matches, from left to right without overlaps; empty matches too, but none right behind a match.
+  /// All that matches, from left to right without overlaps; empty matches too, but none right behind a match,
+  /// and none in an empty text.
   /// @param text valid UTF-8
   /// @throws file_error if the expression takes more steps or memory on this text than is sane
   std::vector<text_range> find_all(std::string_view text) const { return find_all_(text); }
