@@ -40,10 +40,10 @@ inline void require_rows(const std::vector<at::Tensor>& layers, const std::vecto
 }  // namespace detail
 
 /// Throws what `rotate_blocks_` would throw for these arguments and rotates nothing.
-/// @return `how_far` with four-dimensional positions
-inline rotation require_blocks_rotatable(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
-                                     const rotation& how_far, const options& how = {},
-                                     std::string_view where = "rotate_blocks_") {
+/// @return what `rotate_checked_blocks_` takes for these layers and rows
+inline checked_rotation require_blocks_rotatable(const std::vector<at::Tensor>& layers,
+                                                 const std::vector<std::int64_t>& rows, const rotation& how_far,
+                                                 const options& how = {}, std::string_view where = "rotate_blocks_") {
   detail::require_alike(layers, where);
   detail::require_writable(layers, where);
   detail::require_rows(layers, rows, where);
@@ -51,52 +51,42 @@ inline rotation require_blocks_rotatable(const std::vector<at::Tensor>& layers, 
   const at::Tensor sample = rows.empty()
                                 ? first.narrow(0, 0, 0)
                                 : first.narrow(0, 0, 1).expand({static_cast<std::int64_t>(rows.size()), -1, -1, -1});
-  rotation rotation = detail::checked(how_far, sample, how, where);
-  if (rotation.geometry().rotates()) {
-    detail::rotates_fused(sample, rotation.geometry(), how, "kvtransfer::rotate_blocks_", where);
-  }
-  return rotation;
+  return detail::checked_for("kvtransfer::rotate_blocks_", how_far, sample, how, where);
 }
 
-namespace detail {
-
-/// `rotate_blocks_` once `require_blocks_rotatable` has let its arguments through.
-/// @param rotate what that returned
+/// `rotate_blocks_` for layers and rows that `require_blocks_rotatable` has let through.
 inline void rotate_checked_blocks_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
-                               const rotation& rotation, const options& how, std::string_view where) {
-  const rotary_specification& geometry = rotation.geometry();
-  if (rows.empty() || !geometry.rotates() || layers.front().numel() == 0) {
+                                   const checked_rotation& checked) {
+  if (rows.empty() || !checked.rotation.geometry().rotates() || layers.front().numel() == 0) {
     return;
   }
-  if (are_neighbours(rows)) {
+  if (detail::are_neighbours(rows)) {
     std::vector<at::Tensor> parts;
     for (const at::Tensor& layer : layers) {
       parts.push_back(layer.narrow(0, rows.front(), static_cast<std::int64_t>(rows.size())));
     }
-    return rotate_keys_(parts, rotation, how, where);
+    return rotate_checked_keys_(parts, checked);
   }
   const at::Tensor index = integer_tensor(rows, layers.front().device());
-  if (rotates_fused(layers.front(), geometry, how, "kvtransfer::rotate_blocks_", where)) {
-    return call_fused_rotation<void, at::TensorList, const at::Tensor&>("kvtransfer::rotate_blocks_", rotation, how.angles, layers,
-                                                                    index);
+  if (checked.used == implementation::fused) {
+    const auto arguments = detail::as_tensors(checked.rotation, checked.how.angles);
+    return detail::kernels()->rotate_blocks_(arguments, layers, index);
   }
   for (const at::Tensor& layer : layers) {
     const at::Tensor meant = layer.index_select(0, index);
-    rotate_keys_({meant}, rotation, how, where);
+    detail::rotate_by_reference_({meant}, checked);
     layer.index_copy_(0, index, meant);
   }
 }
-
-}  // namespace detail
 
 /// Rotates the keys of some rows of every layer in place, and of no other: the blocks of a paged cache that are meant.
 /// @param layers each `[rows, kv_heads, slots, head_dim]`, as for `rotate_keys_`
 /// @param rows which of them, none twice; positions in `how_far` are those of these rows, in this order
 /// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
 inline void rotate_blocks_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
-                       const rotation& how_far, const options& how = {}, std::string_view where = "rotate_blocks_") {
-  const rotation rotation = require_blocks_rotatable(layers, rows, how_far, how, where);
-  detail::rotate_checked_blocks_(layers, rows, rotation, how, where);
+                           const rotation& how_far, const options& how = {},
+                           std::string_view where = "rotate_blocks_") {
+  rotate_checked_blocks_(layers, rows, require_blocks_rotatable(layers, rows, how_far, how, where));
 }
 
 }  // namespace kvtransfer::rope
