@@ -15,6 +15,11 @@ using kvtransfer::detail::rotation_tensors;
 /// The element type that the kernels know `dtype` by; nothing where they do not take it.
 std::optional<element_type> element_of(at::ScalarType dtype);
 
+/// The strides of `[batch, kv_heads, seq, ...]`.
+inline key_strides strides_of(const at::Tensor& tensor) {
+  return {tensor.stride(0), tensor.stride(1), tensor.stride(2)};
+}
+
 /// Lowers a rotation of keys like `key` to the plain struct, strides and layers left out.
 /// @param key [batch, kv_heads, seq, head_dim]: extents, dtype and device that all keys of the call share
 /// @param rows which of its first axis are meant; undefined: all

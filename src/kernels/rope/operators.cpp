@@ -49,8 +49,6 @@ char* at_byte(void* base, std::int64_t elements, std::int64_t element_size) {
   return static_cast<char*>(base) + elements * element_size;
 }
 
-key_strides strides_of(const at::Tensor& key) { return {key.stride(0), key.stride(1), key.stride(2)}; }
-
 /// Rotates `sources` into `destinations`; neighbouring layers of equal strides go together.
 void launch_by_strides(at::TensorList sources, at::TensorList destinations, rotation_arguments arguments,
                        std::int64_t window_offset, rotation_launch launch) {

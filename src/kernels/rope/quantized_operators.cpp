@@ -146,8 +146,6 @@ key_strides broadcast_strides(const at::Tensor& valid, const at::Tensor& codes) 
   return {stride(0), stride(1), stride(2)};
 }
 
-key_strides strides_of(const at::Tensor& tensor) { return {tensor.stride(0), tensor.stride(1), tensor.stride(2)}; }
-
 /// The first element that gets a new code: per channel the rotary window's, per token that of the group it lies in.
 std::int64_t first_element(const quantized_rotation& lowered, std::int64_t window_offset) {
   return window_offset / lowered.group_size * lowered.group_size;

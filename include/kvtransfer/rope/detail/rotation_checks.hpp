@@ -2,6 +2,7 @@
 
 #include <ATen/MemoryOverlap.h>
 #include <ATen/core/Tensor.h>
+#include <c10/util/SmallVector.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -23,7 +24,7 @@ namespace kvtransfer::rope::detail {
 
 /// False if no two indices reach one address: sorted by stride, each axis steps past all that the smaller ones span.
 inline bool may_overlap_itself(const at::Tensor& tensor) {
-  std::vector<std::pair<std::int64_t, std::int64_t>> axes;
+  c10::SmallVector<std::pair<std::int64_t, std::int64_t>, 4> axes;
   for (std::int64_t axis = 0; axis < tensor.dim(); ++axis) {
     if (tensor.size(axis) > 1) {
       axes.emplace_back(tensor.stride(axis), tensor.size(axis));
