@@ -1,9 +1,11 @@
 """Finds and loads libkvtransfer_kernels.so, which registers six operators as torch.ops.kvtransfer.*.
 
-    rotate_keys_(keys, from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
-          model_faithful)                    moves keys where they lie
-    rotate_keys(... the same ...) -> copies         moved copies, differentiable: the gradient is rotated back
-    rotate_blocks_(keys, rows, ... the same ...) moves some rows of every layer, as the blocks of a paged cache
+    rotate_keys_(keys, from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
+                 interleaved, model_faithful)
+                                             moves keys where they lie
+    rotate_keys(... the same ...) -> copies  moved copies, differentiable: the gradient is rotated back
+    rotate_blocks_(keys, blocks, ... the same ...)
+                                             moves some blocks of every layer, as those of a paged cache
     convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
                                              reorders the rotary elements of each head, half-split to interleaved or back
     rotate_quantized_keys_(codes, scales, minimums, errors, group_ends, valid, bits, from_positions, ... as rotate_keys_ ...)
@@ -13,7 +15,7 @@
 
 keys             the layers of a cache, [batch, kv_heads, seq, head_dim] each: one shape, dtype and device, contiguous
                  head_dim. float32, bfloat16, float16, float8_e4m3fn or float8_e5m2
-rows             int64 [n] on the keys' device: which of their first axis, none twice; positions then have n rows
+blocks           int64 [n] on the keys' device: which of their first axis, none twice; positions then are those of n blocks
 from_positions   int64 on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2**24: where the keys
                  were rotated to; None: they carry no rotation
 to_positions     likewise where they shall be; None: they are left without rotation

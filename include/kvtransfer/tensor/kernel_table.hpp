@@ -69,7 +69,7 @@ struct kernel_table {
   bool (*has_autograd)(const char* name, at::DeviceType device);
   void (*rotate_keys_)(const rotation_tensors& rotation, at::TensorList keys);
   std::vector<at::Tensor> (*rotate_keys)(const rotation_tensors& rotation, at::TensorList keys);
-  void (*rotate_blocks_)(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& rows);
+  void (*rotate_blocks_)(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& blocks);
   void (*rotate_quantized_keys_)(const rotation_tensors& rotation, const quantized_layers& keys);
   void (*convert_pairing_)(at::TensorList keys, std::int64_t window_offset, std::int64_t rotary_dim,
                            bool to_interleaved);

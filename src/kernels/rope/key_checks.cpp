@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <string>
 
+#include "kernels/rope/lower.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/detail/rotation_checks.hpp"
-#include "kernels/rope/lower.hpp"
 
 namespace kvtransfer::rope::kernels {
 namespace {

@@ -103,21 +103,23 @@ std::int64_t read_streams(const std::optional<at::Tensor>& stream_of, rotation_a
   return streams;
 }
 
-/// Reads which rows of `key` are meant, where it is not all of them.
-void read_rows(const at::Tensor& rows, const at::Tensor& key, rotation_arguments& arguments) {
-  if (!rows.defined()) {
+/// Reads which blocks of `key` are meant, where it is not all of them.
+void read_blocks(const at::Tensor& blocks, const at::Tensor& key, rotation_arguments& arguments) {
+  if (!blocks.defined()) {
     return;
   }
-  if (rows.scalar_type() != at::kLong || rows.dim() != 1 || !rows.is_contiguous() || rows.device() != key.device()) {
-    fail<shape_error>("rotate_blocks_", "rows", "contiguous Long [n] on " + key.device().str(), described(rows));
+  if (blocks.scalar_type() != at::kLong || blocks.dim() != 1 || !blocks.is_contiguous() ||
+      blocks.device() != key.device()) {
+    fail<shape_error>("rotate_blocks_", "blocks", "contiguous Long [n] on " + key.device().str(), described(blocks));
   }
-  arguments.rows = rows.const_data_ptr<std::int64_t>();
-  arguments.batch = rows.numel();
+  arguments.rows = blocks.const_data_ptr<std::int64_t>();
+  arguments.batch = blocks.numel();
   const std::int64_t* const end = arguments.rows + arguments.batch;
-  const auto outside = [&](std::int64_t row) { return row < 0 || row >= key.size(0); };
+  const auto outside = [&](std::int64_t block) { return block < 0 || block >= key.size(0); };
   const std::int64_t* const found = key.is_cpu() ? std::find_if(arguments.rows, end, outside) : end;
   if (found != end) {
-    fail<shape_error>("rotate_blocks_", "rows", fmt::format("0 <= row < {}", key.size(0)), fmt::format("{}", *found));
+    fail<shape_error>("rotate_blocks_", "blocks", fmt::format("0 <= block < {}", key.size(0)),
+                      fmt::format("{}", *found));
   }
 }
 
@@ -182,7 +184,7 @@ std::optional<element_type> element_of(at::ScalarType dtype) {
   }
 }
 
-rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation, const at::Tensor& rows) {
+rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation, const at::Tensor& blocks) {
   const bool shared = !given(rotation.from_positions) && !given(rotation.to_positions);
   const auto stored = radians_per_token(rotation.from_inv_freq, given(rotation.from_positions), "from_inv_freq");
   const auto target = radians_per_token(rotation.to_inv_freq, given(rotation.to_positions) || shared, "to_inv_freq");
@@ -197,7 +199,7 @@ rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation
   arguments.batch = key.size(0);
   arguments.kv_heads = key.size(1);
   arguments.seq = key.size(2);
-  read_rows(rows, key, arguments);
+  read_blocks(blocks, key, arguments);
   arguments.gain = static_cast<float>(rotation.gain);
   arguments.pairs = static_cast<std::int32_t>(std::max(stored.size(), target.size()));
   arguments.element = element_of(key.scalar_type()).value();

@@ -22,8 +22,8 @@ inline key_strides strides_of(const at::Tensor& tensor) {
 
 /// Lowers a rotation of keys like `key` to the plain struct, strides and layers left out.
 /// @param key [batch, kv_heads, seq, head_dim]: extents, dtype and device that all keys of the call share
-/// @param rows which of its first axis are meant; undefined: all
+/// @param blocks which of its first axis are meant; undefined: all
 /// @throws shape_error, device_error or value_error naming the argument that does not fit
-rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation, const at::Tensor& rows = {});
+rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation, const at::Tensor& blocks = {});
 
 }  // namespace kvtransfer::rope::kernels

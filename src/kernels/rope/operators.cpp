@@ -16,7 +16,7 @@
 //   rotate_keys_(keys, from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
 //                interleaved, model_faithful)
 //   rotate_keys(... the same ...) -> copies, differentiable: the gradient is rotated back, times the gain
-//   rotate_blocks_(keys, rows, ... the same ...): some rows of every layer, as the blocks of a paged cache
+//   rotate_blocks_(keys, blocks, ... the same ...): some blocks of every layer, as the blocks of a paged cache
 //   convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
 //
 // keys            the layers of a cache, each [batch, kv_heads, seq, head_dim] with any strides but a contiguous
@@ -27,8 +27,9 @@
 // *_positions     int64 tokens on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2^24:
 //                 where keys were rotated to, and where they shall be. Without `from_positions` they carry no rotation,
 //                 without `to_positions` they are left with none.
-// rows            int64 [n] on the keys' device: which of their first axis are meant, none twice; positions then have n
-//                 rows. That they exist is checked on a CPU alone: on a GPU that would wait for it.
+// blocks          int64 [n] on the keys' device: which of their first axis are meant, none twice; positions are those
+// of
+//                 n blocks. That they exist is checked on a CPU alone: on a GPU that would wait for it.
 // delta           used where both are absent: every key moves by so many tokens under to_inv_freq.
 // *_inv_freq      float on the CPU, [rotary_dim / 2 <= 256], radians per token; each needed where its positions are
 //                 given.
@@ -103,15 +104,15 @@ void copy_outside_window(const at::Tensor& from, const at::Tensor& to, std::int6
 
 }  // namespace
 
-void rotate_in_place(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& rows,
+void rotate_in_place(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& blocks,
                      rotation_launch launch) {
   check_alike(keys, "rotate_keys_");
   check_element_type(keys.front(), "rotate_keys_");
-  if (keys.front().numel() == 0 || (rows.defined() && rows.numel() == 0)) {
+  if (keys.front().numel() == 0 || (blocks.defined() && blocks.numel() == 0)) {
     return;
   }
   check_writable(keys, "rotate_keys_");
-  launch_by_strides(keys, keys, lower(keys.front(), rotation, rows), rotation.window_offset, launch);
+  launch_by_strides(keys, keys, lower(keys.front(), rotation, blocks), rotation.window_offset, launch);
 }
 
 std::vector<at::Tensor> rotate_out_of_place(const rotation_tensors& rotation, at::TensorList keys,
@@ -181,7 +182,7 @@ TORCH_LIBRARY(kvtransfer, library) {
   const auto define = [&](const std::string& schema) { library.def(schema.c_str()); };
   define("rotate_keys_(Tensor(a!)[] keys, " + rotation + ") -> ()");
   define("rotate_keys(Tensor[] keys, " + rotation + ") -> Tensor[]");
-  define("rotate_blocks_(Tensor(a!)[] keys, Tensor rows, " + rotation + ") -> ()");
+  define("rotate_blocks_(Tensor(a!)[] keys, Tensor blocks, " + rotation + ") -> ()");
   define(
       "rotate_quantized_keys_(Tensor(a!)[] codes, Tensor(b!)[] scales, Tensor(c!)[] minimums, Tensor(d!)[] errors, "
       "Tensor? group_ends, Tensor? valid, int bits, " +

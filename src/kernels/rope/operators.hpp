@@ -16,7 +16,7 @@ namespace kvtransfer::rope::kernels {
 
 using kvtransfer::kernels::operator_function;
 
-void rotate_in_place(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& rows,
+void rotate_in_place(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& blocks,
                      rotation_launch launch);
 std::vector<at::Tensor> rotate_out_of_place(const rotation_tensors& rotation, at::TensorList keys,
                                             rotation_launch launch);
@@ -29,10 +29,10 @@ void rotate_keys_(const rotation_tensors& rotation, at::TensorList keys) {
   rotate_in_place(rotation, keys, {}, launch);
 }
 
-/// `kvtransfer::rotate_blocks_`: some rows of every layer are rotated where they lie.
+/// `kvtransfer::rotate_blocks_`: some blocks of every layer are rotated where they lie.
 template <rotation_launch launch>
-void rotate_blocks_(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& rows) {
-  rotate_in_place(rotation, keys, rows, launch);
+void rotate_blocks_(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& blocks) {
+  rotate_in_place(rotation, keys, blocks, launch);
 }
 
 /// `kvtransfer::rotate_keys`: rotated copies; elements outside the rotary window are copied as they are.

@@ -70,11 +70,11 @@ void rotate_keys_(const rotation_tensors& rotation, at::TensorList keys) {
   dispatched::rotate_keys_(rotation, keys);
 }
 
-void rotate_blocks_(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& rows) {
+void rotate_blocks_(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& blocks) {
   refuse_gradients({keys}, "rotate_blocks_", "keys", no_gradient);
   mark_changed({keys});
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  dispatched::rotate_blocks_(rotation, keys, rows);
+  dispatched::rotate_blocks_(rotation, keys, blocks);
 }
 
 void rotate_quantized_keys_(const rotation_tensors& rotation, const quantized_layers& keys) {

@@ -56,9 +56,9 @@ std::vector<at::Tensor> rotate_keys(const rotation_tensors& rotation, at::Tensor
   return call_flat(called, rotation, keys);
 }
 
-void rotate_blocks_(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& rows) {
+void rotate_blocks_(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& blocks) {
   static const auto called = find_flat<&rotate_blocks_>("kvtransfer::rotate_blocks_");
-  call_flat(called, rotation, keys, rows);
+  call_flat(called, rotation, keys, blocks);
 }
 
 void rotate_quantized_keys_(const rotation_tensors& rotation, const quantized_layers& keys) {
