@@ -11,7 +11,8 @@ list(REMOVE_ITEM headers ${model_headers})
 add_library(kvtransfer INTERFACE)
 add_library(kvtransfer::kvtransfer ALIAS kvtransfer)
 target_compile_features(kvtransfer INTERFACE cxx_std_20)
-target_link_libraries(kvtransfer INTERFACE kvtransfer::torch fmt::fmt-header-only nlohmann_json::nlohmann_json ZLIB::ZLIB)
+target_link_libraries(kvtransfer INTERFACE kvtransfer::torch fmt::fmt-header-only nlohmann_json::nlohmann_json ZLIB::ZLIB
+                      ${CMAKE_DL_LIBS})
 target_sources(kvtransfer INTERFACE FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${headers})
 set_target_properties(kvtransfer PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
 

@@ -175,16 +175,18 @@ inline void move_keys(std::vector<at::Tensor>& keys, const cache_frame& written,
                        "a cache of one layer (each layer has a weight of its own)", "several layers");
   std::vector<at::Tensor> moved = keys;
   std::vector<detail::planned_rotation> in_place;
+  std::vector<rope::checked_rotation> checked;
   for (detail::planned_rotation& rotation : detail::planned_rotations(keys, written, wanted, options)) {
     if (keys[static_cast<std::size_t>(rotation.layers.front())].requires_grad()) {
       detail::rotate_copies(moved, rotation, options);
     } else {
-      rope::require_rotatable(detail::keys_of(rotation, keys), rotation.rotation, options, "materialize");
+      checked.push_back(
+          rope::require_rotatable(detail::keys_of(rotation, keys), rotation.rotation, options, "materialize"));
       in_place.push_back(std::move(rotation));
     }
   }
-  for (const detail::planned_rotation& rotation : in_place) {
-    rope::rotate_keys_(detail::keys_of(rotation, keys), rotation.rotation, options, "materialize");
+  for (std::size_t i = 0; i < in_place.size(); ++i) {
+    rope::rotate_checked_keys_(detail::keys_of(in_place[i], keys), checked[i]);
   }
   keys = std::move(moved);
 }

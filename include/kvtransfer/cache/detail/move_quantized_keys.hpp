@@ -117,11 +117,12 @@ inline void move_quantized_keys(std::vector<quantized_tensor>& keys, const cache
                        "a cache of one layer (each layer has a weight of its own)", "several layers");
   std::vector<quantized_tensor> moved = keys;
   std::vector<detail::planned_quantized_rotation> rotations = detail::planned_quantized_rotations(moved, written, wanted, options);
+  std::vector<rope::checked_rotation> checked;
   for (const detail::planned_quantized_rotation& rotation : rotations) {
-    rope::require_quantized_rotatable(rotation.keys, rotation.rotation, options, "materialize");
+    checked.push_back(rope::require_quantized_rotatable(rotation.keys, rotation.rotation, options, "materialize"));
   }
-  for (detail::planned_quantized_rotation& rotation : rotations) {
-    rope::rotate_quantized_keys_(rotation.keys, rotation.rotation, options, rotation.held, "materialize");
+  for (std::size_t i = 0; i < rotations.size(); ++i) {
+    rope::rotate_checked_quantized_keys_(rotations[i].keys, checked[i], rotations[i].held, "materialize");
   }
   keys = std::move(moved);
 }

@@ -124,16 +124,18 @@ inline void move_stored_keys(const std::vector<layouts::lowered>& keys, const ca
     storages.push_back(layer.rows);
   }
   std::vector<detail::planned_row_rotation> rotations;
+  std::vector<rope::checked_rotation> checked;
   for (const detail::layer_group& group : detail::groups_of_layers(written, wanted, storages)) {
     const layer_frame& from = written.layer(group.front());
     const layer_frame& to = wanted.layer(group.front());
     for (detail::planned_row_rotation& rotation : detail::planned_row_rotations(keys, group, from, to, options)) {
-      rotation.rotation = rope::require_blocks_rotatable(rotation.storages, rotation.rows, rotation.rotation, options, "move");
+      checked.push_back(
+          rope::require_blocks_rotatable(rotation.storages, rotation.rows, rotation.rotation, options, "move"));
       rotations.push_back(std::move(rotation));
     }
   }
-  for (const detail::planned_row_rotation& rotation : rotations) {
-    rope::detail::rotate_checked_blocks_(rotation.storages, rotation.rows, rotation.rotation, options, "move");
+  for (std::size_t i = 0; i < rotations.size(); ++i) {
+    rope::rotate_checked_blocks_(rotations[i].storages, rotations[i].rows, checked[i]);
   }
 }
 

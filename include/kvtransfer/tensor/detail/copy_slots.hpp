@@ -15,8 +15,8 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/checks.hpp"
-#include "kvtransfer/tensor/fused_kernel.hpp"
 #include "kvtransfer/tensor/detail/slot_runs.hpp"
+#include "kvtransfer/tensor/kernel_table.hpp"
 
 namespace kvtransfer {
 
@@ -88,9 +88,8 @@ inline bool copies_fused(const std::vector<at::Tensor>& to, const std::vector<at
 
 inline void call_fused_copy(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from,
                             const slot_runs& runs) {
-  using signature = void(at::TensorList, at::TensorList, const std::optional<at::Tensor>&);
   const auto list = runs.like_to_like ? std::nullopt : std::optional(runs.tensor(to.front().device()));
-  find_kernel("kvtransfer::copy_slots_")->typed<signature>().call(to, from, list);
+  kernels()->copy_slots_(to, from, list);
 }
 
 }  // namespace detail
