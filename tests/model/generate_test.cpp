@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
@@ -23,7 +24,8 @@ TEST_CASE("generation ends at an end-of-text token, which is neither returned no
   const auto free = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6}).rows[0].token_ids;
   const std::int64_t eos = free[3];
   const auto end = std::find(free.begin(), free.end(), eos);
-  const generation_output made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6, .eos_token_ids = {96, eos}});
+  const generation_output made =
+      generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6, .eos_token_ids = {96, eos}});
   CHECK(made.rows[0].token_ids == std::vector<std::int64_t>(free.begin(), end));
   CHECK(made.rows[0].stop == stop_reason::eos);
   CHECK(made.rows[0].eos_token_id == eos);

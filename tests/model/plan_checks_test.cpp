@@ -1,5 +1,6 @@
 #include "model/plan_checks.hpp"
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/config_json.hpp"
 #include "kvtransfer/model/generate.hpp"

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/equal.h>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "support/small_model.hpp"

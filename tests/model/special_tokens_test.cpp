@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"

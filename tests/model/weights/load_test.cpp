@@ -4,7 +4,9 @@
 #include <map>
 #include <string>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/weights.hpp"
+#include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "kvtransfer/tensor/safetensors_writer.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/message.hpp"
