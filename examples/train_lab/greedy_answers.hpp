@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/model/causal_logits.hpp"
 #include "kvtransfer/model/config.hpp"
 #include "kvtransfer/model/tokenizer.hpp"
-#include "kvtransfer/model/transformer.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "settings.hpp"
 

@@ -35,6 +35,7 @@
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
+#include "kvtransfer/core/philox.hpp"
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/core/position_row.hpp"
 #include "kvtransfer/core/position_run.hpp"

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "kvtransfer/core/json_file.hpp"
-#include "kvtransfer/model/weights/save.hpp"
+#include "kvtransfer/model/weights.hpp"
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
 

@@ -1,4 +1,4 @@
-#include "kvtransfer/model/json_fields.hpp"
+#include "model/json_fields.hpp"
 
 #include <string>
 #include <vector>
@@ -7,6 +7,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using kvtransfer::detail::json_fields;
 using kvtransfer::test::message_of;
 
 TEST_CASE("fields are read by type, a null counts as missing", "[model][json_fields]") {

@@ -1,43 +1,33 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/silu.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
-#include "kvtransfer/model/concepts.hpp"
 #include "kvtransfer/model/config.hpp"
-#include "kvtransfer/model/rotary_tables.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/rope/angles.hpp"
+#include "model/concepts.hpp"
+#include "model/rotary_tables.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 namespace transformer {
 
 /// `x / rms(x) * weight`, the mean square taken in fp32. Source: transformers, LlamaRMSNorm.
-inline at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  const at::ScalarType compute = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const at::Tensor wide = x.to(compute);
-  const at::Tensor normed = wide * at::rsqrt(wide.square().mean(-1, true) + eps);
-  return weight * normed.to(x.scalar_type());
-}
+[[nodiscard]] at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
-inline at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
-}
+/// `x · weightᵀ`, plus the bias where the model has one.
+[[nodiscard]] at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 /// `[batch, seq, heads * head_dim]` as `[batch, heads, seq, head_dim]`.
-inline at::Tensor split_heads(const at::Tensor& x, std::int64_t head_dim) {
-  return x.unflatten(-1, {-1, head_dim}).transpose(1, 2);
-}
+[[nodiscard]] at::Tensor split_heads(const at::Tensor& x, std::int64_t head_dim);
+
+/// The gated MLP on normed input `[batch, seq, hidden_size]`.
+[[nodiscard]] at::Tensor mlp(const at::Tensor& x, const layer_weights& layer);
 
 /// The attention block of one layer on normed input `[batch, seq, hidden_size]`.
 template <Attention Attend>
@@ -49,12 +39,6 @@ at::Tensor self_attention(std::int64_t index, const at::Tensor& x, const layer_w
   const at::Tensor context = attend(index, rope::apply_rotary(q, table.cos, table.sin, rotary),
                                     rope::apply_rotary(k, table.cos, table.sin, rotary), v);
   return linear(context.transpose(1, 2).flatten(2), layer.o_proj, layer.o_bias);
-}
-
-/// The gated MLP on normed input `[batch, seq, hidden_size]`.
-inline at::Tensor mlp(const at::Tensor& x, const layer_weights& layer) {
-  const at::Tensor gate = at::silu(linear(x, layer.gate_proj, layer.gate_bias));
-  return linear(gate * linear(x, layer.up_proj, layer.up_bias), layer.down_proj, layer.down_bias);
 }
 
 }  // namespace transformer
@@ -84,21 +68,6 @@ at::Tensor hidden_states(const model_config& config, const model_weights& weight
 }
 
 /// Scores over the vocabulary `[…, vocab_size]` of hidden states `[…, hidden_size]`; a tied head is the embedding.
-inline at::Tensor vocabulary_logits(const model_weights& weights, const at::Tensor& hidden) {
-  return at::linear(hidden, weights.lm_head.defined() ? weights.lm_head : weights.embed_tokens);
-}
+[[nodiscard]] at::Tensor vocabulary_logits(const model_weights& weights, const at::Tensor& hidden);
 
-/// Logits `[batch, seq, vocab_size]` of whole texts from position 0 on, without a cache; differentiable.
-/// @param token_ids `[batch, seq]`, int64, on the weights' device
-inline at::Tensor causal_logits(const model_config& config, const model_weights& weights, const at::Tensor& token_ids) {
-  const std::int64_t seq = token_ids.size(1);
-  const std::vector<rotary_specification> rotary = rotary_specifications(config, seq);
-  const at::Tensor positions = at::arange(seq, token_ids.options()).view({1, 1, 1, seq});
-  const rotary_tables tables(rotary, positions, weights.embed_tokens.scalar_type());
-  const auto attend = [](std::int64_t, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-    return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, std::nullopt, true);
-  };
-  return vocabulary_logits(weights, hidden_states(config, weights, token_ids, rotary, tables, attend));
-}
-
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

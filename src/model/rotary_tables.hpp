@@ -2,26 +2,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
-#include "kvtransfer/model/config.hpp"
 #include "kvtransfer/rope/angles.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
-namespace kvtransfer {
-
-/// The rotary specification of every layer of a model in the regime of `length` tokens (only dynamic NTK and LongRoPE
-/// depend on it).
-inline std::vector<rotary_specification> rotary_specifications(const model_config& config, std::int64_t length = 0) {
-  std::vector<rotary_specification> specifications;
-  specifications.reserve(config.rotary.size());
-  for (const rotary_embedding& embedding : config.rotary) {
-    specifications.push_back(embedding.at(length));
-  }
-  return specifications;
-}
+namespace kvtransfer::detail {
 
 /// The cosines and sines of one forward pass; layers of equal specification share a table.
 class rotary_tables {
@@ -43,11 +31,13 @@ class rotary_tables {
     }
   }
 
-  const rope::cos_sin& layer(std::int64_t index) const { return tables_[table_of_[static_cast<std::size_t>(index)]]; }
+  [[nodiscard]] const rope::cos_sin& layer(std::int64_t index) const {
+    return tables_[table_of_[static_cast<std::size_t>(index)]];
+  }
 
  private:
   std::vector<std::size_t> table_of_;
   std::vector<rope::cos_sin> tables_;
 };
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -1,29 +1,25 @@
-#pragma once
+#include "model/plan_checks.hpp"
 
 #include <fmt/format.h>
 
-#include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/inject/plan.hpp"
-#include "kvtransfer/model/causal_lm.hpp"
-#include "kvtransfer/model/rotary_tables.hpp"
+#include "kvtransfer/rope/rotary_embedding.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
-namespace detail {
+namespace {
 
 /// A key written under `written` reads as the model's own if it was rotated the model's way; length-dependent types
 /// count by type, since transformers too lets regimes meet in one cache.
-inline bool reads_as(const rotary_specification& written, const rotary_specification& own, bool depends_on_length) {
+bool reads_as(const rotary_specification& written, const rotary_specification& own, bool depends_on_length) {
   return written == own || (depends_on_length && written.rope_type == own.rope_type);
 }
 
-inline void require_rotated_for(const causal_lm& model, const rotary_specification& own, const layer_frame& frame,
-                                std::int64_t layer) {
+void require_rotated_for(const causal_lm& model, const rotary_specification& own, const layer_frame& frame,
+                         std::int64_t layer) {
   const std::string what = fmt::format("layer {}", layer);
   const bool depends_on_length = model.config.rotary[static_cast<std::size_t>(layer)].depends_on_length();
   for (const position_row& row : frame.positions.rows()) {
@@ -45,7 +41,7 @@ inline void require_rotated_for(const causal_lm& model, const rotary_specificati
   }
 }
 
-inline void require_fits(const causal_lm& model, const segment& part, std::int64_t batch, std::int64_t layer) {
+void require_fits(const causal_lm& model, const segment& part, std::int64_t batch, std::int64_t layer) {
   const cache_extents found = part.kv.extents();
   const cache_extents expected{batch, model.config.kv_heads, found.seq, model.config.head_dim};
   if (!(found == expected) || part.kv.values().size(3) != model.config.head_dim) {
@@ -56,10 +52,9 @@ inline void require_fits(const causal_lm& model, const segment& part, std::int64
   }
 }
 
-}  // namespace detail
+}  // namespace
 
-/// @throws value_error if a token would stand at a position that the model does not know
-inline void require_positions_known(const model_config& config, const position_map& positions) {
+void require_positions_known(const model_config& config, const position_map& positions) {
   for (const position_row& row : positions.rows()) {
     const std::int64_t last = row.last_position().value_or(0);
     if (last >= config.max_position_embeddings) {
@@ -70,8 +65,7 @@ inline void require_positions_known(const model_config& config, const position_m
   }
 }
 
-/// @throws value_error if a token is not in the vocabulary
-inline void require_tokens_known(const model_config& config, const std::vector<std::vector<std::int64_t>>& rows) {
+void require_tokens_known(const model_config& config, const std::vector<std::vector<std::int64_t>>& rows) {
   for (const std::vector<std::int64_t>& row : rows) {
     for (const std::int64_t id : row) {
       if (id < 0 || id >= config.vocab_size) {
@@ -82,10 +76,7 @@ inline void require_tokens_known(const model_config& config, const std::vector<s
   }
 }
 
-/// Refuses a plan whose injected keys `model` cannot read as its own. A plan with an assumed frame is taken at its
-/// word.
-/// @throws frame_error, shape_error, device_error, value_error
-inline void require_runnable(const causal_lm& model, const plan& input) {
+void require_runnable(const causal_lm& model, const plan& input) {
   require_tokens_known(model.config, input.token_ids);
   require_positions_known(model.config, input.positions);
   if (input.layers.empty()) {
@@ -100,12 +91,12 @@ inline void require_runnable(const causal_lm& model, const plan& input) {
   const std::vector<rotary_specification> own = rotary_specifications(model.config);
   for (std::int64_t layer = 0; layer < model.config.layers; ++layer) {
     for (const segment& part : input.segments(layer)) {
-      detail::require_fits(model, part, input.batch(), layer);
+      require_fits(model, part, input.batch(), layer);
       if (!input.origin.assumed) {
-        detail::require_rotated_for(model, own[static_cast<std::size_t>(layer)], part.kv.frame(), layer);
+        require_rotated_for(model, own[static_cast<std::size_t>(layer)], part.kv.frame(), layer);
       }
     }
   }
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

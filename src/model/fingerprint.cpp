@@ -1,4 +1,4 @@
-#pragma once
+#include "model/fingerprint.hpp"
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
@@ -10,16 +10,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
-#include "kvtransfer/model/config.hpp"
-#include "kvtransfer/model/weights/parameters.hpp"
+namespace kvtransfer::detail {
 
-namespace kvtransfer {
-
-namespace fingerprint_details {
+namespace {
 
 /// Source: the 64-bit FNV-1a hash, draft-eastlake-fnv. It tells models apart; it does not defend against forgery.
 class fnv1a {
@@ -30,21 +26,21 @@ class fnv1a {
     }
   }
   void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
-  std::uint64_t value() const { return state_; }
+  [[nodiscard]] std::uint64_t value() const { return state_; }
 
  private:
   std::uint64_t state_ = 0xcbf29ce484222325ULL;
 };
 
 /// The configuration that shapes the computation. What RoPE does, a frame's own specification says.
-inline std::string describe(const model_config& config) {
+std::string describe(const model_config& config) {
   return fmt::format("{} {} {} {} {} {} {} {} {} {};", config.architecture, config.layers, config.hidden_size,
                      config.intermediate_size, config.q_heads, config.kv_heads, config.head_dim, config.vocab_size,
                      config.rms_norm_eps, config.tie_word_embeddings);
 }
 
 /// A few runs of neighbouring elements, spread over the tensor: views, so that of a mapped file few pages are read.
-inline void add_samples(const at::Tensor& tensor, std::vector<at::Tensor>& samples) {
+void add_samples(const at::Tensor& tensor, std::vector<at::Tensor>& samples) {
   constexpr std::int64_t runs = 4;
   constexpr std::int64_t longest = 64;
   const at::Tensor flat = tensor.detach().reshape({-1});
@@ -54,25 +50,19 @@ inline void add_samples(const at::Tensor& tensor, std::vector<at::Tensor>& sampl
   }
 }
 
-}  // namespace fingerprint_details
+}  // namespace
 
-/// Tells one model from another, cheaply: by configuration, parameters' names and shapes, and signs of sampled weights.
-///
-/// The same for one model in every precision and on every device, since rounding keeps signs. Fine-tuning changes it:
-/// even a small step flips some of the weights near zero.
-/// @return "LlamaForCausalLM-22x2048-…": architecture, layers, hidden size, 16 hexadecimal digits
-inline std::string model_fingerprint(const model_config& config, const model_weights& weights) {
-  namespace details = fingerprint_details;
-  details::fnv1a hash;
-  hash.add(details::describe(config));
+std::string model_fingerprint(const model_config& config, const model_weights& weights) {
+  fnv1a hash;
+  hash.add(describe(config));
   std::vector<at::Tensor> samples;
   for_each_parameter(weights, [&](const std::string& name, const at::Tensor& tensor) {
     hash.add(fmt::format("{} {};", name, fmt::join(tensor.sizes(), "x")));
-    details::add_samples(tensor, samples);
+    add_samples(tensor, samples);
   });
   const at::Tensor signs = at::signbit(at::cat(samples)).cpu();
   hash.add({static_cast<const std::byte*>(signs.const_data_ptr()), signs.nbytes()});
   return fmt::format("{}-{}x{}-{:016x}", config.architecture, config.layers, config.hidden_size, hash.value());
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

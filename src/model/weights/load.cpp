@@ -1,31 +1,21 @@
-#pragma once
-
-#include <ATen/core/Tensor.h>
-#include <c10/core/Device.h>
-#include <c10/core/ScalarType.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include <cstdint>
-#include <filesystem>
-#include <string>
 #include <string_view>
 #include <unordered_set>
-#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
-#include "kvtransfer/model/config.hpp"
-#include "kvtransfer/model/weights/parameters.hpp"
+#include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
 
 namespace kvtransfer {
 
-namespace weights_details {
+namespace {
 
 /// One parameter from the file, checked, in the wished type and place.
-inline at::Tensor load_parameter(const safetensors_folder& folder, const std::string& name, const extents& shape,
-                                 at::Device device, at::ScalarType dtype) {
+at::Tensor load_parameter(const safetensors_folder& folder, const std::string& name,
+                          const std::vector<std::int64_t>& shape, at::Device device, at::ScalarType dtype) {
   if (!folder.contains(name)) {
     fail<file_error>(folder.path().string(), "tensor", excerpt(name), "no such tensor");
   }
@@ -45,13 +35,13 @@ inline at::Tensor load_parameter(const safetensors_folder& folder, const std::st
 }
 
 /// Tensors that some checkpoints hold without a use: tables of the rotary embedding, and the copy of a tied head.
-inline bool is_ignored(std::string_view name, const model_config& config) {
+bool is_ignored(std::string_view name, const model_config& config) {
   return name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
 }
 
 /// A tensor that the configuration has no place for means that the model computes something else.
-inline void refuse_other_tensors(const safetensors_folder& folder, const model_config& config,
-                                 const std::unordered_set<std::string>& used) {
+void refuse_other_tensors(const safetensors_folder& folder, const model_config& config,
+                          const std::unordered_set<std::string>& used) {
   for (const std::string& name : folder.names()) {
     if (!used.contains(name) && !is_ignored(name, config)) {
       fail<file_error>(folder.file_of(name).path().string(), "tensors",
@@ -60,22 +50,18 @@ inline void refuse_other_tensors(const safetensors_folder& folder, const model_c
   }
 }
 
-}  // namespace weights_details
+}  // namespace
 
-/// Loads a model's parameters, mapped: on the CPU, in the file's own type, nothing is copied.
-/// @param folder holds `model.safetensors`, or shards with `model.safetensors.index.json`
-/// @param dtype any floating type; what the file holds in another is converted
-/// @throws file_error for a missing, surplus or misshapen tensor; device_error if the device refuses
-inline model_weights load_weights(const std::filesystem::path& folder, const model_config& config, at::Device device,
-                                  at::ScalarType dtype) {
+model_weights load_weights(const std::filesystem::path& folder, const model_config& config, at::Device device,
+                           at::ScalarType dtype) {
   const safetensors_folder files = safetensors_folder::open(folder);
   std::unordered_set<std::string> used;
   try {
     model_weights weights = make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) {
       used.insert(name);
-      return weights_details::load_parameter(files, name, shape, device, dtype);
+      return load_parameter(files, name, shape, device, dtype);
     });
-    weights_details::refuse_other_tensors(files, config, used);
+    refuse_other_tensors(files, config, used);
     return weights;
   } catch (const c10::Error& bad) {
     fail<device_error>("load_weights", "device", fmt::format("room for the model on {}", device.str()),

@@ -13,7 +13,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// Typed reading of a JSON object's fields; what does not fit becomes a `file_error` with file and key.
 ///
@@ -22,20 +22,20 @@ class json_fields {
  public:
   json_fields(const nlohmann::json& object, std::string file) : object_(&object), file_(std::move(file)) {}
 
-  const std::string& file() const { return file_; }
-  bool has(std::string_view key) const { return find(key) != nullptr; }
+  [[nodiscard]] const std::string& file() const { return file_; }
+  [[nodiscard]] bool has(std::string_view key) const { return find(key) != nullptr; }
   /// Also true where the value is null.
-  bool present(std::string_view key) const { return object_->contains(key); }
+  [[nodiscard]] bool present(std::string_view key) const { return object_->contains(key); }
 
   /// The value under `key`, or null where there is none.
-  const nlohmann::json* find(std::string_view key) const {
+  [[nodiscard]] const nlohmann::json* find(std::string_view key) const {
     const auto found = object_->find(key);
     return found == object_->end() || found->is_null() ? nullptr : &*found;
   }
 
   /// A size: 1 to `largest`. Without `otherwise` the key must be there.
-  std::int64_t size(std::string_view key, std::optional<std::int64_t> otherwise = {},
-                    std::int64_t largest = 2'147'483'647) const {
+  [[nodiscard]] std::int64_t size(std::string_view key, std::optional<std::int64_t> otherwise = {},
+                                  std::int64_t largest = 2'147'483'647) const {
     const nlohmann::json* value = find(key);
     if (value == nullptr && otherwise) {
       return *otherwise;
@@ -46,7 +46,7 @@ class json_fields {
     return value->get<std::int64_t>();
   }
 
-  double positive_number(std::string_view key, double otherwise) const {
+  [[nodiscard]] double positive_number(std::string_view key, double otherwise) const {
     const nlohmann::json* value = find(key);
     if (value != nullptr && (!value->is_number() || !(value->get<double>() > 0))) {
       refuse(key, "a positive number");
@@ -54,7 +54,7 @@ class json_fields {
     return value == nullptr ? otherwise : value->get<double>();
   }
 
-  bool boolean(std::string_view key, bool otherwise) const {
+  [[nodiscard]] bool boolean(std::string_view key, bool otherwise) const {
     const nlohmann::json* value = find(key);
     if (value != nullptr && !value->is_boolean()) {
       refuse(key, "true or false");
@@ -62,7 +62,7 @@ class json_fields {
     return value == nullptr ? otherwise : value->get<bool>();
   }
 
-  std::string string(std::string_view key, std::string_view otherwise) const {
+  [[nodiscard]] std::string string(std::string_view key, std::string_view otherwise) const {
     const nlohmann::json* value = find(key);
     if (value != nullptr && !value->is_string()) {
       refuse(key, "a string");
@@ -71,7 +71,7 @@ class json_fields {
   }
 
   /// Token ids: one or a list; empty where there is none.
-  std::vector<std::int64_t> token_ids(std::string_view key) const {
+  [[nodiscard]] std::vector<std::int64_t> token_ids(std::string_view key) const {
     const nlohmann::json* value = find(key);
     if (value == nullptr) {
       return {};
@@ -97,4 +97,4 @@ class json_fields {
   std::string file_;
 };
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -1,26 +1,17 @@
-#pragma once
-
-#include <ATen/core/Tensor.h>
-#include <c10/core/ScalarType.h>
-
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <string>
 #include <system_error>
-#include <vector>
 
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/model/config.hpp"
-#include "kvtransfer/model/weights/parameters.hpp"
+#include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/tensor/safetensors_writer.hpp"
 
 namespace kvtransfer {
 
-namespace weights_details {
+namespace {
 
 /// transformers' name of a type: "float16" for at::kHalf. @throws value_error for a type that no checkpoint uses
-inline std::string checkpoint_dtype(at::ScalarType dtype) {
+std::string checkpoint_dtype(at::ScalarType dtype) {
   switch (dtype) {
     case at::kHalf:
       return "float16";
@@ -35,17 +26,12 @@ inline std::string checkpoint_dtype(at::ScalarType dtype) {
   }
 }
 
-}  // namespace weights_details
+}  // namespace
 
-/// Writes `config.json` and `model.safetensors` as transformers' from_pretrained reads them, each file atomically.
-/// @param folder made if it is not there
-/// @param config its `raw` is what is written, with the new dtype
-/// @param dtype what the parameters are stored in, one converted copy at a time
-/// @throws file_error if the folder refuses; value_error for a dtype that is not floating
-inline void save_model(const std::filesystem::path& folder, const model_config& config, const model_weights& weights,
-                       at::ScalarType dtype) {
-  nlohmann::json content = config.raw;
-  content[content.contains("dtype") ? "dtype" : "torch_dtype"] = weights_details::checkpoint_dtype(dtype);
+void save_model(const std::filesystem::path& folder, const model_config& config, const model_weights& weights,
+                at::ScalarType dtype) {
+  nlohmann::json content = nlohmann::json::parse(config.raw);
+  content[content.contains("dtype") ? "dtype" : "torch_dtype"] = checkpoint_dtype(dtype);
 
   std::error_code refused;
   std::filesystem::create_directories(folder, refused);

@@ -1,21 +1,14 @@
-#pragma once
+#include "model/plan_frame.hpp"
 
 #include <algorithm>
-#include <cstdint>
+#include <cstddef>
 #include <map>
 #include <memory>
-#include <string>
 #include <utility>
-#include <vector>
 
-#include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/inject/plan.hpp"
-#include "kvtransfer/model/config.hpp"
+namespace kvtransfer::detail {
 
-namespace kvtransfer {
-
-/// Token rows aligned at their right end like their plan, -1 in front of the shorter ones.
-inline std::vector<std::vector<std::int64_t>> padded_ids(std::vector<std::vector<std::int64_t>> rows) {
+std::vector<std::vector<std::int64_t>> padded_ids(std::vector<std::vector<std::int64_t>> rows) {
   std::size_t longest = 0;
   for (const std::vector<std::int64_t>& row : rows) {
     longest = std::max(longest, row.size());
@@ -26,8 +19,7 @@ inline std::vector<std::vector<std::int64_t>> padded_ids(std::vector<std::vector
   return rows;
 }
 
-/// The frame of what a plan injects, its segments side by side; for a plan that injects nothing, one without slots.
-inline cache_frame injected_frame(const model_config& config, const plan& input) {
+cache_frame injected_frame(const model_config& config, const plan& input) {
   std::map<std::vector<const layer_frame*>, cache_frame::shared_layer> known;
   std::vector<cache_frame::shared_layer> layers;
   const std::vector<position_row> no_slots(static_cast<std::size_t>(input.batch()));
@@ -56,11 +48,8 @@ inline cache_frame injected_frame(const model_config& config, const plan& input)
   return frame;
 }
 
-/// The frame of keys that a model has just written: each layer's rotary specification at `positions`.
-/// @param rotary one specification per layer
-/// @param token_ids `[batch][seq]`, -1 for padding
-inline cache_frame written_frame(const std::vector<rotary_specification>& rotary, const position_map& positions,
-                                 const std::vector<std::vector<std::int64_t>>& token_ids, const std::string& model) {
+cache_frame written_frame(const std::vector<rotary_specification>& rotary, const position_map& positions,
+                          const std::vector<std::vector<std::int64_t>>& token_ids, const std::string& model) {
   std::vector<cache_frame::shared_layer> layers;
   for (std::size_t i = 0; i < rotary.size(); ++i) {
     const auto same = std::find(rotary.begin(), rotary.begin() + static_cast<std::ptrdiff_t>(i), rotary[i]);
@@ -74,4 +63,4 @@ inline cache_frame written_frame(const std::vector<rotary_specification>& rotary
   return frame;
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail
