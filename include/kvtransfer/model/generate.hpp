@@ -16,34 +16,34 @@ namespace kvtransfer {
 struct generation_config {
   std::int64_t max_new_tokens = 40;
   double temperature = 0;                        ///< 0: greedy
-  std::vector<std::uint64_t> seeds = {0};        ///< one per row, or one for all of them; unused when greedy
-  std::vector<std::int64_t> eos_token_ids = {};  ///< each ends its row
+  std::vector<std::uint64_t> seeds = {0};        ///< one per sequence, or one for all; unused when greedy
+  std::vector<std::int64_t> eos_token_ids = {};  ///< each ends its sequence
 };
 
-/// One row's continuation.
+/// One sequence's continuation.
 struct completion {
   std::vector<std::int64_t> token_ids;  ///< the end-of-text token left out
   std::vector<float> top2_margins;      ///< one per choice, the end-of-text token's included
   stop_reason stop = stop_reason::length;
-  std::optional<std::int64_t> eos_token_id;  ///< which one ended the row
+  std::optional<std::int64_t> eos_token_id;  ///< which one ended the sequence
 };
 
-/// Continues every row of a session that has read its plan. The last token chosen is not fed: afterwards the session
-/// holds what transformers' `generate` leaves in its cache.
+/// Continues every sequence of a session that has read its plan. The last token chosen is not read: afterwards the
+/// session holds what transformers' `generate` leaves in its cache.
 /// @throws value_error, shape_error on settings that do not fit
 std::vector<completion> generate(const causal_lm& model, session& running, const generation_config& settings);
 
-/// A continuation and the cache it left behind.
+/// The continuations, one per sequence of the batch, and the cache that they left behind.
 struct generation_output {
   std::vector<completion> rows;
   cache kv;
 };
 
-/// Reads a plan and continues its rows. @throws what `session` and `generate` throw
+/// Reads a plan and continues its sequences. @throws what `session` and `generate` throw
 [[nodiscard]] generation_output generate(const causal_lm& model, const plan& input, const generation_config& settings);
 
 /// The cache of a text and nothing else: what a prompt leaves before anything is generated.
-/// @param token_ids one row per text, from position 0
+/// @param token_ids one list per text, from position 0
 [[nodiscard]] cache prefill(const causal_lm& model, std::vector<std::vector<std::int64_t>> token_ids);
 
 }  // namespace kvtransfer

@@ -21,7 +21,7 @@ struct token_choice {
   float top2_margin = 0;  ///< logit units, whatever the temperature
 };
 
-/// Chooses the next token of one row: the best at temperature 0, else a draw keyed on `(seed, step)`.
+/// Chooses the next token of one sequence: the best at temperature 0, else a draw keyed on `(seed, step)`.
 /// @param logits float `[vocab_size]` on the host
 /// @throws value_error if a logit is NaN
 [[nodiscard]] token_choice choose_token(const at::Tensor& logits, double temperature, std::uint64_t seed,

@@ -64,7 +64,7 @@ model_weights load_weights(const std::filesystem::path& folder, const model_conf
     refuse_other_tensors(files, config, used);
     return weights;
   } catch (const c10::Error& bad) {
-    fail<device_error>("load_weights", "device", fmt::format("room for the model on {}", device.str()),
+    fail<device_error>("load_weights", "device", fmt::format("memory for the model on {}", device.str()),
                        bad.what_without_backtrace());
   }
 }
