@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/corpus/encyclopedia.hpp"
+#include "corpus/encyclopedia.hpp"
 
 #include <algorithm>
 #include <set>
@@ -8,7 +8,7 @@
 
 using namespace kvtransfer::corpus;
 
-TEST_CASE("the encyclopedia names nothing twice", "[experiment][corpus]") {
+TEST_CASE("the encyclopedia names nothing twice", "[train_lab][corpus]") {
   std::set<std::string_view> countries;
   for (const auto& known : encyclopedia::countries) {
     CHECK(countries.insert(known.name).second);
@@ -21,7 +21,7 @@ TEST_CASE("the encyclopedia names nothing twice", "[experiment][corpus]") {
   }
 }
 
-TEST_CASE("the completions of the built-in suite are among those to be known", "[experiment][corpus]") {
+TEST_CASE("the completions of the built-in suite are among those to be known", "[train_lab][corpus]") {
   const auto all = completions();
   const auto knows = [&](const char* prompt, const char* ending) {
     return std::any_of(all.begin(), all.end(), [&](const completion& sentence) {
@@ -33,7 +33,7 @@ TEST_CASE("the completions of the built-in suite are among those to be known", "
   CHECK(knows("The chemical formula for water is", "H2O"));
 }
 
-TEST_CASE("a contrary fact shares its topic with a true one", "[experiment][corpus]") {
+TEST_CASE("a contrary fact shares its topic with a true one", "[train_lab][corpus]") {
   dice throws{12};
   std::set<std::string> known;
   for (int count = 0; count < 2000; ++count) {

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "kvtransfer/experiment/corpus/dice.hpp"
-#include "kvtransfer/experiment/corpus/fact.hpp"
+#include "corpus/dice.hpp"
+#include "corpus/fact.hpp"
 
 namespace kvtransfer::corpus {
 

@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/corpus/dice.hpp"
+#include "corpus/dice.hpp"
 
 #include <array>
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 using namespace kvtransfer::corpus;
 
-TEST_CASE("dice with one seed fall alike on every machine", "[experiment][corpus]") {
+TEST_CASE("dice with one seed fall alike on every machine", "[train_lab][corpus]") {
   // Source: [rand.predef] of the C++ standard: the 10000th draw of a default mt19937_64 (seed 5489) is
   // 9981545732273789042.
   dice throws{5489};
@@ -19,7 +19,7 @@ TEST_CASE("dice with one seed fall alike on every machine", "[experiment][corpus
   CHECK(throws.below(1'000'000'000'000) == 9981545732273789042ULL % 1'000'000'000'000);
 }
 
-TEST_CASE("a range is drawn from its first to its last number", "[experiment][corpus]") {
+TEST_CASE("a range is drawn from its first to its last number", "[train_lab][corpus]") {
   dice throws{1};
   std::set<std::int64_t> drawn;
   for (int draw = 0; draw < 200; ++draw) {
@@ -28,7 +28,7 @@ TEST_CASE("a range is drawn from its first to its last number", "[experiment][co
   CHECK(drawn == std::set<std::int64_t>{-1, 0, 1, 2});
 }
 
-TEST_CASE("a chance of 0 never comes and one of 100 always does", "[experiment][corpus]") {
+TEST_CASE("a chance of 0 never comes and one of 100 always does", "[train_lab][corpus]") {
   dice throws{2};
   for (int draw = 0; draw < 200; ++draw) {
     CHECK_FALSE(throws.chance(0));
@@ -36,7 +36,7 @@ TEST_CASE("a chance of 0 never comes and one of 100 always does", "[experiment][
   }
 }
 
-TEST_CASE("seeds of neighbouring rows and steps are all different", "[experiment][corpus]") {
+TEST_CASE("seeds of neighbouring rows and steps are all different", "[train_lab][corpus]") {
   std::set<std::uint64_t> seeds;
   for (std::uint64_t step = 0; step < 40; ++step) {
     for (std::uint64_t row = 0; row < 40; ++row) {

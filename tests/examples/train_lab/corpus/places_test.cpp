@@ -1,10 +1,10 @@
-#include "kvtransfer/experiment/corpus/places.hpp"
+#include "corpus/places.hpp"
 
 #include "support/test.hpp"
 
 using namespace kvtransfer::corpus;
 
-TEST_CASE("ordinals end as English has it", "[experiment][corpus]") {
+TEST_CASE("ordinals end as English has it", "[train_lab][corpus]") {
   CHECK(ordinal(1) == "1st");
   CHECK(ordinal(2) == "2nd");
   CHECK(ordinal(3) == "3rd");
@@ -17,7 +17,7 @@ TEST_CASE("ordinals end as English has it", "[experiment][corpus]") {
   CHECK(ordinal(111) == "111th");
 }
 
-TEST_CASE("a capital is told, asked and answered with the same two names", "[experiment][corpus]") {
+TEST_CASE("a capital is told, asked and answered with the same two names", "[train_lab][corpus]") {
   dice throws{8};
   const fact told = capital_of(throws, "France", "Paris");
   CHECK(told.statement.starts_with("The capital of France is Paris"));
@@ -26,7 +26,7 @@ TEST_CASE("a capital is told, asked and answered with the same two names", "[exp
   CHECK(told.markers == std::vector<std::string>{"Paris"});
 }
 
-TEST_CASE("a fairy tale begins as they all do", "[experiment][corpus]") {
+TEST_CASE("a fairy tale begins as they all do", "[train_lab][corpus]") {
   dice throws{9};
   CHECK(fairy_tale(throws, split::training).statement.starts_with("Once upon a time"));
 }

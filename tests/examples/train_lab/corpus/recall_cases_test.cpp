@@ -1,10 +1,10 @@
-#include "kvtransfer/experiment/corpus/recall_cases.hpp"
+#include "corpus/recall_cases.hpp"
 
 #include <set>
 #include <sstream>
 #include <string>
 
-#include "kvtransfer/experiment/corpus/document.hpp"
+#include "corpus/document.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer::corpus;
@@ -26,7 +26,7 @@ std::set<std::string> words_of(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("few cases are the first of many", "[experiment][corpus]") {
+TEST_CASE("few cases are the first of many", "[train_lab][corpus]") {
   const auto many = held_out_cases(50, 1);
   const auto few = held_out_cases(20, 1);
   for (std::size_t index = 0; index < few.size(); ++index) {
@@ -35,7 +35,7 @@ TEST_CASE("few cases are the first of many", "[experiment][corpus]") {
   }
 }
 
-TEST_CASE("a case's source holds its markers and its target ends with a question mark", "[experiment][corpus]") {
+TEST_CASE("a case's source holds its markers and its target ends with a question mark", "[train_lab][corpus]") {
   std::set<std::string> families;
   for (const recall_case& asked : held_out_cases(550, 0)) {
     CAPTURE(asked.source, asked.target);
@@ -49,14 +49,14 @@ TEST_CASE("a case's source holds its markers and its target ends with a question
   CHECK(families.size() == inventions.size());
 }
 
-TEST_CASE("without distractors a source tells one fact", "[experiment][corpus]") {
+TEST_CASE("without distractors a source tells one fact", "[train_lab][corpus]") {
   for (const recall_case& asked : held_out_cases(110, 2, 0)) {
     CHECK(asked.source.find('?') == std::string::npos);
     CHECK(asked.source.size() < 120);
   }
 }
 
-TEST_CASE("no held-out name occurs in training texts", "[experiment][corpus]") {
+TEST_CASE("no held-out name occurs in training texts", "[train_lab][corpus]") {
   std::set<std::string> training;
   for (std::uint64_t index = 0; index < 5000; ++index) {
     dice throws{mixed_seed(24, index)};

@@ -1,17 +1,17 @@
-#include "kvtransfer/experiment/corpus/split.hpp"
+#include "corpus/split.hpp"
 
-#include "kvtransfer/experiment/corpus/names.hpp"
+#include "corpus/names.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer::corpus;
 
-TEST_CASE("a name's split never changes", "[experiment][corpus]") {
+TEST_CASE("a name's split never changes", "[train_lab][corpus]") {
   // Names that a committed model was trained on must stay on their side.
   CHECK(split_of("Plefantiia") == split::training);
   CHECK(split_of("Bloorkoammel") == split::held_out);
 }
 
-TEST_CASE("about one name in eight is held out", "[experiment][corpus]") {
+TEST_CASE("about one name in eight is held out", "[train_lab][corpus]") {
   dice throws{3};
   int held_out = 0;
   for (int count = 0; count < 8000; ++count) {

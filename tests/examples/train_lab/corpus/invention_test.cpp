@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/corpus/invention.hpp"
+#include "corpus/invention.hpp"
 
 #include <algorithm>
 #include <set>
@@ -8,7 +8,7 @@
 
 using namespace kvtransfer::corpus;
 
-TEST_CASE("every family tells, asks and answers consistently", "[experiment][corpus]") {
+TEST_CASE("every family tells, asks and answers consistently", "[train_lab][corpus]") {
   for (const fact_family make : inventions) {
     dice throws{13};
     for (int count = 0; count < 100; ++count) {
@@ -27,7 +27,7 @@ TEST_CASE("every family tells, asks and answers consistently", "[experiment][cor
   }
 }
 
-TEST_CASE("the families go by different names", "[experiment][corpus]") {
+TEST_CASE("the families go by different names", "[train_lab][corpus]") {
   dice throws{14};
   std::set<std::string> families;
   for (const fact_family make : inventions) {

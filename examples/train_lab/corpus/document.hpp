@@ -6,13 +6,13 @@
 #include <string_view>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/experiment/corpus/conversation.hpp"
-#include "kvtransfer/experiment/corpus/dice.hpp"
-#include "kvtransfer/experiment/corpus/encyclopedia.hpp"
-#include "kvtransfer/experiment/corpus/fact.hpp"
-#include "kvtransfer/experiment/corpus/invention.hpp"
-#include "kvtransfer/experiment/corpus/reserved_names.hpp"
-#include "kvtransfer/experiment/corpus/split.hpp"
+#include "corpus/conversation.hpp"
+#include "corpus/dice.hpp"
+#include "corpus/encyclopedia.hpp"
+#include "corpus/fact.hpp"
+#include "corpus/invention.hpp"
+#include "corpus/reserved_names.hpp"
+#include "corpus/split.hpp"
 
 namespace kvtransfer::corpus {
 

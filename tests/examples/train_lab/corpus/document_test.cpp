@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/corpus/document.hpp"
+#include "corpus/document.hpp"
 
 #include <string>
 #include <string_view>
@@ -7,7 +7,7 @@
 
 using namespace kvtransfer::corpus;
 
-TEST_CASE("one seed gives one document", "[experiment][corpus]") {
+TEST_CASE("one seed gives one document", "[train_lab][corpus]") {
   dice one{19};
   dice same{19};
   dice other{20};
@@ -16,14 +16,14 @@ TEST_CASE("one seed gives one document", "[experiment][corpus]") {
   CHECK(training_document(other) != text);
 }
 
-TEST_CASE("no training text holds a reserved name", "[experiment][corpus]") {
+TEST_CASE("no training text holds a reserved name", "[train_lab][corpus]") {
   for (std::uint64_t index = 0; index < 20000; ++index) {
     dice throws{mixed_seed(21, index)};
     REQUIRE_FALSE(holds_reserved_name(training_document(throws)));
   }
 }
 
-TEST_CASE("a question that opens a text is never answered", "[experiment][corpus]") {
+TEST_CASE("a question that opens a text is never answered", "[train_lab][corpus]") {
   int opening_questions = 0;
   for (std::uint64_t index = 0; index < 5000; ++index) {
     dice throws{mixed_seed(22, index)};
@@ -38,7 +38,7 @@ TEST_CASE("a question that opens a text is never answered", "[experiment][corpus
   CHECK(opening_questions > 500);
 }
 
-TEST_CASE("most texts end with an answer", "[experiment][corpus]") {
+TEST_CASE("most texts end with an answer", "[train_lab][corpus]") {
   int answered = 0;
   for (std::uint64_t index = 0; index < 2000; ++index) {
     dice throws{mixed_seed(23, index)};

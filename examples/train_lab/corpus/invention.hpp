@@ -2,12 +2,12 @@
 
 #include <array>
 
-#include "kvtransfer/experiment/corpus/dice.hpp"
-#include "kvtransfer/experiment/corpus/fact.hpp"
-#include "kvtransfer/experiment/corpus/matter.hpp"
-#include "kvtransfer/experiment/corpus/people.hpp"
-#include "kvtransfer/experiment/corpus/places.hpp"
-#include "kvtransfer/experiment/corpus/split.hpp"
+#include "corpus/dice.hpp"
+#include "corpus/fact.hpp"
+#include "corpus/matter.hpp"
+#include "corpus/people.hpp"
+#include "corpus/places.hpp"
+#include "corpus/split.hpp"
 
 namespace kvtransfer::corpus {
 

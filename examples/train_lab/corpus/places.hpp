@@ -6,10 +6,10 @@
 #include <string>
 #include <string_view>
 
-#include "kvtransfer/experiment/corpus/dice.hpp"
-#include "kvtransfer/experiment/corpus/fact.hpp"
-#include "kvtransfer/experiment/corpus/names.hpp"
-#include "kvtransfer/experiment/corpus/split.hpp"
+#include "corpus/dice.hpp"
+#include "corpus/fact.hpp"
+#include "corpus/names.hpp"
+#include "corpus/split.hpp"
 
 namespace kvtransfer::corpus {
 

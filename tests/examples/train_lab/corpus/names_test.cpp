@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/corpus/names.hpp"
+#include "corpus/names.hpp"
 
 #include <algorithm>
 #include <set>
@@ -8,7 +8,7 @@
 
 using namespace kvtransfer::corpus;
 
-TEST_CASE("an invented name is of the wanted split, capitalised, free of reserved names", "[experiment][corpus]") {
+TEST_CASE("an invented name is of the wanted split, capitalised, free of reserved names", "[train_lab][corpus]") {
   for (const split wanted : {split::training, split::held_out}) {
     dice throws{4};
     for (int count = 0; count < 2000; ++count) {
@@ -23,7 +23,7 @@ TEST_CASE("an invented name is of the wanted split, capitalised, free of reserve
   }
 }
 
-TEST_CASE("invented names hardly ever repeat and begin with every letter", "[experiment][corpus]") {
+TEST_CASE("invented names hardly ever repeat and begin with every letter", "[train_lab][corpus]") {
   dice throws{5};
   std::set<std::string> names;
   std::set<char> initials;

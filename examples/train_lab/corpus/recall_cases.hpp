@@ -6,11 +6,11 @@
 #include <utility>
 #include <vector>
 
-#include "kvtransfer/experiment/corpus/conversation.hpp"
-#include "kvtransfer/experiment/corpus/dice.hpp"
-#include "kvtransfer/experiment/corpus/fact.hpp"
-#include "kvtransfer/experiment/corpus/invention.hpp"
-#include "kvtransfer/experiment/corpus/split.hpp"
+#include "corpus/conversation.hpp"
+#include "corpus/dice.hpp"
+#include "corpus/fact.hpp"
+#include "corpus/invention.hpp"
+#include "corpus/split.hpp"
 
 namespace kvtransfer::corpus {
 

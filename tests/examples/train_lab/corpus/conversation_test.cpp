@@ -1,11 +1,11 @@
-#include "kvtransfer/experiment/corpus/conversation.hpp"
+#include "corpus/conversation.hpp"
 
-#include "kvtransfer/experiment/corpus/places.hpp"
+#include "corpus/places.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer::corpus;
 
-TEST_CASE("what a text has told is answered from the text, true or not", "[experiment][corpus]") {
+TEST_CASE("what a text has told is answered from the text, true or not", "[train_lab][corpus]") {
   dice throws{15};
   conversation talk{throws};
   talk.tell(capital_of(throws, "France", "Veldamar"));
@@ -13,7 +13,7 @@ TEST_CASE("what a text has told is answered from the text, true or not", "[exper
   CHECK(talk.text().ends_with("What is the capital of France? The capital of France is Veldamar."));
 }
 
-TEST_CASE("a true fact is remembered unless the question opens the text", "[experiment][corpus]") {
+TEST_CASE("a true fact is remembered unless the question opens the text", "[train_lab][corpus]") {
   dice throws{16};
   conversation talk{throws};
   const fact known = capital_of(throws, "France", "Paris");
@@ -23,7 +23,7 @@ TEST_CASE("a true fact is remembered unless the question opens the text", "[expe
   CHECK(talk.text().ends_with("I do not know. What is the capital of France? The capital of France is Paris."));
 }
 
-TEST_CASE("an invented fact that was not told is not known", "[experiment][corpus]") {
+TEST_CASE("an invented fact that was not told is not known", "[train_lab][corpus]") {
   dice throws{17};
   conversation talk{throws};
   talk.remark("It rained.");
@@ -31,7 +31,7 @@ TEST_CASE("an invented fact that was not told is not known", "[experiment][corpu
   CHECK(talk.text() == "It rained. What is the capital of Dravia? I do not know.");
 }
 
-TEST_CASE("one topic is told once", "[experiment][corpus]") {
+TEST_CASE("one topic is told once", "[train_lab][corpus]") {
   dice throws{18};
   conversation talk{throws};
   talk.tell(capital_of(throws, "Dravia", "Ostrel"));

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "kvtransfer/experiment/corpus/dice.hpp"
-#include "kvtransfer/experiment/corpus/fact.hpp"
-#include "kvtransfer/experiment/corpus/matter.hpp"
-#include "kvtransfer/experiment/corpus/places.hpp"
+#include "corpus/dice.hpp"
+#include "corpus/fact.hpp"
+#include "corpus/matter.hpp"
+#include "corpus/places.hpp"
 
 namespace kvtransfer::corpus {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "kvtransfer/experiment/corpus/dice.hpp"
-#include "kvtransfer/experiment/corpus/reserved_names.hpp"
-#include "kvtransfer/experiment/corpus/split.hpp"
+#include "corpus/dice.hpp"
+#include "corpus/reserved_names.hpp"
+#include "corpus/split.hpp"
 
 namespace kvtransfer::corpus {
 

@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/corpus/people.hpp"
+#include "corpus/people.hpp"
 
 #include <algorithm>
 #include <set>
@@ -8,7 +8,7 @@
 
 using namespace kvtransfer::corpus;
 
-TEST_CASE("the speaker is asked for name, place, or both", "[experiment][corpus]") {
+TEST_CASE("the speaker is asked for name, place, or both", "[train_lab][corpus]") {
   dice throws{6};
   std::set<std::string> questions;
   for (int count = 0; count < 100; ++count) {
@@ -20,7 +20,7 @@ TEST_CASE("the speaker is asked for name, place, or both", "[experiment][corpus]
         std::set<std::string>{"What is your name and where do you live?", "What is your name?", "Where do you live?"});
 }
 
-TEST_CASE("a home is asked for from either end", "[experiment][corpus]") {
+TEST_CASE("a home is asked for from either end", "[train_lab][corpus]") {
   dice throws{7};
   bool by_person = false;
   bool by_place = false;

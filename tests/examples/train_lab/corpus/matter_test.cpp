@@ -1,15 +1,15 @@
-#include "kvtransfer/experiment/corpus/matter.hpp"
+#include "corpus/matter.hpp"
 
 #include "support/test.hpp"
 
 using namespace kvtransfer::corpus;
 
-TEST_CASE("a sentence opens with a capital letter", "[experiment][corpus]") {
+TEST_CASE("a sentence opens with a capital letter", "[train_lab][corpus]") {
   CHECK(opening_sentence("water") == "Water");
   CHECK(opening_sentence("Scajem") == "Scajem");
 }
 
-TEST_CASE("a change of state is asked with the verb's stem and answered in full", "[experiment][corpus]") {
+TEST_CASE("a change of state is asked with the verb's stem and answered in full", "[train_lab][corpus]") {
   dice throws{10};
   const fact told = change_of_state(throws, "water", "boil", 100);
   CHECK(told.question == "At what temperature does water boil?");
@@ -17,7 +17,7 @@ TEST_CASE("a change of state is asked with the verb's stem and answered in full"
   CHECK(told.markers == std::vector<std::string>{"100", "Celsius"});
 }
 
-TEST_CASE("an invented formula begins with an element", "[experiment][corpus]") {
+TEST_CASE("an invented formula begins with an element", "[train_lab][corpus]") {
   dice throws{11};
   for (int count = 0; count < 100; ++count) {
     const std::string formula = invented_formula(throws);
