@@ -4,15 +4,18 @@
 #include <string>
 #include <vector>
 
+#include "experiment/records_json.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/experiment/condition_registry.hpp"
 #include "kvtransfer/experiment/model_info.hpp"
-#include "kvtransfer/experiment/records_json.hpp"
+#include "kvtransfer/model/tokenizer.hpp"
 #include "support/message.hpp"
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -40,10 +43,9 @@ struct small_experiment {
 
   results plan() const { return planned_run(tests, conditions, settings, {}, make_model_info(model, "small")); }
 
-  results run(
-      bool resume = false, const progress_callback& report = [](const run_progress&) {}) const {
+  results run(bool resume = false, const progress_callback& report = [](const run_progress&) {}) const {
     results planned = plan();
-    journal finished(folder.path() / "journal", run_identity(planned), resume);
+    journal finished(folder.path() / "journal", planned, resume);
     run_experiment(model, text, conditions, planned, finished, report);
     return planned;
   }

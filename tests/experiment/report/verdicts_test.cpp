@@ -1,9 +1,10 @@
-#include "kvtransfer/experiment/report/verdicts.hpp"
+#include "experiment/report/verdicts.hpp"
 
 #include "experiment/sample_results.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("equality is judged over all tests", "[experiment][report]") {
@@ -23,7 +24,7 @@ TEST_CASE("equality is judged over all tests", "[experiment][report]") {
 }
 
 TEST_CASE("an end is described as one", "[experiment][report]") {
-  CHECK(describe(first_difference{1, {3, std::nullopt, 7}, std::nullopt}) ==
+  CHECK(difference_text(first_difference{1, {3, std::nullopt, 7}, std::nullopt}) ==
         "trial 2, step 3 (token the end where the reference has 7)");
 }
 
