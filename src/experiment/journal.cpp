@@ -1,8 +1,6 @@
 #include "kvtransfer/experiment/journal.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "experiment/file_lock.hpp"
 #include "experiment/object_reader.hpp"
 #include "experiment/records_json.hpp"
 #include "experiment/trial_json.hpp"
@@ -41,26 +40,12 @@ void require_same_run(const nlohmann::json& ours, const nlohmann::json& theirs, 
 
 }  // namespace
 
-journal::journal(std::filesystem::path path, const results& run, bool resume) : path_(std::move(path)) {
-  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) {
-    refuse_journal(path_, "a file that can be written");
-  }
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-    const int reason = errno;
-    ::close(descriptor_);
-    fail<file_error>(path_.string(), "journal", "one run at a time",
-                     reason == EWOULDBLOCK ? "another run in progress" : std::generic_category().message(reason));
-  }
-  try {
-    start(run, resume);
-  } catch (...) {
-    ::close(descriptor_);
-    throw;
-  }
+journal::journal(std::filesystem::path path, const results& run, bool resume)
+    : path_(std::move(path)), file_(std::make_unique<detail::file_lock>(path_)) {
+  start(run, resume);
 }
 
-journal::~journal() { ::close(descriptor_); }
+journal::~journal() = default;
 
 const trial_record* journal::find(const trial_key& key) const {
   const auto found = trials_.find(key);
@@ -75,7 +60,7 @@ void journal::append(const trial_key& key, const trial_record& trial) {
 
 void journal::start(const results& run, bool resume) {
   const std::size_t kept = resume ? read(run) : 0;
-  if (::ftruncate(descriptor_, static_cast<::off_t>(kept)) != 0) {
+  if (::ftruncate(file_->descriptor(), static_cast<::off_t>(kept)) != 0) {
     refuse_journal(path_, "a file that can be written");
   }
   if (kept == 0) {
@@ -104,13 +89,13 @@ std::size_t journal::read(const results& run) {
 void journal::write_line(std::string_view line) {
   const std::string whole = fmt::format("{}\n", line);
   for (std::size_t done = 0; done < whole.size();) {
-    const ::ssize_t written = ::write(descriptor_, whole.data() + done, whole.size() - done);
+    const ::ssize_t written = ::write(file_->descriptor(), whole.data() + done, whole.size() - done);
     if (written < 0 && errno != EINTR) {
       refuse_journal(path_, "room for the data");
     }
     done += written > 0 ? static_cast<std::size_t>(written) : 0;
   }
-  if (::fdatasync(descriptor_) != 0 && errno != EINVAL) {
+  if (::fdatasync(file_->descriptor()) != 0 && errno != EINVAL) {
     refuse_journal(path_, "data that reaches the disk");
   }
 }

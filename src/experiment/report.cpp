@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "experiment/make_folder.hpp"
 #include "experiment/records_json.hpp"
 #include "experiment/report/cells.hpp"
 #include "experiment/report/headings.hpp"
@@ -16,10 +17,10 @@
 namespace kvtransfer {
 
 void write_reports(const results& run, const std::filesystem::path& folder, const std::string& name) {
-  make_folder(folder);
+  detail::make_folder(folder);
   write_text(folder / "report.md", detail::report_markdown(run));
   write_text(folder / "report.html", detail::report_html(run));
-  write_text(folder / (name + "_transfer_results.json"), detail::report_json(run));
+  write_text(results_file(folder, name), detail::report_json(run));
 }
 
 std::string report_terminal(const results& run) {

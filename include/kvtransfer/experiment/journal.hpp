@@ -4,12 +4,17 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "kvtransfer/experiment/records.hpp"
 
 namespace kvtransfer {
+
+namespace detail {
+class file_lock;
+}
 
 /// Which trial of a run.
 struct trial_key {
@@ -50,7 +55,7 @@ class journal {
   void write_line(std::string_view line);
 
   std::filesystem::path path_;
-  int descriptor_ = -1;
+  std::unique_ptr<detail::file_lock> file_;
   std::map<trial_key, trial_record> trials_;
 };
 
