@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "experiment/named_errors.hpp"
 #include "experiment/trial.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
@@ -23,13 +24,19 @@ generation_config generation_settings_of(const run_settings& settings, const tok
   return generation;
 }
 
+/// Where a condition that throws was at work.
+std::string place_of(const test_case& test, const any_condition& condition) {
+  return fmt::format("test {} under {}", test.name, condition.describe().id);
+}
+
 /// @throws value_error if a condition may need positions that the model doesn't have
 void require_room(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
                   const run_settings& settings, const causal_lm& model) {
   const std::int64_t known = model.config.max_position_embeddings;
-  const std::int64_t needed = condition.tokens_needed(prompts, settings.max_new_tokens);
+  const std::int64_t needed = detail::naming(place_of(test, condition),
+                                             [&] { return condition.tokens_needed(prompts, settings.max_new_tokens); });
   if (needed > known) {
-    fail<value_error>(settings.suite, fmt::format("test {} under {}", test.name, condition.describe().id),
+    fail<value_error>(settings.suite, place_of(test, condition),
                       fmt::format("at most max_position_embeddings = {} tokens in front of the answer", known),
                       fmt::format("{} ({} of the source, {} of the target, max_new_tokens = {})", needed,
                                   prompts.source.size(), prompts.target.size(), settings.max_new_tokens));
@@ -42,34 +49,67 @@ void require_valid(const run_settings& settings) {
                        fmt::format("{}", settings.max_new_tokens));
 }
 
+std::optional<std::string> why_not_applicable(const test_case& test, const any_condition& condition,
+                                              const prompt_ids& prompts) {
+  return detail::naming(place_of(test, condition), [&] { return condition.not_applicable(prompts); });
+}
+
 /// Everything that the trials of a run share.
 struct running_experiment {
   const causal_lm& model;
   const tokenizer& text;
   generation_config generation;
-  journal& finished;
+  journal* finished;  ///< null where trials are kept in memory alone
   const progress_callback& report;
   run_progress progress;
 
   /// All trials of a test under a condition: from the journal where it has them, else run and kept there.
   condition_record record(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
                           const run_settings& settings) {
-    condition_record record{condition.describe().id, condition.not_applicable(prompts), {}};
+    condition_record record{condition.describe().id, why_not_applicable(test, condition, prompts), {}};
     for (std::int64_t i = 0; i < settings.trials && !record.not_applicable; ++i) {
       const trial_key key{test.name, record.id, i};
-      if (finished.find(key) == nullptr) {
+      const trial_record* kept = finished == nullptr ? nullptr : finished->find(key);
+      if (kept != nullptr) {
+        record.trials.push_back(*kept);
+      } else {
         const std::uint64_t seed = settings.seed + static_cast<std::uint64_t>(i);
-        finished.append(key, detail::run_trial(model, text, condition, test, prompts, generation, seed));
+        record.trials.push_back(detail::naming(place_of(test, condition), [&] {
+          return detail::run_trial(model, text, condition, test, prompts, generation, seed);
+        }));
+        if (finished != nullptr) {
+          finished->append(key, record.trials.back());
+        }
       }
-      record.trials.push_back(*finished.find(key));
       ++progress.done;
       progress.test = test.name;
       progress.condition = record.id;
-      report(progress);
+      if (report) {
+        report(progress);
+      }
     }
     return record;
   }
 };
+
+void run_all(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions, results& run,
+             journal* finished, const progress_callback& report) {
+  const std::vector<prompt_ids> prompts = checked_prompts(model, text, conditions, run);
+  running_experiment running{model, text, generation_settings_of(run.settings, text, model), finished, report, {}};
+  for (std::size_t t = 0; t < run.tests.size(); ++t) {
+    running.progress.total +=
+        run.settings.trials * std::count_if(conditions.begin(), conditions.end(), [&](const auto& condition) {
+          return !why_not_applicable(run.tests[t].test, condition, prompts[t]);
+        });
+  }
+  for (std::size_t t = 0; t < run.tests.size(); ++t) {
+    test_record& test = run.tests[t];
+    test.conditions.clear();
+    for (const any_condition& condition : conditions) {
+      test.conditions.push_back(running.record(condition, test.test, prompts[t], run.settings));
+    }
+  }
+}
 
 }  // namespace
 
@@ -100,7 +140,7 @@ std::vector<prompt_ids> checked_prompts(const causal_lm& model, const tokenizer&
   for (const test_record& test : run.tests) {
     prompts.push_back(encode_prompts(text, test.test));
     for (const any_condition& condition : conditions) {
-      if (!condition.not_applicable(prompts.back())) {
+      if (!why_not_applicable(test.test, condition, prompts.back())) {
         require_room(condition, test.test, prompts.back(), run.settings, model);
       }
     }
@@ -110,20 +150,12 @@ std::vector<prompt_ids> checked_prompts(const causal_lm& model, const tokenizer&
 
 void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
                     results& run, journal& finished, const progress_callback& report) {
-  const std::vector<prompt_ids> prompts = checked_prompts(model, text, conditions, run);
-  running_experiment running{model, text, generation_settings_of(run.settings, text, model), finished, report, {}};
-  for (const prompt_ids& each : prompts) {
-    running.progress.total +=
-        run.settings.trials *
-        std::count_if(conditions.begin(), conditions.end(), [&](const auto& c) { return !c.not_applicable(each); });
-  }
-  for (std::size_t t = 0; t < run.tests.size(); ++t) {
-    test_record& test = run.tests[t];
-    test.conditions.clear();
-    for (const any_condition& condition : conditions) {
-      test.conditions.push_back(running.record(condition, test.test, prompts[t], run.settings));
-    }
-  }
+  run_all(model, text, conditions, run, &finished, report);
+}
+
+void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
+                    results& run, const progress_callback& report) {
+  run_all(model, text, conditions, run, nullptr, report);
 }
 
 }  // namespace kvtransfer

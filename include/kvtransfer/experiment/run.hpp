@@ -38,8 +38,12 @@ using progress_callback = std::function<void(const run_progress&)>;
 
 /// Runs every trial of a planned run that the journal does not hold yet, and fills in the run's records.
 /// @param conditions those that the run was planned with
-/// @throws what `checked_prompts`, a trial or `report` throws
+/// @throws what `checked_prompts` or `report` throws; an error of a trial, with the test and the condition in front
 void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
                     results& run, journal& finished, const progress_callback& report);
+
+/// The same with the trials kept in memory alone, so that an interrupted run starts again.
+void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
+                    results& run, const progress_callback& report = {});
 
 }  // namespace kvtransfer
