@@ -9,6 +9,12 @@
 
 namespace kvtransfer::detail {
 
+namespace {
+
+std::string count_text(proportion found) { return fmt::format("{} of {}", found.successes, found.trials); }
+
+}  // namespace
+
 std::vector<equality_verdict> equality_verdicts(const results& run) {
   std::vector<equality_verdict> verdicts;
   for (const condition_description& condition : run.conditions) {
@@ -82,36 +88,59 @@ std::string sentence(const column_verdict& verdict) {
                      verdict.by_proper);
 }
 
-std::vector<std::string> carried_markers(const test_record& test) {
+std::vector<carried_marker> carried_markers(const test_record& test) {
   const condition_record* transfer = test.find("transfer");
   const condition_record* baseline = test.find("baseline");
   const condition_record* noise = test.find("noise");
+  std::vector<carried_marker> carried;
   if (transfer == nullptr || baseline == nullptr || noise == nullptr) {
-    return {};
+    return carried;
   }
-  std::vector<std::string> carried = usual_markers(test.test, *transfer);
+  std::vector<std::string> markers = usual_markers(test.test, *transfer);
   for (const condition_record* control : {baseline, noise}) {
     for (const std::string& known : usual_markers(test.test, *control)) {
-      std::erase(carried, known);
+      std::erase(markers, known);
     }
+  }
+  for (std::string& marker : markers) {
+    carried.push_back({std::move(marker), marker_proportion(*transfer, marker), marker_proportion(*baseline, marker),
+                       marker_proportion(*noise, marker)});
   }
   return carried;
 }
 
 std::string carried_sentence(const results& run) {
-  std::vector<std::string> carried;
+  std::vector<std::string> here_alone;
+  std::vector<std::string> here_more_often;
   bool known = false;
   for (const test_record& test : run.tests) {
     known = known ||
             (test.find("transfer") != nullptr && test.find("baseline") != nullptr && test.find("noise") != nullptr);
-    const std::vector<std::string> markers = carried_markers(test);
-    if (!markers.empty()) {
-      carried.push_back(fmt::format("{} ({})", fmt::join(markers, ", "), test.test.name));
+    std::vector<std::string> alone;
+    for (const carried_marker& each : carried_markers(test)) {
+      if (each.under_neither_control()) {
+        alone.push_back(each.transfer.successes == each.transfer.trials
+                            ? each.marker
+                            : fmt::format("{} in {}", each.marker, count_text(each.transfer)));
+      } else {
+        here_more_often.push_back(fmt::format("{} ({}: transfer {}, baseline {}, noise {})", each.marker,
+                                              test.test.name, count_text(each.transfer), count_text(each.baseline),
+                                              count_text(each.noise)));
+      }
+    }
+    if (!alone.empty()) {
+      here_alone.push_back(fmt::format("{} ({})", fmt::join(alone, ", "), test.test.name));
     }
   }
-  return known ? fmt::format("Found under transfer, and under neither baseline nor noise: {}.",
-                             carried.empty() ? "nothing" : fmt::format("{}", fmt::join(carried, "; ")))
-               : "";
+  if (!known) {
+    return "";
+  }
+  const std::string alone =
+      fmt::format("Found under transfer, and under neither baseline nor noise: {}.",
+                  here_alone.empty() ? "nothing" : fmt::format("{}", fmt::join(here_alone, "; ")));
+  return here_more_often.empty() ? alone
+                                 : fmt::format("{} Found more often under transfer than without it: {}.", alone,
+                                               fmt::join(here_more_often, "; "));
 }
 
 std::string conclusion(const results& run) {

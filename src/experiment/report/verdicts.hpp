@@ -7,6 +7,7 @@
 
 #include "kvtransfer/experiment/comparison.hpp"
 #include "kvtransfer/experiment/records.hpp"
+#include "kvtransfer/experiment/statistics.hpp"
 
 namespace kvtransfer::detail {
 
@@ -44,11 +45,21 @@ struct column_verdict {
 /// One sentence of plain text.
 [[nodiscard]] std::string sentence(const column_verdict& verdict);
 
-/// The markers of a test that came through the cache: usual under `transfer`, and under neither `baseline` nor `noise`,
-/// where the model would be saying what it knows. Nothing unless all three ran.
-[[nodiscard]] std::vector<std::string> carried_markers(const test_record& test);
+/// A marker that is usual under `transfer` and under neither control, where the model would be saying what it knows.
+struct carried_marker {
+  std::string marker;
+  proportion transfer;  ///< in how many trials it was found
+  proportion baseline;
+  proportion noise;
 
-/// One sentence of plain text; empty where no test has all of transfer, baseline and noise.
+  bool under_neither_control() const { return baseline.successes == 0 && noise.successes == 0; }
+};
+
+/// The markers of a test that came through the cache. Nothing unless transfer, baseline and noise all ran.
+[[nodiscard]] std::vector<carried_marker> carried_markers(const test_record& test);
+
+/// Which markers were found under transfer and in no trial of the controls, and, with counts, which were found in some
+/// trials of them. Empty where no test has all of transfer, baseline and noise.
 [[nodiscard]] std::string carried_sentence(const results& run);
 
 /// What the run comes to, in plain words.
