@@ -9,12 +9,19 @@
 namespace kvtransfer::detail {
 
 nlohmann::ordered_json to_json_value(const run_settings& settings) {
-  return {{"model", settings.model},   {"device", settings.device},
-          {"dtype", settings.dtype},   {"quantize", settings.quantize},
-          {"suite", settings.suite},   {"conditions", settings.conditions},
-          {"trials", settings.trials}, {"temperature", settings.temperature},
-          {"seed", settings.seed},     {"max_new_tokens", settings.max_new_tokens},
-          {"output", settings.output}, {"resume", settings.resume}};
+  return {{"model", settings.model},
+          {"device", settings.device},
+          {"dtype", settings.dtype},
+          {"quantize", settings.quantize},
+          {"threads", settings.threads},
+          {"suite", settings.suite},
+          {"conditions", settings.conditions},
+          {"trials", settings.trials},
+          {"temperature", settings.temperature},
+          {"seed", settings.seed},
+          {"max_new_tokens", settings.max_new_tokens},
+          {"output", settings.output},
+          {"resume", settings.resume}};
 }
 
 nlohmann::ordered_json to_json_value(const program_info& program) {

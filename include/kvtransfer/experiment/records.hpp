@@ -23,6 +23,7 @@ struct run_settings {
   std::string device = "auto";
   std::string dtype;
   std::string quantize = "none";
+  std::int64_t threads = 0;  ///< threads of the CPU; 0: what torch chooses
   std::string suite;
   std::vector<std::string> conditions;
   std::int64_t trials = 1;
