@@ -19,7 +19,6 @@
 #include "kvtransfer/experiment/report.hpp"
 #include "kvtransfer/experiment/run.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
-#include "kvtransfer/experiment/statistics.hpp"
 #include "kvtransfer/experiment/statistics/by_prompt.hpp"
 #include "kvtransfer/experiment/statistics/equivalence.hpp"
 #include "kvtransfer/experiment/statistics/factorial.hpp"

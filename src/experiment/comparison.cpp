@@ -41,15 +41,15 @@ std::optional<comparison> compare_with_reference(const test_record& test, const 
   return compared;
 }
 
-proportion marker_proportion(const condition_record& condition, const std::string& marker) {
-  proportion found{0, static_cast<std::int64_t>(condition.trials.size())};
+statistics::proportion marker_proportion(const condition_record& condition, const std::string& marker) {
+  statistics::proportion found{0, static_cast<std::int64_t>(condition.trials.size())};
   for (const trial_record& trial : condition.trials) {
     found.successes += std::count(trial.markers_found.begin(), trial.markers_found.end(), marker) > 0 ? 1 : 0;
   }
   return found;
 }
 
-proportion stalled_proportion(const condition_record& condition) {
+statistics::proportion stalled_proportion(const condition_record& condition) {
   const auto stalled =
       std::count_if(condition.trials.begin(), condition.trials.end(), [](const auto& t) { return t.stalled; });
   return {stalled, static_cast<std::int64_t>(condition.trials.size())};
@@ -58,7 +58,7 @@ proportion stalled_proportion(const condition_record& condition) {
 std::vector<std::string> usual_markers(const test_case& test, const condition_record& condition) {
   std::vector<std::string> usual;
   std::copy_if(test.markers.begin(), test.markers.end(), std::back_inserter(usual), [&](const std::string& marker) {
-    const proportion found = marker_proportion(condition, marker);
+    const statistics::proportion found = marker_proportion(condition, marker);
     return found.trials > 0 && 2 * found.successes >= found.trials;
   });
   return usual;

@@ -34,10 +34,10 @@ class object_reader {
     }
   }
 
-  bool has(std::string_view key) const { return value_->contains(key); }
+  [[nodiscard]] bool has(std::string_view key) const { return value_->contains(key); }
 
   /// The path of a field as complaints give it.
-  std::string path_of(std::string_view key) const {
+  [[nodiscard]] std::string path_of(std::string_view key) const {
     return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
   }
 
@@ -52,24 +52,24 @@ class object_reader {
   }
 
   /// The raw value of a field. @throws file_error if it is missing
-  const nlohmann::json& raw(std::string_view key, std::string_view expected = "a value") const {
+  [[nodiscard]] const nlohmann::json& raw(std::string_view key, std::string_view expected = "a value") const {
     if (!has(key)) {
       refuse(key, expected);
     }
     return value_->at(std::string(key));
   }
 
-  std::string text(std::string_view key) const {
+  [[nodiscard]] std::string text(std::string_view key) const {
     return raw_if(key, "a string", [](const nlohmann::json& found) { return found.is_string(); }).get<std::string>();
   }
 
-  bool flag(std::string_view key) const {
+  [[nodiscard]] bool flag(std::string_view key) const {
     return raw_if(key, "true or false", [](const nlohmann::json& found) { return found.is_boolean(); }).get<bool>();
   }
 
   /// An integer of any sign, or, for an unsigned `Integer`, 0 or more.
   template <std::integral Integer>
-  Integer integer(std::string_view key) const {
+  [[nodiscard]] Integer integer(std::string_view key) const {
     constexpr bool is_signed = std::signed_integral<Integer>;
     const auto is_expected = [](const nlohmann::json& found) {
       // Parsers give numbers from 0 on the unsigned type, programs often the signed one.
@@ -78,25 +78,27 @@ class object_reader {
     return raw_if(key, is_signed ? "an integer" : "an integer, 0 or more", is_expected).template get<Integer>();
   }
 
-  std::vector<std::string> texts(std::string_view key) const {
+  [[nodiscard]] std::vector<std::string> texts(std::string_view key) const {
     return list<std::string>(key, "a list of strings", [](const nlohmann::json& item) { return item.is_string(); });
   }
 
-  std::vector<std::int64_t> integers(std::string_view key) const {
+  [[nodiscard]] std::vector<std::int64_t> integers(std::string_view key) const {
     return list<std::int64_t>(key, "a list of integers",
                               [](const nlohmann::json& item) { return item.is_number_integer(); });
   }
 
   /// The list under `key`, whatever it holds. @throws file_error if it is missing or something else
-  const nlohmann::json& array(std::string_view key, std::string_view expected = "a list") const {
+  [[nodiscard]] const nlohmann::json& array(std::string_view key, std::string_view expected = "a list") const {
     return raw_if(key, expected, [](const nlohmann::json& found) { return found.is_array(); });
   }
 
   /// The object under `key`. @throws file_error if it is missing or something else
-  object_reader object(std::string_view key) const { return object_reader(raw(key, "an object"), file_, path_of(key)); }
+  [[nodiscard]] object_reader object(std::string_view key) const {
+    return object_reader(raw(key, "an object"), file_, path_of(key));
+  }
 
   /// The objects in the list under `key`. @throws file_error if it, or one of them, is something else
-  std::vector<object_reader> objects(std::string_view key) const {
+  [[nodiscard]] std::vector<object_reader> objects(std::string_view key) const {
     const nlohmann::json& items = array(key, "a list of objects");
     std::vector<object_reader> all;
     for (std::size_t i = 0; i < items.size(); ++i) {
@@ -106,7 +108,7 @@ class object_reader {
   }
 
   /// The names of all fields.
-  std::vector<std::string> keys() const {
+  [[nodiscard]] std::vector<std::string> keys() const {
     std::vector<std::string> names;
     for (const auto& item : value_->items()) {
       names.push_back(item.key());

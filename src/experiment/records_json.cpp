@@ -41,11 +41,11 @@ nlohmann::ordered_json to_json_value(const model_info& model) {
           {"rope", rope_json(model)}};
 }
 
-nlohmann::ordered_json to_json_value(proportion observed, bool with_interval) {
+nlohmann::ordered_json to_json_value(statistics::proportion observed, bool with_interval) {
   nlohmann::ordered_json value = {
       {"count", observed.successes}, {"trials", observed.trials}, {"rate", observed.rate()}};
   if (with_interval) {
-    const interval wilson = wilson_interval(observed);
+    const statistics::interval wilson = statistics::wilson(observed);
     value["wilson_95"] = {wilson.low, wilson.high};
   }
   return value;

@@ -6,7 +6,7 @@
 #include "experiment/trial_json.hpp"
 #include "kvtransfer/experiment/comparison.hpp"
 #include "kvtransfer/experiment/records.hpp"
-#include "kvtransfer/experiment/statistics.hpp"
+#include "kvtransfer/experiment/statistics/proportion.hpp"
 
 namespace kvtransfer::detail {
 
@@ -19,7 +19,7 @@ inline constexpr int results_schema_version = 1;
 
 [[nodiscard]] nlohmann::ordered_json to_json_value(const model_info& model);
 
-[[nodiscard]] nlohmann::ordered_json to_json_value(proportion observed, bool with_interval);
+[[nodiscard]] nlohmann::ordered_json to_json_value(statistics::proportion observed, bool with_interval);
 
 [[nodiscard]] nlohmann::ordered_json to_json_value(const comparison& compared);
 

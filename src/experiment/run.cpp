@@ -30,7 +30,7 @@ std::string place_of(const test_case& test, const any_condition& condition) {
 }
 
 /// @throws value_error if a condition may need positions that the model doesn't have
-void require_room(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
+void require_positions(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
                   const run_settings& settings, const causal_lm& model) {
   const std::int64_t known = model.config.max_position_embeddings;
   const std::int64_t needed = detail::naming(place_of(test, condition),
@@ -141,7 +141,7 @@ std::vector<prompt_ids> checked_prompts(const causal_lm& model, const tokenizer&
     prompts.push_back(encode_prompts(text, test.test));
     for (const any_condition& condition : conditions) {
       if (!why_not_applicable(test.test, condition, prompts.back())) {
-        require_room(condition, test.test, prompts.back(), run.settings, model);
+        require_positions(condition, test.test, prompts.back(), run.settings, model);
       }
     }
   }

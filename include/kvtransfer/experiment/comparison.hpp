@@ -7,7 +7,7 @@
 
 #include "kvtransfer/experiment/metrics.hpp"
 #include "kvtransfer/experiment/records.hpp"
-#include "kvtransfer/experiment/statistics.hpp"
+#include "kvtransfer/experiment/statistics/proportion.hpp"
 
 namespace kvtransfer {
 
@@ -27,7 +27,7 @@ struct comparison {
   std::int64_t equal = 0;                 ///< trials with the same tokens and the same stop
   std::optional<first_difference> first;  ///< nothing if all are equal
 
-  bool all_equal() const { return equal == trials; }
+  [[nodiscard]] bool all_equal() const { return equal == trials; }
 
   friend bool operator==(const comparison&, const comparison&) = default;
 };
@@ -38,10 +38,10 @@ struct comparison {
                                                                const condition_description& condition);
 
 /// In how many trials a marker was found.
-[[nodiscard]] proportion marker_proportion(const condition_record& condition, const std::string& marker);
+[[nodiscard]] statistics::proportion marker_proportion(const condition_record& condition, const std::string& marker);
 
 /// In how many trials the generation ended at once.
-[[nodiscard]] proportion stalled_proportion(const condition_record& condition);
+[[nodiscard]] statistics::proportion stalled_proportion(const condition_record& condition);
 
 /// The markers found in at least half of the trials, in the test's order.
 [[nodiscard]] std::vector<std::string> usual_markers(const test_case& test, const condition_record& condition);

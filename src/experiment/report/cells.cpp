@@ -16,7 +16,7 @@ std::string cell_text(const test_case& test, const condition_record& record) {
   }
   std::vector<std::string> shown;
   for (const std::string& marker : test.markers) {
-    const proportion found = marker_proportion(record, marker);
+    const statistics::proportion found = marker_proportion(record, marker);
     if (found.successes > 0) {
       shown.push_back(found.trials == 1 ? marker : fmt::format("{} {}/{}", marker, found.successes, found.trials));
     }

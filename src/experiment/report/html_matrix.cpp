@@ -40,7 +40,7 @@ std::string html_cell(const test_case& test, const condition_record& record) {
   }
   std::string chips;
   for (const std::string& marker : test.markers) {
-    const proportion found = marker_proportion(record, marker);
+    const statistics::proportion found = marker_proportion(record, marker);
     const char* state = found.successes == 0 ? "chip" : found.successes == found.trials ? "chip found" : "chip part";
     const std::string count = found.trials > 1 ? fmt::format(" {}/{}", found.successes, found.trials) : "";
     chips += fmt::format(R"(<span class="{}">{}{}</span>)", state, html_escape(marker), count);

@@ -24,7 +24,7 @@ std::string svg_rates(const std::vector<named_proportion>& rows) {
   for (const named_proportion& row : rows) {
     svg += fmt::format(R"(<text x="0" y="{:.1f}">{}</text>)", y + 4, html_escape(row.name));
     if (row.with_interval) {
-      const interval range = wilson_interval(row.observed);
+      const statistics::interval range = statistics::wilson(row.observed);
       svg += fmt::format(R"(<path class="range" d="M{:.1f} {:.1f}H{:.1f}"/>)", names + width * range.low, y,
                          names + width * range.high);
     }

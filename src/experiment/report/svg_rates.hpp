@@ -3,14 +3,14 @@
 #include <string>
 #include <vector>
 
-#include "kvtransfer/experiment/statistics.hpp"
+#include "kvtransfer/experiment/statistics/proportion.hpp"
 
 namespace kvtransfer::detail {
 
 /// A row of a plot of proportions.
 struct named_proportion {
   std::string name;
-  proportion observed;
+  statistics::proportion observed;
   bool with_interval = true;  ///< false where trials repeat each other, so that an interval says nothing
 };
 

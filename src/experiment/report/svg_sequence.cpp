@@ -16,7 +16,7 @@ std::string css_class(token_role role) {
   return role == token_role::generated ? "generated-part" : std::string(name_of(role));
 }
 
-/// Dark parts carry white labels, light ones dark labels, in either colour scheme.
+/// Dark parts have white labels, light ones dark labels, in either colour scheme.
 const char* label_style(const sequence_part& part) {
   const bool light = part.role == token_role::target || part.role == token_role::generated;
   return !part.injected ? "" : light ? R"( style="fill:#1c2430")" : R"( style="fill:#fff")";
@@ -47,17 +47,17 @@ std::string svg_part(const sequence_part& part, double x, double y, double width
 
 std::string svg_sequences(const std::vector<named_sequence>& strips) {
   constexpr double names = 190;
-  constexpr double room = 780;
+  constexpr double strip_width = 780;
   constexpr double pitch = 30;
   std::int64_t longest = 1;
   for (const named_sequence& strip : strips) {
     longest = std::max(longest, length_of(strip.parts));
   }
-  const double token = std::min(room / static_cast<double>(longest), 24.0);
+  const double token = std::min(strip_width / static_cast<double>(longest), 24.0);
   const double height = pitch * static_cast<double>(strips.size()) + 22;
   std::string svg = fmt::format(
       R"(<svg viewBox="0 0 {:.0f} {:.0f}" width="{:.0f}" role="img" aria-label="What each condition reads">)",
-      names + room + 50, height, names + room + 50);
+      names + strip_width + 50, height, names + strip_width + 50);
   double y = 4;
   for (const named_sequence& strip : strips) {
     svg += fmt::format(R"(<text x="0" y="{:.1f}">{}</text>)", y + 14.5, html_escape(strip.name));

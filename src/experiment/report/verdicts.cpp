@@ -11,7 +11,7 @@ namespace kvtransfer::detail {
 
 namespace {
 
-std::string count_text(proportion found) { return fmt::format("{} of {}", found.successes, found.trials); }
+std::string count_text(statistics::proportion found) { return fmt::format("{} of {}", found.successes, found.trials); }
 
 }  // namespace
 
@@ -102,8 +102,8 @@ std::vector<carried_marker> carried_markers(const test_record& test) {
       std::erase(markers, known);
     }
   }
-  for (std::string& marker : markers) {
-    carried.push_back({std::move(marker), marker_proportion(*transfer, marker), marker_proportion(*baseline, marker),
+  for (const std::string& marker : markers) {
+    carried.push_back({marker, marker_proportion(*transfer, marker), marker_proportion(*baseline, marker),
                        marker_proportion(*noise, marker)});
   }
   return carried;

@@ -7,7 +7,7 @@
 
 #include "kvtransfer/experiment/comparison.hpp"
 #include "kvtransfer/experiment/records.hpp"
-#include "kvtransfer/experiment/statistics.hpp"
+#include "kvtransfer/experiment/statistics/proportion.hpp"
 
 namespace kvtransfer::detail {
 
@@ -18,7 +18,7 @@ struct equality_verdict {
   std::int64_t equal = 0;
   std::vector<std::pair<std::string, first_difference>> differences;  ///< by name of test
 
-  bool holds() const { return tests > 0 && equal == tests; }
+  [[nodiscard]] bool holds() const { return tests > 0 && equal == tests; }
 };
 
 /// Over all tests: whose markers are those of a published column?
@@ -48,11 +48,11 @@ struct column_verdict {
 /// A marker that is usual under `transfer` and under neither control, where the model would be saying what it knows.
 struct carried_marker {
   std::string marker;
-  proportion transfer;  ///< in how many trials it was found
-  proportion baseline;
-  proportion noise;
+  statistics::proportion transfer;  ///< in how many trials it was found
+  statistics::proportion baseline;
+  statistics::proportion noise;
 
-  bool under_neither_control() const { return baseline.successes == 0 && noise.successes == 0; }
+  [[nodiscard]] bool under_neither_control() const { return baseline.successes == 0 && noise.successes == 0; }
 };
 
 /// The markers of a test that came through the cache. Nothing unless transfer, baseline and noise all ran.
