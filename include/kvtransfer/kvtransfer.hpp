@@ -39,6 +39,7 @@
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/core/position_row.hpp"
 #include "kvtransfer/core/position_run.hpp"
+#include "kvtransfer/core/registry.hpp"
 #include "kvtransfer/core/version.hpp"
 #include "kvtransfer/inject/attention_mask.hpp"
 #include "kvtransfer/inject/concepts.hpp"
