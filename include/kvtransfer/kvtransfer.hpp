@@ -89,6 +89,7 @@
 #include "kvtransfer/tensor/layouts/separate.hpp"
 #include "kvtransfer/tensor/layouts/slot_table.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "kvtransfer/tensor/quantized/code_format.hpp"
 #include "kvtransfer/tensor/quantized/concat.hpp"

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/zeros_like_ops.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/quantized/quantize.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 
@@ -121,7 +121,7 @@ inline void rotate_checked_quantized_keys_(std::vector<quantized_tensor>& layers
   }
   for (quantized_tensor& keys : layers) {
     if (!keys.carried_error.defined()) {
-      keys.carried_error = at::_ops::zeros_like::call(keys.scales, {}, {}, {}, {}, {});
+      keys.carried_error = kvtransfer::detail::zeros_as(keys.scales);
     }
   }
   if (checked.used == implementation::fused) {
