@@ -43,7 +43,7 @@ std::vector<lab_case> lab_cases() {
   return cases;
 }
 
-std::vector<std::int64_t> greedy(const causal_lm& model, const plan& input) {
+std::vector<std::int64_t> greedy_answer(const causal_lm& model, const plan& input) {
   return generate(model, input, {.max_new_tokens = 40, .eos_token_ids = model.config.eos_token_ids}).rows[0].token_ids;
 }
 
@@ -55,9 +55,9 @@ void check_against_transformers(const causal_lm& model) {
     const auto whole = joined(joined({bos}, one.source), one.target);
     CHECK(max_difference(session(model, plan_of({alone})).logits()[0], one.baseline_logits) < 1e-4);
     CHECK(max_difference(session(model, plan_of({whole})).logits()[0], one.oracle_logits) < 1e-4);
-    CHECK(greedy(model, plan_of({alone})) == one.baseline);
-    CHECK(greedy(model, plan_of({whole})) == one.oracle);
-    CHECK(greedy(model, prepend(source_cache(model, one).view(), {one.target})) == one.oracle);
+    CHECK(greedy_answer(model, plan_of({alone})) == one.baseline);
+    CHECK(greedy_answer(model, plan_of({whole})) == one.oracle);
+    CHECK(greedy_answer(model, prepend(source_cache(model, one).view(), {one.target})) == one.oracle);
   }
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("self-injection on the lab model is the baseline", "[model][lab][invar
     auto prompt = joined({bos}, one.target);
     const std::int64_t last = prompt.back();
     prompt.pop_back();
-    CHECK(greedy(model, prepend(prefill(model, {prompt}).view(), {{last}})) == one.baseline);
+    CHECK(greedy_answer(model, prepend(prefill(model, {prompt}).view(), {{last}})) == one.baseline);
   }
 }
 
@@ -101,7 +101,7 @@ TEST_CASE("a shifted source answers as the unshifted one", "[model][lab][invaria
     source.shift(500);
     source.shift(-100);
     source.materialize();
-    CHECK(greedy(model, prepend(source.view(), {one.target})) == one.oracle);
+    CHECK(greedy_answer(model, prepend(source.view(), {one.target})) == one.oracle);
   }
 }
 
@@ -125,5 +125,5 @@ TEST_CASE("noise in place of the source does not answer the question", "[model][
   const causal_lm model = causal_lm::open(lab_folder, at::kCPU, at::kFloat);
   const lab_case one = lab_cases().front();
   const cache source = source_cache(model, one);
-  CHECK(greedy(model, prepend(moment_matched_noise(source.view(), 0).view(), {one.target})) != one.oracle);
+  CHECK(greedy_answer(model, prepend(moment_matched_noise(source.view(), 0).view(), {one.target})) != one.oracle);
 }
