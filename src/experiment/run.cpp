@@ -31,7 +31,7 @@ std::string place_of(const test_case& test, const any_condition& condition) {
 
 /// @throws value_error if a condition may need positions that the model doesn't have
 void require_positions(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
-                  const run_settings& settings, const causal_lm& model) {
+                       const run_settings& settings, const causal_lm& model) {
   const std::int64_t known = model.config.max_position_embeddings;
   const std::int64_t needed = detail::naming(place_of(test, condition),
                                              [&] { return condition.tokens_needed(prompts, settings.max_new_tokens); });

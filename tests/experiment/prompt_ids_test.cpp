@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "kvtransfer/model/tokenizer.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

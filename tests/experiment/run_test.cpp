@@ -45,6 +45,12 @@ struct small_experiment {
 
   results plan() const { return planned_run(tests, conditions, settings, {}, make_model_info(model, "small")); }
 
+  results run_without_journal() const {
+    results planned = plan();
+    run_experiment(model, text, conditions, planned);
+    return planned;
+  }
+
   results run(bool resume = false, const progress_callback& report = [](const run_progress&) {}) const {
     results planned = plan();
     journal finished(folder.path() / "journal", planned, resume);

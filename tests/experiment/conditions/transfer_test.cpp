@@ -1,5 +1,7 @@
 #include "experiment/conditions/condition_check.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/inject/position_policies.hpp"
+#include "kvtransfer/inject/prepend.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
