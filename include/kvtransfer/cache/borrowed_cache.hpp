@@ -3,28 +3,18 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/materialize.hpp"
-#include "kvtransfer/cache/detail/move_stored_keys.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "kvtransfer/cache/detail/moved_frame.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/layouts.hpp"
 
 namespace kvtransfer {
-
-namespace detail {
-
-template <LayerLayout Layout>
-inline constexpr bool keys_are_strided =
-    StridedLayout<std::remove_cvref_t<decltype(layouts::keys_of(std::declval<const Layout&>()))>>;
-
-}  // namespace detail
 
 /// Keys and values that belong to somebody else, in any layout, with a frame of its own.
 ///
@@ -90,17 +80,11 @@ class borrowed_cache {
 
  private:
   void move_to(cache_frame wanted, const rope::options& options) {
-    std::vector<at::Tensor> rows;
     for (const layouts::lowered& layer : keys_) {
       require<value_error>(!layer.rows.requires_grad(), "borrowed_cache", "keys", "no gradient for a move in place",
                            "requires_grad");
-      rows.push_back(layer.rows);
     }
-    if constexpr (detail::keys_are_strided<Layout>) {
-      move_keys(rows, frame_, wanted, options);
-    } else {
-      move_stored_keys(keys_, frame_, wanted, options);
-    }
+    detail::move_keys(keys_, frame_, wanted, options);
     frame_ = std::move(wanted);
   }
 

@@ -13,7 +13,7 @@
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/detail/lazily_moved.hpp"
-#include "kvtransfer/cache/detail/materialize.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 
@@ -77,7 +77,7 @@ class cache : public lazily_moved<cache> {
     if (materialized()) {
       return;
     }
-    move_keys(keys_, written_, wanted_, options);
+    detail::move_keys(keys_, written_, wanted_, options);
     written_ = wanted_;
   }
 

@@ -34,18 +34,28 @@ struct layer_frame {
   /// These slots followed by `other`'s; equal specifications are listed once.
   layer_frame followed_by(const layer_frame& other) const {
     layer_frame joined = *this;
-    std::vector<std::int32_t> renumbered;
-    for (const rotary_specification& regime : other.regimes) {
-      renumbered.push_back(joined.regime_index(regime));
-    }
-    joined.positions = positions.followed_by(
-        other
-            .with_states([&](slot_state state) {
-              return state.is_rotated() ? slot_state::rotated(renumbered[static_cast<std::size_t>(state.regime())])
-                                        : state;
-            })
-            .positions);
+    joined.append(other);
     return joined;
+  }
+
+  /// Puts `tail`'s slots behind these; what that costs does not depend on how many these are.
+  /// @throws shape_error as `position_map::append`, and then nothing has changed
+  void append(const layer_frame& tail) {
+    positions.require_joinable(tail.positions);
+    positions.append(renumbered(tail));
+  }
+
+  /// The positions of `other`, whose specifications join the list, with its states numbered as here.
+  position_map renumbered(const layer_frame& other) {
+    std::vector<std::int32_t> numbers;
+    for (const rotary_specification& regime : other.regimes) {
+      numbers.push_back(regime_index(regime));
+    }
+    return other
+        .with_states([&](slot_state state) {
+          return state.is_rotated() ? slot_state::rotated(numbers[static_cast<std::size_t>(state.regime())]) : state;
+        })
+        .positions;
   }
 
   /// The index of `specification` among the regimes, which it joins if it is new.

@@ -73,19 +73,15 @@ inline at::Tensor with_slots(const at::Tensor& into, const at::Tensor& tensor, c
 /// The frame of `into` with the chosen slots replaced by those of `source`, whose specifications join the list.
 inline layer_frame with_slots(const layer_frame& into, const layer_frame& source, const slot_choice& slots) {
   layer_frame mixed = into;
-  const layer_frame added = source.with_states([&](slot_state state) {
-    return state.is_rotated()
-               ? slot_state::rotated(mixed.regime_index(source.regimes[static_cast<std::size_t>(state.regime())]))
-               : state;
-  });
+  const position_map added = mixed.renumbered(source);
   const position_map& old = into.positions;
-  const std::int64_t heads = std::max({old.heads(), added.positions.heads(), slots.heads()});
+  const std::int64_t heads = std::max({old.heads(), added.heads(), slots.heads()});
   std::vector<position_row> rows;
   for (std::int64_t stream = 0; stream < old.streams(); ++stream) {
     for (std::int64_t batch = 0; batch < old.batch(); ++batch) {
       for (std::int64_t head = 0; head < heads; ++head) {
         std::vector<position_run> keys = old.row(stream, batch, head).one_run_per_slot();
-        const std::vector<position_run> written = added.positions.row(stream, batch, head).one_run_per_slot();
+        const std::vector<position_run> written = added.row(stream, batch, head).one_run_per_slot();
         for (std::int64_t i = 0; i < slots.count(); ++i) {
           if (const std::int64_t slot = slots.at(batch, head, i); slot >= 0) {
             keys[static_cast<std::size_t>(slot)] = written[static_cast<std::size_t>(i)];

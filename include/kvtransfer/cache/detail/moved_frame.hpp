@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {
@@ -23,25 +24,18 @@ cache_frame restated(const cache_frame& frame, const std::vector<rotary_specific
     fail<shape_error>(where, "specifications", fmt::format("one for each of {} layers", frame.layers()),
                       fmt::format("{}", specifications.size()));
   }
-  const auto shared = [&](std::size_t layer) { return frame.shared(static_cast<std::int64_t>(layer)); };
-  std::vector<cache_frame::shared_layer> changed;
-  for (std::size_t i = 0; i < specifications.size(); ++i) {
-    std::size_t twin = 0;  // an earlier layer whose frame this one shares, and goes on to share
-    while (twin < i && !(shared(twin) == shared(i) && specifications[twin] == specifications[i])) {
-      ++twin;
-    }
-    if (twin < i) {
-      changed.push_back(changed[twin]);
-      continue;
-    }
-    layer_frame layer = shared(i)->with_states([&](slot_state state) {
-      check(state);
-      return slot_state::rotated(0);
-    });
-    layer.regimes = {specifications[i]};
-    changed.push_back(std::make_shared<const layer_frame>(std::move(layer)));
-  }
-  return frame.with_layers(std::move(changed));
+  return frame.with_layers(make_for_alike(
+      specifications.size(),
+      [&](std::size_t a, std::size_t b) { return frame.layers_share(a, b) && specifications[a] == specifications[b]; },
+      [&](std::size_t i) -> cache_frame::shared_layer {
+        auto layer = std::make_shared<layer_frame>(
+            frame.layer(static_cast<std::int64_t>(i)).with_states([&](slot_state state) {
+              check(state);
+              return slot_state::rotated(0);
+            }));
+        layer->regimes = {specifications[i]};
+        return layer;
+      }));
 }
 
 }  // namespace detail

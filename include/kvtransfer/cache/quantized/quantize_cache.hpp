@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/move_quantized_keys.hpp"
+#include "kvtransfer/cache/detail/move_codes.hpp"
 #include "kvtransfer/cache/quantized/quantized_cache.hpp"
 #include "kvtransfer/tensor/quantized/quantize.hpp"
 

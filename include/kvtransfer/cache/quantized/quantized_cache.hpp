@@ -12,8 +12,8 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/detail/lazily_moved.hpp"
-#include "kvtransfer/cache/detail/materialize.hpp"
-#include "kvtransfer/cache/detail/move_quantized_keys.hpp"
+#include "kvtransfer/cache/detail/move_codes.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/quantized/dequantize.hpp"
@@ -86,12 +86,12 @@ class quantized_cache : public lazily_moved<quantized_cache> {
   const quantized_tensor& values(std::int64_t layer) const { return at(values_, layer); }
 
   /// Makes all moves asked for so far in the codes: one rotation and one more quantization. Values are not touched.
-  /// @throws as `move_quantized_keys`, and then nothing has moved
+  /// @throws as the rotary operations do, and then nothing has moved
   void materialize(const rope::options& options = {}) {
     if (materialized()) {
       return;
     }
-    move_quantized_keys(keys_, written_, wanted_, options);
+    detail::move_keys(keys_, written_, wanted_, options);
     written_ = wanted_;
   }
 
@@ -105,7 +105,7 @@ class quantized_cache : public lazily_moved<quantized_cache> {
       keys.push_back(kvtransfer::dequantize(keys_[i], at::kFloat));
       values.push_back(kvtransfer::dequantize(values_[i], dtype));
     }
-    move_keys(keys, written_, wanted_, options);
+    detail::move_keys(keys, written_, wanted_, options);
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       keys[i] = keys[i].to(dtype.value_or(keys_[i].dtype));
     }

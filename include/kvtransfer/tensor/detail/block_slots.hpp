@@ -23,10 +23,10 @@ namespace detail {
 /// Puts the slots `keys` of a batch row into `blocks`, filling one after the other. A block id below 0 stands for a
 /// block without storage.
 /// @throws shape_error where the blocks are too few
-inline void fill_blocks(std::vector<slot_span>& spans, std::int64_t batch, const std::vector<key_slots>& keys,
+inline void fill_blocks(std::vector<slot_span>& spans, std::int64_t batch, const std::vector<slot_range>& keys,
                         std::span<const std::int64_t> blocks, std::int64_t block_size) {
   std::int64_t token = 0;
-  for (key_slots left : keys) {
+  for (slot_range left : keys) {
     while (left.count > 0) {
       const std::int64_t index = token / block_size;
       if (index >= static_cast<std::int64_t>(blocks.size())) {

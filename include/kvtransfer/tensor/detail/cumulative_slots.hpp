@@ -42,7 +42,7 @@ inline slot_table cumulative_slots(const position_map& positions) {
   std::vector<slot_span> spans;
   std::int64_t place = 0;
   for (std::int64_t b = 0; b < positions.batch(); ++b) {
-    for (const key_slots& keys : key_slots_of(positions, b)) {
+    for (const slot_range& keys : key_slots_of(positions, b)) {
       spans.push_back({b, keys.begin, 0, place, keys.count});
       place += keys.count;
     }

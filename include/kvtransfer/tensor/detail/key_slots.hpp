@@ -5,17 +5,12 @@
 #include <vector>
 
 #include "kvtransfer/core/position_map.hpp"
+#include "kvtransfer/core/slot_range.hpp"
 
 namespace kvtransfer::layouts {
 
-/// Neighbouring slots of one batch row, all of which hold a key.
-struct key_slots {
-  std::int64_t begin = 0;
-  std::int64_t count = 0;
-};
-
 /// The slots of row `batch` that are not padding in every head, from left to right.
-inline std::vector<key_slots> key_slots_of(const position_map& positions, std::int64_t batch) {
+inline std::vector<slot_range> key_slots_of(const position_map& positions, std::int64_t batch) {
   std::vector<char> held(static_cast<std::size_t>(positions.size()), 0);
   for (std::int64_t head = 0; head < positions.heads(); ++head) {
     auto slot = held.begin();
@@ -27,12 +22,12 @@ inline std::vector<key_slots> key_slots_of(const position_map& positions, std::i
       slot = end;
     }
   }
-  std::vector<key_slots> found;
+  std::vector<slot_range> found;
   for (std::int64_t slot = 0; slot < positions.size(); ++slot) {
     if (held[static_cast<std::size_t>(slot)] == 0) {
       continue;
     }
-    if (!found.empty() && found.back().begin + found.back().count == slot) {
+    if (!found.empty() && found.back().end() == slot) {
       ++found.back().count;
     } else {
       found.push_back({slot, 1});

@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/detail/materialize.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
@@ -204,7 +204,7 @@ TEST_CASE("layers of different types, sizes and frames move in one call", "[cach
         reference_written(plain.back(), reference_keys(frame.layer(i), 2)).to(i == 2 ? at::kFloat : at::kDouble));
   }
   const cache_frame wanted = frame.transform([](const layer_frame& layer) { return layer.shifted(12); });
-  move_keys(keys, frame, wanted);
+  detail::move_keys(keys, frame, wanted);
   for (std::int64_t i = 0; i < 4; ++i) {
     const auto layer = static_cast<std::size_t>(i);
     CHECK(distance_from_written(keys[layer], plain[layer], wanted.layer(i)) < (i == 2 ? 1e-5 : 1e-10));
@@ -322,8 +322,8 @@ TEST_CASE("one norm weight does not serve several layers", "[cache][materialize]
 TEST_CASE("frames of different sizes are refused", "[cache][materialize]") {
   std::vector<at::Tensor> keys = {random_keys({1, 2, 4, known_head_dim})};
   const cache_frame four(1, {position_map::consecutive(0, 4), {known_specification()}});
-  CHECK_THROWS_AS(move_keys(keys, four, four.slice(0, 3)), shape_error);
-  CHECK_THROWS_AS(move_keys(keys, cache_frame(2, four.layer(0)), cache_frame(2, four.layer(0))), shape_error);
+  CHECK_THROWS_AS(detail::move_keys(keys, four, four.slice(0, 3)), shape_error);
+  CHECK_THROWS_AS(detail::move_keys(keys, cache_frame(2, four.layer(0)), cache_frame(2, four.layer(0))), shape_error);
 }
 
 TEST_CASE("on a GPU keys move as on the host", "[cache][materialize][cuda]") {
