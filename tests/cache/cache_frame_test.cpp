@@ -76,7 +76,7 @@ TEST_CASE("a slice takes tokens and positions of the same slots", "[cache][cache
   CHECK_THROWS_AS(part.slice(0, 3), shape_error);
 }
 
-TEST_CASE("batch rows are picked, repeated and reordered with their tokens", "[cache][cache_frame]") {
+TEST_CASE("sequences are picked, repeated and reordered with their tokens", "[cache][cache_frame]") {
   const cache_frame picked = frame_of_text(0, {{4, 5}, {8, 9}}).select_batch({1, 0, 1});
   CHECK(picked.token_ids() == token_rows{{8, 9}, {4, 5}, {8, 9}});
   CHECK(picked.layer(0).positions.batch() == 3);
@@ -128,7 +128,7 @@ TEST_CASE("a check that refuses stops the joining", "[cache][cache_frame]") {
                   frame_error);
 }
 
-TEST_CASE("token ids have one row per batch row and one id per slot", "[cache][cache_frame]") {
+TEST_CASE("token ids have one row per sequence and one id per slot", "[cache][cache_frame]") {
   cache_frame frame(1, frame_at(0, 2, 2));
   CHECK_THROWS_AS(frame.set_token_ids({{1, 2}}), shape_error);
   CHECK_THROWS_AS(frame.set_token_ids({{1, 2}, {3}}), shape_error);

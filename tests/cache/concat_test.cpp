@@ -172,8 +172,8 @@ TEST_CASE("regimes are compared by what keys use, not by how frames number them"
   const cache joined =
       concat(in_states(0, {first, second}, {a, b}).view(), in_states(2, {first, second}, {b, a}).view());
   const auto slots = joined.view().frame().layer(0).positions.row(0, 0, 0).one_run_per_slot();
-  CHECK(slots[2].state.regime() == 1);
-  CHECK(slots[3].state.regime() == 0);
+  CHECK(slots[2].state.specification() == 1);
+  CHECK(slots[3].state.specification() == 0);
 
   CHECK(concat(in_states(0, {first, first}, {a, b}).view(), in_states(2, {first}, {a}).view()).length() == 3);
   CHECK_THROWS_AS(concat(in_states(0, {first, second}, {a, b}).view(), in_states(2, {first}, {a}).view()), frame_error);

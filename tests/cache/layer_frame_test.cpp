@@ -26,7 +26,7 @@ layer_frame two_regimes() {
 std::string regime_of_slots(const layer_frame& frame) {
   std::string all;
   for (const position_run& slot : frame.positions.row(0, 0, 0).one_run_per_slot()) {
-    all += frame.regimes.at(static_cast<std::size_t>(slot.state.regime())) == short_regime ? 's' : 'l';
+    all += frame.specifications.at(static_cast<std::size_t>(slot.state.specification())) == short_regime ? 's' : 'l';
   }
   return all;
 }
@@ -44,11 +44,11 @@ TEST_CASE("joined frames list equal specifications once, and slots name them by 
           "[cache][layer_frame]") {
   const layer_frame second{position_map::consecutive(5, 1), {long_regime}};
   const layer_frame joined = two_regimes().followed_by(second);
-  CHECK(joined.regimes.size() == 2);
+  CHECK(joined.specifications.size() == 2);
   CHECK(regime_of_slots(joined) == "ssslll");
 
   const layer_frame rotated_round = second.followed_by(two_regimes());
-  CHECK(rotated_round.regimes.size() == 2);
+  CHECK(rotated_round.specifications.size() == 2);
   CHECK(regime_of_slots(rotated_round) == "lsssll");
 }
 
@@ -63,9 +63,9 @@ TEST_CASE("joined frames keep padding and keys without rotation as they are", "[
 
 TEST_CASE("a new specification joins the regimes, a known one is found", "[cache][layer_frame]") {
   layer_frame frame = two_regimes();
-  CHECK(frame.regime_index(long_regime) == 1);
-  CHECK(frame.regime_index(plain_specification(4, 3.0)) == 2);
-  CHECK(frame.regimes.size() == 3);
+  CHECK(frame.specification_index(long_regime) == 1);
+  CHECK(frame.specification_index(plain_specification(4, 3.0)) == 2);
+  CHECK(frame.specifications.size() == 3);
 }
 
 TEST_CASE("states change for all slots but padding", "[cache][layer_frame]") {
@@ -92,6 +92,6 @@ TEST_CASE("text that follows begins after the furthest row", "[cache][layer_fram
 TEST_CASE("a slot that names a regime which is not there is refused", "[cache][layer_frame]") {
   layer_frame frame = two_regimes();
   CHECK_NOTHROW(frame.validate());
-  frame.regimes.pop_back();
+  frame.specifications.pop_back();
   CHECK_THROWS_AS(frame.validate(), shape_error);
 }

@@ -53,7 +53,7 @@ inline std::vector<reference_key> reference_keys(const layer_frame& frame, std::
           key.positions.push_back(positions.row(stream, batch, head).positions()[slot]);
         }
         if (slots[slot].state.is_rotated()) {
-          key.specification = frame.regimes.at(static_cast<std::size_t>(slots[slot].state.regime()));
+          key.specification = frame.specifications.at(static_cast<std::size_t>(slots[slot].state.specification()));
         }
       }
     }

@@ -69,7 +69,7 @@ class tracked_cache {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const tracked_layer& layer = layers_[i];
       const layer_view<>& found = view.layer(static_cast<std::int64_t>(i));
-      const at::Tensor held = visibility_tensor(found.frame().positions).unsqueeze(-1);
+      const at::Tensor held = validity_tensor(found.frame().positions).unsqueeze(-1);
       const at::Tensor expected = reference_written(layer.plain, layer.keys);
       REQUIRE(max_difference(at::where(held, found.keys().to(at::kDouble), 0), at::where(held, expected, 0)) <
               tolerance);
@@ -236,7 +236,7 @@ class tracked_cache {
             const reference_key& key = layer.keys[index(b, h, slot)];
             const bool padding = key.positions.empty();
             const slot_state state = padding             ? slot_state::padding()
-                                     : key.specification ? slot_state::rotated(made.regime_index(*key.specification))
+                                     : key.specification ? slot_state::rotated(made.specification_index(*key.specification))
                                                          : slot_state::unrotated();
             rows.back().append({padding ? 0 : key.positions[static_cast<std::size_t>(stream)], 1, 1, state});
           }

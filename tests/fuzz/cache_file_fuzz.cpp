@@ -32,7 +32,7 @@ void insist(bool holds) {
 void rebuild(const layer_frame& frame) {
   const slot_tensors slots = spread_out(frame.positions);
   const slot_reader reader(slots.shape, std::as_bytes(std::span(slots.positions)),
-                           std::as_bytes(std::span(slots.states)), frame.regimes.size());
+                           std::as_bytes(std::span(slots.states)), frame.specifications.size());
   insist(reader.read("fuzz", "positions", "states") == frame.positions);
 }
 

@@ -33,7 +33,7 @@ class borrowed_cache {
 
   explicit borrowed_cache(const cache_view<Layout>& view) : frame_(view.frame()), view_(view) {
     for (std::int64_t i = 0; i < view.layers(); ++i) {
-      keys_.push_back(view.layer(i).lowered_keys());
+      keys_.push_back(view.layer(i).key_storage());
     }
   }
 
@@ -46,10 +46,10 @@ class borrowed_cache {
 
   /// Moves the keys of every layer to `positions`, slot by slot; which slots are padding stays as it is.
   /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
-  /// @throws frame_error where batch rows share keys and would move them differently
+  /// @throws frame_error where sequences share keys and would move them differently
   void remap(const position_map& positions, const rope::options& options = {}) {
-    for (const layouts::lowered& keys : keys_) {
-      require_heads(positions, keys.rows.size(1), "borrowed_cache::remap");
+    for (const layouts::storage& keys : keys_) {
+      require_heads(positions, keys.blocks.size(1), "borrowed_cache::remap");
     }
     move_to(remapped(frame_, positions, "borrowed_cache::remap"), options);
   }
@@ -79,16 +79,16 @@ class borrowed_cache {
   }
 
  private:
-  void move_to(cache_frame wanted, const rope::options& options) {
-    for (const layouts::lowered& layer : keys_) {
-      require<value_error>(!layer.rows.requires_grad(), "borrowed_cache", "keys", "no gradient for a move in place",
+  void move_to(cache_frame target, const rope::options& options) {
+    for (const layouts::storage& layer : keys_) {
+      require<value_error>(!layer.blocks.requires_grad(), "borrowed_cache", "keys", "no gradient for a move in place",
                            "requires_grad");
     }
-    detail::move_keys(keys_, frame_, wanted, options);
-    frame_ = std::move(wanted);
+    detail::move_keys(keys_, frame_, target, options);
+    frame_ = std::move(target);
   }
 
-  std::vector<layouts::lowered> keys_;
+  std::vector<layouts::storage> keys_;
   cache_frame frame_;
   cache_view<Layout> view_;  // its frame is that of the last check, of which moves change positions and states alone
 };

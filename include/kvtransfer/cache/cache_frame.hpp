@@ -82,12 +82,12 @@ class cache_frame {
     return part;
   }
 
-  /// The batch rows named by `rows`, in that order (a row may be named more than once).
-  cache_frame select_batch(const std::vector<std::int64_t>& rows) const {
-    cache_frame picked = transform([&](const layer_frame& layer) { return layer.select_batch(rows); });
+  /// The sequences named, in that order (one may be named more than once).
+  cache_frame select_batch(const std::vector<std::int64_t>& sequences) const {
+    cache_frame picked = transform([&](const layer_frame& layer) { return layer.select_batch(sequences); });
     token_rows ids;
-    for (std::size_t i = 0; i < rows.size() && !token_ids().empty(); ++i) {
-      ids.push_back(token_ids()[static_cast<std::size_t>(rows[i])]);
+    for (std::size_t i = 0; i < sequences.size() && !token_ids().empty(); ++i) {
+      ids.push_back(token_ids()[static_cast<std::size_t>(sequences[i])]);
     }
     picked.token_ids_ = held(std::move(ids));
     return picked;

@@ -40,17 +40,17 @@ cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at
                             const std::vector<at::Tensor>& values, const To& layout,
                             implementation use = implementation::automatic) {
   cache_view<To> target(keys, values, source.frame(), layout);
-  std::vector<layouts::lowered> to;
-  std::vector<layouts::lowered> from;
+  std::vector<layouts::storage> to;
+  std::vector<layouts::storage> from;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
-    to.push_back(target.layer(i).lowered_keys());
-    from.push_back(source.layer(i).lowered_keys());
+    to.push_back(target.layer(i).key_storage());
+    from.push_back(source.layer(i).key_storage());
   }
   for (std::int64_t i = 0; i < source.layers(); ++i) {
-    to.push_back(target.layer(i).lowered_values());
-    from.push_back(source.layer(i).lowered_values());
+    to.push_back(target.layer(i).value_storage());
+    from.push_back(source.layer(i).value_storage());
   }
-  layouts::copy_lowered_(to, from, use, "convert");
+  layouts::copy_storage_(to, from, use, "convert");
   return target;
 }
 
@@ -61,10 +61,10 @@ cache_view<To> convert(const cache_view<From>& source, const To& layout = {},
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
-    const layouts::lowered from_keys = source.layer(i).lowered_keys();
-    const layouts::lowered from_values = source.layer(i).lowered_values();
-    keys.push_back(detail::tensor_for(layouts::keys_of(layout), from_keys.extents(), from_keys.rows.options()));
-    values.push_back(detail::tensor_for(layouts::values_of(layout), from_values.extents(), from_values.rows.options()));
+    const layouts::storage from_keys = source.layer(i).key_storage();
+    const layouts::storage from_values = source.layer(i).value_storage();
+    keys.push_back(detail::tensor_for(layouts::keys_of(layout), from_keys.extents(), from_keys.blocks.options()));
+    values.push_back(detail::tensor_for(layouts::values_of(layout), from_values.extents(), from_values.blocks.options()));
   }
   return convert_into(source, keys, values, layout, use);
 }

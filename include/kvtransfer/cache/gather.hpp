@@ -33,7 +33,7 @@ inline c10::List<std::optional<at::Tensor>> index_of(const slot_choice& slots, c
 
 /// The chosen slots of `tensor` as `[batch, kv_heads, n, head_dim]`, zeros for padding.
 inline at::Tensor chosen(const at::Tensor& tensor, const slot_choice& slots) {
-  if (!slots.by_row() && !slots.by_head() && !slots.has_padding()) {
+  if (!slots.by_sequence() && !slots.by_head() && !slots.has_padding()) {
     return tensor.index_select(2, slots.tensor().flatten().to(tensor.device()));
   }
   if (tensor.size(2) == 0) {  // nothing but padding can be chosen
@@ -66,7 +66,7 @@ inline layer_frame chosen(const layer_frame& layer, const slot_choice& slots) {
       }
     }
   }
-  return {position_map(positions.streams(), positions.batch(), heads, std::move(rows)), layer.regimes};
+  return {position_map(positions.streams(), positions.batch(), heads, std::move(rows)), layer.specifications};
 }
 
 /// The token of each chosen slot, -1 for padding; nothing where heads choose for themselves, so that a slot has no one

@@ -28,18 +28,18 @@ class layer_view {
   ///         frame has a key in a slot that the layout does not store
   layer_view(at::Tensor keys, at::Tensor values, std::shared_ptr<const layer_frame> frame, Layout layout = {})
       : keys_(std::move(keys)), values_(std::move(values)), frame_(std::move(frame)), layout_(std::move(layout)) {
-    const layouts::lowered lowered_values = this->lowered_values();
-    require_same_device(lowered_keys().rows, lowered_values.rows, "layer_view", "values");
-    check_extents(lowered_values.extents());
-    check_storage(lowered_values);
-    check_storage(lowered_keys());
+    const layouts::storage value_storage = this->value_storage();
+    require_same_device(key_storage().blocks, value_storage.blocks, "layer_view", "values");
+    check_extents(value_storage.extents());
+    check_storage(value_storage);
+    check_storage(key_storage());
   }
 
   /// `[batch, kv_heads, seq, head_dim]`: sharing storage with the tensor given where strides describe the layout, else
   /// gathered, with zeros for padding that is not stored.
-  at::Tensor keys() const { return layouts::canonical(lowered_keys(), "layer_view"); }
+  at::Tensor keys() const { return layouts::canonical(key_storage(), "layer_view"); }
   /// `[batch, kv_heads, seq, head_dim]`, as `keys()`.
-  at::Tensor values() const { return layouts::canonical(lowered_values(), "layer_view"); }
+  at::Tensor values() const { return layouts::canonical(value_storage(), "layer_view"); }
 
   /// The tensors given, in the layout's order.
   const at::Tensor& stored_keys() const { return keys_; }
@@ -47,16 +47,16 @@ class layer_view {
   const Layout& layout() const { return layout_; }
 
   /// Keys in the plain form that kernels read, sharing storage with the tensor given.
-  layouts::lowered lowered_keys() const {
+  layouts::storage key_storage() const {
     return layouts::lower(layouts::keys_of(layout_), keys_, "layer_view", "keys");
   }
-  layouts::lowered lowered_values() const {
+  layouts::storage value_storage() const {
     return layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values");
   }
 
   const layer_frame& frame() const { return *frame_; }
   const std::shared_ptr<const layer_frame>& shared_frame() const { return frame_; }
-  cache_extents extents() const { return lowered_keys().extents(); }
+  cache_extents extents() const { return key_storage().extents(); }
   std::int64_t size() const { return frame_->size(); }
 
  private:
@@ -76,9 +76,9 @@ class layer_view {
     frame_->validate();
   }
 
-  void check_storage(const layouts::lowered& lowered) const {
-    if (lowered.slots) {
-      require_keys_stored(frame_->positions, *lowered.slots, "layer_view");
+  void check_storage(const layouts::storage& storage) const {
+    if (storage.slots) {
+      require_keys_stored(frame_->positions, *storage.slots, "layer_view");
     }
   }
 

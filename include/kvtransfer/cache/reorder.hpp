@@ -14,7 +14,7 @@
 
 namespace kvtransfer {
 
-/// A new cache with the batch rows named, in that order: what beam search does between steps. A row may be named more
+/// A new cache with the sequences named, in that order: what beam search does between steps. A row may be named more
 /// than once or left out.
 /// @throws shape_error if there is no such row
 template <LayerLayout Layout>

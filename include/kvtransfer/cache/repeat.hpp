@@ -12,7 +12,7 @@
 
 namespace kvtransfer {
 
-/// A new cache with every batch row `times` times, copies side by side: several continuations of each text.
+/// A new cache with every sequence `times` times, copies side by side: several continuations of each text.
 /// @throws value_error unless `times` is positive
 template <LayerLayout Layout>
 cache repeat(const cache_view<Layout>& source, std::int64_t times) {

@@ -42,16 +42,16 @@ inline void require_each_once(const slot_choice& slots, std::int64_t seq) {
 }
 
 /// @throws shape_error, device_error unless slots of `source` can stand in `destination`
-inline void require_scatterable(const layouts::lowered& destination, const layouts::lowered& source,
+inline void require_scatterable(const layouts::storage& destination, const layouts::storage& source,
                                 std::int64_t count) {
   cache_extents expected = destination.extents();
   expected.seq = count;
-  if (!(source.extents() == expected) || source.rows.scalar_type() != destination.rows.scalar_type()) {
+  if (!(source.extents() == expected) || source.blocks.scalar_type() != destination.blocks.scalar_type()) {
     fail<shape_error>("scatter", "source",
-                      fmt::format("{}, {}", expected, c10::toString(destination.rows.scalar_type())),
-                      fmt::format("{}, {}", source.extents(), c10::toString(source.rows.scalar_type())));
+                      fmt::format("{}, {}", expected, c10::toString(destination.blocks.scalar_type())),
+                      fmt::format("{}, {}", source.extents(), c10::toString(source.blocks.scalar_type())));
   }
-  require_same_device(destination.rows, source.rows, "scatter", "source");
+  require_same_device(destination.blocks, source.blocks, "scatter", "source");
 }
 
 /// `into` with slot `slots[i]` of every row and head replaced by slot i of `tensor`. Both `[batch, kv_heads, …,
@@ -132,8 +132,8 @@ cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_v
     const layer_view<A>& layer = into.layer(i);
     slots.require_within(layer.extents(), "scatter");
     detail::require_each_once(slots, layer.size());
-    detail::require_scatterable(layer.lowered_keys(), source.layer(i).lowered_keys(), slots.count());
-    detail::require_scatterable(layer.lowered_values(), source.layer(i).lowered_values(), slots.count());
+    detail::require_scatterable(layer.key_storage(), source.layer(i).key_storage(), slots.count());
+    detail::require_scatterable(layer.value_storage(), source.layer(i).value_storage(), slots.count());
     require<shape_error>(layer.frame().positions.streams() == source.layer(i).frame().positions.streams(), "scatter",
                          "source", "as many position streams", "others");
   }

@@ -33,7 +33,7 @@ inline layer_frame frame_of_heads(const layer_frame& layer, const std::vector<st
   }
   return {
       position_map(positions.streams(), positions.batch(), static_cast<std::int64_t>(heads.size()), std::move(rows)),
-      layer.regimes};
+      layer.specifications};
 }
 
 }  // namespace detail

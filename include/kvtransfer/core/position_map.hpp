@@ -166,20 +166,20 @@ class position_map {
     return same;
   }
 
-  /// The batch rows named by `batch_rows`, in that order, with all their streams and heads (a row may be named more
+  /// The sequences named by `sequences`, in that order, with all their streams and heads (one may be named more
   /// than once).
-  /// @throws shape_error if there is no such row
-  position_map select_batch(const std::vector<std::int64_t>& batch_rows) const {
+  /// @throws shape_error if there is no such sequence
+  position_map select_batch(const std::vector<std::int64_t>& sequences) const {
     std::vector<position_row> rows;
     for (std::int64_t stream = 0; stream < streams_; ++stream) {
-      for (const std::int64_t b : batch_rows) {
-        require<shape_error>(b >= 0 && b < batch_, "position_map::select_batch", "row",
-                             fmt::format("0 <= row < {}", batch_), fmt::format("{}", b));
+      for (const std::int64_t b : sequences) {
+        require<shape_error>(b >= 0 && b < batch_, "position_map::select_batch", "sequence",
+                             fmt::format("0 <= sequence < {}", batch_), fmt::format("{}", b));
         const auto start = rows_.begin() + (stream * batch_ + b) * heads_;
         rows.insert(rows.end(), start, start + heads_);
       }
     }
-    return position_map(streams_, static_cast<std::int64_t>(batch_rows.size()), heads_, std::move(rows));
+    return position_map(streams_, static_cast<std::int64_t>(sequences.size()), heads_, std::move(rows));
   }
 
   friend bool operator==(const position_map&, const position_map&) = default;

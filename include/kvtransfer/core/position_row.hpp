@@ -206,7 +206,7 @@ class position_row {
   }
 
   /// How many slots a query may see.
-  std::int64_t visible() const {
+  std::int64_t key_count() const {
     std::int64_t count = 0;
     for (const position_run& run : runs_) {
       count += run.state.is_padding() ? 0 : run.count;

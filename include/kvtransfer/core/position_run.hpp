@@ -4,14 +4,14 @@
 
 namespace kvtransfer {
 
-/// What a slot of a cache holds, and, for a rotated key, under which rotary regime it was written.
+/// What a slot of a cache holds, and, for a rotated key, under which rotary specification it was rotated.
 ///
 /// A frame keeps its rotary specifications in a list; a rotated slot names its entry there. Padding and never-rotated
 /// keys have no angle, so no specification either.
 class slot_state {
  public:
-  /// A key rotated by entry `regime` of its frame's specifications.
-  static constexpr slot_state rotated(std::int32_t regime = 0) { return slot_state{regime}; }
+  /// A key rotated by entry `specification` of its frame's specifications.
+  static constexpr slot_state rotated(std::int32_t specification = 0) { return slot_state{specification}; }
   /// A key that carries no rotation; its position says where its token stood, or where a rotation shall put it.
   static constexpr slot_state unrotated() { return slot_state{kUnrotated}; }
   /// A slot that no query may see; its contents mean nothing.
@@ -21,7 +21,7 @@ class slot_state {
   constexpr bool is_unrotated() const { return code_ == kUnrotated; }
   constexpr bool is_padding() const { return code_ == kPadding; }
   /// Index into the frame's specifications. Only meaningful for a rotated slot.
-  constexpr std::int32_t regime() const { return code_; }
+  constexpr std::int32_t specification() const { return code_; }
 
   friend constexpr bool operator==(slot_state, slot_state) = default;
 

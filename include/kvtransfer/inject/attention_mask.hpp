@@ -19,9 +19,9 @@ namespace kvtransfer {
 /// Which slots of a segment a query may see: bool `[batch, kv_heads or 1, seq]`, what the plan shows less padding.
 /// @throws shape_error if the plan's own visibility does not fit the segment
 inline at::Tensor segment_visibility(const segment& part, at::Device device) {
-  const at::Tensor held = visibility_tensor(part.kv.frame().positions, device);
+  const at::Tensor valid = validity_tensor(part.kv.frame().positions, device);
   if (!part.visible.defined()) {
-    return held;
+    return valid;
   }
   const cache_extents extents = part.kv.extents();
   const at::Tensor& shown = part.visible;
@@ -32,7 +32,7 @@ inline at::Tensor segment_visibility(const segment& part, at::Device device) {
                       fmt::format("bool [batch={}, {} or 1, seq={}]", extents.batch, extents.kv_heads, extents.seq),
                       describe(shown));
   }
-  return at::logical_and(held, shown.to(device));
+  return at::logical_and(valid, shown.to(device));
 }
 
 /// The mask of `tokens` new queries that stand at the end of `visible`: each sees the visible slots before it, and

@@ -30,7 +30,7 @@ class slot_visibility {
 
   /// Adds the slots of `positions`, whose padding nobody sees.
   void append(const position_map& positions) {
-    add(positions.size(), has_no_padding(positions) ? at::Tensor() : visibility_tensor(positions, device_));
+    add(positions.size(), has_no_padding(positions) ? at::Tensor() : validity_tensor(positions, device_));
   }
 
   /// The mask for `tokens` queries at the end; nothing where each sees all there is, or plain causal attention does the
@@ -49,7 +49,7 @@ class slot_visibility {
  private:
   static bool has_no_padding(const position_map& positions) {
     return std::all_of(positions.rows().begin(), positions.rows().end(),
-                       [](const position_row& row) { return row.visible() == row.size(); });
+                       [](const position_row& row) { return row.key_count() == row.size(); });
   }
 
   at::Tensor all_visible(std::int64_t slots) const {

@@ -32,7 +32,7 @@ TEST_CASE("stored keys rotate as complex numbers do, and no other slot is touche
   const at::Tensor before = pool.clone();
   const cache_frame written = six_keys(1);
   detail::move_keys({{pool, six_in_two_blocks()}}, written, shifted(written, 9));
-  const rotary_specification& rotary = written.layer(0).regimes.front();
+  const rotary_specification& rotary = written.layer(0).specifications.front();
   const at::Tensor rotated = rotated_as_complex(before, rotary, 1.0, [&](auto, auto, auto, std::int64_t pair) {
     return 9.0 * static_cast<double>(rotary.inv_freq[static_cast<std::size_t>(pair)]);
   });
@@ -71,7 +71,7 @@ TEST_CASE("an error in one layer leaves all layers as they were", "[cache][move_
 
 TEST_CASE("a norm after RoPE is undone for one layer at a time", "[cache][move_keys]") {
   const cache_frame written = six_keys(2);
-  const layouts::lowered keys{random_keys({5, 2, 4, 8}), six_in_two_blocks()};
+  const layouts::storage keys{random_keys({5, 2, 4, 8}), six_in_two_blocks()};
   CHECK_THROWS_AS(detail::move_keys({keys, keys}, written, shifted(written, 1), {.norm_weight = random_keys({8})}),
                   value_error);
 }

@@ -153,7 +153,7 @@ TEST_CASE("keys of several regimes in one layer each lose their own scaling and 
   known.kv.shift(11);
   known.kv.reframe({known_specification(1.1, 2e4), known_specification(1.1, 2e4)});
   known.kv.materialize();
-  CHECK(known.kv.view().layer(0).frame().regimes.size() == 1);
+  CHECK(known.kv.view().layer(0).frame().specifications.size() == 1);
   CHECK(distance_from_written(known) < 1e-10);
 }
 
@@ -282,7 +282,7 @@ TEST_CASE("the gradient of moves row by row rotates back too, times each row's g
 
   // Un-rotating multiplies by R⁻¹/s, so its transpose multiplies by R/s: written with 1/s in the place of s.
   layer_frame transposed = written;
-  for (rotary_specification& regime : transposed.regimes) {
+  for (rotary_specification& regime : transposed.specifications) {
     regime.attention_scaling = 1 / regime.attention_scaling;
   }
   CHECK(max_difference(found.front(), reference_written(gradient, reference_keys(transposed, 2))) < 1e-12);
@@ -342,7 +342,7 @@ TEST_CASE("on a GPU keys move as on the host", "[cache][materialize][cuda]") {
     kv->remap(elsewhere);
     kv->materialize();
   }
-  const at::Tensor held = visibility_tensor(ragged_rows()).unsqueeze(-1);
+  const at::Tensor held = validity_tensor(ragged_rows()).unsqueeze(-1);
   CHECK(max_difference(at::where(held, known.kv.view().layer(1).keys(), 0),
                        at::where(held, device.view().layer(1).keys().cpu(), 0)) < 1e-5);
 }

@@ -14,11 +14,11 @@ TEST_CASE("a choice is shared by rows and heads, or theirs", "[cache][slot_choic
   CHECK(shared.count() == 2);
   CHECK(shared.at(7, 7, 0) == 4);
   CHECK(shared.has_padding());
-  CHECK_FALSE(shared.by_row());
+  CHECK_FALSE(shared.by_sequence());
   CHECK_FALSE(shared.by_head());
-  const slot_choice by_row(at::tensor({1, 2, 3, 4}, at::kInt).view({2, 2}));
-  CHECK(by_row.by_row());
-  CHECK(by_row.at(1, 5, 0) == 3);
+  const slot_choice by_sequence(at::tensor({1, 2, 3, 4}, at::kInt).view({2, 2}));
+  CHECK(by_sequence.by_sequence());
+  CHECK(by_sequence.at(1, 5, 0) == 3);
   const slot_choice by_head(at::tensor({1, 2, 3, 4}, at::kLong).view({1, 2, 2}));
   CHECK(by_head.by_head());
   CHECK(by_head.heads() == 2);

@@ -12,7 +12,7 @@ using layouts::slot_table;
 
 namespace {
 
-layouts::lowered storage(std::int64_t rows, std::int64_t slots, std::optional<slot_table> table = std::nullopt) {
+layouts::storage storage(std::int64_t rows, std::int64_t slots, std::optional<slot_table> table = std::nullopt) {
   return {at::empty({rows, 2, slots, 8}), table};
 }
 

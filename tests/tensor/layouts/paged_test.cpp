@@ -25,7 +25,7 @@ layouts::slot_table five_and_two() {
 TEST_CASE("blocks of vLLM's tensor are read in the order of the table", "[tensor][layouts][paged]") {
   const at::Tensor joined = random_keys({2, 5, 4, 2, 8});
   const keys_and_values halves = split_keys_values({joined}, 0);
-  const layouts::lowered plain = layouts::lower(layouts::paged_nhd{five_and_two()}, halves.values[0], "test", "values");
+  const layouts::storage plain = layouts::lower(layouts::paged_nhd{five_and_two()}, halves.values[0], "test", "values");
   CHECK(plain.extents() == cache_extents{2, 2, 5, 8});
   const at::Tensor read = layouts::canonical(plain);
   CHECK(at::equal(read[0][1][2], joined[1][3][2][1]));

@@ -162,7 +162,7 @@ inline std::vector<move_block> move_blocks(const position_map& stored, const pos
         if (slots.empty()) {
           continue;
         }
-        move_block added{only_head, {slots.begin + span.slot - span.begin, slots.count}, cut.move, {span.row},
+        move_block added{only_head, {slots.begin + span.slot - span.begin, slots.count}, cut.move, {span.block},
                          {{batch, slots}}};
         const auto absorbs = [&](move_block& block) {
           return block.absorb(added, padding == padding_moves::with_keys);

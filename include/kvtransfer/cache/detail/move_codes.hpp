@@ -21,10 +21,10 @@
 namespace kvtransfer::detail {
 
 /// Which slots hold a key, bool `[batch, kv_heads or 1, seq]`; undefined where all do.
-inline at::Tensor held_slots(const position_map& positions, at::Device device) {
+inline at::Tensor valid_slots(const position_map& positions, at::Device device) {
   const bool padded =
-      std::ranges::any_of(positions.rows(), [](const position_row& row) { return row.visible() != row.size(); });
-  return padded ? visibility_tensor(positions, device) : at::Tensor();
+      std::ranges::any_of(positions.rows(), [](const position_row& row) { return row.key_count() != row.size(); });
+  return padded ? validity_tensor(positions, device) : at::Tensor();
 }
 
 /// Keys as codes. Groups that a block's end cuts are split first, so that keys which stay keep their codes and scales:
@@ -54,9 +54,9 @@ class key_codes {
   }
 
   void check(planned& move, const layer_frame& stored, const rope::options& options, std::string_view where) {
-    held_.push_back(held_slots(stored.positions, device(move.layers.front())));
-    if (held_.back().defined()) {
-      held_.back() = restricted(held_.back(), move.block).narrow(2, move.block.slots.begin, move.block.slots.count);
+    valid_.push_back(valid_slots(stored.positions, device(move.layers.front())));
+    if (valid_.back().defined()) {
+      valid_.back() = restricted(valid_.back(), move.block).narrow(2, move.block.slots.begin, move.block.slots.count);
     }
     for (const std::size_t layer : move.layers) {
       move.keys.push_back(slice(layers_[layer], move.block.slots.begin, move.block.slots.end())
@@ -66,7 +66,7 @@ class key_codes {
   }
 
   void rotate(planned& move, const rope::options& options, std::string_view where) {
-    rope::rotate_quantized_keys_(move.keys, move.rotation, options, held_[rotated_++], where);
+    rope::rotate_quantized_keys_(move.keys, move.rotation, options, valid_[rotated_++], where);
   }
 
   /// The layers once all is moved.
@@ -80,7 +80,7 @@ class key_codes {
   }
 
   std::vector<quantized_tensor> layers_;
-  std::vector<at::Tensor> held_;  // a rotation's, in the order that they are checked and made in
+  std::vector<at::Tensor> valid_;  // a rotation's, in the order that they are checked and made in
   std::size_t rotated_ = 0;
 };
 

@@ -95,7 +95,7 @@ inline at::Tensor positions_of(const move_block& block, const position_map& map,
 
 inline const rotary_specification& specification_of(const layer_frame& layer, slot_state state) {
   static const rotary_specification none;
-  return state.is_rotated() ? layer.regimes.at(static_cast<std::size_t>(state.regime())) : none;
+  return state.is_rotated() ? layer.specifications.at(static_cast<std::size_t>(state.specification())) : none;
 }
 
 /// The rotation that takes the keys of a block from their positions and specification to the others; one that does not

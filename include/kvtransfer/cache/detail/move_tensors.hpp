@@ -26,14 +26,14 @@ class key_tensors {
   using keys_type = at::Tensor;
   using planned = planned_rotation<at::Tensor>;
 
-  explicit key_tensors(std::vector<layouts::lowered> layers) : layers_(std::move(layers)) {}
+  explicit key_tensors(std::vector<layouts::storage> layers) : layers_(std::move(layers)) {}
 
   std::size_t layers() const { return layers_.size(); }
-  at::Device device(std::size_t layer) const { return layers_[layer].rows.device(); }
+  at::Device device(std::size_t layer) const { return layers_[layer].blocks.device(); }
 
   bool are_alike(std::size_t first, std::size_t second) const {
-    const at::Tensor& a = layers_[first].rows;
-    const at::Tensor& b = layers_[second].rows;
+    const at::Tensor& a = layers_[first].blocks;
+    const at::Tensor& b = layers_[second].blocks;
     return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && a.device() == b.device() &&
            a.requires_grad() == b.requires_grad();
   }
@@ -41,15 +41,15 @@ class key_tensors {
   /// @throws frame_error where sequences share a key and would move it differently
   placed_positions place(std::size_t layer, const layer_frame& stored, const layer_frame& target,
                          std::string_view where) const {
-    const layouts::lowered& keys = layers_[layer];
+    const layouts::storage& keys = layers_[layer];
     if (!keys.slots) {
       return placed_in_rows(stored.positions, target.positions);
     }
     if (!keys.slots->shares_places()) {
       return {stored.positions, target.positions, keys.slots->spans(), padding_moves::never};
     }
-    row_positions from = lower_positions(stored.positions, *keys.slots, keys.rows.size(2), where);
-    row_positions to = lower_positions(target.positions, *keys.slots, keys.rows.size(2), where);
+    row_positions from = stored_positions_of(stored.positions, *keys.slots, keys.blocks.size(2), where);
+    row_positions to = stored_positions_of(target.positions, *keys.slots, keys.blocks.size(2), where);
     return {std::move(from.positions), std::move(to.positions), std::move(from.spans), padding_moves::never};
   }
 
@@ -57,7 +57,7 @@ class key_tensors {
 
   void check(planned& move, const layer_frame&, const rope::options& options, std::string_view where) {
     for (const std::size_t layer : move.layers) {
-      move.keys.push_back(slots_of(layers_[layer].rows, move.block));
+      move.keys.push_back(slots_of(layers_[layer].blocks, move.block));
     }
     if (move.keys.front().requires_grad() && !layers_[move.layers.front()].slots) {
       return replace(move, options, where);
@@ -74,8 +74,8 @@ class key_tensors {
   /// The layers' tensors once all is moved.
   std::vector<at::Tensor> tensors() && {
     std::vector<at::Tensor> tensors;
-    for (layouts::lowered& layer : layers_) {
-      tensors.push_back(std::move(layer.rows));
+    for (layouts::storage& layer : layers_) {
+      tensors.push_back(std::move(layer.blocks));
     }
     return tensors;
   }
@@ -101,7 +101,7 @@ class key_tensors {
     }
     const std::vector<at::Tensor> moved = rope::rotate_keys(move.keys, move.rotation, options, where);
     for (std::size_t i = 0; i < moved.size(); ++i) {
-      at::Tensor& whole = layers_[move.layers[i]].rows;
+      at::Tensor& whole = layers_[move.layers[i]].blocks;
       if (moved[i].size(0) == whole.size(0) && moved[i].size(1) == whole.size(1)) {
         whole = at::cat({whole.slice(2, 0, block.slots.begin), moved[i], whole.slice(2, block.slots.end())}, 2);
       } else {
@@ -112,14 +112,14 @@ class key_tensors {
     move.keys.clear();
   }
 
-  std::vector<layouts::lowered> layers_;
+  std::vector<layouts::storage> layers_;
 };
 
 static_assert(KeyStorage<key_tensors>);
 
 /// Moves keys where they lie, as `move_storage` does.
 /// @param keys one per layer, all with one and the same table or with none
-inline void move_keys(std::vector<layouts::lowered> keys, const cache_frame& stored, const cache_frame& target,
+inline void move_keys(std::vector<layouts::storage> keys, const cache_frame& stored, const cache_frame& target,
                       const rope::options& options = {}, std::string_view where = "move") {
   key_tensors storage(std::move(keys));
   move_storage(storage, stored, target, options, where);
@@ -130,7 +130,7 @@ inline void move_keys(std::vector<layouts::lowered> keys, const cache_frame& sto
 /// are
 inline void move_keys(std::vector<at::Tensor>& keys, const cache_frame& stored, const cache_frame& target,
                       const rope::options& options = {}, std::string_view where = "materialize") {
-  std::vector<layouts::lowered> whole;
+  std::vector<layouts::storage> whole;
   for (const at::Tensor& layer : keys) {
     whole.push_back({layer, std::nullopt});
   }

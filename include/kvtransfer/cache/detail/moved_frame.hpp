@@ -33,7 +33,7 @@ cache_frame restated(const cache_frame& frame, const std::vector<rotary_specific
               check(state);
               return slot_state::rotated(0);
             }));
-        layer->regimes = {specifications[i]};
+        layer->specifications = {specifications[i]};
         return layer;
       }));
 }
@@ -65,7 +65,7 @@ inline cache_frame remapped(const cache_frame& frame, const position_map& positi
           where, "positions", fmt::format("[streams={}, batch={}, seq={}]", old.streams(), old.batch(), old.size()),
           fmt::format("[streams={}, batch={}, seq={}]", positions.streams(), positions.batch(), positions.size()));
     }
-    return layer_frame{positions.with_states_of(old), layer.regimes};
+    return layer_frame{positions.with_states_of(old), layer.specifications};
   });
 }
 
@@ -77,7 +77,7 @@ inline cache_frame unrotated(const cache_frame& frame, std::string_view where) {
       require<frame_error>(state.is_rotated(), where, "keys", "rotated keys", "keys that were never rotated");
       return slot_state::unrotated();
     });
-    changed.regimes.clear();
+    changed.specifications.clear();
     return changed;
   });
 }

@@ -17,9 +17,9 @@ namespace detail {
 inline void require_padding(const position_map& positions, std::int64_t batch, std::int64_t begin, std::int64_t end,
                             std::string_view where) {
   for (std::int64_t head = 0; head < positions.heads() && begin < end; ++head) {
-    if (positions.row(0, batch, head).slice(begin, end).visible() > 0) {
+    if (positions.row(0, batch, head).slice(begin, end).key_count() > 0) {
       fail<frame_error>(where, "positions", "padding where the layout stores nothing",
-                        fmt::format("a key of batch row {} in slots [{}, {})", batch, begin, end));
+                        fmt::format("a key of sequence {} in slots [{}, {})", batch, begin, end));
     }
   }
 }

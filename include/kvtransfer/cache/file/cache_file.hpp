@@ -27,7 +27,7 @@ namespace kvtransfer {
 
 /// How a cache is taken into memory.
 struct load_options {
-  std::int64_t capacity = 0;  ///< slots to make room for, at least those there are
+  std::int64_t capacity = 0;  ///< slots in all, at least those there are
   at::Device device = at::kCPU;
 };
 
@@ -122,9 +122,9 @@ class cache_file {
   }
 
   static at::Tensor copied(const at::Tensor& part, const load_options& options) {
-    const std::int64_t room = std::max(options.capacity, part.size(2));
+    const std::int64_t capacity = std::max(options.capacity, part.size(2));
     at::Tensor copy =
-        at::empty({part.size(0), part.size(1), room, part.size(3)}, part.options().device(options.device));
+        at::empty({part.size(0), part.size(1), capacity, part.size(3)}, part.options().device(options.device));
     copy.slice(2, 0, part.size(2)).copy_(part);
     return copy;
   }

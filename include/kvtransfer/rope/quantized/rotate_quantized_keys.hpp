@@ -79,7 +79,7 @@ inline void rotate_quantized_keys_(std::vector<quantized_tensor>& layers, const 
                             const at::Tensor& held = {}, std::string_view where = "rotate_quantized_keys_") {
   const rotation rotation = require_quantized_rotatable(layers, how_far, how, where);
   const quantized_tensor& first = layers.front();
-  const at::Tensor counted = kvtransfer::detail::held_elements(held, first.extents(), first.device(), where);
+  const at::Tensor counted = kvtransfer::detail::valid_elements(held, first.extents(), first.device(), where);
   const rotary_specification& geometry = rotation.geometry();
   if (!geometry.rotates() || first.codes.numel() == 0) {
     return;

@@ -20,7 +20,7 @@ namespace kvtransfer::layouts {
 
 namespace detail {
 
-/// Puts the slots `keys` of a batch row into `blocks`, filling one after the other. A block id below 0 stands for a
+/// Puts the slots `keys` of a sequence into `blocks`, filling one after the other. A block id below 0 stands for a
 /// block without storage.
 /// @throws shape_error where the blocks are too few
 inline void fill_blocks(std::vector<slot_span>& spans, std::int64_t batch, const std::vector<slot_range>& keys,
@@ -30,7 +30,7 @@ inline void fill_blocks(std::vector<slot_span>& spans, std::int64_t batch, const
     while (left.count > 0) {
       const std::int64_t index = token / block_size;
       if (index >= static_cast<std::int64_t>(blocks.size())) {
-        fail<shape_error>("block_slots", fmt::format("blocks of batch row {}", batch),
+        fail<shape_error>("block_slots", fmt::format("blocks of sequence {}", batch),
                           fmt::format("more than {} of {} slots", blocks.size(), block_size),
                           fmt::format("{} tokens and more", token + left.count));
       }
@@ -65,7 +65,7 @@ inline void require_block_size(std::int64_t block_size) {
 
 }  // namespace detail
 
-/// The table of a paged cache as vLLM keeps it: token t of batch row b lies in block `block_table[b][t / block_size]`.
+/// The table of a paged cache as vLLM keeps it: token t of sequence b lies in block `block_table[b][t / block_size]`.
 /// @param block_table int32 or int64 `[batch, blocks]`, any device; entries past a row's last token mean nothing, and
 ///        an id below 0 before that stands for a block that is gone (a sliding window's)
 /// @param lengths int32 or int64 `[batch]`, tokens of each row
@@ -86,7 +86,7 @@ inline slot_table block_slots(const at::Tensor& block_table, const at::Tensor& l
   return slot_table(static_cast<std::int64_t>(rows.size()), longest, std::move(spans), block_size);
 }
 
-/// The table of a paged cache as FlashInfer keeps it: batch row b has the blocks `indices[indptr[b]]` to
+/// The table of a paged cache as FlashInfer keeps it: sequence b has the blocks `indices[indptr[b]]` to
 /// `indices[indptr[b + 1] - 1]`, of which the last holds `last_lengths[b]` tokens.
 /// @param indptr int32 or int64 `[batch + 1]`, as the other two on any device
 /// @param indices int32 or int64 `[blocks]`
@@ -107,7 +107,7 @@ inline slot_table block_slots(const at::Tensor& indptr, const at::Tensor& indice
     const std::int64_t count = blocks > 0 ? (blocks - 1) * block_size + last[b] : 0;
     if (starts[b] < 0 || blocks < 0 || starts[b + 1] > static_cast<std::int64_t>(ids.size()) ||
         (blocks > 0 && (last[b] < 1 || last[b] > block_size))) {
-      fail<shape_error>("block_slots", fmt::format("batch row {}", b),
+      fail<shape_error>("block_slots", fmt::format("sequence {}", b),
                         fmt::format("entries of {} indices, 1 to {} tokens in the last", ids.size(), block_size),
                         fmt::format("[{}, {}) and {} tokens", starts[b], starts[b + 1], last[b]));
     }

@@ -16,7 +16,7 @@
 
 namespace kvtransfer::layouts {
 
-/// The table of sequences that lie end to end: tokens `cumulative[b]` to `cumulative[b + 1]` are batch row b, from slot
+/// The table of sequences that lie end to end: tokens `cumulative[b]` to `cumulative[b + 1]` are sequence b, from slot
 /// 0 on.
 /// @param cumulative int32 or int64 `[batch + 1]`, any device: flash-attention's cu_seqlens
 /// @throws shape_error unless it is a list that begins at 0 or above and never falls

@@ -24,11 +24,11 @@ struct group_ranges {
 /// Reduces every group, or gives zero where it holds nothing.
 /// @param nothing what padding counts as: infinity of the sign that `reduce` never prefers
 template <class Reduce>
-at::Tensor reduced_held(const at::Tensor& elements, const at::Tensor& held, double nothing, const quantization& scheme,
+at::Tensor reduced_valid(const at::Tensor& elements, const at::Tensor& valid, double nothing, const quantization& scheme,
                         const slot_groups& groups, Reduce&& reduce) {
-  const at::Tensor kept = held.defined() ? at::where(held, elements, at::Scalar(nothing)) : elements;
+  const at::Tensor kept = valid.defined() ? at::where(valid, elements, at::Scalar(nothing)) : elements;
   const at::Tensor reduced = reduced_groups(kept, scheme, groups, reduce).to(at::kFloat);
-  return held.defined() ? at::where(reduced == nothing, at::Scalar(0.0), reduced).to(at::kFloat) : reduced;
+  return valid.defined() ? at::where(reduced == nothing, at::Scalar(0.0), reduced).to(at::kFloat) : reduced;
 }
 
 /// Steps that divide `reach`; none is so small, unless it is zero, that one over it is not a number.
@@ -37,20 +37,20 @@ inline at::Tensor steps_of(const at::Tensor& reach, double steps) {
   return at::where(reach > 0, (reach / steps).clamp_min(smallest), reach).to(at::kFloat);
 }
 
-/// The ranges of `elements`, of which only those `held` count.
+/// The ranges of `elements`, of which only those `valid` count.
 /// @param elements `[batch, kv_heads, seq, head_dim]`, float32 or less
-/// @param held bool `[batch or 1, kv_heads or 1, seq, 1]`, or undefined where all are
-inline group_ranges ranges_of(const at::Tensor& elements, const at::Tensor& held, const quantization& scheme,
+/// @param valid bool `[batch or 1, kv_heads or 1, seq, 1]`, or undefined where all are
+inline group_ranges ranges_of(const at::Tensor& elements, const at::Tensor& valid, const quantization& scheme,
                               const slot_groups& groups) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const auto smallest = [](const at::Tensor& tensor, std::int64_t axis) { return at::amin(tensor, axis); };
   const auto largest = [](const at::Tensor& tensor, std::int64_t axis) { return at::amax(tensor, axis); };
   const double steps = largest_code(scheme.format);
   if (!is_integer(scheme.format)) {
-    return {steps_of(reduced_held(elements.abs(), held, -infinity, scheme, groups, largest), steps), {}};
+    return {steps_of(reduced_valid(elements.abs(), valid, -infinity, scheme, groups, largest), steps), {}};
   }
-  at::Tensor minimums = reduced_held(elements, held, infinity, scheme, groups, smallest);
-  return {steps_of(reduced_held(elements, held, -infinity, scheme, groups, largest) - minimums, steps), minimums};
+  at::Tensor minimums = reduced_valid(elements, valid, infinity, scheme, groups, smallest);
+  return {steps_of(reduced_valid(elements, valid, -infinity, scheme, groups, largest) - minimums, steps), minimums};
 }
 
 }  // namespace kvtransfer::detail

@@ -44,14 +44,14 @@ namespace detail {
 /// No run is longer, so that runs share out the work evenly: a block of most paged caches.
 inline constexpr std::int64_t longest_run = 16;
 
-/// The spans of any lowered tensor; those of a strided one are its rows.
-inline std::vector<layouts::slot_span> spans_of(const layouts::lowered& plain) {
+/// The spans of any storage; those of a strided one are its blocks.
+inline std::vector<layouts::slot_span> spans_of(const layouts::storage& plain) {
   if (plain.slots) {
     return plain.slots->spans();
   }
   std::vector<layouts::slot_span> rows;
-  for (std::int64_t row = 0; row < plain.rows.size(0) && plain.rows.size(2) > 0; ++row) {
-    rows.push_back({row, 0, row, 0, plain.rows.size(2)});
+  for (std::int64_t row = 0; row < plain.blocks.size(0) && plain.blocks.size(2) > 0; ++row) {
+    rows.push_back({row, 0, row, 0, plain.blocks.size(2)});
   }
   return rows;
 }
@@ -67,19 +67,19 @@ inline void append_run(std::vector<slot_run>& runs, slot_run run) {
 
 /// Where the first slot of `span` lies, and `skipped` slots further on.
 inline std::int64_t place_in(const layouts::slot_span& span, std::int64_t skipped, const at::Tensor& rows) {
-  return span.row * rows.size(2) + span.slot + skipped;
+  return span.block * rows.size(2) + span.slot + skipped;
 }
 
 }  // namespace detail
 
 /// Finds for each slot that `to` stores the place where `from` has the same slot.
 /// @throws shape_error unless both hold the same batch and slots, and `to` stores no two slots in one place
-inline slot_runs match_slots(const layouts::lowered& to, const layouts::lowered& from, std::string_view where) {
-  const cache_extents wanted = to.extents();
+inline slot_runs match_slots(const layouts::storage& to, const layouts::storage& from, std::string_view where) {
+  const cache_extents asked = to.extents();
   const cache_extents given = from.extents();
-  if (wanted.batch != given.batch || wanted.seq != given.seq) {
+  if (asked.batch != given.batch || asked.seq != given.seq) {
     fail<shape_error>(where, "destination", fmt::format("batch={}, seq={}", given.batch, given.seq),
-                      fmt::format("batch={}, seq={}", wanted.batch, wanted.seq));
+                      fmt::format("batch={}, seq={}", asked.batch, asked.seq));
   }
   require<shape_error>(!to.slots || !to.slots->shares_places(), where, "destination",
                        "every slot in a place of its own", "two in one");
@@ -101,8 +101,8 @@ inline slot_runs match_slots(const layouts::lowered& to, const layouts::lowered&
       const std::int64_t source_end = stored ? source->begin + source->count : same_row ? source->begin : given.seq;
       const std::int64_t count = std::min(span.count - done, source_end - slot);
       detail::append_run(matched.runs,
-                         {detail::place_in(span, done, to.rows),
-                          stored ? detail::place_in(*source, slot - source->begin, from.rows) : -1, count});
+                         {detail::place_in(span, done, to.blocks),
+                          stored ? detail::place_in(*source, slot - source->begin, from.blocks) : -1, count});
       done += count;
     }
   }

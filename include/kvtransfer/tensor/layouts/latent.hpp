@@ -53,8 +53,8 @@ struct latent_keys : Base {
   at::Tensor arrange(const at::Tensor& canonical) const requires StridedLayout<Base> {
     return Base::arrange(canonical).squeeze(1);
   }
-  at::Tensor rows(const at::Tensor& tensor) const requires SlottedLayout<Base> {
-    return Base::rows(tensor.unsqueeze(1));
+  at::Tensor blocks(const at::Tensor& tensor) const requires SlottedLayout<Base> {
+    return Base::blocks(tensor.unsqueeze(1));
   }
   std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t head_dim) const requires SlottedLayout<Base> {
     std::vector<std::int64_t> shape = Base::storage_shape(1, head_dim);
@@ -72,8 +72,8 @@ struct latent_values : latent_keys<Base> {
   at::Tensor view(const at::Tensor& tensor) const requires StridedLayout<Base> {
     return latent_keys<Base>::view(tensor).narrow(-1, 0, width);
   }
-  at::Tensor rows(const at::Tensor& tensor) const requires SlottedLayout<Base> {
-    return latent_keys<Base>::rows(tensor).narrow(-1, 0, width);
+  at::Tensor blocks(const at::Tensor& tensor) const requires SlottedLayout<Base> {
+    return latent_keys<Base>::blocks(tensor).narrow(-1, 0, width);
   }
 };
 

@@ -22,9 +22,9 @@ struct paged_nhd {
   static constexpr std::string_view axes = "[num_blocks, block_size, kv_heads, head_dim]";
   slot_table slots = {};
 
-  at::Tensor rows(const at::Tensor& tensor) const { return tensor.transpose(1, 2); }
+  at::Tensor blocks(const at::Tensor& tensor) const { return tensor.transpose(1, 2); }
   std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
-    return {slots.rows_needed(), slots.row_slots(), kv_heads, head_dim};
+    return {slots.blocks_needed(), slots.block_size(), kv_heads, head_dim};
   }
 };
 
@@ -34,9 +34,9 @@ struct paged_hnd {
   static constexpr std::string_view axes = "[num_blocks, kv_heads, block_size, head_dim]";
   slot_table slots = {};
 
-  at::Tensor rows(const at::Tensor& tensor) const { return tensor; }
+  at::Tensor blocks(const at::Tensor& tensor) const { return tensor; }
   std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
-    return {slots.rows_needed(), kv_heads, slots.row_slots(), head_dim};
+    return {slots.blocks_needed(), kv_heads, slots.block_size(), head_dim};
   }
 };
 

@@ -20,7 +20,7 @@ struct ragged {
   static constexpr std::string_view axes = "[total_tokens, kv_heads, head_dim]";
   slot_table slots = {};
 
-  at::Tensor rows(const at::Tensor& tensor) const { return tensor.transpose(0, 1).unsqueeze(0); }
+  at::Tensor blocks(const at::Tensor& tensor) const { return tensor.transpose(0, 1).unsqueeze(0); }
   std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
     return {slots.slots_needed(), kv_heads, head_dim};
   }

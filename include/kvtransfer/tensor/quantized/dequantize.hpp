@@ -42,14 +42,14 @@ inline void dequantize_slots_into(const at::Tensor& elements, const quantized_te
 /// @return `[batch, kv_heads, seq, head_dim]`
 inline at::Tensor dequantize(const quantized_tensor& quantized, std::optional<at::ScalarType> dtype = std::nullopt) {
   const cache_extents extents = quantized.extents();
-  const at::ScalarType wanted = dtype.value_or(quantized.dtype);
-  const at::ScalarType written = at::elementSize(wanted) < 2 ? at::kFloat : wanted;
+  const at::ScalarType target = dtype.value_or(quantized.dtype);
+  const at::ScalarType computed = at::elementSize(target) < 2 ? at::kFloat : target;
   const at::Tensor elements = at::empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim},
-                                        quantized.scales.options().dtype(written));
+                                        quantized.scales.options().dtype(computed));
   detail::for_each_slab(extents, 1, quantized.device(), [&](std::int64_t begin, std::int64_t end) {
     detail::dequantize_slots_into(elements.slice(2, begin, end), slice(quantized, begin, end));
   });
-  return elements.to(wanted);
+  return elements.to(target);
 }
 
 }  // namespace kvtransfer

@@ -47,6 +47,6 @@ TEST_CASE("layers that a frame does not fit are not written", "[cache][file]") {
   CHECK_FALSE(writing_complaint<value_error>({.kv_heads = 2, .head_dim = 8, .value_dtype = at::kComplexFloat}).empty());
   CHECK_THROWS_AS(require_writable(cache_frame(1, unequal_rows()), {good, good}, "W"), shape_error);
   layer_frame nameless = unequal_rows();
-  nameless.regimes.clear();
+  nameless.specifications.clear();
   CHECK_THROWS_AS(require_writable(cache_frame(1, nameless), {good}, "W"), shape_error);
 }

@@ -22,6 +22,6 @@ TEST_CASE("a record says where the cache came from and each frame's regimes", "[
   CHECK(record.model == frame.model());
   CHECK(record.assumed);
   CHECK(record.layers == std::vector<std::size_t>{0, 0, 1, 2, 3, 4});
-  CHECK((record.frames[1] == positions_by_head().regimes));
+  CHECK((record.frames[1] == positions_by_head().specifications));
   CHECK(record.frames[4].empty());
 }

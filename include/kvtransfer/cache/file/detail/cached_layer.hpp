@@ -46,8 +46,8 @@ inline void require_writable(const cache_frame& frame, const std::vector<cached_
                         fmt::format("kv_heads={}, as its positions have", described.positions.heads()),
                         fmt::format("{}", layers[i].kv_heads));
     }
-    for (const rotary_specification& regime : described.regimes) {
-      require_fitting<frame_error>(regime, described.positions.streams(), layers[i].head_dim, where,
+    for (const rotary_specification& specification : described.specifications) {
+      require_fitting<frame_error>(specification, described.positions.streams(), layers[i].head_dim, where,
                                    cache_format::key(i));
     }
     for (const at::ScalarType dtype : {layers[i].dtype, layers[i].values_dtype()}) {

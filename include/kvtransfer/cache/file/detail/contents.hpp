@@ -75,7 +75,7 @@ inline cache_contents read_cache_contents(std::span<const std::byte> bytes, std:
     const std::size_t frame = record.layers[i];
     frames.note(frame, details::check_layer(tensors, i, frames.positions(frame)));
   }
-  frames.require_fitting_regimes(file);
+  frames.require_fitting_specifications(file);
   contents.frame = frames.cache_frame_of(record, tensors);
   tensors.refuse_strays();
   return contents;

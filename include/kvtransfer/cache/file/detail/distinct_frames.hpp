@@ -40,7 +40,7 @@ struct distinct_frames {
 inline frame_record record_of(const cache_frame& frame, const distinct_frames& distinct) {
   frame_record record{frame.model(), frame.assumed(), distinct.layers, {}};
   for (const cache_frame::shared_layer& layer : distinct.frames) {
-    record.frames.push_back(layer->regimes);
+    record.frames.push_back(layer->specifications);
   }
   return record;
 }

@@ -65,7 +65,7 @@ inline std::optional<checksum_list> read_checksums(const safetensors_header& hea
 
 /// Frame `index`, its rows taken off `rows_left`.
 inline layer_frame read_frame(named_tensors& tensors, std::size_t index,
-                              const std::vector<rotary_specification>& regimes, std::int64_t& rows_left) {
+                              const std::vector<rotary_specification>& specifications, std::int64_t& rows_left) {
   constexpr std::int64_t most_streams = 256;  // as many as `rotary_specification::stream_of` can name
   const std::string positions = cache_format::positions(index);
   const std::string states = cache_format::states(index);
@@ -80,8 +80,8 @@ inline layer_frame read_frame(named_tensors& tensors, std::size_t index,
   rows_left -= rows;
   tensors.expect(states, 3, safetensors_dtype::i32);
   tensors.require_shape(states, {shape[1], shape[2], shape[3]});
-  const slot_reader slots(shape, tensors.bytes(positions), tensors.bytes(states), regimes.size());
-  return {slots.read(tensors.file(), positions, states), regimes};
+  const slot_reader slots(shape, tensors.bytes(positions), tensors.bytes(states), specifications.size());
+  return {slots.read(tensors.file(), positions, states), specifications};
 }
 
 /// @throws file_error unless a tensor `[batch, kv_heads, seq, ...]` has as many rows, slots and heads as its positions
@@ -130,10 +130,10 @@ class frame_list {
   void note(std::size_t frame, std::int64_t head_dim) { narrowest_[frame] = std::min(narrowest_[frame], head_dim); }
 
   /// @throws file_error where a rotary specification does not fit all keys that were noted
-  void require_fitting_regimes(std::string_view file) const {
+  void require_fitting_specifications(std::string_view file) const {
     for (std::size_t i = 0; i < frames_.size(); ++i) {
-      for (const rotary_specification& regime : frames_[i]->regimes) {
-        require_fitting<file_error>(regime, frames_[i]->positions.streams(), narrowest_[i], file,
+      for (const rotary_specification& specification : frames_[i]->specifications) {
+        require_fitting<file_error>(specification, frames_[i]->positions.streams(), narrowest_[i], file,
                                     fmt::format("{}.frames[{}].regimes", cache_format::frame_entry, i));
       }
     }

@@ -30,8 +30,8 @@ namespace kvtransfer {
 /// All that the file of a quantized cache says but the codes and scales themselves. No tensor exists yet.
 struct quantized_contents {
   safetensors_header header;
-  cache_frame written;
-  cache_frame wanted;
+  cache_frame stored;
+  cache_frame target;
   quantized_record codes;
   std::optional<checksum_list> checksums;
 };
@@ -100,7 +100,7 @@ inline std::int64_t check_code_layer(named_tensors& tensors, std::size_t index, 
   return keys.head_dim;
 }
 
-/// Compares all codes with their positions, and where keys are written with where they are wanted.
+/// Compares all codes with their positions, and the stored positions of keys with their target ones.
 inline void check_layers(named_tensors& tensors, const frame_record& record, const quantized_record& codes,
                          frame_list& frames) {
   require_layers(tensors.file(), "wanted", codes.wanted.size(), record.layers.size());
@@ -115,7 +115,7 @@ inline void check_layers(named_tensors& tensors, const frame_record& record, con
                        fmt::format("frame {}", codes.wanted[i]));
     }
   }
-  frames.require_fitting_regimes(tensors.file());
+  frames.require_fitting_specifications(tensors.file());
 }
 
 }  // namespace cache_file_details
@@ -138,8 +138,8 @@ inline quantized_contents read_quantized_contents(std::span<const std::byte> byt
   named_tensors tensors(bytes, file, contents.header, contents.checksums);
   details::frame_list frames(tensors, record);
   details::check_layers(tensors, record, contents.codes, frames);
-  contents.written = frames.cache_frame_of(record, tensors);
-  contents.wanted = contents.written.with_layers(frames.shared(contents.codes.wanted));
+  contents.stored = frames.cache_frame_of(record, tensors);
+  contents.target = contents.stored.with_layers(frames.shared(contents.codes.wanted));
   tensors.refuse_strays();
   return contents;
 }

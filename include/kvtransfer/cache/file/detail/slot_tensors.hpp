@@ -21,7 +21,7 @@ namespace kvtransfer {
 struct slot_tensors {
   std::vector<std::int64_t> shape;      ///< `[streams, batch, kv_heads or 1, seq]`; states lack the streams
   std::vector<std::int64_t> positions;  ///< row-major, tokens; padding reads 0
-  std::vector<std::int32_t> states;     ///< row-major: a regime's index, -1 never rotated, -2 padding
+  std::vector<std::int32_t> states;     ///< row-major: a specification's index, -1 never rotated, -2 padding
 };
 
 namespace cache_file_details {
@@ -30,7 +30,7 @@ inline constexpr std::int32_t unrotated_code = -1;
 inline constexpr std::int32_t padding_code = -2;
 
 inline std::int32_t code_of(slot_state state) {
-  return state.is_padding() ? padding_code : state.is_unrotated() ? unrotated_code : state.regime();
+  return state.is_padding() ? padding_code : state.is_unrotated() ? unrotated_code : state.specification();
 }
 
 inline bool is_representable(std::int64_t position) {
@@ -73,10 +73,10 @@ class slot_reader {
   /// @param shape `[streams, batch, kv_heads or 1, seq]`, no extent but the last 0, its elements all in `positions`
   /// @param positions int64, as `slot_tensors::positions`
   /// @param states int32, as `slot_tensors::states`
-  /// @param regimes how many there are to name
+  /// @param specifications how many there are to name
   slot_reader(std::vector<std::int64_t> shape, std::span<const std::byte> positions, std::span<const std::byte> states,
-              std::size_t regimes)
-      : shape_(std::move(shape)), positions_(positions), states_(states), regimes_(regimes) {}
+              std::size_t specifications)
+      : shape_(std::move(shape)), positions_(positions), states_(states), specifications_(specifications) {}
 
   /// @param file named in errors, with the tensors' names
   /// @throws file_error for a position out of range or a state that names nothing
@@ -109,9 +109,9 @@ class slot_reader {
     if (code == details::padding_code || code == details::unrotated_code) {
       return code == details::padding_code ? slot_state::padding() : slot_state::unrotated();
     }
-    if (code < 0 || static_cast<std::size_t>(code) >= regimes_) {
+    if (code < 0 || static_cast<std::size_t>(code) >= specifications_) {
       fail<file_error>(file, fmt::format("{}[{}]", name, index),
-                       fmt::format("-2, -1, or the number of one of {} regimes", regimes_), fmt::format("{}", code));
+                       fmt::format("-2, -1, or the number of one of {} specifications", specifications_), fmt::format("{}", code));
     }
     return slot_state::rotated(code);
   }
@@ -119,7 +119,7 @@ class slot_reader {
   std::vector<std::int64_t> shape_;
   std::span<const std::byte> positions_;
   std::span<const std::byte> states_;
-  std::size_t regimes_;
+  std::size_t specifications_;
 };
 
 }  // namespace kvtransfer

@@ -39,21 +39,21 @@ class quantized_cache_file {
     auto mapping = mapped_file::open(path);
     quantized_contents contents = read_quantized_contents(mapping->bytes(), path.string());
     return {mapped_tensors(std::move(mapping), std::move(contents.header), std::move(contents.checksums)),
-            std::make_shared<const description>(description{std::move(contents.written), std::move(contents.wanted),
+            std::make_shared<const description>(description{std::move(contents.stored), std::move(contents.target),
                                                             std::move(contents.codes.layers)})};
   }
 
   const std::filesystem::path& path() const { return tensors_.path(); }
   /// Where the keys stand as they are stored.
-  const cache_frame& written() const { return description_->written; }
+  const cache_frame& stored() const { return description_->stored; }
   /// Where they are to stand when they are read: the cache may have been saved with moves yet to be made.
-  const cache_frame& wanted() const { return description_->wanted; }
-  std::int64_t layers() const { return written().layers(); }
+  const cache_frame& target() const { return description_->target; }
+  std::int64_t layers() const { return stored().layers(); }
   bool has_checksums() const { return tensors_.has_checksums(); }
 
-  /// The codes of one layer over the mapped bytes, in the frame `written()`: those bytes, and no others, begin to be
+  /// The codes of one layer over the mapped bytes, in the frame `stored()`: those bytes, and no others, begin to be
   /// fetched. @throws shape_error if there is no such layer
-  quantized_tensor written_keys(std::int64_t layer) const {
+  quantized_tensor stored_keys(std::int64_t layer) const {
     return fetched(cache_format::key(static_cast<std::size_t>(layer)), at(layer).keys);
   }
   quantized_tensor values(std::int64_t layer) const {
@@ -63,7 +63,7 @@ class quantized_cache_file {
   /// The cache in memory of its own, moves that are pending included; checksums are verified where the file has any.
   /// @throws frame_error where another model wrote it, file_error where a checksum differs
   quantized_cache load(const expected_model& model, at::Device device = at::kCPU) const {
-    model.require(written(), path().string());
+    model.require(stored(), path().string());
     paging::expect_everything(tensors_.all_bytes());
     std::vector<quantized_tensor> keys;
     std::vector<quantized_tensor> values;
@@ -72,7 +72,7 @@ class quantized_cache_file {
       keys.push_back(copied(mapped(cache_format::key(static_cast<std::size_t>(i)), at(i).keys), device));
       values.push_back(copied(mapped(cache_format::value(static_cast<std::size_t>(i)), at(i).values), device));
     }
-    return quantized_cache(std::move(keys), std::move(values), written(), wanted());
+    return quantized_cache(std::move(keys), std::move(values), stored(), target());
   }
 
   /// Compares every layer's bytes with its checksums. @throws file_error where one differs; value_error where the file
@@ -86,8 +86,8 @@ class quantized_cache_file {
 
  private:
   struct description {
-    cache_frame written;
-    cache_frame wanted;
+    cache_frame stored;
+    cache_frame target;
     std::vector<quantized_record::layer> layers;
   };
 

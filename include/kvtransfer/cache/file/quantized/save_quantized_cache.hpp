@@ -61,7 +61,7 @@ inline std::vector<named_part> parts_of(const quantized_cache& kv, const quantiz
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
     const auto index = static_cast<std::size_t>(i);
     const quantized_record::layer& layer = record.layers[index];
-    for (const std::vector<named_part>& more : {parts_of(kv.written_keys(i), cache_format::key(index), layer.keys),
+    for (const std::vector<named_part>& more : {parts_of(kv.stored_keys(i), cache_format::key(index), layer.keys),
                                                 parts_of(kv.values(i), cache_format::value(index), layer.values)}) {
       parts.insert(parts.end(), more.begin(), more.end());
     }
@@ -72,27 +72,27 @@ inline std::vector<named_part> parts_of(const quantized_cache& kv, const quantiz
 /// Refuses what a reader of the file would refuse, before anything is written.
 /// @throws frame_error where a rotary specification does not fit the keys, or the frames tell of two caches
 inline void require_writable(const quantized_cache& kv) {
-  require<frame_error>(kv.written().model() == kv.wanted().model() &&
-                           kv.written().token_ids() == kv.wanted().token_ids() &&
-                           kv.written().assumed() == kv.wanted().assumed(),
-                       "save_cache", "wanted frame", "model and text of the written one", "another");
+  require<frame_error>(kv.stored().model() == kv.target().model() &&
+                           kv.stored().token_ids() == kv.target().token_ids() &&
+                           kv.stored().assumed() == kv.target().assumed(),
+                       "save_cache", "target frame", "model and text of the stored one", "another");
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
-    for (const cache_frame* frame : {&kv.written(), &kv.wanted()}) {
-      for (const rotary_specification& regime : frame->layer(i).regimes) {
-        require_fitting<frame_error>(regime, frame->layer(i).positions.streams(), kv.written_keys(i).extents().head_dim,
+    for (const cache_frame* frame : {&kv.stored(), &kv.target()}) {
+      for (const rotary_specification& specification : frame->layer(i).specifications) {
+        require_fitting<frame_error>(specification, frame->layer(i).positions.streams(), kv.stored_keys(i).extents().head_dim,
                                      "save_cache", cache_format::key(static_cast<std::size_t>(i)));
       }
     }
   }
 }
 
-/// How all codes are to be read. @param distinct of the written frame; the wanted one's layers are added
+/// How all codes are to be read. @param distinct of the stored frame; the target's layers are added
 inline quantized_record record_of(const quantized_cache& kv, distinct_frames& distinct) {
-  quantized_record record{distinct.add(kv.wanted()), {}};
+  quantized_record record{distinct.add(kv.target()), {}};
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
     const auto index = static_cast<std::size_t>(i);
     record.layers.push_back(
-        {record_of(kv.written_keys(i), cache_format::key(index)), record_of(kv.values(i), cache_format::value(index))});
+        {record_of(kv.stored_keys(i), cache_format::key(index)), record_of(kv.values(i), cache_format::value(index))});
   }
   return record;
 }
@@ -107,15 +107,15 @@ inline void save_cache(const std::filesystem::path& path, const quantized_cache&
                        file_checksums checksums = file_checksums::crc32) {
   namespace details = cache_file_details;
   details::require_writable(kv);
-  distinct_frames distinct(kv.written());
+  distinct_frames distinct(kv.stored());
   const quantized_record record = details::record_of(kv, distinct);
   const std::vector<details::named_part> parts = details::parts_of(kv, record);
   std::vector<unplaced_tensor> declared;
   for (const details::named_part& part : parts) {
     declared.push_back({part.name, *safetensors_dtype_of(part.tensor.scalar_type()), part.tensor.sizes().vec()});
   }
-  framed_file_writer writer(path, frame_tensors(kv.written(), distinct), declared,
-                            {{std::string(cache_format::frame_entry), format_frame(record_of(kv.written(), distinct))},
+  framed_file_writer writer(path, frame_tensors(kv.stored(), distinct), declared,
+                            {{std::string(cache_format::frame_entry), format_frame(record_of(kv.stored(), distinct))},
                              {std::string(cache_format::quantized_entry), format_quantized(record)}},
                             checksums);
   for (const details::named_part& part : parts) {
