@@ -12,6 +12,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -157,7 +158,7 @@ TEST_CASE("a move that would take shared keys to two places is refused, and noth
   CHECK(borrowed.frame() == frame);
 }
 
-TEST_CASE("keys of two regimes in one block are moved each by its own", "[cache][borrowed_cache]") {
+TEST_CASE("keys of two specifications in one block are moved each by its own", "[cache][borrowed_cache]") {
   const rotary_specification first = plain_specification(8);
   const rotary_specification second = rescaled(first);
   position_row row = position_row::consecutive(0, 6, slot_state::rotated(0));

@@ -23,12 +23,12 @@ cache cache_at(std::int64_t first, std::int64_t count,
 }
 
 /// One layer whose keys are written as `states` says, each at its slot's number plus `first`.
-cache in_states(std::int64_t first, const std::vector<slot_state>& states, std::vector<rotary_specification> regimes) {
+cache in_states(std::int64_t first, const std::vector<slot_state>& states, std::vector<rotary_specification> specifications) {
   position_row row;
   for (const slot_state state : states) {
     row.append({first + row.size(), 1, 1, state});
   }
-  return known_cache_in(cache_frame(1, {position_map(row), std::move(regimes)})).kv;
+  return known_cache_in(cache_frame(1, {position_map(row), std::move(specifications)})).kv;
 }
 
 cache with_origin(cache kv, std::vector<std::vector<std::int64_t>> token_ids, const std::string& model) {

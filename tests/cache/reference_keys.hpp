@@ -11,7 +11,7 @@
 
 namespace kvtransfer::test {
 
-/// How one key is written, spelled out: nothing here knows of runs, regimes or broadcasting.
+/// How one key is written, spelled out: nothing here knows of runs, specifications or broadcasting.
 struct reference_key {
   std::vector<std::int64_t> positions;                // of each stream, tokens; empty for padding
   std::optional<rotary_specification> specification;  // nothing for a key without rotation

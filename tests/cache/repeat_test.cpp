@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/repeat.hpp"
+#include "kvtransfer/cache/reorder.hpp"
 
 #include "cache/layout_cases.hpp"
 #include "support/test.hpp"

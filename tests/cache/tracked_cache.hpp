@@ -26,7 +26,7 @@ namespace kvtransfer::test {
 /// operations, to the list by plain arithmetic.
 ///
 /// Drawn at random: extents, layout in memory, spare capacity, layers that share a frame, left padding, positions
-/// shared by heads or not, one position stream or three, a rotary window inside the head, pairing, several regimes in
+/// shared by heads or not, one position stream or three, a rotary window inside the head, pairing, several specifications in
 /// one layer, layers without RoPE, and whether keys are rotated to begin with, or not, or only some.
 class tracked_cache {
  public:
@@ -79,7 +79,7 @@ class tracked_cache {
   }
 
  private:
-  /// What all regimes of a layer have in common.
+  /// What all specifications of a layer have in common.
   struct geometry {
     std::size_t pairs = 0;
     std::int64_t window_offset = 0;
@@ -204,7 +204,7 @@ class tracked_cache {
     layers_.push_back(std::move(layer));
   }
 
-  /// Chooses how each key is written: under one of three regimes that follow each other along the row, or not at all.
+  /// Chooses how each key is written: under one of three specifications that follow each other along the row, or not at all.
   void write_somehow(tracked_layer& layer) {
     std::vector<std::optional<rotary_specification>> ways;
     const std::int64_t kind = number(0, 4);
@@ -281,9 +281,9 @@ class tracked_cache {
 
   template <class Move>
   void require_refused(Move&& refused) {
-    const cache_frame before = cache_->wanted();
+    const cache_frame before = cache_->target();
     REQUIRE_THROWS_AS(refused(), frame_error);
-    REQUIRE(cache_->wanted() == before);
+    REQUIRE(cache_->target() == before);
   }
 
   void shift(std::int64_t delta) {

@@ -1,4 +1,4 @@
-#include "kvtransfer/tensor/slice_layout.hpp"
+#include "kvtransfer/tensor/lower.hpp"
 
 #include <ATen/ops/tensor.h>
 

@@ -42,31 +42,31 @@ class borrowed_cache {
   const cache_frame& frame() const { return frame_; }
 
   /// Moves every key `delta` tokens on. @throws as `rope::rotate_keys_`, and then nothing has moved
-  void shift(std::int64_t delta, const rope::options& options = {}) { move_to(shifted(frame_, delta), options); }
+  void shift(std::int64_t delta, const rope::options& options = {}) { move_to(detail::shifted(frame_, delta), options); }
 
   /// Moves the keys of every layer to `positions`, slot by slot; which slots are padding stays as it is.
   /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
   /// @throws frame_error where sequences share keys and would move them differently
   void remap(const position_map& positions, const rope::options& options = {}) {
     for (const layouts::storage& keys : keys_) {
-      require_heads(positions, keys.blocks.size(1), "borrowed_cache::remap");
+      detail::require_heads(positions, keys.blocks.size(1), "borrowed_cache::remap");
     }
-    move_to(remapped(frame_, positions, "borrowed_cache::remap"), options);
+    move_to(detail::remapped(frame_, positions, "borrowed_cache::remap"), options);
   }
 
   /// Takes the rotation off every key; positions stay known. @throws frame_error if a key was never rotated
-  void unrotate(const rope::options& options = {}) { move_to(unrotated(frame_, "borrowed_cache::unrotate"), options); }
+  void unrotate(const rope::options& options = {}) { move_to(detail::unrotated(frame_, "borrowed_cache::unrotate"), options); }
 
   /// Rotates never-rotated keys to their positions by each layer's `specifications`.
   /// @throws frame_error if a key is rotated already
   void rotate(const std::vector<rotary_specification>& specifications, const rope::options& options = {}) {
-    move_to(rotated(frame_, specifications, "borrowed_cache::rotate"), options);
+    move_to(detail::rotated(frame_, specifications, "borrowed_cache::rotate"), options);
   }
 
   /// Rotates rotated keys into what each layer's `specifications` would have written at their positions.
   /// @throws frame_error if a key was never rotated
   void reframe(const std::vector<rotary_specification>& specifications, const rope::options& options = {}) {
-    move_to(reframed(frame_, specifications, "borrowed_cache::reframe"), options);
+    move_to(detail::reframed(frame_, specifications, "borrowed_cache::reframe"), options);
   }
 
   /// Relabels the keys without touching them; the frame is marked `assumed` for good. For reproducing other people's

@@ -25,7 +25,7 @@ namespace kvtransfer {
 /// Two frames say where keys stand: `stored` is what the tensors hold, `target` is where the caller has asked them to
 /// be. A move changes `target` alone, so any number of moves costs one rotation and its rounding, made by
 /// `materialize()`. The tensors can be read only while both agree.
-class cache : public lazily_moved<cache> {
+class cache : public detail::lazily_moved<cache> {
  public:
   static constexpr std::string_view name = "cache";
 

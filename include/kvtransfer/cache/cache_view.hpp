@@ -12,7 +12,6 @@
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/lower.hpp"
-#include "kvtransfer/tensor/slice_layout.hpp"
 
 namespace kvtransfer {
 

@@ -5,16 +5,52 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "kvtransfer/cache/layer_frame.hpp"
-#include "kvtransfer/cache/detail/stored_slots.hpp"
 #include "kvtransfer/core/cache_extents.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/tensor/canonical.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/layouts.hpp"
+#include "kvtransfer/tensor/layouts/slot_table.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+
+namespace kvtransfer::detail {
+
+/// @throws frame_error where row `batch` has a key among the slots [begin, end), which have no storage
+inline void require_padding(const position_map& positions, std::int64_t batch, std::int64_t begin, std::int64_t end,
+                            std::string_view where) {
+  for (std::int64_t head = 0; head < positions.heads() && begin < end; ++head) {
+    if (positions.row(0, batch, head).slice(begin, end).key_count() > 0) {
+      fail<frame_error>(where, "positions", "padding where the layout stores nothing",
+                        fmt::format("a key of sequence {} in slots [{}, {})", batch, begin, end));
+    }
+  }
+}
+
+/// @throws frame_error where a slot that `slots` stores nowhere is not padding in every head
+inline void require_keys_stored(const position_map& positions, const layouts::slot_table& slots,
+                                std::string_view where) {
+  std::int64_t batch = 0;
+  std::int64_t stored_up_to = 0;
+  const auto finish_rows_before = [&](std::int64_t next) {
+    for (; batch < next; ++batch) {
+      require_padding(positions, batch, stored_up_to, positions.size(), where);
+      stored_up_to = 0;
+    }
+  };
+  for (const layouts::slot_span& span : slots.spans()) {
+    finish_rows_before(span.batch);
+    require_padding(positions, batch, stored_up_to, span.begin, where);
+    stored_up_to = span.begin + span.count;
+  }
+  finish_rows_before(positions.batch());
+}
+
+}  // namespace kvtransfer::detail
 
 namespace kvtransfer {
 
@@ -78,7 +114,7 @@ class layer_view {
 
   void check_storage(const layouts::storage& storage) const {
     if (storage.slots) {
-      require_keys_stored(frame_->positions, *storage.slots, "layer_view");
+      detail::require_keys_stored(frame_->positions, *storage.slots, "layer_view");
     }
   }
 

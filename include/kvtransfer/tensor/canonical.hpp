@@ -9,7 +9,6 @@
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/detail/copy_slots.hpp"
 #include "kvtransfer/tensor/lower.hpp"
-#include "kvtransfer/tensor/detail/slot_runs.hpp"
 
 namespace kvtransfer::layouts {
 
@@ -30,7 +29,7 @@ inline void copy_storage_(const std::vector<storage>& to, const std::vector<stor
       to_rows.push_back(to[end].blocks);
       from_rows.push_back(from[end].blocks);
     }
-    copy_slots_(to_rows, from_rows, match_slots(to[begin], from[begin], where), use, where);
+    kvtransfer::detail::copy_slots_(to_rows, from_rows, kvtransfer::detail::match_slots(to[begin], from[begin], where), use, where);
     begin = end;
   }
 }

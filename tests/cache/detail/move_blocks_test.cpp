@@ -1,4 +1,3 @@
-#include "kvtransfer/cache/detail/move_blocks.hpp"
 
 #include <algorithm>
 #include <random>
@@ -56,7 +55,7 @@ position_row random_states(std::mt19937& random, std::int64_t count, bool with_p
   return row;
 }
 
-position_row keys_then_padding(std::int64_t first, std::int64_t keys, std::int64_t padding, std::int32_t regime = 0) {
+position_row keys_then_padding(std::int64_t first, std::int64_t keys, std::int64_t padding, std::int32_t specification = 0) {
   position_row row = position_row::consecutive(first, keys, slot_state::rotated(specification));
   row.append({0, padding, 0, slot_state::padding()});
   return row;
@@ -269,7 +268,7 @@ TEST_CASE("a delta stays where all rows of a block share it", "[cache][move_bloc
   CHECK_FALSE(blocks[0].move.delta);
 }
 
-TEST_CASE("keys of two regimes make two blocks", "[cache][move_blocks]") {
+TEST_CASE("keys of two specifications make two blocks", "[cache][move_blocks]") {
   position_row mixed = position_row::consecutive(0, 3, slot_state::rotated(0));
   mixed.append({3, 1, 1, slot_state::rotated(1)});
   const position_map written = storage_rows({mixed, keys_then_padding(4, 4, 0, 1)});

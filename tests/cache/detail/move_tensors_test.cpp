@@ -12,6 +12,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -143,7 +144,7 @@ TEST_CASE("heads move apart where each has positions of its own", "[cache][mater
   CHECK(distance_from_written(known) < 1e-10);
 }
 
-TEST_CASE("keys of several regimes in one layer each lose their own scaling and frequencies", "[cache][materialize]") {
+TEST_CASE("keys of several specifications in one layer each lose their own scaling and frequencies", "[cache][materialize]") {
   position_row row = position_row::consecutive(0, 4);
   row.append(position_row::consecutive(4, 3, slot_state::rotated(1)));
   row.append(position_row::consecutive(7, 2));
@@ -274,16 +275,16 @@ TEST_CASE("the gradient of moves row by row rotates back too, times each row's g
   late.append(position_row::consecutive(2, 3, slot_state::rotated(1)));
   position_row early = position_row::consecutive(0, 4);
   early.append(position_row::consecutive(4, 1, slot_state::rotated(1)));
-  const std::vector<rotary_specification> regimes = {known_specification(1.25), known_specification(0.8, 3e4)};
-  const layer_frame written{position_map(1, 2, 1, {late, early}), regimes};
+  const std::vector<rotary_specification> specifications = {known_specification(1.25), known_specification(0.8, 3e4)};
+  const layer_frame written{position_map(1, 2, 1, {late, early}), specifications};
   const known_cache known = known_cache_in(cache_frame(1, written));
   const at::Tensor gradient = random_keys({2, 2, 5, known_head_dim}, at::kDouble, 50);
   const auto found = gradients_through(known, {gradient}, [](cache& kv) { kv.unrotate(); });
 
   // Un-rotating multiplies by R⁻¹/s, so its transpose multiplies by R/s: written with 1/s in the place of s.
   layer_frame transposed = written;
-  for (rotary_specification& regime : transposed.specifications) {
-    regime.attention_scaling = 1 / regime.attention_scaling;
+  for (rotary_specification& specification : transposed.specifications) {
+    specification.attention_scaling = 1 / specification.attention_scaling;
   }
   CHECK(max_difference(found.front(), reference_written(gradient, reference_keys(transposed, 2))) < 1e-12);
 }

@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/detail/row_positions.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 
 #include <vector>
 
@@ -6,6 +6,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -31,7 +32,7 @@ TEST_CASE("positions go where their slots are stored, and all else is padding", 
   const row_positions lowered = stored_positions_of(five_and_three_positions(), five_and_three(), 4, "test");
   REQUIRE(lowered.spans.size() == 3);
   CHECK((lowered.spans[1] == layouts::slot_span{1, 0, 3, 0, 4}));
-  CHECK(lowered.spans[2].row == 6);
+  CHECK(lowered.spans[2].block == 6);
   CHECK(lowered.positions.batch() == 3);
   CHECK(lowered.positions.row(0, 0, 0) == padded_to_four(position_row::consecutive(4, 1)));
   CHECK(lowered.positions.row(0, 1, 0) == padded_to_four(position_row::consecutive(12, 3)));

@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/detail/slot_choice.hpp"
+#include "kvtransfer/cache/slot_choice.hpp"
 
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -8,6 +8,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 
 TEST_CASE("a choice is shared by rows and heads, or theirs", "[cache][slot_choice]") {
   const slot_choice shared(std::vector<std::int64_t>{4, -1});

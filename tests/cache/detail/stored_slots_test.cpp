@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/detail/stored_slots.hpp"
+#include "kvtransfer/cache/layer_view.hpp"
 
 #include <vector>
 
@@ -6,6 +6,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 using layouts::slot_table;
 

@@ -37,17 +37,17 @@ inline std::vector<kernel_rotation> kinds_of_rotation(const head_shape& head, st
   const at::Tensor f = plain_frequencies(head.rotary_dim / 2);
   const at::Tensor g = plain_frequencies(head.rotary_dim / 2, 5e5);
   const at::Tensor shared = random_positions({1, 1, 1, seq});
-  const at::Tensor by_sequence = random_positions({1, batch, 1, seq}, 1 << 20, 3);
+  const at::Tensor by_row = random_positions({1, batch, 1, seq}, 1 << 20, 3);
   const at::Tensor by_head = random_positions({1, 1, kv_heads, seq}, 1 << 20, 5);
   const at::Tensor streams = random_positions({3, batch, 1, seq}, 1 << 20, 9);
   const at::Tensor stream_of = at::arange(head.rotary_dim / 2).remainder(3).to(at::kByte);
   std::vector<kernel_rotation> rotations = {
       {.delta = -123456, .to_inv_freq = f, .gain = 1.5},
       {.to = shared, .to_inv_freq = f, .gain = 1.25},
-      {.from = by_sequence, .from_inv_freq = f, .gain = 0.8},
-      {.from = shared, .to = by_sequence, .from_inv_freq = f, .to_inv_freq = f},
+      {.from = by_row, .from_inv_freq = f, .gain = 0.8},
+      {.from = shared, .to = by_row, .from_inv_freq = f, .to_inv_freq = f},
       {.from = by_head, .to = shared, .from_inv_freq = f, .to_inv_freq = g, .gain = 1.1},
-      {.from = by_head, .to = by_sequence, .from_inv_freq = f, .to_inv_freq = g, .model_faithful = true},
+      {.from = by_head, .to = by_row, .from_inv_freq = f, .to_inv_freq = g, .model_faithful = true},
       {.from = shared, .to = streams, .from_inv_freq = f, .to_inv_freq = f, .stream_of = stream_of},
       {.from = streams,
        .to = by_head,

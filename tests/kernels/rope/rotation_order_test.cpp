@@ -57,10 +57,10 @@ TEST_CASE("units reach every block of every row once, whichever axes share their
 TEST_CASE("angles are worked out once for all rows that share positions", "[rope][kernels][rotation_order]") {
   const rotation_arguments shared = arguments_of(2, 4, 1000);
   CHECK(order_of(shared, 6).units_per_block == 6 * 2 * 4 / 4);
-  rotation_arguments by_sequence = shared;
-  by_sequence.written.batch_stride = 1000;
-  CHECK(order_of(by_sequence, 6).outer_batch == 2);
-  CHECK(order_of(by_sequence, 6).units_per_block == 6 * 4 / 4);
+  rotation_arguments by_row = shared;
+  by_row.written.batch_stride = 1000;
+  CHECK(order_of(by_row, 6).outer_batch == 2);
+  CHECK(order_of(by_row, 6).units_per_block == 6 * 4 / 4);
 }
 
 TEST_CASE("a block's table fits its room, however wide the heads", "[rope][kernels][rotation_order]") {

@@ -1,4 +1,4 @@
-#include "kvtransfer/tensor/detail/block_slots.hpp"
+#include "kvtransfer/tensor/layouts/paged.hpp"
 
 #include <ATen/ops/tensor.h>
 
@@ -8,6 +8,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 using layouts::block_slots;
 

@@ -1,4 +1,4 @@
-#include "kvtransfer/tensor/detail/cumulative_slots.hpp"
+#include "kvtransfer/tensor/layouts/ragged.hpp"
 
 #include <ATen/ops/tensor.h>
 
@@ -7,6 +7,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using layouts::cumulative_slots;
 
 TEST_CASE("cumulative lengths say where each sequence begins", "[tensor][layouts][cumulative_slots]") {

@@ -1,4 +1,4 @@
-#include "kvtransfer/tensor/detail/safetensors_index.hpp"
+#include "kvtransfer/tensor/safetensors_folder.hpp"
 
 #include <string_view>
 
@@ -6,6 +6,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using kvtransfer::test::message_of;
 
 TEST_CASE("an index names a shard for every tensor", "[tensor][safetensors_index]") {

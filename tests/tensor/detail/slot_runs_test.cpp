@@ -1,4 +1,4 @@
-#include "kvtransfer/tensor/detail/slot_runs.hpp"
+#include "kvtransfer/tensor/detail/copy_slots.hpp"
 
 #include <ATen/ops/empty.h>
 
@@ -8,6 +8,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using layouts::slot_table;
 
 namespace {

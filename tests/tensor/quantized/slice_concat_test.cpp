@@ -6,7 +6,6 @@
 #include "kvtransfer/tensor/quantized/error_bound.hpp"
 #include "kvtransfer/tensor/quantized/quantize.hpp"
 #include "kvtransfer/tensor/quantized/slice.hpp"
-#include "kvtransfer/tensor/quantized/split_groups.hpp"
 #include "rope/random_keys.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

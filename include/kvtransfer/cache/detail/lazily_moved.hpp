@@ -11,7 +11,7 @@
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/detail/moved_frame.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// The moves of a cache whose keys are rotated when somebody reads them, and not before: `stored` says how they stand
 /// in memory, `target` where the caller has asked them to be, and a move changes `target` alone.
@@ -66,4 +66,4 @@ class lazily_moved {
   static std::string named(std::string_view operation) { return fmt::format("{}::{}", Cache::name, operation); }
 };
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

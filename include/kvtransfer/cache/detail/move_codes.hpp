@@ -16,7 +16,6 @@
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 #include "kvtransfer/tensor/quantized/slice.hpp"
-#include "kvtransfer/tensor/quantized/split_groups.hpp"
 
 namespace kvtransfer::detail {
 

@@ -12,9 +12,7 @@
 #include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/error.hpp"
 
-namespace kvtransfer {
-
-namespace detail {
+namespace kvtransfer::detail {
 
 /// Every layer's keys in the state that its specification gives them, after `check(state)` of the one they are in.
 template <class Check>
@@ -37,8 +35,6 @@ cache_frame restated(const cache_frame& frame, const std::vector<rotary_specific
         return layer;
       }));
 }
-
-}  // namespace detail
 
 /// The frame in which every key stands `delta` tokens further on.
 inline cache_frame shifted(const cache_frame& frame, std::int64_t delta) {
@@ -86,7 +82,7 @@ inline cache_frame unrotated(const cache_frame& frame, std::string_view where) {
 /// @throws frame_error if a key is rotated already
 inline cache_frame rotated(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
                            std::string_view where) {
-  return detail::restated(frame, specifications, where, [&](slot_state state) {
+  return restated(frame, specifications, where, [&](slot_state state) {
     require<frame_error>(state.is_unrotated(), where, "keys", "keys without rotation", "rotated keys");
   });
 }
@@ -95,9 +91,9 @@ inline cache_frame rotated(const cache_frame& frame, const std::vector<rotary_sp
 /// @throws frame_error if a key was never rotated
 inline cache_frame reframed(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
                             std::string_view where) {
-  return detail::restated(frame, specifications, where, [&](slot_state state) {
+  return restated(frame, specifications, where, [&](slot_state state) {
     require<frame_error>(state.is_rotated(), where, "keys", "rotated keys", "keys that were never rotated");
   });
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -9,7 +9,6 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/file/cache_file_writer.hpp"
-#include "kvtransfer/cache/file/detail/cached_layer.hpp"
 
 namespace kvtransfer {
 

@@ -32,7 +32,7 @@ namespace kvtransfer {
 ///
 /// A cache in fp8 with one static scale (vLLM's k_scale) needs none of this: a rotation is linear, so a
 /// `borrowed_cache` moves it in units of its scale, which stays, and saturates what outgrows fp8.
-class quantized_cache : public lazily_moved<quantized_cache> {
+class quantized_cache : public detail::lazily_moved<quantized_cache> {
  public:
   static constexpr std::string_view name = "quantized_cache";
 

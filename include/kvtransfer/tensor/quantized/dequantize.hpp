@@ -11,9 +11,7 @@
 #include <optional>
 
 #include "kvtransfer/tensor/detail/codes.hpp"
-#include "kvtransfer/tensor/detail/grouped.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
-#include "kvtransfer/tensor/detail/slabs.hpp"
 #include "kvtransfer/tensor/quantized/slice.hpp"
 
 namespace kvtransfer {

@@ -18,10 +18,7 @@
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/detail/codes.hpp"
 #include "kvtransfer/tensor/quantized/concat.hpp"
-#include "kvtransfer/tensor/detail/group_ranges.hpp"
-#include "kvtransfer/tensor/detail/grouped.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
-#include "kvtransfer/tensor/detail/slabs.hpp"
 
 namespace kvtransfer {
 

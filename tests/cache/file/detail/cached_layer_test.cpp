@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/file/detail/cached_layer.hpp"
+#include "kvtransfer/cache/file/cache_file_writer.hpp"
 
 #include <cstdint>
 #include <string>
@@ -9,6 +9,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {

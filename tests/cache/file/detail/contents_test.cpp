@@ -10,6 +10,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -78,14 +79,14 @@ TEST_CASE("a frame that does not fit the tensors is refused by field", "[cache][
 
 TEST_CASE("positions and states that mean nothing are refused", "[cache][file]") {
   CHECK(complaint_after([](edited_file& file) { file.set<std::int32_t>("frames.1.states", 4, 2); }) ==
-        "FILE: frames.1.states[4]: expected -2, -1, or the number of one of 2 regimes, got 2");
+        "FILE: frames.1.states[4]: expected -2, -1, or the number of one of 2 specifications, got 2");
   CHECK(complaint_after([](edited_file& file) { file.set<std::int32_t>("frames.1.states", 4, -3); }) ==
-        "FILE: frames.1.states[4]: expected -2, -1, or the number of one of 2 regimes, got -3");
+        "FILE: frames.1.states[4]: expected -2, -1, or the number of one of 2 specifications, got -3");
   CHECK(complaint_after([](edited_file& file) {
           file.set<std::int64_t>("frames.1.positions", 1, std::numeric_limits<std::int64_t>::min());
         }) == "FILE: frames.1.positions[1]: expected a position within 2^53 of 0, got -9223372036854775808");
   CHECK(complaint_after([](edited_file& file) { file.frame["frames"][1]["regimes"].erase(1); }) ==
-        "FILE: frames.1.states[0]: expected -2, -1, or the number of one of 1 regimes, got 1");
+        "FILE: frames.1.states[0]: expected -2, -1, or the number of one of 1 specifications, got 1");
 }
 
 TEST_CASE("tensors of another type or shape than the format's are refused", "[cache][file]") {

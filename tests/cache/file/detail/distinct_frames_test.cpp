@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/file/detail/distinct_frames.hpp"
+#include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 
 #include <vector>
 
@@ -6,6 +6,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("layers with equal frames name the same one, whether or not they share it", "[cache][file]") {
@@ -16,7 +17,7 @@ TEST_CASE("layers with equal frames name the same one, whether or not they share
   CHECK(distinct.frames.size() == 2);
 }
 
-TEST_CASE("a record says where the cache came from and each frame's regimes", "[cache][file]") {
+TEST_CASE("a record says where the cache came from and each frame's specifications", "[cache][file]") {
   const cache_frame frame = sample_frame();
   const frame_record record = record_of(frame, distinct_frames(frame));
   CHECK(record.model == frame.model());

@@ -5,6 +5,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using enum kvtransfer::safetensors_dtype;
 
 TEST_CASE("wider types come first, each kind in the order given, without gaps", "[cache][file]") {

@@ -15,6 +15,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -47,9 +48,9 @@ TEST_CASE("the contents of a quantized file are those of the cache it was saved 
     const std::string bytes = sample_file(checksums).bytes();
     const quantized_contents contents = read_quantized_contents(std::as_bytes(std::span(bytes)), "FILE");
     quantized_cache kv = sample_quantized_cache();
-    CHECK(contents.written == kv.stored());
+    CHECK(contents.stored == kv.stored());
     kv.shift(7);
-    CHECK(contents.wanted == kv.target());
+    CHECK(contents.target == kv.target());
     CHECK(contents.codes.layers.size() == 2);
     CHECK(contents.codes.layers[1].keys.scheme == sample_key_scheme());
     CHECK(contents.codes.layers[1].values.scheme == sample_value_scheme());

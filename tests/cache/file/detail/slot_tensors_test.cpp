@@ -10,13 +10,14 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
 
-position_map put_together(const slot_tensors& slots, std::size_t regimes) {
+position_map put_together(const slot_tensors& slots, std::size_t specifications) {
   return slot_reader(slots.shape, std::as_bytes(std::span(slots.positions)), std::as_bytes(std::span(slots.states)),
-                     regimes)
+                     specifications)
       .read("FILE", "positions", "states");
 }
 

@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/file/detail/written_tokens.hpp"
+#include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -11,6 +11,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("ranges grow together until all is written", "[cache][file]") {

@@ -31,7 +31,7 @@
 /// | `layers.N.key.scales` | F32 | per token `[batch, kv_heads, seq, groups]`, per channel `[…, groups, head_dim]` |
 /// | `layers.N.key.minimums` | F32 | as the scales; integer codes alone |
 /// | `layers.N.key.carried_error` | F32 | as the scales; only where codes have been moved |
-namespace kvtransfer::cache_format {
+namespace kvtransfer::detail::cache_format {
 
 inline constexpr std::int64_t version = 1;
 /// How keys and values are arranged: the name of a layout. Version 1 knows this one.
@@ -65,4 +65,4 @@ inline constexpr std::int64_t largest_position = std::int64_t{1} << 53;
 /// slot, and then it costs the file nothing: a few bytes could ask for any amount.
 inline constexpr std::int64_t most_rows = std::int64_t{1} << 22;
 
-}  // namespace kvtransfer::cache_format
+}  // namespace kvtransfer::detail::cache_format

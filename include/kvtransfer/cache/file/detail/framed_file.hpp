@@ -28,7 +28,7 @@
 // What a cache file says of frames, whatever it says of keys and values. No torch: a hostile file is refused before a
 // tensor exists.
 
-namespace kvtransfer::cache_file_details {
+namespace kvtransfer::detail {
 
 /// A metadata entry. @throws file_error where there is none
 /// @param whose as in "a cache file": what has such an entry
@@ -164,4 +164,4 @@ class frame_list {
   std::vector<std::int64_t> narrowest_;
 };
 
-}  // namespace kvtransfer::cache_file_details
+}  // namespace kvtransfer::detail

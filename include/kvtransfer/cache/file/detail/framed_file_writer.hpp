@@ -19,7 +19,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// A cache file on its way: header and frames are written at once, the large tensors by whoever has them, and before
 /// `finish` nothing stands under the file's name. Without it (an exception, say) nothing is left.
@@ -111,4 +111,4 @@ class framed_file_writer {
   checksum_list checksums_;
 };
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -19,7 +19,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// The tensors of a file whose header is sound, looked up by those who know which have to be there. Non-owning.
 class named_tensors {
@@ -101,4 +101,4 @@ class named_tensors {
   std::set<std::string, std::less<>> expected_;
 };
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

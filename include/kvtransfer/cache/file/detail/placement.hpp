@@ -14,7 +14,7 @@
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// A tensor that a file is going to hold.
 struct unplaced_tensor {
@@ -48,4 +48,4 @@ inline safetensors_header place_tensors(std::vector<unplaced_tensor> tensors) {
   return header;
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -25,7 +25,7 @@
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// All that the file of a quantized cache says but the codes and scales themselves. No tensor exists yet.
 struct quantized_contents {
@@ -35,8 +35,6 @@ struct quantized_contents {
   quantized_record codes;
   std::optional<checksum_list> checksums;
 };
-
-namespace cache_file_details {
 
 /// @throws file_error unless the scheme is one for heads of `head_dim`, and its groups have `seq` slots
 /// @param field of the JSON that says so
@@ -63,7 +61,7 @@ inline cache_extents check_codes(named_tensors& tensors, const std::string& pref
   const code_tensors names(prefix, record);
   const std::int64_t codes_a_byte = codes_per_byte(record.scheme.format);
   const std::vector<std::int64_t>& shape =
-      tensors.expect(names.codes, 4, safetensors_dtype_of(record.scheme.format)).shape;
+      tensors.expect(names.codes, 4, dtype_of_codes(record.scheme.format)).shape;
   require_positions_fit(tensors, names.codes, shape, positions);
   if (shape[3] > std::numeric_limits<std::int64_t>::max() / codes_a_byte) {
     tensors.refuse_shape(names.codes, "a head_dim that can be counted");
@@ -118,30 +116,27 @@ inline void check_layers(named_tensors& tensors, const frame_record& record, con
   frames.require_fitting_specifications(tensors.file());
 }
 
-}  // namespace cache_file_details
-
 /// Reads everything in the file of a quantized cache but codes and scales, and checks their shapes against it without
 /// touching them.
 /// @param bytes the whole file
 /// @param file named in errors
 /// @throws file_error naming the field, what was expected and what was found
 inline quantized_contents read_quantized_contents(std::span<const std::byte> bytes, std::string_view file) {
-  namespace details = cache_file_details;
   quantized_contents contents{parse_safetensors_header(bytes, file), {}, {}, {}, {}};
-  const std::string& frame_text = details::frame_text(contents.header, file);
+  const std::string& frame_entry = frame_text(contents.header, file);
   const std::string& quantized_text =
-      details::metadata_text(contents.header, cache_format::quantized_entry, "the file of a quantized cache", file);
+      metadata_text(contents.header, cache_format::quantized_entry, "the file of a quantized cache", file);
   contents.checksums =
-      details::read_checksums(contents.header, {cache_format::frame_entry, cache_format::quantized_entry}, file);
-  const frame_record record = parse_frame(frame_text, file);
+      read_checksums(contents.header, {cache_format::frame_entry, cache_format::quantized_entry}, file);
+  const frame_record record = parse_frame(frame_entry, file);
   contents.codes = parse_quantized(quantized_text, record.frames.size(), file);
   named_tensors tensors(bytes, file, contents.header, contents.checksums);
-  details::frame_list frames(tensors, record);
-  details::check_layers(tensors, record, contents.codes, frames);
+  frame_list frames(tensors, record);
+  check_layers(tensors, record, contents.codes, frames);
   contents.stored = frames.cache_frame_of(record, tensors);
   contents.target = contents.stored.with_layers(frames.shared(contents.codes.wanted));
   tensors.refuse_strays();
   return contents;
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

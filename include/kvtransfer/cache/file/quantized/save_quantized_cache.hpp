@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/file/detail/distinct_frames.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/frame_tensors.hpp"
@@ -26,7 +25,7 @@
 
 namespace kvtransfer {
 
-namespace cache_file_details {
+namespace detail {
 
 /// One of the tensors that a layer's keys (or values) are, and its name in the file.
 struct named_part {
@@ -97,7 +96,7 @@ inline quantized_record record_of(const quantized_cache& kv, distinct_frames& di
   return record;
 }
 
-}  // namespace cache_file_details
+}  // namespace detail
 
 /// Writes codes and scales to a file as they are, whole or not at all; an older file of the name is replaced. Moves
 /// that are pending stay so. Tensors on a GPU come over one at a time.
@@ -105,21 +104,20 @@ inline quantized_record record_of(const quantized_cache& kv, distinct_frames& di
 /// rotary specification does not fit the keys, or the frames tell of two caches; file_error if the disk refuses
 inline void save_cache(const std::filesystem::path& path, const quantized_cache& kv,
                        file_checksums checksums = file_checksums::crc32) {
-  namespace details = cache_file_details;
-  details::require_writable(kv);
-  distinct_frames distinct(kv.stored());
-  const quantized_record record = details::record_of(kv, distinct);
-  const std::vector<details::named_part> parts = details::parts_of(kv, record);
-  std::vector<unplaced_tensor> declared;
-  for (const details::named_part& part : parts) {
+  detail::require_writable(kv);
+  detail::distinct_frames distinct(kv.stored());
+  const detail::quantized_record record = detail::record_of(kv, distinct);
+  const std::vector<detail::named_part> parts = detail::parts_of(kv, record);
+  std::vector<detail::unplaced_tensor> declared;
+  for (const detail::named_part& part : parts) {
     declared.push_back({part.name, *safetensors_dtype_of(part.tensor.scalar_type()), part.tensor.sizes().vec()});
   }
-  framed_file_writer writer(path, frame_tensors(kv.stored(), distinct), declared,
-                            {{std::string(cache_format::frame_entry), format_frame(record_of(kv.stored(), distinct))},
-                             {std::string(cache_format::quantized_entry), format_quantized(record)}},
+  detail::framed_file_writer writer(path, detail::frame_tensors(kv.stored(), distinct), declared,
+                            {{std::string(detail::cache_format::frame_entry), detail::format_frame(detail::record_of(kv.stored(), distinct))},
+                             {std::string(detail::cache_format::quantized_entry), detail::format_quantized(record)}},
                             checksums);
-  for (const details::named_part& part : parts) {
-    streamed_tensor tensor = writer.streamed(part.name);
+  for (const detail::named_part& part : parts) {
+    detail::streamed_tensor tensor = writer.streamed(part.name);
     tensor.write(writer.file(), 0, part.tensor);
     writer.complete(tensor, "save_cache");
   }
