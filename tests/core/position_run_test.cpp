@@ -1,4 +1,4 @@
-#include "kvtransfer/core/position_run.hpp"
+#include "kvtransfer/core/position_row.hpp"
 
 #include "support/test.hpp"
 

@@ -1,4 +1,4 @@
-#include "kvtransfer/tensor/safetensors_entry.hpp"
+#include "kvtransfer/tensor/safetensors_header.hpp"
 
 #include <cstdint>
 #include <limits>

@@ -9,7 +9,7 @@
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/detail/move_tensors.hpp"
-#include "kvtransfer/cache/detail/moved_frame.hpp"
+#include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/layouts.hpp"

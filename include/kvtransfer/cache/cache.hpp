@@ -102,9 +102,7 @@ class cache : public detail::lazily_moved<cache> {
   using lazily_moved::lazily_moved;
 
   const at::Tensor& stored_keys(std::int64_t layer) const {
-    if (layer < 0 || layer >= layers()) {
-      fail<shape_error>("cache", "layer", fmt::format("0 <= layer < {}", layers()), fmt::format("{}", layer));
-    }
+    require_index<shape_error>(layer, layers(), "cache", "layer");
     return keys_[static_cast<std::size_t>(layer)];
   }
 
@@ -121,9 +119,7 @@ class cache : public detail::lazily_moved<cache> {
 
   static std::vector<at::Tensor> in_use(const std::vector<at::Tensor>& tensors, const cache_frame& frame,
                                         std::string_view what) {
-    if (static_cast<std::int64_t>(tensors.size()) != frame.layers()) {
-      fail<shape_error>("cache", what, fmt::format("{} layers", frame.layers()), fmt::format("{}", tensors.size()));
-    }
+    require_count<shape_error>(tensors.size(), frame.layers(), "cache", what, "{} layers");
     std::vector<at::Tensor> parts;
     for (std::int64_t i = 0; i < frame.layers(); ++i) {
       const at::Tensor& tensor = tensors[static_cast<std::size_t>(i)];
@@ -153,3 +149,20 @@ class cache : public detail::lazily_moved<cache> {
 };
 
 }  // namespace kvtransfer
+
+namespace kvtransfer::detail {
+
+/// A new cache in `frame` whose tensors are `change(tensor, layer)` of the source's.
+/// @param change takes and gives `[batch, kv_heads, seq, head_dim]`; called for keys, then for values
+template <LayerLayout Layout, class Change>
+cache rebuilt(const cache_view<Layout>& source, cache_frame frame, Change&& change) {
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (std::int64_t i = 0; i < source.layers(); ++i) {
+    keys.push_back(change(source.layer(i).keys(), i));
+    values.push_back(change(source.layer(i).values(), i));
+  }
+  return cache(std::move(keys), std::move(values), std::move(frame));
+}
+
+}  // namespace kvtransfer::detail

@@ -33,9 +33,7 @@ class cache_frame {
   std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
   const layer_frame& layer(std::int64_t index) const { return *shared(index); }
   const shared_layer& shared(std::int64_t index) const {
-    if (index < 0 || index >= layers()) {
-      fail<shape_error>("cache_frame", "layer", fmt::format("0 <= layer < {}", layers()), fmt::format("{}", index));
-    }
+    require_index<shape_error>(index, layers(), "cache_frame", "layer");
     return layers_[static_cast<std::size_t>(index)];
   }
 
@@ -160,10 +158,7 @@ class cache_frame {
       fail<shape_error>("cache_frame", "token_ids", fmt::format("{} rows", batch), fmt::format("{}", rows.size()));
     }
     for (const std::vector<std::int64_t>& row : rows) {
-      if (static_cast<std::int64_t>(row.size()) != slots) {
-        fail<shape_error>("cache_frame", "token_ids", fmt::format("{} ids a row", slots),
-                          fmt::format("{}", row.size()));
-      }
+      require_count<shape_error>(row.size(), slots, "cache_frame", "token_ids", "{} ids a row");
     }
     token_ids_ = held(std::move(rows));
   }
@@ -190,9 +185,7 @@ class cache_frame {
 
  private:
   void require_layers(std::int64_t count) const {
-    if (count != layers()) {
-      fail<shape_error>("cache_frame", "layers", fmt::format("{}", layers()), fmt::format("{}", count));
-    }
+    require_count<shape_error>(count, layers(), "cache_frame", "layers");
   }
 
   static std::shared_ptr<token_rows> held(token_rows rows) {

@@ -75,8 +75,7 @@ inline head_differences differences(const at::Tensor& found, const at::Tensor& e
 /// live apart
 template <LayerLayout A, LayerLayout B>
 cache_difference compare(const cache_view<A>& found, const cache_view<B>& expected) {
-  require<shape_error>(found.layers() == expected.layers(), "compare", "layers", fmt::format("{}", expected.layers()),
-                       fmt::format("{}", found.layers()));
+  require_count<shape_error>(found.layers(), expected.layers(), "compare", "layers");
   cache_difference difference;
   for (std::int64_t i = 0; i < found.layers(); ++i) {
     const at::Tensor keys = found.layer(i).keys();

@@ -13,7 +13,6 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/rebuilt.hpp"
 #include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
 
@@ -105,9 +104,7 @@ cache gather(const cache_view<Layout>& source, const slot_choice& slots) {
 /// @param slots one choice per layer
 template <LayerLayout Layout>
 cache gather(const cache_view<Layout>& source, const std::vector<slot_choice>& slots) {
-  require<shape_error>(static_cast<std::int64_t>(slots.size()) == source.layers(), "gather", "slots",
-                       fmt::format("one choice for each of {} layers", source.layers()),
-                       fmt::format("{}", slots.size()));
+  require_count<shape_error>(slots.size(), source.layers(), "gather", "slots", "one choice for each of {} layers");
   std::vector<cache_frame::shared_layer> layers;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     const slot_choice& own = slots[static_cast<std::size_t>(i)];

@@ -8,7 +8,6 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/rebuilt.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 

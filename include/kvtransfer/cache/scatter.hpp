@@ -14,7 +14,6 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/rebuilt.hpp"
 #include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/core/error.hpp"

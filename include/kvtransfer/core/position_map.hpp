@@ -35,10 +35,7 @@ class position_map {
                         fmt::format("{}", rows_.size()));
     }
     for (const position_row& row : rows_) {
-      if (row.size() != size()) {
-        fail<shape_error>("position_map", "rows", fmt::format("{} slots in every row", size()),
-                          fmt::format("{}", row.size()));
-      }
+      require_count<shape_error>(row.size(), size(), "position_map", "rows", "{} slots in every row");
     }
     require<shape_error>(streams_agree_in_states(), "position_map", "rows",
                          "each slot in one state, whatever the stream", "streams that differ");

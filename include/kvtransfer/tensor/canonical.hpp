@@ -19,8 +19,7 @@ namespace kvtransfer::layouts {
 /// @throws shape_error, device_error, value_error where they do not go together
 inline void copy_storage_(const std::vector<storage>& to, const std::vector<storage>& from,
                           implementation use = implementation::automatic, std::string_view where = "copy_storage_") {
-  require<shape_error>(to.size() == from.size(), where, "layers", fmt::format("{}", from.size()),
-                       fmt::format("{}", to.size()));
+  require_count<shape_error>(to.size(), from.size(), where, "layers");
   for (std::size_t begin = 0; begin < to.size();) {
     std::vector<at::Tensor> to_rows;
     std::vector<at::Tensor> from_rows;

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "kvtransfer/cache/detail/moved_frame.hpp"
+#include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "rope/complex_reference.hpp"
 #include "rope/random_keys.hpp"
 #include "support/tensors.hpp"

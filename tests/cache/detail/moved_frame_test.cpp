@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/detail/moved_frame.hpp"
+#include "kvtransfer/cache/detail/lazily_moved.hpp"
 
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "kvtransfer/tensor/layouts/separate.hpp"
+#include "kvtransfer/tensor/layouts/strided.hpp"
 
 #include "kvtransfer/tensor/lower.hpp"
 #include "rope/random_keys.hpp"

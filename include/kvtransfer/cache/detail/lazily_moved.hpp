@@ -3,15 +3,96 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/detail/moved_frame.hpp"
+#include "kvtransfer/core/alike.hpp"
+#include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer::detail {
+
+/// Every layer's keys in the state that its specification gives them, after `check(state)` of the one they are in.
+template <class Check>
+cache_frame restated(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                     std::string_view where, Check&& check) {
+  require_count<shape_error>(specifications.size(), frame.layers(), where, "specifications", "one for each of {} layers");
+  return frame.with_layers(make_for_alike(
+      specifications.size(),
+      [&](std::size_t a, std::size_t b) { return frame.layers_share(a, b) && specifications[a] == specifications[b]; },
+      [&](std::size_t i) -> cache_frame::shared_layer {
+        auto layer = std::make_shared<layer_frame>(
+            frame.layer(static_cast<std::int64_t>(i)).with_states([&](slot_state state) {
+              check(state);
+              return slot_state::rotated(0);
+            }));
+        layer->specifications = {specifications[i]};
+        return layer;
+      }));
+}
+
+/// The frame in which every key stands `delta` tokens further on.
+inline cache_frame shifted(const cache_frame& frame, std::int64_t delta) {
+  return frame.transform([=](const layer_frame& layer) { return layer.shifted(delta); });
+}
+
+/// @throws shape_error unless `positions` are one for all heads, or one for each of `kv_heads`
+inline void require_heads(const position_map& positions, std::int64_t kv_heads, std::string_view where) {
+  if (positions.heads() != 1 && positions.heads() != kv_heads) {
+    fail<shape_error>(where, "positions", fmt::format("kv_heads = {} or 1", kv_heads),
+                      fmt::format("{} heads", positions.heads()));
+  }
+}
+
+/// The frame in which the keys of every layer stand at `positions`, slot by slot; which slots are padding stays as it
+/// is.
+/// @param where the operation that errors name
+/// @throws shape_error unless slots, rows and streams fit, and every key has a position
+inline cache_frame remapped(const cache_frame& frame, const position_map& positions, std::string_view where) {
+  return frame.transform([&](const layer_frame& layer) {
+    const position_map& old = layer.positions;
+    if (positions.size() != old.size() || positions.batch() != old.batch() || positions.streams() != old.streams()) {
+      fail<shape_error>(
+          where, "positions", fmt::format("[streams={}, batch={}, seq={}]", old.streams(), old.batch(), old.size()),
+          fmt::format("[streams={}, batch={}, seq={}]", positions.streams(), positions.batch(), positions.size()));
+    }
+    return layer_frame{positions.with_states_of(old), layer.specifications};
+  });
+}
+
+/// The frame in which keys carry no rotation; their positions stay known. @throws frame_error if a key was never
+/// rotated
+inline cache_frame unrotated(const cache_frame& frame, std::string_view where) {
+  return frame.transform([&](const layer_frame& layer) {
+    layer_frame changed = layer.with_states([&](slot_state state) {
+      require<frame_error>(state.is_rotated(), where, "keys", "rotated keys", "keys that were never rotated");
+      return slot_state::unrotated();
+    });
+    changed.specifications.clear();
+    return changed;
+  });
+}
+
+/// The frame in which never-rotated keys are rotated to their positions by each layer's `specifications`.
+/// @throws frame_error if a key is rotated already
+inline cache_frame rotated(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                           std::string_view where) {
+  return restated(frame, specifications, where, [&](slot_state state) {
+    require<frame_error>(state.is_unrotated(), where, "keys", "keys without rotation", "rotated keys");
+  });
+}
+
+/// The frame in which rotated keys are as each layer's `specifications` would have written them at their positions.
+/// @throws frame_error if a key was never rotated
+inline cache_frame reframed(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                            std::string_view where) {
+  return restated(frame, specifications, where, [&](slot_state state) {
+    require<frame_error>(state.is_rotated(), where, "keys", "rotated keys", "keys that were never rotated");
+  });
+}
 
 /// The moves of a cache whose keys are rotated when somebody reads them, and not before: `stored` says how they stand
 /// in memory, `target` where the caller has asked them to be, and a move changes `target` alone.

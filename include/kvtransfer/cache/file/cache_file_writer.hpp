@@ -18,7 +18,6 @@
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 #include "kvtransfer/cache/file/detail/framed_file_writer.hpp"
-#include "kvtransfer/cache/file/detail/placement.hpp"
 #include "kvtransfer/cache/file/detail/specification_json.hpp"
 #include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -31,10 +30,7 @@ namespace kvtransfer::detail {
 /// value_error for a type that is not floating or that safetensors lacks
 inline void require_writable(const cache_frame& frame, const std::vector<cached_layer>& layers,
                              std::string_view where) {
-  if (static_cast<std::int64_t>(layers.size()) != frame.layers()) {
-    fail<shape_error>(where, "layers", fmt::format("{}, as the frame has", frame.layers()),
-                      fmt::format("{}", layers.size()));
-  }
+  require_count<shape_error>(layers.size(), frame.layers(), where, "layers", "{}, as the frame has");
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const layer_frame& described = frame.layer(static_cast<std::int64_t>(i));
     described.validate();
@@ -101,9 +97,7 @@ class cache_file_writer {
   void write(std::int64_t layer, std::int64_t begin, const at::Tensor& keys, const at::Tensor& values) {
     constexpr std::string_view where = "cache_file_writer::write";
     file_.require_unfinished(where);
-    if (layer < 0 || layer >= static_cast<std::int64_t>(layers_.size())) {
-      fail<value_error>(where, "layer", fmt::format("0 <= layer < {}", layers_.size()), fmt::format("{}", layer));
-    }
+    require_index<value_error>(layer, layers_.size(), where, "layer");
     auto& [key, value] = layers_[static_cast<std::size_t>(layer)];
     key.require_expected(begin, keys, where);
     value.require_expected(begin, values, where);

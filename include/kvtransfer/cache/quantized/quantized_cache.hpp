@@ -132,20 +132,14 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
   }
 
   static const quantized_tensor& at(const std::vector<quantized_tensor>& tensors, std::int64_t layer) {
-    if (layer < 0 || layer >= static_cast<std::int64_t>(tensors.size())) {
-      fail<shape_error>("quantized_cache", "layer", fmt::format("0 <= layer < {}", tensors.size()),
-                        fmt::format("{}", layer));
-    }
+    require_index<shape_error>(layer, tensors.size(), "quantized_cache", "layer");
     return tensors[static_cast<std::size_t>(layer)];
   }
 
   /// @throws shape_error, value_error unless `tensors` hold the slots that both frames describe
   void check_tensors(const std::vector<quantized_tensor>& tensors, std::string_view what) const {
     for (const cache_frame* frame : {&stored_, &target_}) {
-      if (static_cast<std::int64_t>(tensors.size()) != frame->layers()) {
-        fail<shape_error>("quantized_cache", what, fmt::format("{} layers", frame->layers()),
-                          fmt::format("{}", tensors.size()));
-      }
+      require_count<shape_error>(tensors.size(), frame->layers(), "quantized_cache", what, "{} layers");
       for (std::int64_t i = 0; i < frame->layers(); ++i) {
         check_layer(at(tensors, i), frame->layer(i), what);
       }

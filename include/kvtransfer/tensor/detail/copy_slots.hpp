@@ -191,8 +191,7 @@ inline void call_fused_copy(const std::vector<at::Tensor>& to, const std::vector
 /// lost
 inline void copy_slots_(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from, const slot_runs& runs,
                         implementation use = implementation::automatic, std::string_view where = "copy_slots_") {
-  require<shape_error>(to.size() == from.size(), where, "layers", fmt::format("{}", from.size()),
-                       fmt::format("{}", to.size()));
+  require_count<shape_error>(to.size(), from.size(), where, "layers");
   for (std::size_t i = 0; i < to.size(); ++i) {
     require_copyable(to[i], from[i], where);
   }

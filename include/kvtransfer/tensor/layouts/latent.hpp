@@ -9,10 +9,9 @@
 #include <vector>
 
 #include "kvtransfer/tensor/concepts.hpp"
-#include "kvtransfer/tensor/layouts/batch_heads_seq_dim.hpp"
+#include "kvtransfer/tensor/layouts/strided.hpp"
 #include "kvtransfer/tensor/layouts/paged.hpp"
 #include "kvtransfer/tensor/layouts/ragged.hpp"
-#include "kvtransfer/tensor/layouts/separate.hpp"
 
 namespace kvtransfer::layouts {
 

@@ -106,8 +106,7 @@ inline slot_table block_slots(const at::Tensor& block_table, const at::Tensor& l
   detail::require_block_size(block_size);
   const std::vector<std::vector<std::int64_t>> rows = detail::block_rows(block_table);
   const std::vector<std::int64_t> counts = host_integers(lengths, "block_slots", "lengths");
-  require<shape_error>(counts.size() == rows.size(), "block_slots", "lengths", fmt::format("{}", rows.size()),
-                       fmt::format("{}", counts.size()));
+  require_count<shape_error>(counts.size(), rows.size(), "block_slots", "lengths");
   std::vector<slot_span> spans;
   std::int64_t longest = 0;
   for (std::size_t b = 0; b < rows.size(); ++b) {
@@ -130,8 +129,7 @@ inline slot_table block_slots(const at::Tensor& indptr, const at::Tensor& indice
   const std::vector<std::int64_t> starts = host_integers(indptr, "block_slots", "indptr");
   const std::vector<std::int64_t> ids = host_integers(indices, "block_slots", "indices");
   const std::vector<std::int64_t> last = host_integers(last_lengths, "block_slots", "last_lengths");
-  require<shape_error>(starts.size() == last.size() + 1, "block_slots", "indptr", fmt::format("{}", last.size() + 1),
-                       fmt::format("{}", starts.size()));
+  require_count<shape_error>(starts.size(), last.size() + 1, "block_slots", "indptr");
   std::vector<slot_span> spans;
   std::int64_t longest = 0;
   for (std::size_t b = 0; b < last.size(); ++b) {
@@ -158,8 +156,7 @@ inline slot_table block_slots(const position_map& positions, const at::Tensor& b
   detail::require_block_size(block_size);
   const std::vector<std::vector<std::int64_t>> rows = detail::block_rows(block_table);
   const auto batch = static_cast<std::int64_t>(rows.size());
-  require<shape_error>(batch == positions.batch(), "block_slots", "block_table",
-                       fmt::format("{} rows", positions.batch()), fmt::format("{}", batch));
+  require_count<shape_error>(batch, positions.batch(), "block_slots", "block_table", "{} rows");
   std::vector<slot_span> spans;
   for (std::int64_t b = 0; b < batch; ++b) {
     detail::fill_blocks(spans, b, detail::key_slots_of(positions, b), rows[static_cast<std::size_t>(b)], block_size);

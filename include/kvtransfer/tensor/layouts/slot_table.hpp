@@ -75,10 +75,7 @@ class slot_table {
 
   /// The slots [begin, end) of every sequence. @throws shape_error unless 0 <= begin <= end <= seq
   slot_table slice(std::int64_t begin, std::int64_t end) const {
-    if (begin < 0 || begin > end || end > seq_) {
-      fail<shape_error>("slot_table::slice", "range", fmt::format("0 <= begin <= end <= {}", seq_),
-                        fmt::format("[{}, {})", begin, end));
-    }
+    require_range<shape_error>(begin, end, seq_, "slot_table::slice", "range");
     std::vector<slot_span> kept;
     for (slot_span span : spans()) {
       const std::int64_t low = std::max(begin, span.begin);

@@ -16,10 +16,7 @@ namespace kvtransfer {
 /// @throws shape_error unless 0 <= begin <= end <= seq
 inline quantized_tensor slice(const quantized_tensor& source, std::int64_t begin, std::int64_t end) {
   const std::int64_t seq = source.extents().seq;
-  if (begin < 0 || begin > end || end > seq) {
-    fail<shape_error>("slice", "slots", fmt::format("0 <= begin <= end <= {}", seq),
-                      fmt::format("[{}, {})", begin, end));
-  }
+  require_range<shape_error>(begin, end, seq, "slice", "slots");
   quantized_tensor part = source;
   std::int64_t row = begin;
   std::int64_t rows = end - begin;

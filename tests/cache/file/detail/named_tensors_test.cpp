@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/file/detail/named_tensors.hpp"
+#include "kvtransfer/cache/file/detail/framed_file.hpp"
 
 #include <optional>
 #include <span>

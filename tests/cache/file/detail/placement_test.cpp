@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/file/detail/placement.hpp"
+#include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 
 #include <cstdint>
 

@@ -15,7 +15,6 @@
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/framed_file.hpp"
-#include "kvtransfer/cache/file/detail/named_tensors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 

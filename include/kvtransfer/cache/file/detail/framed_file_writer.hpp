@@ -13,7 +13,6 @@
 #include "kvtransfer/cache/file/detail/checksums.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_tensors.hpp"
-#include "kvtransfer/cache/file/detail/placement.hpp"
 #include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"

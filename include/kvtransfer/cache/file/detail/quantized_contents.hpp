@@ -16,7 +16,6 @@
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/framed_file.hpp"
-#include "kvtransfer/cache/file/detail/named_tensors.hpp"
 #include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/quantized_json.hpp"
 #include "kvtransfer/core/cache_extents.hpp"
@@ -46,10 +45,7 @@ inline void check_scheme(std::string_view file, const std::string& field, const 
     fail<file_error>(file, field, fmt::format("a scheme that fits head_dim={}", head_dim), describe(record.scheme));
   }
   const std::int64_t slots = record.scheme.is_per_channel() ? seq : 0;
-  if (record.groups.size() != slots) {
-    fail<file_error>(file, field + ".groups", fmt::format("groups of {} slots in all", slots),
-                     fmt::format("{}", record.groups.size()));
-  }
+  require_count<file_error>(record.groups.size(), slots, file, field + ".groups", "groups of {} slots in all");
 }
 
 /// Compares the tensors of one layer's keys (or values) with one another and with the positions that they are to be

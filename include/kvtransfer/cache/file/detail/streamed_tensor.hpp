@@ -18,7 +18,7 @@
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
-#include "kvtransfer/tensor/safetensors_entry.hpp"
+#include "kvtransfer/tensor/safetensors_header.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 
 namespace kvtransfer::detail {

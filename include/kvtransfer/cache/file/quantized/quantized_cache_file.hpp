@@ -94,10 +94,7 @@ class quantized_cache_file {
       : tensors_(std::move(tensors)), description_(std::move(its_description)) {}
 
   const detail::quantized_record::layer& at(std::int64_t layer) const {
-    if (layer < 0 || layer >= layers()) {
-      fail<shape_error>("quantized_cache_file", "layer", fmt::format("0 <= layer < {}", layers()),
-                        fmt::format("{}", layer));
-    }
+    require_index<shape_error>(layer, layers(), "quantized_cache_file", "layer");
     return description_->layers[static_cast<std::size_t>(layer)];
   }
 

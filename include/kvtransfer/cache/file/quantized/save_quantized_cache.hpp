@@ -13,7 +13,6 @@
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 #include "kvtransfer/cache/file/detail/framed_file_writer.hpp"
-#include "kvtransfer/cache/file/detail/placement.hpp"
 #include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/quantized_json.hpp"
 #include "kvtransfer/cache/file/detail/specification_json.hpp"
