@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -139,7 +138,7 @@ class cache : public detail::lazily_moved<cache> {
     if (slots == extents.seq) {
       return source.slots ? layouts::canonical(source, "cache") : source.blocks.clone(at::MemoryFormat::Contiguous);
     }
-    at::Tensor copy = at::empty({extents.batch, extents.kv_heads, slots, extents.head_dim}, source.blocks.options());
+    at::Tensor copy = source.blocks.new_empty({extents.batch, extents.kv_heads, slots, extents.head_dim});
     copy.slice(2, 0, extents.seq).copy_(layouts::canonical(source, "cache"));
     return copy;
   }

@@ -1,9 +1,6 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/where.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -58,13 +55,13 @@ namespace detail {
 
 /// @param valid bool that broadcasts to the tensors: which slots count
 inline head_differences differences(const at::Tensor& found, const at::Tensor& expected, const at::Tensor& valid) {
-  const at::Tensor reference = at::where(valid, expected.to(at::kDouble), 0);
-  const at::Tensor difference = at::where(valid, found.to(at::kDouble), 0) - reference;
+  const at::Tensor reference = expected.to(at::kDouble).where(valid, 0);
+  const at::Tensor difference = found.to(at::kDouble).where(valid, 0).sub(reference);
   const std::vector<std::int64_t> but_heads = {0, 2, 3};
-  const auto norm = [&](const at::Tensor& tensor) { return at::linalg_vector_norm(tensor, 2, but_heads); };
+  const auto norm = [&](const at::Tensor& tensor) { return tensor.norm(2, but_heads); };
   const at::Tensor apart = norm(difference);
   const at::Tensor largest = difference.numel() == 0 ? apart : difference.abs().amax(but_heads);
-  return {largest.to(at::kCPU), at::where(apart == 0, apart, apart / norm(reference)).to(at::kCPU)};
+  return {largest.to(at::kCPU), apart.where(apart.eq(0), apart.div(norm(reference))).to(at::kCPU)};
 }
 
 }  // namespace detail
@@ -88,7 +85,7 @@ cache_difference compare(const cache_view<A>& found, const cache_view<B>& expect
     }
     const at::Tensor valid = validity_tensor(found.layer(i).frame().positions);
     const at::Tensor expected_valid = validity_tensor(expected.layer(i).frame().positions);
-    require<frame_error>((valid == expected_valid).all().item<bool>(), "compare", fmt::format("layer {}", i),
+    require<frame_error>(valid.eq(expected_valid).all().item<bool>(), "compare", fmt::format("layer {}", i),
                          "padding at the same slots in both", "others");
     const at::Tensor counts = valid.unsqueeze(-1).to(keys.device());
     difference.layers.push_back(

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -19,6 +18,7 @@
 #include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
@@ -111,8 +111,8 @@ cache concat(const cache_view<A>& first, const cache_view<B>& second,
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < first.layers(); ++i) {
-    keys.push_back(at::cat({first.layer(i).keys(), second.layer(i).keys()}, 2));
-    values.push_back(at::cat({first.layer(i).values(), second.layer(i).values()}, 2));
+    keys.push_back(detail::joined({first.layer(i).keys(), second.layer(i).keys()}, 2));
+    values.push_back(detail::joined({first.layer(i).values(), second.layer(i).values()}, 2));
   }
   return cache(std::move(keys), std::move(values), std::move(joined));
 }

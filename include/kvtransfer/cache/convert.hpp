@@ -1,8 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 
 #include <cstdint>
 #include <string_view>
@@ -12,6 +10,7 @@
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/canonical.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
@@ -22,9 +21,9 @@ template <CacheLayout Layout>
 at::Tensor tensor_for(const Layout& layout, const cache_extents& extents, const at::TensorOptions& options) {
   if constexpr (StridedLayout<Layout>) {
     const std::vector<std::int64_t> sizes = {extents.batch, extents.kv_heads, extents.seq, extents.head_dim};
-    return at::empty(layout.arrange(at::empty({1, 1, 1, 1}, options).expand(sizes)).sizes(), options);
+    return new_tensor(layout.arrange(new_tensor({1, 1, 1, 1}, options).expand(sizes)).sizes(), options);
   } else {
-    return at::zeros(layout.storage_shape(extents.kv_heads, extents.head_dim), options);
+    return new_tensor(layout.storage_shape(extents.kv_heads, extents.head_dim), options).zero_();
   }
 }
 

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/index.h>
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -15,6 +13,7 @@
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
@@ -22,10 +21,9 @@ namespace detail {
 
 /// The index that finds `slots` `[batch or 1, kv_heads or 1, n]` in a tensor `[batch, kv_heads, seq, head_dim]`.
 inline c10::List<std::optional<at::Tensor>> index_of(const slot_choice& slots, const at::Tensor& tensor) {
-  const at::TensorOptions integers = at::TensorOptions().dtype(at::kLong).device(tensor.device());
   c10::List<std::optional<at::Tensor>> index;
-  index.push_back(at::arange(tensor.size(0), integers).view({-1, 1, 1}));
-  index.push_back(at::arange(tensor.size(1), integers).view({1, -1, 1}));
+  index.push_back(counted(0, tensor.size(0), tensor.device()).view({-1, 1, 1}));
+  index.push_back(counted(0, tensor.size(1), tensor.device()).view({1, -1, 1}));
   index.push_back(slots.tensor().clamp_min(0).to(tensor.device()));
   return index;
 }
@@ -38,8 +36,8 @@ inline at::Tensor chosen(const at::Tensor& tensor, const slot_choice& slots) {
   if (tensor.size(2) == 0) {  // nothing but padding can be chosen
     return tensor.new_zeros({tensor.size(0), tensor.size(1), slots.count(), tensor.size(3)});
   }
-  const at::Tensor found = at::index(tensor, index_of(slots, tensor));
-  return slots.has_padding() ? found.masked_fill((slots.tensor() < 0).unsqueeze(-1).to(tensor.device()), 0) : found;
+  const at::Tensor found = picked(tensor, index_of(slots, tensor));
+  return slots.has_padding() ? found.masked_fill(slots.tensor().lt(0).unsqueeze(-1).to(tensor.device()), 0) : found;
 }
 
 /// The chosen slots of one row and head.

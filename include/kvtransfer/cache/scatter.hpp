@@ -1,9 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/index.h>
-#include <ATen/ops/index_put.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,6 +15,7 @@
 #include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
@@ -58,15 +56,15 @@ inline void require_scatterable(const layouts::storage& destination, const layou
 inline at::Tensor with_slots(const at::Tensor& into, const at::Tensor& tensor, const slot_choice& slots) {
   const auto all = slots.tensor().expand({into.size(0), into.size(1), -1}).to(into.device());
   const std::vector<at::Tensor> meant =
-      (all >= 0).nonzero_numpy();  // row, head and entry of every slot that is no padding
+      all.ge(0).nonzero_numpy();  // row, head and entry of every slot that is no padding
   c10::List<std::optional<at::Tensor>> from;
   c10::List<std::optional<at::Tensor>> to;
   for (const at::Tensor& axis : meant) {
     from.push_back(axis);
     to.push_back(axis);
   }
-  to.set(2, at::index(all, from));
-  return at::index_put(into, to, at::index(tensor, from));
+  to.set(2, picked(all, from));
+  return into.index_put(to, picked(tensor, from));
 }
 
 /// The frame of `into` with the chosen slots replaced by those of `source`, whose specifications join the list.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
@@ -28,7 +27,7 @@ inline void require_same_slots(const layer_view<>& keys_from, const layer_view<>
   }
   const at::Tensor keys_valid = validity_tensor(keys_from.frame().positions);
   const at::Tensor values_valid = validity_tensor(values_from.frame().positions);
-  require<frame_error>((keys_valid == values_valid).all().item<bool>(), "keys_with_values_of",
+  require<frame_error>(keys_valid.eq(values_valid).all().item<bool>(), "keys_with_values_of",
                        fmt::format("layer {}", layer), "the same slots to be padding in both caches", "others");
 }
 

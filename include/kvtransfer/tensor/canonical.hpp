@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <string_view>
 #include <vector>
@@ -41,7 +40,7 @@ inline at::Tensor canonical(const storage& plain, std::string_view where = "cano
   }
   const cache_extents extents = plain.extents();
   at::Tensor gathered =
-      at::empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim}, plain.blocks.options());
+      plain.blocks.new_empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim});
   copy_storage_({{gathered, std::nullopt}}, {plain}, implementation::automatic, where);
   return gathered;
 }

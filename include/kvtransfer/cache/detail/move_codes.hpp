@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -13,6 +12,7 @@
 #include "kvtransfer/cache/detail/move_keys.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/quantized/rotate_quantized_keys.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 #include "kvtransfer/tensor/quantized/slice.hpp"
@@ -48,7 +48,7 @@ class key_codes {
     for (const std::size_t layer : move.layers) {
       quantized_tensor& whole = layers_[layer];
       whole = split_groups_at(split_groups_at(whole, move.block.slots.begin), move.block.slots.end());
-      whole.carried_error = whole.carried_error.defined() ? whole.carried_error : at::zeros_like(whole.scales);
+      whole.carried_error = whole.carried_error.defined() ? whole.carried_error : zeros_as(whole.scales);
     }
   }
 

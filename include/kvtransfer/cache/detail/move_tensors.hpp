@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -18,6 +17,7 @@
 #include "kvtransfer/rope/rotate_keys.hpp"
 #include "kvtransfer/tensor/layouts/slot_table.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer::detail {
 
@@ -200,7 +200,7 @@ class key_tensors {
     for (std::size_t i = 0; i < moved.size(); ++i) {
       at::Tensor& whole = layers_[move.layers[i]].blocks;
       if (moved[i].size(0) == whole.size(0) && moved[i].size(1) == whole.size(1)) {
-        whole = at::cat({whole.slice(2, 0, block.slots.begin), moved[i], whole.slice(2, block.slots.end())}, 2);
+        whole = joined({whole.slice(2, 0, block.slots.begin), moved[i], whole.slice(2, block.slots.end())}, 2);
       } else {
         whole = whole.clone();
         rows_of(slots_of(whole, block), block).copy_(moved[i]);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <array>
@@ -123,7 +122,7 @@ class cache_file {
   static at::Tensor copied(const at::Tensor& part, const load_options& options) {
     const std::int64_t capacity = std::max(options.capacity, part.size(2));
     at::Tensor copy =
-        at::empty({part.size(0), part.size(1), capacity, part.size(3)}, part.options().device(options.device));
+        part.new_empty({part.size(0), part.size(1), capacity, part.size(3)}, options.device);
     copy.slice(2, 0, part.size(2)).copy_(part);
     return copy;
   }

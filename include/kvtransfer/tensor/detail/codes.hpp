@@ -1,16 +1,7 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/abs.h>
-#include <ATen/ops/amax.h>
-#include <ATen/ops/amin.h>
-#include <ATen/ops/bitwise_and.h>
-#include <ATen/ops/bitwise_right_shift.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/stack.h>
-#include <ATen/ops/where.h>
-#include <ATen/ops/zeros.h>
 #include <c10/core/Device.h>
 
 #include <algorithm>
@@ -19,6 +10,7 @@
 #include <vector>
 
 #include "kvtransfer/core/cache_extents.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/quantized/code_format.hpp"
 #include "kvtransfer/tensor/quantized/quantization.hpp"
 #include "kvtransfer/tensor/quantized/slot_groups.hpp"
@@ -38,7 +30,7 @@ inline at::Tensor codes_of(const at::Tensor& steps, code_format format) {
     return codes;
   }
   const at::Tensor pairs = codes.unflatten(-1, {-1, 2});
-  return pairs.select(-1, 0) + pairs.select(-1, 1) * 16;
+  return pairs.select(-1, 0).add(pairs.select(-1, 1), 16);
 }
 
 /// The numbers that codes stand for, before scale and minimum: bytes for integers, float32 for floats.
@@ -47,7 +39,7 @@ inline at::Tensor numbers_of(const at::Tensor& codes, code_format format) {
   if (format != code_format::int4) {
     return is_integer(format) ? codes : codes.to(at::kFloat);
   }
-  return at::stack({at::bitwise_and(codes, 15), at::bitwise_right_shift(codes, 4)}, -1).flatten(-2);
+  return stacked({codes.bitwise_and(15), codes.bitwise_right_shift(4)}, -1).flatten(-2);
 }
 
 }  // namespace kvtransfer::detail
@@ -113,8 +105,8 @@ at::Tensor reduced_groups(const at::Tensor& elements, const quantization& scheme
   for (const equal_groups& some : groups_by_length(scheme, groups)) {
     parts.push_back(reduce(some.of_elements(elements), some.axis()));
   }
-  return parts.empty() ? at::zeros({elements.size(0), elements.size(1), 0, elements.size(3)}, elements.options())
-                       : at::cat(parts, 2);
+  return parts.empty() ? elements.new_zeros({elements.size(0), elements.size(1), 0, elements.size(3)})
+                       : joined(parts, 2);
 }
 
 /// Scale and minimum of every group; the latter undefined for float formats.
@@ -128,15 +120,15 @@ struct group_ranges {
 template <class Reduce>
 at::Tensor reduced_valid(const at::Tensor& elements, const at::Tensor& valid, double nothing, const quantization& scheme,
                         const slot_groups& groups, Reduce&& reduce) {
-  const at::Tensor kept = valid.defined() ? at::where(valid, elements, at::Scalar(nothing)) : elements;
+  const at::Tensor kept = valid.defined() ? elements.where(valid, nothing) : elements;
   const at::Tensor reduced = reduced_groups(kept, scheme, groups, reduce).to(at::kFloat);
-  return valid.defined() ? at::where(reduced == nothing, at::Scalar(0.0), reduced).to(at::kFloat) : reduced;
+  return valid.defined() ? reduced.masked_fill(reduced.eq(nothing), 0.0) : reduced;
 }
 
 /// Steps that divide `reach`; none is so small, unless it is zero, that one over it is not a number.
 inline at::Tensor steps_of(const at::Tensor& reach, double steps) {
   constexpr double smallest = std::numeric_limits<float>::min();
-  return at::where(reach > 0, (reach / steps).clamp_min(smallest), reach).to(at::kFloat);
+  return reach.div(steps).clamp_min(smallest).where(reach.gt(0), reach).to(at::kFloat);
 }
 
 /// The ranges of `elements`, of which only those `valid` count.
@@ -145,14 +137,14 @@ inline at::Tensor steps_of(const at::Tensor& reach, double steps) {
 inline group_ranges ranges_of(const at::Tensor& elements, const at::Tensor& valid, const quantization& scheme,
                               const slot_groups& groups) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  const auto smallest = [](const at::Tensor& tensor, std::int64_t axis) { return at::amin(tensor, axis); };
-  const auto largest = [](const at::Tensor& tensor, std::int64_t axis) { return at::amax(tensor, axis); };
+  const auto smallest = [](const at::Tensor& tensor, std::int64_t axis) { return tensor.amin(axis); };
+  const auto largest = [](const at::Tensor& tensor, std::int64_t axis) { return tensor.amax(axis); };
   const double steps = largest_code(scheme.format);
   if (!is_integer(scheme.format)) {
     return {steps_of(reduced_valid(elements.abs(), valid, -infinity, scheme, groups, largest), steps), {}};
   }
   at::Tensor minimums = reduced_valid(elements, valid, infinity, scheme, groups, smallest);
-  return {steps_of(reduced_valid(elements, valid, -infinity, scheme, groups, largest) - minimums, steps), minimums};
+  return {steps_of(reduced_valid(elements, valid, -infinity, scheme, groups, largest).sub(minimums), steps), minimums};
 }
 
 /// Calls `visit(begin, end)` for neighbouring slots, all in turn: on a CPU for so few at a time that a dozen passes

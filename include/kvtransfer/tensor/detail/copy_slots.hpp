@@ -1,10 +1,7 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/index.h>
-#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,6 +16,7 @@
 #include "kvtransfer/tensor/fused_kernel.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer::detail {
 
@@ -134,10 +132,10 @@ inline void copy_by_index_(const at::Tensor& to, const at::Tensor& from, const s
   };
   const at::Tensor written = to.transpose(1, 2);
   if (!to_places.empty()) {
-    written.index_put_(index_of(to_places, to), at::index(from.transpose(1, 2), index_of(from_places, from)));
+    written.index_put_(index_of(to_places, to), picked(from.transpose(1, 2), index_of(from_places, from)));
   }
   if (!zero_places.empty()) {
-    written.index_put_(index_of(zero_places, to), at::zeros({}, to.options()));
+    written.index_put_(index_of(zero_places, to), to.new_zeros({}));
   }
 }
 

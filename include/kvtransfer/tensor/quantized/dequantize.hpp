@@ -1,10 +1,8 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/addcmul.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/mul.h>
+#include <ATen/ops/addcmul_ops.h>
+#include <ATen/ops/mul_ops.h>
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
@@ -26,9 +24,9 @@ inline void dequantize_slots_into(const at::Tensor& elements, const quantized_te
     at::Tensor written = some.of_elements(elements);
     const at::Tensor scales = some.of_groups(quantized.scales);
     if (quantized.minimums.defined()) {
-      at::addcmul_out(written, some.of_groups(quantized.minimums), some.of_elements(numbers), scales);
+      at::_ops::addcmul_out::call(some.of_groups(quantized.minimums), some.of_elements(numbers), scales, 1, written);
     } else {
-      at::mul_out(written, some.of_elements(numbers), scales);
+      at::_ops::mul_out::call(some.of_elements(numbers), scales, written);
     }
   }
 }
@@ -42,8 +40,8 @@ inline at::Tensor dequantize(const quantized_tensor& quantized, std::optional<at
   const cache_extents extents = quantized.extents();
   const at::ScalarType target = dtype.value_or(quantized.dtype);
   const at::ScalarType computed = at::elementSize(target) < 2 ? at::kFloat : target;
-  const at::Tensor elements = at::empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim},
-                                        quantized.scales.options().dtype(computed));
+  const at::Tensor elements = quantized.scales.new_empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim},
+                                        computed);
   detail::for_each_slab(extents, 1, quantized.device(), [&](std::int64_t begin, std::int64_t end) {
     detail::dequantize_slots_into(elements.slice(2, begin, end), slice(quantized, begin, end));
   });

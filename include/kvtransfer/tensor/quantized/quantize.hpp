@@ -1,12 +1,8 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/mul.h>
-#include <ATen/ops/reciprocal.h>
-#include <ATen/ops/sub.h>
-#include <ATen/ops/where.h>
+#include <ATen/ops/mul_ops.h>
+#include <ATen/ops/sub_ops.h>
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -49,14 +45,15 @@ inline at::Tensor valid_elements(const at::Tensor& valid, const cache_extents& e
 inline at::Tensor codes_in(const at::Tensor& elements, const group_ranges& ranges, const quantization& scheme,
                            const slot_groups& groups) {
   const at::Tensor per_step =
-      at::where(ranges.scales == 0, at::Scalar(0.0), at::reciprocal(ranges.scales)).to(at::kFloat);
-  const at::Tensor steps = at::empty(elements.sizes(), elements.options().dtype(at::kFloat));
+      ranges.scales.reciprocal().masked_fill(ranges.scales.eq(0), 0.0);
+  const at::Tensor steps = elements.new_empty(elements.sizes(), at::kFloat);
   for (const equal_groups& some : groups_by_length(scheme, groups)) {
     at::Tensor written = some.of_elements(steps);
     if (ranges.minimums.defined()) {
-      at::sub_out(written, some.of_elements(elements), some.of_groups(ranges.minimums)).mul_(some.of_groups(per_step));
+      at::_ops::sub_out::call(some.of_elements(elements), some.of_groups(ranges.minimums), 1, written)
+          .mul_(some.of_groups(per_step));
     } else {
-      at::mul_out(written, some.of_elements(elements), some.of_groups(per_step));
+      at::_ops::mul_out::call(some.of_elements(elements), some.of_groups(per_step), written);
     }
   }
   return codes_of(steps, scheme.format);

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
 #include <fmt/format.h>
 
 #include <cstdint>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 
 namespace kvtransfer {
@@ -43,7 +43,7 @@ inline quantized_tensor split_groups_at(const quantized_tensor& source, std::int
   quantized_tensor split = source.transform([&](const at::Tensor& tensor) {
     return tensor.is_same(source.codes)
                ? tensor
-               : at::cat({tensor.narrow(2, 0, before), tensor.narrow(2, before - 1, all - before + 1)}, 2);
+               : detail::joined({tensor.narrow(2, 0, before), tensor.narrow(2, before - 1, all - before + 1)}, 2);
   });
   split.groups = source.groups.slice(0, slot).followed_by(source.groups.slice(slot, source.groups.size()));
   return split;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include "kvtransfer/cache/file/detail/checksums.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 
@@ -83,7 +83,7 @@ class mapped_tensors {
     const std::span<std::byte> data = bytes(name);
     const auto options = at::TensorOptions().dtype(scalar_type_of(entry(name).dtype));
     if (reinterpret_cast<std::uintptr_t>(data.data()) % describe(entry(name).dtype).bytes != 0) {
-      at::Tensor copy = at::empty(entry(name).shape, options);
+      at::Tensor copy = new_tensor(entry(name).shape, options);
       std::memcpy(copy.data_ptr(), data.data(), data.size());
       return copy;
     }
