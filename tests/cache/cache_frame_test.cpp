@@ -211,7 +211,8 @@ TEST_CASE("an append goes on in the same storage while nobody else holds it", "[
 TEST_CASE("layers that part ways behind a frame they shared are two from there on", "[cache][cache_frame]") {
   cache_frame grown(2, {position_map::consecutive(0, 3), {rotary_specification{}}});
   const auto at = [](std::int64_t position) {
-    return std::make_shared<const layer_frame>(layer_frame{position_map::consecutive(position, 1), {rotary_specification{}}});
+    return std::make_shared<const layer_frame>(
+        layer_frame{position_map::consecutive(position, 1), {rotary_specification{}}});
   };
   grown.append(cache_frame({at(3), at(7)}));
   grown.append(cache_frame({at(4), at(8)}));
@@ -233,7 +234,8 @@ TEST_CASE("an append that is refused changes nothing", "[cache][cache_frame]") {
   const cache_frame before = grown;
   CHECK_THROWS_AS(grown.append(cache_frame(2, text_frame(3, 1).layer(0))), shape_error);
   const auto fits = std::make_shared<const layer_frame>(text_frame(3, 1).layer(0));
-  const auto one_sequence = std::make_shared<const layer_frame>(layer_frame{position_map::consecutive(3, 1), {rotary_specification{}}});
+  const auto one_sequence =
+      std::make_shared<const layer_frame>(layer_frame{position_map::consecutive(3, 1), {rotary_specification{}}});
   CHECK_THROWS_AS(grown.append(cache_frame({fits, one_sequence, fits})), shape_error);
   CHECK(grown == before);
 }

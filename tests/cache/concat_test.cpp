@@ -23,7 +23,8 @@ cache cache_at(std::int64_t first, std::int64_t count,
 }
 
 /// One layer whose keys are written as `states` says, each at its slot's number plus `first`.
-cache in_states(std::int64_t first, const std::vector<slot_state>& states, std::vector<rotary_specification> specifications) {
+cache in_states(std::int64_t first, const std::vector<slot_state>& states,
+                std::vector<rotary_specification> specifications) {
   position_row row;
   for (const slot_state state : states) {
     row.append({first + row.size(), 1, 1, state});

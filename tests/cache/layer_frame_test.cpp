@@ -21,12 +21,13 @@ layer_frame two_specifications() {
   return {position_map(row), {short_specification, long_specification}};
 }
 
-/// The specification of every slot of the first row, whatever its number: `s` for the short specification, `l` for the long
-/// one.
+/// The specification of every slot of the first row, whatever its number: `s` for the short specification, `l` for the
+/// long one.
 std::string specification_of_slots(const layer_frame& frame) {
   std::string all;
   for (const position_run& slot : frame.positions.row(0, 0, 0).one_run_per_slot()) {
-    all += frame.specifications.at(static_cast<std::size_t>(slot.state.specification())) == short_specification ? 's' : 'l';
+    all += frame.specifications.at(static_cast<std::size_t>(slot.state.specification())) == short_specification ? 's'
+                                                                                                                : 'l';
   }
   return all;
 }

@@ -1,5 +1,4 @@
 #include "kvtransfer/core/position_row.hpp"
-
 #include "support/test.hpp"
 
 using namespace kvtransfer;

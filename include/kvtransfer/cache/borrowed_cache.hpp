@@ -8,8 +8,8 @@
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "kvtransfer/cache/detail/lazily_moved.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/layouts.hpp"
@@ -42,7 +42,9 @@ class borrowed_cache {
   const cache_frame& frame() const { return frame_; }
 
   /// Moves every key `delta` tokens on. @throws as `rope::rotate_keys_`, and then nothing has moved
-  void shift(std::int64_t delta, const rope::options& options = {}) { move_to(detail::shifted(frame_, delta), options); }
+  void shift(std::int64_t delta, const rope::options& options = {}) {
+    move_to(detail::shifted(frame_, delta), options);
+  }
 
   /// Moves the keys of every layer to `positions`, slot by slot; which slots are padding stays as it is.
   /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
@@ -55,7 +57,9 @@ class borrowed_cache {
   }
 
   /// Takes the rotation off every key; positions stay known. @throws frame_error if a key was never rotated
-  void unrotate(const rope::options& options = {}) { move_to(detail::unrotated(frame_, "borrowed_cache::unrotate"), options); }
+  void unrotate(const rope::options& options = {}) {
+    move_to(detail::unrotated(frame_, "borrowed_cache::unrotate"), options);
+  }
 
   /// Rotates never-rotated keys to their positions by each layer's `specifications`.
   /// @throws frame_error if a key is rotated already

@@ -35,7 +35,8 @@ class cache : public detail::lazily_moved<cache> {
     read_in(stored_);
   }
 
-  /// Copies what `source` shows into storage of its own, of a capacity of `capacity` slots (at least those of the source).
+  /// Copies what `source` shows into storage of its own, of a capacity of `capacity` slots (at least those of the
+  /// source).
   template <LayerLayout Layout>
   explicit cache(const cache_view<Layout>& source, std::int64_t capacity = 0)
       : lazily_moved(source.frame(), source.frame()) {
@@ -70,8 +71,8 @@ class cache : public detail::lazily_moved<cache> {
     return read_in(stored_);
   }
 
-  /// Moves the keys to where their target frame has them, one rotation for everything asked so far. Values are not touched.
-  /// Tensors that autograd tracks are replaced by moved ones; all others are moved in place.
+  /// Moves the keys to where their target frame has them, one rotation for everything asked so far. Values are not
+  /// touched. Tensors that autograd tracks are replaced by moved ones; all others are moved in place.
   void materialize(const rope::options& options = {}) {
     if (materialized()) {
       return;

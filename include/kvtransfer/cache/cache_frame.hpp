@@ -65,9 +65,10 @@ class cache_frame {
   cache_frame combine(const cache_frame& other, Join&& join) const {
     require_layers(other.layers());
     return with_layers(make_for_alike(
-        layers_.size(),
-        [&](std::size_t a, std::size_t b) { return layers_share(a, b) && other.layers_share(a, b); },
-        [&](std::size_t i) { return shared_layer(std::make_shared<layer_frame>(join(*layers_[i], *other.layers_[i]))); }));
+        layers_.size(), [&](std::size_t a, std::size_t b) { return layers_share(a, b) && other.layers_share(a, b); },
+        [&](std::size_t i) {
+          return shared_layer(std::make_shared<layer_frame>(join(*layers_[i], *other.layers_[i])));
+        }));
   }
 
   cache_frame slice(std::int64_t begin, std::int64_t end) const {
@@ -113,9 +114,8 @@ class cache_frame {
   template <class Check>
   void append(const cache_frame& tail, Check&& check) {
     require_layers(tail.layers());
-    const auto pairs = alike_groups(layers_.size(), [&](std::size_t a, std::size_t b) {
-      return layers_share(a, b) && tail.layers_share(a, b);
-    });
+    const auto pairs = alike_groups(
+        layers_.size(), [&](std::size_t a, std::size_t b) { return layers_share(a, b) && tail.layers_share(a, b); });
     for (const std::vector<std::size_t>& pair : pairs) {
       check(*layers_[pair.front()], *tail.layers_[pair.front()]);
       layers_[pair.front()]->positions.require_joinable(tail.layers_[pair.front()]->positions);
@@ -222,7 +222,7 @@ class cache_frame {
   }
 
   std::vector<shared_layer> layers_;
-  std::vector<layer_frame*> growing_;  // those of the layers that `append` made, and so may change; null for others
+  std::vector<layer_frame*> growing_;      // those of the layers that `append` made, and so may change; null for others
   std::shared_ptr<token_rows> token_ids_;  // null where there are none
   std::string model_;
   bool assumed_ = false;

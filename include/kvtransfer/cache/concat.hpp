@@ -13,9 +13,9 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
-#include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/operations.hpp"

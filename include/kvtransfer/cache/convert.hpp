@@ -63,7 +63,8 @@ cache_view<To> convert(const cache_view<From>& source, const To& layout = {},
     const layouts::storage from_keys = source.layer(i).key_storage();
     const layouts::storage from_values = source.layer(i).value_storage();
     keys.push_back(detail::tensor_for(layouts::keys_of(layout), from_keys.extents(), from_keys.blocks.options()));
-    values.push_back(detail::tensor_for(layouts::values_of(layout), from_values.extents(), from_values.blocks.options()));
+    values.push_back(
+        detail::tensor_for(layouts::values_of(layout), from_values.extents(), from_values.blocks.options()));
   }
   return convert_into(source, keys, values, layout, use);
 }

@@ -24,7 +24,9 @@ struct layer_frame {
 
   std::int64_t size() const { return positions.size(); }
 
-  layer_frame slice(std::int64_t begin, std::int64_t end) const { return {positions.slice(begin, end), specifications}; }
+  layer_frame slice(std::int64_t begin, std::int64_t end) const {
+    return {positions.slice(begin, end), specifications};
+  }
   layer_frame gather(const std::vector<std::int64_t>& slots) const { return {positions.gather(slots), specifications}; }
   layer_frame shifted(std::int64_t delta) const { return {positions.shifted(delta), specifications}; }
   layer_frame select_batch(const std::vector<std::int64_t>& sequences) const {
@@ -53,7 +55,8 @@ struct layer_frame {
     }
     return other
         .with_states([&](slot_state state) {
-          return state.is_rotated() ? slot_state::rotated(numbers[static_cast<std::size_t>(state.specification())]) : state;
+          return state.is_rotated() ? slot_state::rotated(numbers[static_cast<std::size_t>(state.specification())])
+                                    : state;
         })
         .positions;
   }
@@ -95,7 +98,8 @@ struct layer_frame {
     for (const position_row& row : positions.rows()) {
       for (const position_run& run : row.runs()) {
         if (run.state.is_rotated() && run.state.specification() >= static_cast<std::int32_t>(specifications.size())) {
-          fail<shape_error>("layer_frame", "specifications", fmt::format("more than {} specifications", run.state.specification()),
+          fail<shape_error>("layer_frame", "specifications",
+                            fmt::format("more than {} specifications", run.state.specification()),
                             fmt::format("{}", specifications.size()));
         }
       }

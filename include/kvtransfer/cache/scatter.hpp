@@ -11,8 +11,8 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/cache/detail/writings.hpp"
+#include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/operations.hpp"

@@ -27,7 +27,8 @@ inline void copy_storage_(const std::vector<storage>& to, const std::vector<stor
       to_rows.push_back(to[end].blocks);
       from_rows.push_back(from[end].blocks);
     }
-    kvtransfer::detail::copy_slots_(to_rows, from_rows, kvtransfer::detail::match_slots(to[begin], from[begin], where), use, where);
+    kvtransfer::detail::copy_slots_(to_rows, from_rows, kvtransfer::detail::match_slots(to[begin], from[begin], where),
+                                    use, where);
     begin = end;
   }
 }
@@ -39,8 +40,7 @@ inline at::Tensor canonical(const storage& plain, std::string_view where = "cano
     return plain.blocks;
   }
   const cache_extents extents = plain.extents();
-  at::Tensor gathered =
-      plain.blocks.new_empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim});
+  at::Tensor gathered = plain.blocks.new_empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim});
   copy_storage_({{gathered, std::nullopt}}, {plain}, implementation::automatic, where);
   return gathered;
 }

@@ -38,7 +38,7 @@ template <class T>
 concept CacheLayout = std::copyable<T> && requires {
   { T::name } -> std::convertible_to<std::string_view>;
   { T::axes } -> std::convertible_to<std::string_view>;
-} &&(detail::ArrangedByStrides<T> || detail::ArrangedByTable<T>);
+} && (detail::ArrangedByStrides<T> || detail::ArrangedByTable<T>);
 
 /// A layout that is readable without a copy.
 ///

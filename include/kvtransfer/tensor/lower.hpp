@@ -19,7 +19,8 @@ namespace kvtransfer::layouts {
 /// The plain form of a layer's keys (or values) in any layout, sharing the storage of the tensor it came from.
 struct storage {
   at::Tensor blocks;  ///< `[blocks, kv_heads, slots, head_dim]`, strided; a block is a sequence where there is no table
-  std::optional<slot_table> slots;  ///< where each slot of a sequence lies; nothing where block and slot say it themselves
+  std::optional<slot_table>
+      slots;  ///< where each slot of a sequence lies; nothing where block and slot say it themselves
 
   cache_extents extents() const {
     return slots ? cache_extents{slots->batch(), blocks.size(1), slots->seq(), blocks.size(3)} : extents_of(blocks);
@@ -32,8 +33,8 @@ struct storage {
 namespace detail {
 
 template <CacheLayout Layout>
-inline constexpr std::int64_t axes_of = 1 + std::count(std::string_view(Layout::axes).begin(),
-                                                       std::string_view(Layout::axes).end(), ',');
+inline constexpr std::int64_t axes_of =
+    1 + std::count(std::string_view(Layout::axes).begin(), std::string_view(Layout::axes).end(), ',');
 
 template <CacheLayout Layout>
 storage lower_unchecked(const Layout& layout, const at::Tensor& tensor) {

@@ -69,8 +69,7 @@ class safetensors_file {
       std::memcpy(copy.data_ptr(), data, found.end - found.begin);
       return copy;
     }
-    return at::from_blob(
-        data, found.shape, [kept = mapping_](void*) {}, options);
+    return at::from_blob(data, found.shape, [kept = mapping_](void*) {}, options);
   }
 
  private:

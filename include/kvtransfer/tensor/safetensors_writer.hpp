@@ -74,7 +74,8 @@ class safetensors_writer {
   /// Gives the complete file its name. @throws value_error if a tensor lacks elements; file_error if the disk refuses
   void commit() {
     for (const auto& [name, entry] : header_.tensors) {
-      require_count<value_error>(written_[name], entry.end - entry.begin, "safetensors_writer::commit", name, "{} bytes written");
+      require_count<value_error>(written_[name], entry.end - entry.begin, "safetensors_writer::commit", name,
+                                 "{} bytes written");
     }
     file_.commit();
   }

@@ -55,7 +55,8 @@ position_row random_states(std::mt19937& random, std::int64_t count, bool with_p
   return row;
 }
 
-position_row keys_then_padding(std::int64_t first, std::int64_t keys, std::int64_t padding, std::int32_t specification = 0) {
+position_row keys_then_padding(std::int64_t first, std::int64_t keys, std::int64_t padding,
+                               std::int32_t specification = 0) {
   position_row row = position_row::consecutive(first, keys, slot_state::rotated(specification));
   row.append({0, padding, 0, slot_state::padding()});
   return row;

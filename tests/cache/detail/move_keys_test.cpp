@@ -1,11 +1,10 @@
-#include "kvtransfer/cache/detail/move_tensors.hpp"
-
 #include <ATen/ops/equal.h>
 #include <ATen/ops/norm.h>
 
 #include <vector>
 
 #include "kvtransfer/cache/detail/lazily_moved.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "rope/complex_reference.hpp"
 #include "rope/random_keys.hpp"
 #include "support/tensors.hpp"
@@ -64,9 +63,9 @@ TEST_CASE("an error in one layer leaves all layers as they were", "[cache][move_
   const at::Tensor overlapping = random_keys({5, 1, 4, 8}).expand({5, 2, 4, 8});
   const at::Tensor before = good.clone();
   const cache_frame written = six_keys(2);
-  CHECK_THROWS_AS(
-      detail::move_keys({{good, six_in_two_blocks()}, {overlapping, six_in_two_blocks()}}, written, shifted(written, 1)),
-      shape_error);
+  CHECK_THROWS_AS(detail::move_keys({{good, six_in_two_blocks()}, {overlapping, six_in_two_blocks()}}, written,
+                                    shifted(written, 1)),
+                  shape_error);
   CHECK(at::equal(good, before));
 }
 

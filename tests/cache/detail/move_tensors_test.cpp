@@ -144,7 +144,8 @@ TEST_CASE("heads move apart where each has positions of its own", "[cache][mater
   CHECK(distance_from_written(known) < 1e-10);
 }
 
-TEST_CASE("keys of several specifications in one layer each lose their own scaling and frequencies", "[cache][materialize]") {
+TEST_CASE("keys of several specifications in one layer each lose their own scaling and frequencies",
+          "[cache][materialize]") {
   position_row row = position_row::consecutive(0, 4);
   row.append(position_row::consecutive(4, 3, slot_state::rotated(1)));
   row.append(position_row::consecutive(7, 2));

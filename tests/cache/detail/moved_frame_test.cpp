@@ -1,7 +1,6 @@
-#include "kvtransfer/cache/detail/lazily_moved.hpp"
-
 #include <vector>
 
+#include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "rope/random_keys.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

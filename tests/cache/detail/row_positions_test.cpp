@@ -1,7 +1,6 @@
-#include "kvtransfer/cache/detail/move_tensors.hpp"
-
 #include <vector>
 
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 

@@ -1,7 +1,6 @@
-#include "kvtransfer/cache/layer_view.hpp"
-
 #include <vector>
 
+#include "kvtransfer/cache/layer_view.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 

@@ -233,14 +233,10 @@ TEST_CASE("a refused move changes neither codes nor frame", "[cache][quantized]"
 TEST_CASE("codes that are not what a frame describes are refused", "[cache][quantized]") {
   const reference_cache reference = reference_in(at::kFloat, padding_side::none);
   const quantized_tensor codes = quantize(reference.keys[0], kivi_keys(8, 4));
-  CHECK_THAT(message_of<shape_error>([&] {
-               quantized_cache({codes, codes}, {codes}, reference.frame);
-             }),
+  CHECK_THAT(message_of<shape_error>([&] { quantized_cache({codes, codes}, {codes}, reference.frame); }),
              Equals("quantized_cache: values: expected 2 layers, got 1"));
   const quantized_tensor shorter = slice(codes, 0, 10);
-  CHECK_THAT(message_of<shape_error>([&] {
-               quantized_cache({codes, shorter}, {codes, codes}, reference.frame);
-             }),
+  CHECK_THAT(message_of<shape_error>([&] { quantized_cache({codes, shorter}, {codes, codes}, reference.frame); }),
              Equals("quantized_cache: keys: expected [batch=3, kv_heads=1, seq=11], got [batch=3, kv_heads=2, seq=10, "
                     "head_dim=8]"));
 }

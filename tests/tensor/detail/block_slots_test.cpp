@@ -1,9 +1,8 @@
-#include "kvtransfer/tensor/layouts/paged.hpp"
-
 #include <ATen/ops/tensor.h>
 
 #include <vector>
 
+#include "kvtransfer/tensor/layouts/paged.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
@@ -42,9 +41,8 @@ TEST_CASE("a block that is gone stores nothing", "[tensor][layouts][block_slots]
 
 TEST_CASE("lists that do not fit each other are refused", "[tensor][layouts][block_slots]") {
   const at::Tensor table = at::tensor({5, 2, 3, 0}, at::kInt).view({2, 2});
-  CHECK(message_of<shape_error>([&] {
-          block_slots(table, at::tensor({5, 2}, at::kInt), 2);
-        }) == "block_slots: blocks of sequence 0: expected more than 2 of 2 slots, got 5 tokens and more");
+  CHECK(message_of<shape_error>([&] { block_slots(table, at::tensor({5, 2}, at::kInt), 2); }) ==
+        "block_slots: blocks of sequence 0: expected more than 2 of 2 slots, got 5 tokens and more");
   CHECK_THROWS_AS(block_slots(table, at::tensor({3}, at::kInt), 2), shape_error);
   CHECK_THROWS_AS(block_slots(table, at::tensor({3, -1}, at::kInt), 2), shape_error);
   CHECK_THROWS_AS(block_slots(table, at::tensor({3, 2}, at::kInt), 0), shape_error);

@@ -1,9 +1,8 @@
-#include "kvtransfer/tensor/layouts/ragged.hpp"
-
 #include <ATen/ops/tensor.h>
 
 #include <vector>
 
+#include "kvtransfer/tensor/layouts/ragged.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

@@ -1,5 +1,4 @@
 #include "kvtransfer/tensor/layouts/slot_table.hpp"
-
 #include "support/test.hpp"
 
 using namespace kvtransfer;

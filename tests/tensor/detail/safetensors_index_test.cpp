@@ -1,7 +1,6 @@
-#include "kvtransfer/tensor/safetensors_folder.hpp"
-
 #include <string_view>
 
+#include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 

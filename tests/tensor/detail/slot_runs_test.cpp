@@ -1,10 +1,9 @@
-#include "kvtransfer/tensor/detail/copy_slots.hpp"
-
 #include <ATen/ops/empty.h>
 
 #include <optional>
 #include <vector>
 
+#include "kvtransfer/tensor/detail/copy_slots.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

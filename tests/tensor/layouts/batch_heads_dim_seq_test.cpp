@@ -1,5 +1,4 @@
 #include "kvtransfer/tensor/layouts/strided.hpp"
-
 #include "kvtransfer/tensor/lower.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"

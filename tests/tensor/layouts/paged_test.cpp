@@ -45,9 +45,8 @@ TEST_CASE("blocks of FlashInfer's tensor are read in the order of the table", "[
 
 TEST_CASE("a pool with other blocks than the table's is refused", "[tensor][layouts][paged]") {
   const layouts::paged_nhd layout{five_and_two()};
-  CHECK(message_of<shape_error>([&] {
-          layouts::lower(layout, random_keys({3, 4, 2, 8}), "test", "keys");
-        }) == "test: keys: expected 4 blocks of 4 slots, which the layout's table names, got 3 blocks of 4 slots");
+  CHECK(message_of<shape_error>([&] { layouts::lower(layout, random_keys({3, 4, 2, 8}), "test", "keys"); }) ==
+        "test: keys: expected 4 blocks of 4 slots, which the layout's table names, got 3 blocks of 4 slots");
   CHECK_THROWS_AS(layouts::lower(layout, random_keys({5, 8, 2, 8}), "test", "keys"), shape_error);
 }
 

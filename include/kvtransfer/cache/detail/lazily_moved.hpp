@@ -19,13 +19,14 @@ namespace kvtransfer::detail {
 template <class Check>
 cache_frame restated(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
                      std::string_view where, Check&& check) {
-  require_count<shape_error>(specifications.size(), frame.layers(), where, "specifications", "one for each of {} layers");
+  require_count<shape_error>(specifications.size(), frame.layers(), where, "specifications",
+                             "one for each of {} layers");
   return frame.with_layers(make_for_alike(
       specifications.size(),
       [&](std::size_t a, std::size_t b) { return frame.layers_share(a, b) && specifications[a] == specifications[b]; },
       [&](std::size_t i) -> cache_frame::shared_layer {
-        auto layer = std::make_shared<layer_frame>(
-            frame.layer(static_cast<std::int64_t>(i)).with_states([&](slot_state state) {
+        auto layer =
+            std::make_shared<layer_frame>(frame.layer(static_cast<std::int64_t>(i)).with_states([&](slot_state state) {
               check(state);
               return slot_state::rotated(0);
             }));

@@ -54,7 +54,8 @@ struct move_block {
   slot_range slots;                  ///< of the storage's rows
   key_move move;
   std::vector<std::int64_t> rows;
-  std::vector<sequence_piece> pieces;  ///< what lies in the slots: of the first row from left to right, then of the next
+  std::vector<sequence_piece>
+      pieces;  ///< what lies in the slots: of the first row from left to right, then of the next
 
   /// Takes in `next` and returns true, if it moves alike and lies in the same slots of another row (the next one, where
   /// rows have to be `neighbours`), or goes on in the one row that there is: sequences packed one after another.
@@ -82,8 +83,8 @@ struct move_block {
 
 /// What becomes of padding when keys are moved.
 enum class padding_moves {
-  never,       ///< its slots may be somebody else's
-  with_keys,   ///< nobody reads it, and rows that differ in padding alone can then be moved by one operation
+  never,      ///< its slots may be somebody else's
+  with_keys,  ///< nobody reads it, and rows that differ in padding alone can then be moved by one operation
 };
 
 /// One row cut wherever the pair of states changes. Padding that moves goes with the keys on its left, at the left end
@@ -171,8 +172,8 @@ inline std::vector<move_block> move_blocks(const position_map& stored, const pos
         if (slots.empty()) {
           continue;
         }
-        move_block added{only_head, {slots.begin + span.slot - span.begin, slots.count}, cut.move, {span.block},
-                         {{batch, slots}}};
+        move_block added{
+            only_head, {slots.begin + span.slot - span.begin, slots.count}, cut.move, {span.block}, {{batch, slots}}};
         const auto absorbs = [&](move_block& block) {
           return block.absorb(added, padding == padding_moves::with_keys);
         };

@@ -82,7 +82,7 @@ class stored_keys {
 /// @param block_size slots in a block of the storage
 /// @throws frame_error where two slots share a place but not their position and state
 inline row_positions stored_positions_of(const position_map& positions, const layouts::slot_table& slots,
-                                     std::int64_t block_size, std::string_view where) {
+                                         std::int64_t block_size, std::string_view where) {
   const std::vector<std::int64_t> rows = rows_in_use(slots);
   std::vector<std::size_t> index(static_cast<std::size_t>(slots.blocks_needed()));
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -116,8 +116,8 @@ inline row_positions stored_positions_of(const position_map& positions, const la
           count == 0 ? position_map() : position_map(positions.streams(), count, positions.heads(), std::move(stored))};
 }
 
-/// Keys in tensors `[rows, kv_heads, slots, head_dim]`, whole or by a table, all layers alike in that. They are moved in
-/// place; tensors without a table that autograd tracks are replaced by moved ones.
+/// Keys in tensors `[rows, kv_heads, slots, head_dim]`, whole or by a table, all layers alike in that. They are moved
+/// in place; tensors without a table that autograd tracks are replaced by moved ones.
 class key_tensors {
  public:
   using keys_type = at::Tensor;

@@ -15,9 +15,9 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/file/detail/contents.hpp"
-#include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/mapped_tensors.hpp"
+#include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
 
@@ -121,8 +121,7 @@ class cache_file {
 
   static at::Tensor copied(const at::Tensor& part, const load_options& options) {
     const std::int64_t capacity = std::max(options.capacity, part.size(2));
-    at::Tensor copy =
-        part.new_empty({part.size(0), part.size(1), capacity, part.size(3)}, options.device);
+    at::Tensor copy = part.new_empty({part.size(0), part.size(1), capacity, part.size(3)}, options.device);
     copy.slice(2, 0, part.size(2)).copy_(part);
     return copy;
   }

@@ -127,12 +127,16 @@ class cache_file_writer {
     return frame;
   }
 
-  cache_file_writer(const std::filesystem::path& path, const cache_frame& frame, const detail::distinct_frames& distinct,
-                    const std::vector<cached_layer>& layers, file_checksums checksums)
+  cache_file_writer(const std::filesystem::path& path, const cache_frame& frame,
+                    const detail::distinct_frames& distinct, const std::vector<cached_layer>& layers,
+                    file_checksums checksums)
       : file_(path, detail::frame_tensors(frame, distinct), detail::layer_tensors(frame, layers),
-              {{std::string(detail::cache_format::frame_entry), detail::format_frame(detail::record_of(frame, distinct))}}, checksums) {
+              {{std::string(detail::cache_format::frame_entry),
+                detail::format_frame(detail::record_of(frame, distinct))}},
+              checksums) {
     for (std::size_t i = 0; i < layers.size(); ++i) {
-      layers_.emplace_back(file_.streamed(detail::cache_format::key(i)), file_.streamed(detail::cache_format::value(i)));
+      layers_.emplace_back(file_.streamed(detail::cache_format::key(i)),
+                           file_.streamed(detail::cache_format::value(i)));
     }
   }
 

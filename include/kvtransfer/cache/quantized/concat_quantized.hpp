@@ -8,8 +8,8 @@
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/concat.hpp"
-#include "kvtransfer/cache/quantized/quantized_cache.hpp"
 #include "kvtransfer/cache/detail/writings.hpp"
+#include "kvtransfer/cache/quantized/quantized_cache.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/quantized/concat.hpp"
 

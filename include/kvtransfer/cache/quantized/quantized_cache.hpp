@@ -24,8 +24,8 @@ namespace kvtransfer {
 
 /// Owns quantized keys and values of every layer, with the frame they are in.
 ///
-/// Moves wait as those of a `cache` do, which here decides what they cost: `dequantize()` rotates full-precision keys to
-/// their target positions, so a move that is only ever read that way adds no error at all, however many there were.
+/// Moves wait as those of a `cache` do, which here decides what they cost: `dequantize()` rotates full-precision keys
+/// to their target positions, so a move that is only ever read that way adds no error at all, however many there were.
 /// `materialize()` is for those who read the codes themselves: it rotates them, and so quantizes a second time. Keys
 /// quantized without rotation (`cache::unrotate()`, `materialize()`, `quantize()`) never need it: a shift or remap of
 /// theirs is a change of the frame alone, and `rotate()` before `dequantize()` gives them their rotation.

@@ -118,8 +118,8 @@ struct group_ranges {
 /// Reduces every group, or gives zero where it holds nothing.
 /// @param nothing what padding counts as: infinity of the sign that `reduce` never prefers
 template <class Reduce>
-at::Tensor reduced_valid(const at::Tensor& elements, const at::Tensor& valid, double nothing, const quantization& scheme,
-                        const slot_groups& groups, Reduce&& reduce) {
+at::Tensor reduced_valid(const at::Tensor& elements, const at::Tensor& valid, double nothing,
+                         const quantization& scheme, const slot_groups& groups, Reduce&& reduce) {
   const at::Tensor kept = valid.defined() ? elements.where(valid, nothing) : elements;
   const at::Tensor reduced = reduced_groups(kept, scheme, groups, reduce).to(at::kFloat);
   return valid.defined() ? reduced.masked_fill(reduced.eq(nothing), 0.0) : reduced;

@@ -102,9 +102,8 @@ inline slot_runs match_slots(const layouts::storage& to, const layouts::storage&
       const bool stored = same_row && source->begin <= slot;
       const std::int64_t source_end = stored ? source->begin + source->count : same_row ? source->begin : given.seq;
       const std::int64_t count = std::min(span.count - done, source_end - slot);
-      append_run(matched.runs,
-                         {place_in(span, done, to.blocks),
-                          stored ? place_in(*source, slot - source->begin, from.blocks) : -1, count});
+      append_run(matched.runs, {place_in(span, done, to.blocks),
+                                stored ? place_in(*source, slot - source->begin, from.blocks) : -1, count});
       done += count;
     }
   }

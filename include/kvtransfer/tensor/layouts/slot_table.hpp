@@ -27,8 +27,8 @@ struct slot_span {
   friend bool operator==(const slot_span&, const slot_span&) = default;
 };
 
-/// Where the slots of a batch lie in a storage of blocks, for layouts that strides can't describe. Copying a table copies
-/// a pointer.
+/// Where the slots of a batch lie in a storage of blocks, for layouts that strides can't describe. Copying a table
+/// copies a pointer.
 ///
 /// A slot that no span names has no storage: whoever reads it finds zeros, and a frame must call it padding. Two slots
 /// may share a place, as sequences share the blocks of a common prefix.
@@ -119,8 +119,9 @@ class slot_table {
   }
 
   static bool any_meet(std::vector<slot_span> spans) {
-    std::sort(spans.begin(), spans.end(),
-              [](const slot_span& a, const slot_span& b) { return std::tie(a.block, a.slot) < std::tie(b.block, b.slot); });
+    std::sort(spans.begin(), spans.end(), [](const slot_span& a, const slot_span& b) {
+      return std::tie(a.block, a.slot) < std::tie(b.block, b.slot);
+    });
     return std::adjacent_find(spans.begin(), spans.end(), [](const slot_span& a, const slot_span& b) {
              return a.block == b.block && a.slot + a.count > b.slot;
            }) != spans.end();

@@ -40,8 +40,8 @@ inline at::Tensor dequantize(const quantized_tensor& quantized, std::optional<at
   const cache_extents extents = quantized.extents();
   const at::ScalarType target = dtype.value_or(quantized.dtype);
   const at::ScalarType computed = at::elementSize(target) < 2 ? at::kFloat : target;
-  const at::Tensor elements = quantized.scales.new_empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim},
-                                        computed);
+  const at::Tensor elements =
+      quantized.scales.new_empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim}, computed);
   detail::for_each_slab(extents, 1, quantized.device(), [&](std::int64_t begin, std::int64_t end) {
     detail::dequantize_slots_into(elements.slice(2, begin, end), slice(quantized, begin, end));
   });

@@ -23,7 +23,7 @@ namespace detail {
 /// `valid` so that it broadcasts against elements. @throws shape_error, device_error unless it does
 /// @param valid bool `[batch or 1, kv_heads or 1, seq]`, or undefined
 inline at::Tensor valid_elements(const at::Tensor& valid, const cache_extents& extents, at::Device device,
-                                std::string_view where) {
+                                 std::string_view where) {
   if (!valid.defined()) {
     return valid;
   }
@@ -44,8 +44,7 @@ inline at::Tensor valid_elements(const at::Tensor& valid, const cache_extents& e
 /// @param elements `[batch, kv_heads, seq, head_dim]`, float32 or less
 inline at::Tensor codes_in(const at::Tensor& elements, const group_ranges& ranges, const quantization& scheme,
                            const slot_groups& groups) {
-  const at::Tensor per_step =
-      ranges.scales.reciprocal().masked_fill(ranges.scales.eq(0), 0.0);
+  const at::Tensor per_step = ranges.scales.reciprocal().masked_fill(ranges.scales.eq(0), 0.0);
   const at::Tensor steps = elements.new_empty(elements.sizes(), at::kFloat);
   for (const equal_groups& some : groups_by_length(scheme, groups)) {
     at::Tensor written = some.of_elements(steps);

@@ -1,10 +1,9 @@
-#include "kvtransfer/cache/file/cache_file_writer.hpp"
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "cache/file/sample_cache.hpp"
+#include "kvtransfer/cache/file/cache_file_writer.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 

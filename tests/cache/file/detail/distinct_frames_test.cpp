@@ -1,8 +1,7 @@
-#include "kvtransfer/cache/file/detail/frame_tensors.hpp"
-
 #include <vector>
 
 #include "cache/file/sample_cache.hpp"
+#include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

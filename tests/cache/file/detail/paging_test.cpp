@@ -1,7 +1,6 @@
-#include "kvtransfer/cache/file/detail/mapped_tensors.hpp"
-
 #include <string>
 
+#include "kvtransfer/cache/file/detail/mapped_tensors.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"

@@ -1,7 +1,6 @@
-#include "kvtransfer/cache/file/detail/frame_tensors.hpp"
-
 #include <cstdint>
 
+#include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

@@ -1,5 +1,3 @@
-#include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -7,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 

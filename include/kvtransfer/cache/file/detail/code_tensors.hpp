@@ -44,8 +44,6 @@ struct code_tensors {
 };
 
 /// What codes of a format are in a file.
-constexpr safetensors_dtype dtype_of_codes(code_format format) {
-  return *safetensors_dtype_of(scalar_type_of(format));
-}
+constexpr safetensors_dtype dtype_of_codes(code_format format) { return *safetensors_dtype_of(scalar_type_of(format)); }
 
 }  // namespace kvtransfer::detail

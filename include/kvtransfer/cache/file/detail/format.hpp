@@ -14,12 +14,12 @@
 /// |---|---|---|
 /// | `layers.N.key`, `layers.N.value` | any floating | `[batch, kv_heads, seq, head_dim]`, own seq in every layer |
 /// | `frames.F.positions` | I64 | `[streams, batch, kv_heads or 1, seq]`, tokens; padding reads 0 |
-/// | `frames.F.states` | I32 | `[batch, kv_heads or 1, seq]`: rotated by specification 0, 1, …; -1 never rotated; -2 padding |
-/// | `token_ids` | I64 | `[batch, seq of layer 0]`, -1 for padding; absent where the text is not known |
+/// | `frames.F.states` | I32 | `[batch, kv_heads or 1, seq]`: rotated by specification 0, 1, …; -1 never rotated; -2
+/// padding | | `token_ids` | I64 | `[batch, seq of layer 0]`, -1 for padding; absent where the text is not known |
 ///
 /// The metadata entry `kvtransfer.frame` is JSON: which frame each layer reads, and every frame's rotary
-/// specifications, under the name `regimes`. `kvtransfer.checksum`, where present, is JSON with the CRC-32 of every tensor's bytes
-/// and of the other entries' texts. Tensors and metadata under other names are left alone.
+/// specifications, under the name `regimes`. `kvtransfer.checksum`, where present, is JSON with the CRC-32 of every
+/// tensor's bytes and of the other entries' texts. Tensors and metadata under other names are left alone.
 ///
 /// A quantized cache has a metadata entry `kvtransfer.quantized` besides, JSON: how each layer's keys and values were
 /// quantized, and the target frame of each layer's keys (`kvtransfer.frame` has the one that they are stored in).

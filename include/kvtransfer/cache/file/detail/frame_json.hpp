@@ -96,9 +96,8 @@ inline frame_record parse_frame(std::string_view text, std::string_view file) {
     frame.require_members({"regimes"});
     record.frames.push_back(read_regimes(frame.member("regimes")));
   });
-  document.member("layers").for_each_item([&](const json_cursor& frame) {
-    record.layers.push_back(read_frame_index(frame, record.frames.size()));
-  });
+  document.member("layers").for_each_item(
+      [&](const json_cursor& frame) { record.layers.push_back(read_frame_index(frame, record.frames.size())); });
   return record;
 }
 

@@ -113,8 +113,7 @@ inline std::vector<frame_tensor> frame_tensors(const cache_frame& frame, const d
     const std::vector<std::int64_t> states_shape{map.batch(), map.heads(), map.size()};
     tensors.push_back(
         frame_tensor_of(cache_format::positions(i), safetensors_dtype::i64, slots.shape, slots.positions));
-    tensors.push_back(
-        frame_tensor_of(cache_format::states(i), safetensors_dtype::i32, states_shape, slots.states));
+    tensors.push_back(frame_tensor_of(cache_format::states(i), safetensors_dtype::i32, states_shape, slots.states));
     rows += static_cast<std::int64_t>(map.rows().size());
   }
   require<value_error>(rows <= cache_format::most_rows, "frame_tensors", "rows of positions",
@@ -125,7 +124,7 @@ inline std::vector<frame_tensor> frame_tensors(const cache_frame& frame, const d
       ids.insert(ids.end(), row.begin(), row.end());
     }
     tensors.push_back(frame_tensor_of(std::string(cache_format::token_ids), safetensors_dtype::i64,
-                                               {frame.layer(0).positions.batch(), frame.layer(0).size()}, ids));
+                                      {frame.layer(0).positions.batch(), frame.layer(0).size()}, ids));
   }
   return tensors;
 }

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -13,8 +15,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -87,8 +87,7 @@ class mapped_tensors {
       std::memcpy(copy.data_ptr(), data.data(), data.size());
       return copy;
     }
-    return at::from_blob(
-        data.data(), entry(name).shape, [kept = mapping_](void*) {}, options);
+    return at::from_blob(data.data(), entry(name).shape, [kept = mapping_](void*) {}, options);
   }
 
   /// Starts to fetch the tokens [begin, end) of every row of `[batch, kv_heads, seq, head_dim]`, and no others.

@@ -13,10 +13,10 @@
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/file/detail/checksums.hpp"
+#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/framed_file.hpp"
-#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/quantized_json.hpp"
 #include "kvtransfer/core/cache_extents.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -56,8 +56,7 @@ inline cache_extents check_codes(named_tensors& tensors, const std::string& pref
                                  const code_record& record, const position_map& positions) {
   const code_tensors names(prefix, record);
   const std::int64_t codes_a_byte = codes_per_byte(record.scheme.format);
-  const std::vector<std::int64_t>& shape =
-      tensors.expect(names.codes, 4, dtype_of_codes(record.scheme.format)).shape;
+  const std::vector<std::int64_t>& shape = tensors.expect(names.codes, 4, dtype_of_codes(record.scheme.format)).shape;
   require_positions_fit(tensors, names.codes, shape, positions);
   if (shape[3] > std::numeric_limits<std::int64_t>::max() / codes_a_byte) {
     tensors.refuse_shape(names.codes, "a head_dim that can be counted");

@@ -99,13 +99,14 @@ class slot_reader {
   }
 
   slot_state state_at(std::size_t index, std::string_view file, std::string_view name) const {
-      const auto code = element<std::int32_t>(states_, index);
+    const auto code = element<std::int32_t>(states_, index);
     if (code == padding_code || code == unrotated_code) {
       return code == padding_code ? slot_state::padding() : slot_state::unrotated();
     }
     if (code < 0 || static_cast<std::size_t>(code) >= specifications_) {
       fail<file_error>(file, fmt::format("{}[{}]", name, index),
-                       fmt::format("-2, -1, or the number of one of {} specifications", specifications_), fmt::format("{}", code));
+                       fmt::format("-2, -1, or the number of one of {} specifications", specifications_),
+                       fmt::format("{}", code));
     }
     return slot_state::rotated(code);
   }

@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/file/expected_model.hpp"
+#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/mapped_tensors.hpp"
-#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/quantized_contents.hpp"
 #include "kvtransfer/cache/file/detail/quantized_json.hpp"
+#include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/quantized/quantized_cache.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
@@ -38,8 +38,8 @@ class quantized_cache_file {
     auto mapping = mapped_file::open(path);
     detail::quantized_contents contents = detail::read_quantized_contents(mapping->bytes(), path.string());
     return {detail::mapped_tensors(std::move(mapping), std::move(contents.header), std::move(contents.checksums)),
-            std::make_shared<const description>(description{std::move(contents.stored), std::move(contents.target),
-                                                            std::move(contents.codes.layers)})};
+            std::make_shared<const description>(
+                description{std::move(contents.stored), std::move(contents.target), std::move(contents.codes.layers)})};
   }
 
   const std::filesystem::path& path() const { return tensors_.path(); }
@@ -122,8 +122,9 @@ class quantized_cache_file {
 
   void verify(std::int64_t layer) const {
     const auto index = static_cast<std::size_t>(layer);
-    for (const detail::code_tensors& names : {detail::code_tensors(detail::cache_format::key(index), at(layer).keys),
-                                      detail::code_tensors(detail::cache_format::value(index), at(layer).values)}) {
+    for (const detail::code_tensors& names :
+         {detail::code_tensors(detail::cache_format::key(index), at(layer).keys),
+          detail::code_tensors(detail::cache_format::value(index), at(layer).values)}) {
       for (const std::string& name : names.all()) {
         tensors_.verify(name);
       }

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 #include "kvtransfer/cache/file/detail/framed_file_writer.hpp"
-#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/quantized_json.hpp"
 #include "kvtransfer/cache/file/detail/specification_json.hpp"
 #include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
@@ -77,8 +77,9 @@ inline void require_writable(const quantized_cache& kv) {
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
     for (const cache_frame* frame : {&kv.stored(), &kv.target()}) {
       for (const rotary_specification& specification : frame->layer(i).specifications) {
-        require_fitting<frame_error>(specification, frame->layer(i).positions.streams(), kv.stored_keys(i).extents().head_dim,
-                                     "save_cache", cache_format::key(static_cast<std::size_t>(i)));
+        require_fitting<frame_error>(specification, frame->layer(i).positions.streams(),
+                                     kv.stored_keys(i).extents().head_dim, "save_cache",
+                                     cache_format::key(static_cast<std::size_t>(i)));
       }
     }
   }
@@ -111,10 +112,11 @@ inline void save_cache(const std::filesystem::path& path, const quantized_cache&
   for (const detail::named_part& part : parts) {
     declared.push_back({part.name, *safetensors_dtype_of(part.tensor.scalar_type()), part.tensor.sizes().vec()});
   }
-  detail::framed_file_writer writer(path, detail::frame_tensors(kv.stored(), distinct), declared,
-                            {{std::string(detail::cache_format::frame_entry), detail::format_frame(detail::record_of(kv.stored(), distinct))},
-                             {std::string(detail::cache_format::quantized_entry), detail::format_quantized(record)}},
-                            checksums);
+  detail::framed_file_writer writer(
+      path, detail::frame_tensors(kv.stored(), distinct), declared,
+      {{std::string(detail::cache_format::frame_entry), detail::format_frame(detail::record_of(kv.stored(), distinct))},
+       {std::string(detail::cache_format::quantized_entry), detail::format_quantized(record)}},
+      checksums);
   for (const detail::named_part& part : parts) {
     detail::streamed_tensor tensor = writer.streamed(part.name);
     tensor.write(writer.file(), 0, part.tensor);
