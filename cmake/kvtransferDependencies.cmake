@@ -38,11 +38,13 @@ message(STATUS "kvtransfer: torch ${KVTRANSFER_TORCH_VERSION} in ${KVTRANSFER_TO
 # What kvtransfer::model is made of; a project that only moves caches needs none of it.
 set(KVTRANSFER_HAS_MODEL TRUE)
 find_package(SentencePiece QUIET)
+find_package(PCRE2 QUIET)
+find_package(utf8proc QUIET)
 find_package(Boost 1.74 QUIET CONFIG) # quantiles and tails; headers alone
-foreach(package SentencePiece Boost)
+foreach(package SentencePiece PCRE2 utf8proc Boost)
   if(NOT ${package}_FOUND)
     set(KVTRANSFER_HAS_MODEL FALSE)
-    set(missing "${package} (Debian: libsentencepiece-dev libboost-math-dev)")
+    set(missing "${package} (Debian: libsentencepiece-dev libpcre2-dev libutf8proc-dev libboost-math-dev)")
     if(KVTRANSFER_TESTS OR KVTRANSFER_EXAMPLES)
       message(FATAL_ERROR "kvtransfer: tests and examples need ${missing}")
     endif()

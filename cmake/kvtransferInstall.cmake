@@ -21,4 +21,5 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/kvtransferConfigVersion.
 install(
   FILES "${PROJECT_BINARY_DIR}/kvtransferConfig.cmake" "${PROJECT_BINARY_DIR}/kvtransferConfigVersion.cmake"
         "${PROJECT_SOURCE_DIR}/cmake/kvtransferTorch.cmake" "${PROJECT_SOURCE_DIR}/cmake/FindSentencePiece.cmake"
+        "${PROJECT_SOURCE_DIR}/cmake/FindPCRE2.cmake" "${PROJECT_SOURCE_DIR}/cmake/Findutf8proc.cmake"
   DESTINATION "${package_dir}")

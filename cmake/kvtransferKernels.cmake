@@ -19,6 +19,7 @@ foreach(source IN LISTS kernel_sources)
   endif()
 endforeach()
 
+# Headers ask the loader for it by the file name (tensor/kernel_table.hpp): no other OUTPUT_NAME, VERSION or SOVERSION.
 add_library(kvtransfer_kernels SHARED ${kernel_sources})
 add_library(kvtransfer::kernels ALIAS kvtransfer_kernels)
 target_link_libraries(kvtransfer_kernels PUBLIC kvtransfer)

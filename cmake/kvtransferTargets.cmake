@@ -11,7 +11,8 @@ list(REMOVE_ITEM headers ${model_headers})
 add_library(kvtransfer INTERFACE)
 add_library(kvtransfer::kvtransfer ALIAS kvtransfer)
 target_compile_features(kvtransfer INTERFACE cxx_std_20)
-target_link_libraries(kvtransfer INTERFACE kvtransfer::torch fmt::fmt-header-only nlohmann_json::nlohmann_json ZLIB::ZLIB)
+target_link_libraries(kvtransfer INTERFACE kvtransfer::torch fmt::fmt-header-only nlohmann_json::nlohmann_json ZLIB::ZLIB
+                      ${CMAKE_DL_LIBS})
 target_sources(kvtransfer INTERFACE FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${headers})
 set_target_properties(kvtransfer PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
 
@@ -21,12 +22,19 @@ if(KVTRANSFER_HAS_MODEL)
   add_library(kvtransfer::model ALIAS kvtransfer_model)
   target_link_libraries(kvtransfer_model PUBLIC kvtransfer)
   # Libraries that no public header names. Each has to be found in cmake/kvtransferConfig.cmake.in too: programs link them.
-  target_link_libraries(kvtransfer_model PRIVATE SentencePiece::sentencepiece "$<BUILD_INTERFACE:Boost::headers>")
+  target_link_libraries(kvtransfer_model PRIVATE SentencePiece::sentencepiece PCRE2::8BIT utf8proc::utf8proc
+                                                "$<BUILD_INTERFACE:Boost::headers>")
   target_include_directories(kvtransfer_model PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_sources(kvtransfer_model PUBLIC FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${model_headers})
-  # Position independent: it may end up in somebody's shared library.
+  # The harness is many small files: compiled several at once, since headers are most of the time. The others name things for
+  # themselves alone, as "where".
+  set_target_properties(kvtransfer_model PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 14)
+  set(single_sources ${model_sources})
+  list(FILTER single_sources INCLUDE REGEX "/src/(model|experiment/statistics)/")
+  set_source_files_properties(${single_sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   # A product rounded before it is added, as the reference does: fused, the last bit would differ.
   set_source_files_properties("${PROJECT_SOURCE_DIR}/src/model/weights/gguf_dequantize.cpp" PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
+  # Position independent: it may end up in somebody's shared library.
   set_target_properties(kvtransfer_model PROPERTIES EXPORT_NAME model POSITION_INDEPENDENT_CODE ON VERIFY_INTERFACE_HEADER_SETS ON)
 endif()
 

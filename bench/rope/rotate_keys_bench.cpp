@@ -1,5 +1,4 @@
 #include <ATen/TensorOperators.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/pow.h>
@@ -9,15 +8,15 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "kvtransfer/tensor/kernel_table.hpp"
 #include "support/against_copy.hpp"
 #include "support/interleaved_timing.hpp"
 
-// The fused turns of a whole cache's keys. Each is timed by turns with a plain copy and with an in-place touch of the
-// same bytes, and less often with the expression that transformers uses; counters give the medians of the ratios
+// The fused rotations of a whole cache's keys. Each is timed by turns with a plain copy and with an in-place touch of
+// the same bytes, and less often with the expression that transformers uses; counters give the medians of the ratios
 // (`x_touch` 1.05: 5 % longer than a touch), and GB/s read and written.
 
 namespace kvtransfer::bench {
@@ -44,34 +43,24 @@ at::Tensor frequencies(std::int64_t head_dim, double theta) {
 /// `kvtransfer::rotate_keys_` with its arguments but the keys.
 class rotation_operator {
  public:
-  rotation_operator(const std::string& kind, std::int64_t seq, std::int64_t head_dim, bool interleaved, at::Device device)
-      : interleaved_(interleaved), model_faithful_(kind == "model_faithful"), to_inv_freq_(frequencies(head_dim, 1e4)) {
+  rotation_operator(const std::string& kind, std::int64_t seq, std::int64_t head_dim, bool interleaved,
+                    at::Device device) {
+    rotation_.delta = 777;
+    rotation_.to_inv_freq = frequencies(head_dim, 1e4);
+    rotation_.interleaved = interleaved;
+    rotation_.model_faithful = kind == "model_faithful";
     if (kind != "shift") {
       const auto positions = [&] { return at::randint(0, 1 << 20, {seq}, at::kLong).to(device); };
-      from_ = positions();
-      to_ = positions();
-      from_inv_freq_ = kind == "reframe" ? frequencies(head_dim, 5e5) : to_inv_freq_;
+      rotation_.from_positions = positions();
+      rotation_.to_positions = positions();
+      rotation_.from_inv_freq = kind == "reframe" ? frequencies(head_dim, 5e5) : rotation_.to_inv_freq;
     }
   }
 
-  void operator()(at::TensorList keys) const {
-    operator_.call(keys, from_, to_, 777, from_inv_freq_, to_inv_freq_, std::nullopt, 1.0, 0, interleaved_,
-                   model_faithful_);
-  }
+  void operator()(at::TensorList keys) const { detail::kernels()->rotate_keys_(rotation_, keys); }
 
  private:
-  using optional = std::optional<at::Tensor>;
-  using signature = void(at::TensorList, const optional&, const optional&, std::int64_t, const optional&,
-                         const optional&, const optional&, double, std::int64_t, bool, bool);
-
-  bool interleaved_;
-  bool model_faithful_;
-  optional to_inv_freq_;
-  optional from_;
-  optional to_;
-  optional from_inv_freq_;
-  c10::TypedOperatorHandle<signature> operator_ =
-      c10::Dispatcher::singleton().findSchemaOrThrow("kvtransfer::rotate_keys_", "").typed<signature>();
+  detail::rotation_tensors rotation_;
 };
 
 /// transformers' apply_rotary_pos_emb on all layers at once, with cosines and sines that are there already.
@@ -96,7 +85,7 @@ class transformers_expression {
 };
 
 void time_rotation(benchmark::State& state, const std::string& kind, const cache_shape& shape, at::ScalarType dtype,
-               bool interleaved, at::Device device) {
+                   bool interleaved, at::Device device) {
   const std::int64_t seq = shape.seq(dtype);
   const auto options = at::TensorOptions().dtype(dtype).device(device);
   const at::Tensor all = at::randn({shape.layers, 1, shape.kv_heads, seq, shape.head_dim}, at::kFloat).to(options);
@@ -106,7 +95,8 @@ void time_rotation(benchmark::State& state, const std::string& kind, const cache
   const rotation_operator rotate_keys(kind, seq, shape.head_dim, interleaved, device);
   const auto touch_elsewhere = [&] { elsewhere.bitwise_xor_(1); };
   interleaved_timing timing(
-      device, {[&] { rotate_keys(keys); }, [&] { words.bitwise_xor_(1); }, [&] { elsewhere.copy_(words); }}, touch_elsewhere);
+      device, {[&] { rotate_keys(keys); }, [&] { words.bitwise_xor_(1); }, [&] { elsewhere.copy_(words); }},
+      touch_elsewhere);
   for ([[maybe_unused]] auto iteration : state) {
     state.SetIterationTime(timing.round());
   }
@@ -175,7 +165,7 @@ void add_all(at::Device device) {
 }
 
 const bool added = [] {
-  if (c10::Dispatcher::singleton().findSchema({"kvtransfer::rotate_keys_", ""}).has_value()) {
+  if (detail::kernels() != nullptr) {
     for (const at::Device device : devices()) {
       add_all(device);
     }

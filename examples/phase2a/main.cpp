@@ -1,6 +1,7 @@
 // Runs the Phase 2a experiment: what a KV cache carries from one prompt to another, under conditions that work and
 // under harness mistakes that look as if it did not. See `phase2a --help` and README.md.
 
+#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -13,23 +14,18 @@
 #include <string_view>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/experiment/condition_registry.hpp"
-#include "kvtransfer/experiment/device_choice.hpp"
-#include "kvtransfer/experiment/journal.hpp"
-#include "kvtransfer/experiment/model_info.hpp"
-#include "kvtransfer/experiment/program_info.hpp"
-#include "kvtransfer/experiment/records_json.hpp"
-#include "kvtransfer/experiment/report/files.hpp"
-#include "kvtransfer/experiment/report/terminal.hpp"
-#include "kvtransfer/experiment/run.hpp"
-#include "kvtransfer/experiment/suite.hpp"
+#include "kvtransfer/experiment.hpp"
+#include "kvtransfer/model/causal_lm.hpp"
+#include "kvtransfer/model/tokenizer.hpp"
 #include "options.hpp"
+#include "passive_waiting.hpp"
 #include "progress_bar.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* program = "phase2a";  // in front of the names of its files
 constexpr int bad_input = 2;
 constexpr int interrupted_by_user = 130;  // what shells report for SIGINT
 
@@ -44,14 +40,18 @@ int complain(std::string_view what, int code) {
   return code;
 }
 
-void run(const phase2a::options& chosen) {
+void run(const phase2a::options& chosen, const kvtransfer::condition_registry& known) {
   kvtransfer::run_settings settings = chosen.settings;
-  const auto conditions = kvtransfer::condition_registry::standard().parse(chosen.conditions);
+  const auto conditions = known.parse(chosen.conditions);
   const kvtransfer::suite suite = kvtransfer::read_suite(settings.suite);
   const at::Device device = kvtransfer::choose_device(settings.device);
   const at::ScalarType dtype =
       settings.dtype.empty() ? kvtransfer::default_dtype(device) : kvtransfer::parse_dtype(settings.dtype);
   settings.dtype = kvtransfer::name_of(dtype);
+  if (settings.threads > 0) {
+    at::set_num_threads(static_cast<int>(settings.threads));
+  }
+  settings.threads = at::get_num_threads();
 
   const fs::path folder = settings.model;
   const auto model = kvtransfer::causal_lm::open(folder, device, dtype);
@@ -60,11 +60,14 @@ void run(const phase2a::options& chosen) {
       kvtransfer::planned_run(suite, conditions, settings, kvtransfer::make_program_info(model, settings.quantize),
                               kvtransfer::make_model_info(model, folder));
 
-  kvtransfer::checked_prompts(model, text, conditions, results);  // before an older run's files are touched
+  (void)kvtransfer::checked_prompts(model, text, conditions, results);  // before anything is written
 
   const fs::path output = settings.output;
-  kvtransfer::make_folder(output);
-  kvtransfer::journal journal(output / "phase2a_journal.jsonl", kvtransfer::run_identity(results), settings.resume);
+  const auto older = kvtransfer::make_output_folder(output, program, settings.resume);
+  if (older) {
+    fmt::print(stderr, "An earlier run's results are now in {}\n", older->string());
+  }
+  kvtransfer::journal journal(kvtransfer::journal_file(output, program), results, settings.resume);
   phase2a::progress_bar bar;
   kvtransfer::run_experiment(model, text, conditions, results, journal, [&](const kvtransfer::run_progress& progress) {
     bar.show(progress);
@@ -74,9 +77,9 @@ void run(const phase2a::options& chosen) {
     }
   });
   bar.clear();
-  kvtransfer::write_reports(results, output, "phase2a");
+  kvtransfer::write_reports(results, output, program);
   fmt::print("{}\nWritten: {}, report.md, report.html\n", kvtransfer::report_terminal(results),
-             (output / "phase2a_transfer_results.json").string());
+             kvtransfer::results_file(output, program).string());
 }
 
 }  // namespace
@@ -86,11 +89,13 @@ int main(int argc, char** argv) {
   chosen.settings.model = KVT_EXAMPLES_DIR "/models/lab-llama";
   chosen.settings.suite = KVT_EXAMPLES_DIR "/phase2a/suites/phase2a.json";
   CLI::App app("Runs the Phase 2a matrix: what a KV cache carries from one prompt to another.", "phase2a");
-  phase2a::add_flags(app, chosen);
+  const kvtransfer::condition_registry known = kvtransfer::condition_registry::standard();
+  phase2a::add_flags(app, chosen, known);
   try {
     app.parse(argc, argv);
+    phase2a::wait_passively(argv);
     std::signal(SIGINT, [](int) { interrupt_asked = 1; });
-    run(chosen);
+    run(chosen, known);
     return 0;
   } catch (const CLI::ParseError& complaint) {
     return complaint.get_exit_code() == 0 ? app.exit(complaint) : complain(complaint.what(), bad_input);

@@ -6,10 +6,12 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <system_error>
 
+#include "kvtransfer/experiment/condition_registry.hpp"
 #include "kvtransfer/experiment/records.hpp"
 
 namespace phase2a {
@@ -20,14 +22,14 @@ struct options {
   std::string conditions = "all";
 };
 
-/// A check that the whole of an argument is a finite number, `least` or more.
+/// A check that the whole of an argument is a finite number, `least` or more, `most` or less.
 template <class Number>
-auto at_least(Number least, std::string_view expected) {
+auto at_least(Number least, std::string_view expected, Number most = std::numeric_limits<Number>::max()) {
   return [=](const std::string& text) {
     Number value{};
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
     const bool whole = problem == std::errc{} && end == text.data() + text.size();
-    const bool good = whole && value >= least && std::isfinite(static_cast<double>(value));
+    const bool good = whole && value >= least && value <= most && std::isfinite(static_cast<double>(value));
     return good ? std::string() : fmt::format("expected {}, got {}", expected, text);
   };
 }
@@ -36,8 +38,19 @@ inline std::string known_quantization(const std::string& text) {
   return text == "none" ? "" : fmt::format("expected none (this version runs models unquantized), got {}", text);
 }
 
+/// A line for each condition: what it is called and what its outcome tells.
+inline std::string conditions_help(const kvtransfer::condition_registry& known) {
+  std::string help = "Conditions:";
+  for (const kvtransfer::any_condition& condition : known.parse("all")) {
+    const kvtransfer::condition_description description = condition.describe();
+    help += fmt::format("\n  {:<28}{}", description.id, description.tells);
+  }
+  return help;
+}
+
 /// Adds the flags to `app`; parsing fills `chosen`. Of a flag given twice the last one counts.
-inline void add_flags(CLI::App& app, options& chosen) {
+/// @param known the conditions that `--help` lists
+inline void add_flags(CLI::App& app, options& chosen, const kvtransfer::condition_registry& known) {
   kvtransfer::run_settings& settings = chosen.settings;
   const auto positive = at_least<std::int64_t>(1, "an integer, 1 or more");
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -45,6 +58,8 @@ inline void add_flags(CLI::App& app, options& chosen) {
   app.add_option("--device", settings.device, "auto, cpu, cuda or cuda:INDEX")->capture_default_str();
   app.add_option("--dtype", settings.dtype, "float32, bfloat16 or float16; by default what suits the device");
   app.add_option("--quantize", settings.quantize, "none or nf4")->check(known_quantization)->capture_default_str();
+  app.add_option("--threads", settings.threads, "Threads of the CPU; by default what torch chooses")
+      ->check(at_least<std::int64_t>(1, "an integer from 1 to 1024", 1024));
   app.add_option("--suite", settings.suite, "Suite of tests, a JSON file")->capture_default_str();
   app.add_option("--conditions", chosen.conditions, "Comma-separated list, or all")->capture_default_str();
   app.add_option("--trials", settings.trials, "Trials of each test and condition; trial i draws with seed S + i")
@@ -60,6 +75,7 @@ inline void add_flags(CLI::App& app, options& chosen) {
       ->check(positive)
       ->capture_default_str();
   app.add_option("--output", settings.output, "Folder for results and reports")->capture_default_str();
+  app.footer(conditions_help(known));
   app.add_flag("--resume", settings.resume, "Go on with an interrupted run of the same settings");
 }
 

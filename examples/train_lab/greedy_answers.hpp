@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/full.h>
@@ -11,9 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/model/causal_logits.hpp"
 #include "kvtransfer/model/config.hpp"
 #include "kvtransfer/model/tokenizer.hpp"
-#include "kvtransfer/model/transformer.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "settings.hpp"
 

@@ -1,6 +1,8 @@
 // train_lab: makes the laboratory model. Trains a tokenizer and a small Llama on the project's own corpus and writes
 // both as a Hugging Face folder with a model card.
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -17,7 +19,7 @@
 #include "kvtransfer/core/mapped_file.hpp"
 #include "kvtransfer/experiment/device_choice.hpp"
 #include "kvtransfer/experiment/suite.hpp"
-#include "kvtransfer/model/config.hpp"
+#include "kvtransfer/model/config_json.hpp"
 #include "kvtransfer/model/tokenizer.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "model_card.hpp"

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "greedy_answers.hpp"
-#include "kvtransfer/experiment/corpus/encyclopedia.hpp"
-#include "kvtransfer/experiment/corpus/recall_cases.hpp"
+#include "corpus/encyclopedia.hpp"
+#include "corpus/recall_cases.hpp"
 
 namespace kvtransfer::train_lab {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "kvtransfer/experiment/corpus/document.hpp"
+#include "corpus/document.hpp"
 #include "kvtransfer/model/tokenizer.hpp"
 #include "settings.hpp"
 

@@ -8,7 +8,7 @@
 #include <unordered_map>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/experiment/corpus/document.hpp"
+#include "corpus/document.hpp"
 
 namespace kvtransfer::train_lab {
 

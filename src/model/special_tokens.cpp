@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include "kvtransfer/core/json_file.hpp"
-#include "kvtransfer/model/json_fields.hpp"
+#include "model/json_fields.hpp"
 
 namespace kvtransfer::detail {
 

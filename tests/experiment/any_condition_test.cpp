@@ -1,15 +1,14 @@
 #include "kvtransfer/experiment/any_condition.hpp"
 
 #include "experiment/conditions/condition_check.hpp"
-#include "kvtransfer/experiment/conditions/as_reported_transfer.hpp"
-#include "kvtransfer/experiment/conditions/transfer.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
 using namespace kvtransfer::test;
 
 TEST_CASE("a condition chosen at run time does what the one inside does", "[experiment][any_condition]") {
-  const conditions::as_reported_transfer inside;
+  const target_twice inside;
   const any_condition chosen = inside;
   const any_condition copy = chosen;
   CHECK(copy.describe() == inside.describe());
@@ -21,7 +20,7 @@ TEST_CASE("a condition chosen at run time does what the one inside does", "[expe
 }
 
 TEST_CASE("a condition chosen at run time can be replaced", "[experiment][any_condition]") {
-  any_condition chosen = conditions::as_reported_transfer{};
-  chosen = conditions::transfer{};
+  any_condition chosen = target_twice{};
+  chosen = conditions::transfer();
   CHECK(chosen.describe().id == "transfer");
 }

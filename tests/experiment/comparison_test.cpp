@@ -57,9 +57,9 @@ TEST_CASE("markers and stalls are counted over trials", "[experiment][comparison
   condition_record record{"x", std::nullopt, {}};
   record.trials = {sample_trial(test, "Lyra", {1, 2, 3}), sample_trial(test, "Lyra of Seattle", {1, 2, 3}),
                    sample_trial(test, "", {})};
-  CHECK(marker_proportion(record, "Lyra") == proportion{2, 3});
-  CHECK(marker_proportion(record, "Seattle") == proportion{1, 3});
-  CHECK(stalled_proportion(record) == proportion{1, 3});
+  CHECK(marker_proportion(record, "Lyra") == statistics::proportion{2, 3});
+  CHECK(marker_proportion(record, "Seattle") == statistics::proportion{1, 3});
+  CHECK(stalled_proportion(record) == statistics::proportion{1, 3});
   CHECK(usual_markers(test, record) == std::vector<std::string>{"Lyra"});
 }
 

@@ -20,23 +20,6 @@ std::vector<std::string> ids_of(const std::vector<any_condition>& conditions) {
   return ids;
 }
 
-/// A condition of somebody else's: the target twice.
-struct target_twice {
-  condition_description describe() const {
-    condition_description description;
-    description.id = "target_twice";
-    return description;
-  }
-  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
-    return 2 * conditions::count_of(prompts.target);
-  }
-  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
-    return {plan_of({joined(prompts.target, prompts.target)}),
-            {{token_role::target, 2 * conditions::count_of(prompts.target), false}}};
-  }
-};
-
 }  // namespace
 
 TEST_CASE("the standard registry has the seven conditions in the order of the table",

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "experiment/sample_results.hpp"
-#include "kvtransfer/experiment/records_json.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
@@ -20,11 +20,10 @@ struct journal_setup {
   std::filesystem::path file = folder.path() / "journal.jsonl";
   results run = sample_results();
   trial_record trial = run.tests[0].conditions[0].trials[0];
-  nlohmann::ordered_json identity = run_identity(run);
 
   /// Leaves a journal of two trials.
   void write_two() {
-    journal kept(file, identity, false);
+    journal kept(file, run, false);
     kept.append({"names", "transfer", 0}, trial);
     kept.append({"names", "transfer", 1}, trial);
   }
@@ -35,7 +34,7 @@ struct journal_setup {
 TEST_CASE("a resumed journal has the trials that were appended", "[experiment][journal]") {
   journal_setup setup;
   setup.write_two();
-  const journal kept(setup.file, setup.identity, true);
+  const journal kept(setup.file, setup.run, true);
   CHECK(kept.size() == 2);
   REQUIRE(kept.find({"names", "transfer", 1}) != nullptr);
   CHECK(*kept.find({"names", "transfer", 1}) == setup.trial);
@@ -46,14 +45,18 @@ TEST_CASE("a resumed journal has the trials that were appended", "[experiment][j
 TEST_CASE("without resume a journal starts empty", "[experiment][journal]") {
   journal_setup setup;
   setup.write_two();
-  { CHECK(journal(setup.file, setup.identity, false).size() == 0); }
-  CHECK(journal(setup.file, setup.identity, true).size() == 0);
+  {
+    CHECK(journal(setup.file, setup.run, false).size() == 0);
+  }
+  CHECK(journal(setup.file, setup.run, true).size() == 0);
 }
 
 TEST_CASE("resuming where there is nothing starts a journal", "[experiment][journal]") {
   journal_setup setup;
-  { journal(setup.file, setup.identity, true).append({"names", "transfer", 0}, setup.trial); }
-  CHECK(journal(setup.file, setup.identity, true).size() == 1);
+  {
+    journal(setup.file, setup.run, true).append({"names", "transfer", 0}, setup.trial);
+  }
+  CHECK(journal(setup.file, setup.run, true).size() == 1);
 }
 
 TEST_CASE("a journal cut anywhere resumes with the trials that were whole", "[experiment][journal]") {
@@ -65,11 +68,11 @@ TEST_CASE("a journal cut anywhere resumes with the trials that were whole", "[ex
   for (std::size_t length = 0; length < whole.size(); length += 7) {
     std::ofstream(setup.file, std::ios::binary) << whole.substr(0, length);
     {
-      journal kept(setup.file, setup.identity, true);
+      journal kept(setup.file, setup.run, true);
       CHECK(kept.size() == (length < first ? 0 : 1));
       kept.append({"names", "transfer", 1}, setup.trial);
     }
-    CHECK(journal(setup.file, setup.identity, true).find({"names", "transfer", 1}) != nullptr);
+    CHECK(journal(setup.file, setup.run, true).find({"names", "transfer", 1}) != nullptr);
   }
 }
 
@@ -78,7 +81,7 @@ TEST_CASE("a journal of other settings is refused, naming the setting, and is le
   setup.write_two();
   const std::string before = read_text(setup.file);
   setup.run.settings.max_new_tokens = 7;
-  const std::string complaint = message_of<value_error>([&] { journal(setup.file, run_identity(setup.run), true); });
+  const std::string complaint = message_of<value_error>([&] { journal(setup.file, setup.run, true); });
   CHECK(complaint == "resume: settings.max_new_tokens: expected 40, as in " + setup.file.string() + ", got 7");
   CHECK(read_text(setup.file) == before);
 }
@@ -86,14 +89,14 @@ TEST_CASE("a journal of other settings is refused, naming the setting, and is le
 TEST_CASE("a file that is no journal is refused and left alone", "[experiment][journal]") {
   journal_setup setup;
   setup.folder.put("journal.jsonl", "dear diary\n");
-  CHECK_THROWS_AS(journal(setup.file, setup.identity, true), file_error);
+  CHECK_THROWS_AS(journal(setup.file, setup.run, true), file_error);
   CHECK(read_text(setup.file) == "dear diary\n");
-  CHECK_THROWS_AS(journal(setup.folder.path(), setup.identity, false), file_error);
-  CHECK_THROWS_AS(journal(setup.folder.path() / "none" / "j", setup.identity, false), file_error);
+  CHECK_THROWS_AS(journal(setup.folder.path(), setup.run, false), file_error);
+  CHECK_THROWS_AS(journal(setup.folder.path() / "none" / "j", setup.run, false), file_error);
 }
 
 TEST_CASE("two runs do not share a journal", "[experiment][journal]") {
   journal_setup setup;
-  const journal first(setup.file, setup.identity, false);
-  CHECK_THROWS_AS(journal(setup.file, setup.identity, true), file_error);
+  const journal first(setup.file, setup.run, false);
+  CHECK_THROWS_AS(journal(setup.file, setup.run, true), file_error);
 }

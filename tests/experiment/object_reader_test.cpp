@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/object_reader.hpp"
+#include "experiment/object_reader.hpp"
 
 #include <cstdint>
 
@@ -6,6 +6,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("fields of the right type are read", "[experiment][object_reader]") {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "kvtransfer/core/json_file.hpp"
-#include "kvtransfer/model/weights/save.hpp"
+#include "kvtransfer/model/weights.hpp"
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -21,12 +21,13 @@ struct program_outcome {
 };
 
 /// Runs the example `phase2a` with these arguments, which a shell reads.
-inline program_outcome run_phase2a(const std::string& arguments) {
+/// @param environment what stands in front of the command: `NAME=VALUE`, or `env -u NAME`
+inline program_outcome run_phase2a(const std::string& arguments, const std::string& environment = "") {
   const temporary_folder folder;
   const auto output = folder.path() / "output";
   const auto complaint = folder.path() / "complaint";
-  const std::string command =
-      fmt::format("'{}/phase2a' {} >'{}' 2>'{}'", KVT_PROGRAMS_DIR, arguments, output.string(), complaint.string());
+  const std::string command = fmt::format("{} '{}/phase2a' {} >'{}' 2>'{}'", environment, KVT_PROGRAMS_DIR, arguments,
+                                          output.string(), complaint.string());
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(output), read_text(complaint)};
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "experiment/phase2a_program.hpp"
+#include "kvtransfer/experiment/condition_registry.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -91,6 +92,65 @@ TEST_CASE("a run that is refused leaves an older run's journal alone", "[experim
   CHECK(read_text(setup.output / "phase2a_journal.jsonl") == lines);
 }
 
+TEST_CASE("a run leaves an earlier run's files under another name", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  const std::string quick = "--conditions baseline --seed ";
+  const auto seed_in = [&](const std::string& folder) {
+    return read_json_object(setup.folder.path() / folder / "phase2a_transfer_results.json")["settings"]["seed"];
+  };
+  for (const char* seed : {"1", "2", "3"}) {
+    REQUIRE(run_phase2a(setup.arguments(quick + seed)).exit_code == 0);
+  }
+  CHECK(seed_in("output.1") == 1);
+  CHECK(seed_in("output.2") == 2);
+  CHECK(seed_in("output") == 3);
+  CHECK(std::filesystem::exists(setup.folder.path() / "output.1" / "report.html"));
+}
+
+TEST_CASE("a refused run writes nothing and leaves what is there", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  setup.refuses("--max-new-tokens 300", "max_position_embeddings");
+  CHECK_FALSE(std::filesystem::exists(setup.output));
+  REQUIRE(run_phase2a(setup.arguments("--conditions baseline")).exit_code == 0);
+  CHECK(run_phase2a(setup.arguments("--max-new-tokens 300")).exit_code == 2);
+  CHECK(run_phase2a(setup.arguments("--conditions baseline --resume --seed 1")).exit_code == 2);
+  CHECK_FALSE(std::filesystem::exists(setup.folder.path() / "output.1"));
+  CHECK(read_json_object(setup.results)["settings"]["seed"] == 0);
+}
+
+TEST_CASE("the help lists every condition", "[experiment][phase2a]") {
+  const program_outcome outcome = run_phase2a("--help");
+  CHECK(outcome.exit_code == 0);
+  for (const std::string& id : condition_registry::standard().ids()) {
+    CAPTURE(id);
+    CHECK(outcome.output.find("\n  " + id + " ") != std::string::npos);
+  }
+}
+
+TEST_CASE("a run has as many threads as it is given", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  REQUIRE(run_phase2a(setup.arguments("--conditions baseline --threads 3")).exit_code == 0);
+  CHECK(read_json_object(setup.results)["settings"]["threads"] == 3);
+  CHECK(read_json_object(setup.results)["program"]["threads"] == 3);
+}
+
+TEST_CASE("threads sleep while they wait unless the user has it otherwise", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  const auto last_spin_count = [&](const std::string& environment) {
+    const program_outcome outcome =
+        run_phase2a(setup.arguments("--conditions baseline"), environment + " OMP_DISPLAY_ENV=verbose");
+    CHECK(outcome.exit_code == 0);
+    const std::string name = "GOMP_SPINCOUNT = '";
+    const std::size_t begin = outcome.complaint.rfind(name);
+    REQUIRE(begin != std::string::npos);
+    const std::size_t value = begin + name.size();
+    return outcome.complaint.substr(value, outcome.complaint.find('\'', value) - value);
+  };
+  CHECK(last_spin_count("env -u OMP_WAIT_POLICY") == "0");
+  CHECK(last_spin_count("env OMP_WAIT_POLICY=active") != "0");
+  CHECK(last_spin_count("env -u OMP_WAIT_POLICY GOMP_SPINCOUNT=77") == "77");
+}
+
 TEST_CASE("wrong arguments are refused in one line", "[experiment][phase2a]") {
   const phase2a_setup setup;
   const std::vector<std::pair<std::string, std::string>> refused = {
@@ -102,6 +162,8 @@ TEST_CASE("wrong arguments are refused in one line", "[experiment][phase2a]") {
       {"--temperature -0.5", "--temperature"},
       {"--device tpu", "auto, cpu, cuda"},
       {"--dtype int8", "float32, bfloat16 or float16"},
+      {"--threads 0", "--threads"},
+      {"--threads 1025", "an integer from 1 to 1024"},
       {"--quantize int3", "--quantize"},
       {"--quantize nf4", "--quantize"},
       {"--conditions transfer,magic", "\"magic\""},

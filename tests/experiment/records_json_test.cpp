@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/records_json.hpp"
+#include "experiment/records_json.hpp"
 
 #include <string>
 #include <vector>
@@ -7,6 +7,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {

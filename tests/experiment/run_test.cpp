@@ -1,18 +1,23 @@
 #include "kvtransfer/experiment/run.hpp"
 
 #include <filesystem>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "experiment/records_json.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/experiment/condition_registry.hpp"
 #include "kvtransfer/experiment/model_info.hpp"
-#include "kvtransfer/experiment/records_json.hpp"
+#include "kvtransfer/model/tokenizer.hpp"
 #include "support/message.hpp"
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -40,10 +45,9 @@ struct small_experiment {
 
   results plan() const { return planned_run(tests, conditions, settings, {}, make_model_info(model, "small")); }
 
-  results run(
-      bool resume = false, const progress_callback& report = [](const run_progress&) {}) const {
+  results run(bool resume = false, const progress_callback& report = [](const run_progress&) {}) const {
     results planned = plan();
-    journal finished(folder.path() / "journal", run_identity(planned), resume);
+    journal finished(folder.path() / "journal", planned, resume);
     run_experiment(model, text, conditions, planned, finished, report);
     return planned;
   }
@@ -150,4 +154,45 @@ TEST_CASE("no trials and no tokens are refused", "[experiment][run]") {
   setup.settings.trials = 1;
   setup.settings.max_new_tokens = 0;
   CHECK_THROWS_AS(setup.run(), value_error);
+}
+
+TEST_CASE("a run without a journal gives what one with a journal gives", "[experiment][run]") {
+  small_experiment setup;
+  CHECK(json_text(to_json_value(setup.run_without_journal())) == json_text(to_json_value(setup.run())));
+}
+
+namespace {
+
+struct not_ours {};
+
+/// Throws in the function that is asked for.
+template <class Thrown>
+struct throwing_condition {
+  std::string in;
+  Thrown thrown;
+
+  condition_description describe() const {
+    condition_description description;
+    description.id = "throwing";
+    return description;
+  }
+  std::optional<std::string> not_applicable(const prompt_ids&) const {
+    return in == "not_applicable" ? throw thrown : std::nullopt;
+  }
+  std::int64_t tokens_needed(const prompt_ids&, std::int64_t) const { return in == "tokens_needed" ? throw thrown : 1; }
+  prepared_input prepare(const causal_lm&, const prompt_ids&, const generation_config&) const { throw thrown; }
+};
+
+}  // namespace
+
+TEST_CASE("an error inside a condition names the test and the condition and keeps its kind", "[experiment][run]") {
+  small_experiment setup;
+  for (const char* where : {"not_applicable", "tokens_needed", "prepare"}) {
+    setup.conditions = {throwing_condition<frame_error>{where, frame_error("prepend: keys: expected a, got b")}};
+    CHECK(message_of<frame_error>([&] { setup.run(); }) == "test a under throwing: prepend: keys: expected a, got b");
+  }
+  setup.conditions = {throwing_condition<std::logic_error>{"prepare", std::logic_error("first line\nsecond line")}};
+  CHECK(message_of<std::runtime_error>([&] { setup.run(); }) == "test a under throwing: first line");
+  setup.conditions = {throwing_condition<not_ours>{"prepare", {}}};
+  CHECK_THROWS_AS(setup.run(), not_ours);
 }

@@ -35,7 +35,7 @@ inline results sample_results() {
   results run;
   run.program = {"0.1.0", "2.11.0", "cpu", "float32", "none", 2};
   run.model = {
-      "models/small", "LlamaForCausalLM", 3, 64, 4, 2, 16, 97, {{"rope_type", "default"}, {"rope_theta", 10000.0}},
+      "models/small", "LlamaForCausalLM", 3, 64, 4, 2, 16, 97, R"({"rope_type": "default", "rope_theta": 10000.0})",
       "abc"};
   run.suite_name = "sample";
   run.reported_by = "Somebody, 2025";

@@ -4,11 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "experiment/suite_json.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {

@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/trial_json.hpp"
+#include "experiment/trial_json.hpp"
 
 #include <cmath>
 #include <limits>
@@ -8,6 +8,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {

@@ -1,15 +1,16 @@
-#include "kvtransfer/experiment/trial.hpp"
+#include "experiment/trial.hpp"
 
 #include <filesystem>
 
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 
 TEST_CASE("a record keeps what was generated, read and found", "[experiment][trial]") {
   const tokenizer text = tokenizer::open(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
   const test_case test{"t", "s", "t", {"PARIS", "Rome"}, {}, {}, {}};
-  generated made;
+  completion made;
   made.token_ids = text.encode("The capital is Paris");
   made.stop = stop_reason::eos;
   made.top2_margins.assign(made.token_ids.size() + 1, 0.25f);
@@ -29,7 +30,7 @@ TEST_CASE("a record keeps what was generated, read and found", "[experiment][tri
 
 TEST_CASE("a generation that ends at once is recorded as stalled", "[experiment][trial]") {
   const tokenizer text = tokenizer::open(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
-  generated made;
+  completion made;
   made.stop = stop_reason::eos;
   CHECK(record_of(made, {}, text, {"t", "s", "t", {"x"}, {}, {}, {}}, 0).stalled);
   made.stop = stop_reason::length;

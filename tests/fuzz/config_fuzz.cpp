@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/model/config.hpp"
+#include "kvtransfer/model/config_json.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
 
 namespace {

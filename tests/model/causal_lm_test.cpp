@@ -1,5 +1,6 @@
 #include "kvtransfer/model/causal_lm.hpp"
 
+#include "kvtransfer/core/error.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
 

@@ -2,6 +2,9 @@
 
 #include <string>
 
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/model/config_json.hpp"
+#include "kvtransfer/rope/rotary_embedding.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
@@ -28,7 +31,7 @@ nlohmann::json least_config() {
 std::string complaint_with(std::string_view key, const nlohmann::json& value) {
   nlohmann::json config = least_config();
   config[std::string(key)] = value;
-  return message_of<file_error>([&] { model_config_from_json(config, "config.json"); });
+  return message_of<file_error>([&] { return model_config_from_json(config, "config.json"); });
 }
 
 }  // namespace
@@ -101,7 +104,7 @@ TEST_CASE("a missing size is refused by its key", "[model][config]") {
        {"num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size", "num_attention_heads"}) {
     nlohmann::json config = least_config();
     config.erase(key);
-    CHECK_THAT(message_of<file_error>([&] { model_config_from_json(config, "config.json"); }),
+    CHECK_THAT(message_of<file_error>([&] { return model_config_from_json(config, "config.json"); }),
                test::StartsWith("config.json: " + std::string(key) + ": expected an integer from 1 to") &&
                    test::EndsWith("got no such key"));
   }
@@ -118,7 +121,7 @@ TEST_CASE("an architecture that computes something else is refused, with the lis
   nlohmann::json nameless = least_config();
   nameless.erase("architectures");
   nameless.erase("model_type");
-  CHECK_THAT(message_of<file_error>([&] { model_config_from_json(nameless, "config.json"); }),
+  CHECK_THAT(message_of<file_error>([&] { return model_config_from_json(nameless, "config.json"); }),
              test::contains("model_type: expected LlamaForCausalLM (llama)") && test::contains("got no such key"));
 }
 
@@ -152,7 +155,7 @@ TEST_CASE("Mistral is accepted where its sliding window never bites", "[model][c
   json["model_type"] = "mistral";
   json["num_attention_heads"] = 8;
   CHECK_THAT(
-      message_of<file_error>([&] { model_config_from_json(json, "config.json"); }),
+      message_of<file_error>([&] { return model_config_from_json(json, "config.json"); }),
       test::contains("sliding_window: expected null, or at least max_position_embeddings = 131072, got no such key"));
   json["sliding_window"] = nullptr;
   CHECK(model_config_from_json(json).kv_heads == 8);
@@ -167,9 +170,9 @@ TEST_CASE("Mistral is accepted where its sliding window never bites", "[model][c
 
 TEST_CASE("a folder without a config.json, or with a broken one, is refused by name", "[model][config]") {
   const temporary_folder folder;
-  CHECK(message_of<file_error>([&] { read_model_config(folder.path()); }) ==
+  CHECK(message_of<file_error>([&] { return read_model_config(folder.path()); }) ==
         (folder.path() / "config.json").string() + ": file: expected an existing file, got none");
   folder.put("config.json", "{");
-  CHECK_THAT(message_of<file_error>([&] { read_model_config(folder.path()); }),
+  CHECK_THAT(message_of<file_error>([&] { return read_model_config(folder.path()); }),
              test::contains("config.json: JSON: expected valid JSON"));
 }

@@ -1,4 +1,4 @@
-#include "kvtransfer/model/fingerprint.hpp"
+#include "model/fingerprint.hpp"
 
 #include <string>
 
@@ -8,6 +8,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using kvtransfer::detail::model_fingerprint;
 using kvtransfer::test::model_fixtures;
 
 namespace {

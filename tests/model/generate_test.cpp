@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
@@ -18,12 +19,13 @@ TEST_CASE("generation ends at its length and leaves the last token unfed", "[mod
   CHECK(made.kv.length() == 5 + 5);
 }
 
-TEST_CASE("generation ends at an end-of-text token, which is neither returned nor fed", "[model][generate]") {
+TEST_CASE("generation ends at an end-of-text token, which is neither returned nor read", "[model][generate]") {
   const causal_lm model = small_model();
   const auto free = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6}).rows[0].token_ids;
   const std::int64_t eos = free[3];
   const auto end = std::find(free.begin(), free.end(), eos);
-  const generation_output made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6, .eos_token_ids = {96, eos}});
+  const generation_output made =
+      generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 6, .eos_token_ids = {96, eos}});
   CHECK(made.rows[0].token_ids == std::vector<std::int64_t>(free.begin(), end));
   CHECK(made.rows[0].stop == stop_reason::eos);
   CHECK(made.rows[0].eos_token_id == eos);
@@ -60,7 +62,7 @@ TEST_CASE("generation stops at the last position that the model knows", "[model]
   config["max_position_embeddings"] = 8;
   const causal_lm model = small_model(1, config);
   const generation_output made = generate(model, plan_of({some_tokens(5)}), {.max_new_tokens = 20});
-  CHECK(made.rows[0].token_ids.size() == 4);  // three are fed at positions 5 to 7, the fourth is only chosen
+  CHECK(made.rows[0].token_ids.size() == 4);  // three are read at positions 5 to 7, the fourth is only chosen
   CHECK(made.kv.length() == 8);
   CHECK(made.rows[0].stop == stop_reason::length);
 }

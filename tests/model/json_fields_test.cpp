@@ -1,12 +1,14 @@
-#include "kvtransfer/model/json_fields.hpp"
+#include "model/json_fields.hpp"
 
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using kvtransfer::detail::json_fields;
 using kvtransfer::test::message_of;
 
 TEST_CASE("fields are read by type, a null counts as missing", "[model][json_fields]") {

@@ -1,11 +1,14 @@
-#include "kvtransfer/model/plan_checks.hpp"
+#include "model/plan_checks.hpp"
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/config_json.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using kvtransfer::detail::require_runnable;
 using namespace kvtransfer::test;
 #if __has_include(<catch2/catch_all.hpp>)
 using Catch::Matchers::ContainsSubstring;

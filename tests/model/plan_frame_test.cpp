@@ -1,11 +1,15 @@
-#include "kvtransfer/model/plan_frame.hpp"
+#include "model/plan_frame.hpp"
 
 #include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/config_json.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using kvtransfer::detail::injected_frame;
+using kvtransfer::detail::padded_ids;
+using kvtransfer::detail::written_frame;
 using namespace kvtransfer::test;
 
 TEST_CASE("shorter rows are padded in front", "[model][plan_frame]") {

@@ -1,6 +1,7 @@
 #include "kvtransfer/model/plan_logits.hpp"
 
 #include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/causal_logits.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"

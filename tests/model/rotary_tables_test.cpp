@@ -1,11 +1,13 @@
-#include "kvtransfer/model/rotary_tables.hpp"
+#include "model/rotary_tables.hpp"
 
 #include <ATen/ops/arange.h>
 
+#include "kvtransfer/model/config_json.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using kvtransfer::detail::rotary_tables;
 using namespace kvtransfer::test;
 
 TEST_CASE("layers of equal specification share one table", "[model][rotary_tables]") {

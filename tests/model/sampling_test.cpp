@@ -6,6 +6,7 @@
 #include <limits>
 #include <set>
 
+#include "kvtransfer/core/error.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/equal.h>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "support/small_model.hpp"
@@ -14,15 +15,15 @@ TEST_CASE("feeding token by token scores what one pass scores", "[model][session
   const causal_lm model = small_model();
   const auto text = some_tokens(8);
   session whole(model, plan_of({text}));
-  session fed(model, plan_of({{text.front()}}), 7);
+  session stepped(model, plan_of({{text.front()}}), 7);
   for (std::size_t i = 1; i < text.size(); ++i) {
-    fed.step({text[i]});
+    stepped.step({text[i]});
   }
-  CHECK(max_difference(whole.logits(), fed.logits()) < 1e-4);
-  CHECK(whole.length() == fed.length());
+  CHECK(max_difference(whole.logits(), stepped.logits()) < 1e-4);
+  CHECK(whole.length() == stepped.length());
 }
 
-TEST_CASE("a session's cache holds what was injected and what was fed, with its frame", "[model][session]") {
+TEST_CASE("a session's cache holds what was injected and what was read, with its frame", "[model][session]") {
   const causal_lm model = small_model();
   const cache source = prefill(model, {{3, 4, 5}});
   session running(model, prepend(source.view(), {{6, 7}}), 1);
@@ -48,14 +49,14 @@ TEST_CASE("a row that gets no token keeps its place and gets a padding slot", "[
   CHECK(kv.stored().token_ids() == std::vector<std::vector<std::int64_t>>{{3, 4, -1, 7}, {-1, 5, 6, 8}});
 }
 
-TEST_CASE("more tokens than room was asked for are refused", "[model][session]") {
+TEST_CASE("more tokens than the capacity asked for are refused", "[model][session]") {
   const causal_lm model = small_model();
   session running(model, plan_of({{3, 4}}), 1);
   running.step({5});
   CHECK_THROWS_AS(running.step({6}), shape_error);
 }
 
-TEST_CASE("the number of tokens fed is the number of rows", "[model][session]") {
+TEST_CASE("the number of tokens that a step reads is the number of sequences", "[model][session]") {
   const causal_lm model = small_model();
   session running(model, plan_of({{3, 4}}), 1);
   CHECK_THROWS_AS(running.step({5, 6}), shape_error);

@@ -1,4 +1,4 @@
-#include "kvtransfer/model/slot_visibility.hpp"
+#include "model/slot_visibility.hpp"
 
 #include <ATen/ops/equal.h>
 
@@ -8,6 +8,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using kvtransfer::detail::slot_visibility;
 using namespace kvtransfer::test;
 
 TEST_CASE("a text alone needs no mask: plain causal attention does", "[model][slot_visibility]") {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
@@ -74,7 +75,7 @@ TEST_CASE("a special token without an id, or of another type, is refused by file
   const temporary_folder folder;
   const auto complaint = [&](std::string_view content) {
     folder.put("tokenizer_config.json", content);
-    return message_of<file_error>([&] { read_special_tokens(folder.path(), fixture_pieces()); });
+    return message_of<file_error>([&] { return read_special_tokens(folder.path(), fixture_pieces()); });
   };
   CHECK_THAT(complaint(R"({"eos_token": "<end>"})"),
              test::EndsWith("tokenizer_config.json: eos_token: expected a piece of tokenizer.model or of "

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"

@@ -1,10 +1,8 @@
-#include "kvtransfer/model/transformer.hpp"
+#include "model/transformer.hpp"
 
-#include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/rms_norm.h>
 
-#include "kvtransfer/inject/plan.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
 
@@ -14,40 +12,14 @@ using namespace kvtransfer::test;
 TEST_CASE("the norm is torch's", "[model][transformer]") {
   const at::Tensor x = at::randn({2, 3, 16});
   const at::Tensor weight = at::randn({16});
-  CHECK(max_difference(transformer::rms_norm(x, weight, 1e-5), at::rms_norm(x, {16}, weight, 1e-5)) < 1e-5);
-}
-
-TEST_CASE("a token changes nothing before it", "[model][transformer]") {
-  const causal_lm model = small_model();
-  auto text = some_tokens(10);
-  const at::Tensor before = causal_logits(model.config, model.weights, token_tensor({text}, 0, at::kCPU));
-  text[6] = (text[6] + 1) % 97;
-  const at::Tensor after = causal_logits(model.config, model.weights, token_tensor({text}, 0, at::kCPU));
-  CHECK(max_difference(before.slice(1, 0, 6), after.slice(1, 0, 6)) < 1e-6);
-  CHECK(max_difference(before.slice(1, 6), after.slice(1, 6)) > 1e-2);
-}
-
-TEST_CASE("every parameter takes part and gets a gradient", "[model][transformer]") {
-  nlohmann::json config = small_config();
-  config["attention_bias"] = true;
-  config["mlp_bias"] = true;
-  causal_lm model = small_model(1, config);
-  for_each_parameter(model.weights, [](const std::string&, at::Tensor& tensor) { tensor.requires_grad_(true); });
-  causal_logits(model.config, model.weights, token_tensor({some_tokens(10)}, 0, at::kCPU)).square().mean().backward();
-  for_each_parameter(model.weights, [](const std::string& name, const at::Tensor& tensor) {
-    INFO(name);
-    REQUIRE(tensor.grad().defined());
-    // A bias of keys shifts every score of a query alike, which softmax does not see: its gradient is rotation's share
-    // alone.
-    CHECK(tensor.grad().abs().max().item<double>() > 0);
-  });
+  CHECK(max_difference(detail::transformer::rms_norm(x, weight, 1e-5), at::rms_norm(x, {16}, weight, 1e-5)) < 1e-5);
 }
 
 TEST_CASE("a tied head is the embedding", "[model][transformer]") {
   causal_lm model = small_model();
   const at::Tensor hidden = at::randn({2, 64});
   model.weights.lm_head = at::Tensor();
-  const at::Tensor tied = vocabulary_logits(model.weights, hidden);
+  const at::Tensor tied = detail::vocabulary_logits(model.weights, hidden);
   model.weights.lm_head = model.weights.embed_tokens.clone();
-  CHECK(max_difference(tied, vocabulary_logits(model.weights, hidden)) == 0);
+  CHECK(max_difference(tied, detail::vocabulary_logits(model.weights, hidden)) == 0);
 }

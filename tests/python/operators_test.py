@@ -84,7 +84,7 @@ class OpcheckTest(unittest.TestCase):
             self.check(operators.rotate_keys, ([key.requires_grad_() for key in layers(device)], *remap(device)), device)
             self.check(operators.rotate_keys, (some, *SHIFT), device)
 
-    def test_turn_of_some_rows(self):
+    def test_rotation_of_some_blocks(self):
         for device in DEVICES:
             rows = torch.tensor([5, 1], device=device)
             self.check(operators.rotate_blocks_, (layers(device, rows=8), rows, *remap(device, rows=2)), device)

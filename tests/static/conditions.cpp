@@ -7,7 +7,8 @@
 
 #include "kvtransfer/experiment/any_condition.hpp"
 #include "kvtransfer/experiment/concepts.hpp"
-#include "kvtransfer/experiment/condition_registry.hpp"
+#include "kvtransfer/experiment/prompt_ids.hpp"
+#include "kvtransfer/inject/plan.hpp"
 
 namespace kvtransfer::test::lookalikes {
 
@@ -40,8 +41,6 @@ struct condition_that_cannot_be_copied : own_condition {
   condition_that_cannot_be_copied(const condition_that_cannot_be_copied&) = delete;
 };
 
-static_assert(Condition<conditions::baseline>);
-static_assert(Condition<conditions::transfer>);
 static_assert(Condition<any_condition>);
 static_assert(Condition<own_condition>);
 static_assert(!Condition<undescribed_condition>);

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/model/causal_lm.hpp"
-#include "kvtransfer/model/weights/random.hpp"
+#include "kvtransfer/model/config_json.hpp"
+#include "kvtransfer/model/weights.hpp"
 #include "support/tensors.hpp"
 
 namespace kvtransfer::test {

@@ -1,19 +1,21 @@
 """Finds and loads libkvtransfer_kernels.so, which registers six operators as torch.ops.kvtransfer.*.
 
-    rotate_keys_(keys, from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
-          model_faithful)                    moves keys where they lie
-    rotate_keys(... the same ...) -> copies         moved copies, differentiable: the gradient is rotated back
-    rotate_blocks_(keys, rows, ... the same ...) moves some rows of every layer, as the blocks of a paged cache
+    rotate_keys_(keys, from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
+                 interleaved, model_faithful)
+                                             moves keys where they lie
+    rotate_keys(... the same ...) -> copies  moved copies, differentiable: the gradient is rotated back
+    rotate_blocks_(keys, blocks, ... the same ...)
+                                             moves some blocks of every layer, as those of a paged cache
     convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
                                              reorders the rotary elements of each head, half-split to interleaved or back
-    rotate_quantized_keys_(codes, scales, minimums, errors, group_ends, held, bits, from_positions, ... as rotate_keys_ ...)
+    rotate_quantized_keys_(codes, scales, minimums, errors, group_ends, valid, bits, from_positions, ... as rotate_keys_ ...)
                                              moves quantized keys, with new scales
     copy_slots_(to_layers, from_layers, runs)
                                              copies slots between two arrangements of layers, of any strides
 
 keys             the layers of a cache, [batch, kv_heads, seq, head_dim] each: one shape, dtype and device, contiguous
                  head_dim. float32, bfloat16, float16, float8_e4m3fn or float8_e5m2
-rows             int64 [n] on the keys' device: which of their first axis, none twice; positions then have n rows
+blocks           int64 [n] on the keys' device: which of their first axis, none twice; positions then are those of n blocks
 from_positions   int64 on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2**24: where the keys
                  were rotated to; None: they carry no rotation
 to_positions     likewise where they shall be; None: they are left without rotation
@@ -31,7 +33,7 @@ scales, minimums float32, one for each layer: per token [batch, kv_heads, seq, h
                  kv_heads, groups, head_dim]; an element is code * scale + minimum. No minimums for fp8
 errors           as scales: how far moves have taken elements off, to which this one's is added; none: nobody asks
 group_ends       int64 [groups] on the codes' device, per channel: one past each group's last token; None: per token
-held             bool that broadcasts to [batch, kv_heads, seq]: false for padding, which widens no group's range; None: all
+valid            bool that broadcasts to [batch, kv_heads, seq]: false for padding, which widens no group's range; None: all
 runs             int64 [n, 3]: place in `to`, place in `from`, count, where a place is row * slots + slot; a place of -1 in
                  `from` writes zeros. None: every slot to its like. Places are not checked
 

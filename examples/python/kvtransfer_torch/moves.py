@@ -41,17 +41,17 @@ def remap_(
 
 def reframe_(
     layers: Sequence[torch.Tensor],
-    written: Rotaries,
+    stored: Rotaries,
     old: Positions,
-    wanted: Rotaries,
+    target: Rotaries,
     new: Positions,
     model_faithful: bool = False,
 ) -> None:
-    """Moves keys written at `old` under one embedding to `new` under another, scaling included.
+    """Moves keys stored at `old` under one embedding to `new` under another, scaling included.
 
     For embeddings that change with the length (dynamic NTK, LongRoPE), or between models that differ in nothing but their RoPE.
     """
-    _rotate_each_(layers, written, wanted, old, new, model_faithful=model_faithful)
+    _rotate_each_(layers, stored, target, old, new, model_faithful=model_faithful)
 
 
 def unrotate_(layers: Sequence[torch.Tensor], rotary: Rotaries, old: Positions) -> None:
@@ -64,10 +64,10 @@ def rotate_(layers: Sequence[torch.Tensor], rotary: Rotaries, new: Positions) ->
     _rotate_each_(layers, None, rotary, None, new)
 
 
-def _rotate_each_(layers, written, wanted, old, new, delta: int = 0, model_faithful: bool = False) -> None:
+def _rotate_each_(layers, stored, target, old, new, delta: int = 0, model_faithful: bool = False) -> None:
     alike = defaultdict(list)  # layers that one call can take
     rotations = {}
-    columns = (one_a_layer(given, len(layers)) for given in (written, wanted, old, new))
+    columns = (one_a_layer(given, len(layers)) for given in (stored, target, old, new))
     for keys, *rotation in zip(layers, *columns, strict=True):
         if rotation[0] is None and rotation[1] is None:
             continue  # no RoPE
@@ -79,28 +79,28 @@ def _rotate_each_(layers, written, wanted, old, new, delta: int = 0, model_faith
         torch.ops.kvtransfer.rotate_keys_(members, *rotation_arguments(members[0].device, *rotations[group], delta, model_faithful))
 
 
-def rotation_arguments(device, written, wanted, old, new, delta: int = 0, model_faithful: bool = False) -> tuple:
+def rotation_arguments(device, stored, target, old, new, delta: int = 0, model_faithful: bool = False) -> tuple:
     """What the operators rotate_keys_, rotate_keys and rotate_blocks_ take after the keys (and the rows)."""
-    geometry = wanted if wanted is not None else written
+    geometry = target if target is not None else stored
     return (
         None if old is None else old.to(device),
         None if new is None else new.to(device),
         delta,
-        None if written is None else written.inv_freq,
-        None if wanted is None else wanted.inv_freq,
+        None if stored is None else stored.inv_freq,
+        None if target is None else target.inv_freq,
         None,  # stream_of: every pair follows the one stream of positions
-        _gain(written, wanted, is_shared_delta=old is None and new is None),
+        _gain(stored, target, is_shared_delta=old is None and new is None),
         0,  # window_offset
         geometry.interleaved,
         model_faithful,
     )
 
 
-def _gain(written: Rotary | None, wanted: Rotary | None, is_shared_delta: bool) -> float:
+def _gain(stored: Rotary | None, target: Rotary | None, is_shared_delta: bool) -> float:
     """Scaling to put in over scaling to take out: 1 for a key that stays in its embedding, however often it moves."""
     if is_shared_delta:
         return 1.0
-    return (1.0 if wanted is None else wanted.attention_scaling) / (1.0 if written is None else written.attention_scaling)
+    return (1.0 if target is None else target.attention_scaling) / (1.0 if stored is None else stored.attention_scaling)
 
 
 def one_a_layer(given, count: int) -> list:
@@ -108,28 +108,28 @@ def one_a_layer(given, count: int) -> list:
     return list(given) if isinstance(given, (list, tuple)) else [given] * count
 
 
-def _check(keys: torch.Tensor, written, wanted, old, new) -> None:
-    geometry = wanted if wanted is not None else written
+def _check(keys: torch.Tensor, stored, target, old, new) -> None:
+    geometry = target if target is not None else stored
     if keys.dim() != 4 or keys.dtype not in _DTYPES:
         raise ValueError(f"rotate_keys_: keys: expected 4 axes of 32 bits or fewer, got {keys.dtype} {list(keys.shape)}")
     if keys.requires_grad:
         raise ValueError(
-            "rotate_keys_: keys: expected no gradient (torch.ops.kvtransfer.rotation returns copies and has one), got requires_grad"
+            "rotate_keys_: keys: expected no gradient (torch.ops.kvtransfer.rotate_keys returns copies and has one), got requires_grad"
         )
     if keys.size(3) > 1 and keys.stride(3) != 1:
         raise ValueError(f"rotate_keys_: keys: expected a contiguous head_dim, got strides {keys.stride()}")
-    if written is not None and (len(written.inv_freq), written.interleaved) != (len(geometry.inv_freq), geometry.interleaved):
-        raise ValueError("rotate_keys_: rotary: expected the same rotary_dim and pairing on both sides, got others")
+    if stored is not None and (len(stored.inv_freq), stored.interleaved) != (len(geometry.inv_freq), geometry.interleaved):
+        raise ValueError("rotate_keys_: rotary: expected the same rotary_dim and pairing on both sides, got different ones")
     if 2 * len(geometry.inv_freq) > keys.size(3):
         raise ValueError(f"rotate_keys_: rotary: expected rotary_dim <= head_dim={keys.size(3)}, got {2 * len(geometry.inv_freq)}")
     if len(geometry.inv_freq) > 256:
         raise ValueError(f"rotate_keys_: rotary: expected rotary_dim <= 512, got {2 * len(geometry.inv_freq)}")
-    for name, rotary, positions in (("old", written, old), ("new", wanted, new)):
+    for name, rotary, positions in (("old", stored, old), ("new", target, new)):
         if rotary is None and positions is not None:
             raise ValueError(f"rotate_keys_: positions: expected none for a side without rotation, got {name}")
     if any(size > 1 and stride == 0 for size, stride in zip(keys.shape, keys.stride())):
         raise ValueError(f"rotate_keys_: keys: expected each in a place of its own, got strides {keys.stride()}")
-    by_difference = old is None and new is None or written is not None and written.rotates_like(wanted)
+    by_difference = old is None and new is None or stored is not None and stored.rotates_like(target)
     if geometry.streams > 1 and not by_difference:
         raise ValueError("rotate_keys_: rotary: M-RoPE keys of three streams move by differences alone (shift_, remap_)")
     for positions in (old, new):
@@ -140,5 +140,5 @@ def _check(keys: torch.Tensor, written, wanted, old, new) -> None:
 
 def _fits(positions: torch.Tensor, keys: torch.Tensor) -> bool:
     sizes = tuple(positions.shape)
-    wanted = tuple(keys.shape[:3])[3 - len(sizes) :]
-    return positions.dtype == torch.int64 and len(sizes) <= 3 and all(a in (1, b) for a, b in zip(sizes, wanted))
+    target = tuple(keys.shape[:3])[3 - len(sizes) :]
+    return positions.dtype == torch.int64 and len(sizes) <= 3 and all(a in (1, b) for a, b in zip(sizes, target))

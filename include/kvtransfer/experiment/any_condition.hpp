@@ -15,18 +15,19 @@ namespace kvtransfer {
 class any_condition {
  public:
   template <Condition Chosen>
-  requires(!std::same_as<Chosen, any_condition>)
-      any_condition(Chosen chosen)  // NOLINT(google-explicit-constructor): a condition is a condition
+    requires(!std::same_as<Chosen, any_condition>)
+  any_condition(Chosen chosen)  // NOLINT(google-explicit-constructor): a condition is a condition
       : chosen_(std::make_shared<const holder<Chosen>>(std::move(chosen))) {}
 
-  condition_description describe() const { return chosen_->describe(); }
-  std::optional<std::string> not_applicable(const prompt_ids& prompts) const {
+  [[nodiscard]] condition_description describe() const { return chosen_->describe(); }
+  [[nodiscard]] std::optional<std::string> not_applicable(const prompt_ids& prompts) const {
     return chosen_->not_applicable(prompts);
   }
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
+  [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
     return chosen_->tokens_needed(prompts, max_new_tokens);
   }
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
+  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+                                       const generation_config& settings) const {
     return chosen_->prepare(model, prompts, settings);
   }
 

@@ -9,12 +9,13 @@
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/inject/plan.hpp"
-#include "kvtransfer/model/causal_lm.hpp"
-#include "kvtransfer/model/generate.hpp"
 
 namespace kvtransfer {
 
-/// What a condition has the model read, one row.
+struct causal_lm;
+struct generation_config;
+
+/// What a condition has the model read, one sequence.
 struct prepared_input {
   plan input;
   sequence parts;  ///< what it consists of, injected slots included

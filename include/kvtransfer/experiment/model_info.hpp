@@ -1,53 +1,29 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
-
-#include "kvtransfer/experiment/records.hpp"
-#include "kvtransfer/model/causal_lm.hpp"
-#include "kvtransfer/rope/rotary_embedding.hpp"
 
 namespace kvtransfer {
 
-/// A layer's RoPE for the record: its type with all its parameters, and what it turns.
-inline nlohmann::ordered_json rope_record(const rotary_embedding& rotary) {
-  nlohmann::ordered_json record = {{"rope_type", rotary.rope_type()}};
-  if (!rotary.rotates()) {
-    return record;
-  }
-  for (const auto& parameter : rotary.parameters().values.items()) {
-    record[parameter.key()] = parameter.value();
-  }
-  const rotary_specification specification = rotary.at(1);
-  record["rotary_dim"] = specification.rotary_dim();
-  record["pairing"] = specification.pairing == rope::pairing::half_split ? "half_split" : "interleaved";
-  record["attention_scaling"] = specification.attention_scaling;
-  return record;
-}
+struct causal_lm;
 
-/// What a report says of a model. RoPE is the first layer's; `layers_that_differ` counts those with another.
-inline model_info make_model_info(const causal_lm& model, const std::filesystem::path& folder) {
-  const model_config& config = model.config;
-  model_info info;
-  info.path = folder.string();
-  info.architecture = config.architecture;
-  info.layers = config.layers;
-  info.hidden_size = config.hidden_size;
-  info.q_heads = config.q_heads;
-  info.kv_heads = config.kv_heads;
-  info.head_dim = config.head_dim;
-  info.vocab_size = config.vocab_size;
-  info.fingerprint = model.fingerprint;
-  info.rope = rope_record(config.rotary.front());
-  std::int64_t others = 0;
-  for (const rotary_embedding& rotary : config.rotary) {
-    others += rope_record(rotary) == info.rope ? 0 : 1;
-  }
-  if (others > 0) {
-    info.rope["layers_that_differ"] = others;
-  }
-  return info;
-}
+/// The model that ran.
+struct model_info {
+  std::string path;
+  std::string architecture;
+  std::int64_t layers = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t q_heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t vocab_size = 0;
+  std::string rope;         ///< type and parameters of the first layer's rotary embedding, a JSON object
+  std::string fingerprint;  ///< tells whether trials of two runs are of one model
+};
+
+/// What a report says of a model. In `rope`, `layers_that_differ` counts the layers with another rotary embedding than
+/// the first.
+[[nodiscard]] model_info make_model_info(const causal_lm& model, const std::filesystem::path& folder);
 
 }  // namespace kvtransfer

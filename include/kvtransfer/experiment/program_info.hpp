@@ -1,21 +1,23 @@
 #pragma once
 
-#include <ATen/Parallel.h>
-#include <torch/headeronly/version.h>
-
+#include <cstdint>
 #include <string>
-
-#include "kvtransfer/core/version.hpp"
-#include "kvtransfer/experiment/device_choice.hpp"
-#include "kvtransfer/experiment/records.hpp"
-#include "kvtransfer/model/causal_lm.hpp"
 
 namespace kvtransfer {
 
+struct causal_lm;
+
+/// The program that ran, and on what.
+struct program_info {
+  std::string version;
+  std::string libtorch;
+  std::string device;
+  std::string dtype;
+  std::string quantization;
+  std::int64_t threads = 0;
+};
+
 /// What a report says of the program that ran `model`.
-inline program_info make_program_info(const causal_lm& model, const std::string& quantization) {
-  return {library_version,        TORCH_VERSION, model.device().str(),
-          name_of(model.dtype()), quantization,  at::get_num_threads()};
-}
+[[nodiscard]] program_info make_program_info(const causal_lm& model, const std::string& quantization);
 
 }  // namespace kvtransfer

@@ -1,17 +1,15 @@
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
-#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/experiment/suite.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
 
 namespace kvtransfer {
+
+class tokenizer;
 
 /// The prompts of one test as token ids, without BOS or EOS.
 struct prompt_ids {
@@ -22,24 +20,21 @@ struct prompt_ids {
 
 /// Encodes a test's prompts, each by itself, so that a text in two pieces has the ids of its pieces.
 /// @throws value_error if a prompt has no tokens
-inline prompt_ids encode_prompts(const tokenizer& text, const test_case& test) {
-  prompt_ids prompts{text.bos(), text.encode(test.source), text.encode(test.target)};
-  const auto require_some = [&](const std::vector<std::int64_t>& ids, const char* which) {
-    require<value_error>(!ids.empty(), test.name, which, "at least one token", "none");
-  };
-  require_some(prompts.source, "source");
-  require_some(prompts.target, "target");
-  return prompts;
+[[nodiscard]] prompt_ids encode_prompts(const tokenizer& text, const test_case& test);
+
+/// Number of tokens.
+[[nodiscard]] inline std::int64_t count_of(const std::vector<std::int64_t>& ids) {
+  return static_cast<std::int64_t>(ids.size());
 }
 
+/// Tokens of BOS: one, or none for a model without it.
+[[nodiscard]] inline std::int64_t bos_count(const prompt_ids& prompts) { return prompts.bos ? 1 : 0; }
+
 /// `ids` behind BOS, where the model has one.
-inline std::vector<std::int64_t> begun_text(const prompt_ids& prompts, const std::vector<std::int64_t>& ids) {
-  std::vector<std::int64_t> text;
-  if (prompts.bos) {
-    text.push_back(*prompts.bos);
-  }
-  text.insert(text.end(), ids.begin(), ids.end());
-  return text;
-}
+[[nodiscard]] std::vector<std::int64_t> begun_text(const prompt_ids& prompts, const std::vector<std::int64_t>& ids);
+
+/// The parts of such a text: BOS where the model has one, then `count` tokens of `role`.
+/// @param injected whether they are cached keys and values, not fed as tokens
+[[nodiscard]] sequence begun_parts(const prompt_ids& prompts, token_role role, std::int64_t count, bool injected);
 
 }  // namespace kvtransfer

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +9,8 @@
 #include <vector>
 
 #include "kvtransfer/experiment/condition_description.hpp"
+#include "kvtransfer/experiment/model_info.hpp"
+#include "kvtransfer/experiment/program_info.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/experiment/suite.hpp"
 #include "kvtransfer/model/stop_reason.hpp"
@@ -22,6 +23,7 @@ struct run_settings {
   std::string device = "auto";
   std::string dtype;
   std::string quantize = "none";
+  std::int64_t threads = 0;  ///< threads of the CPU; 0: what torch chooses
   std::string suite;
   std::vector<std::string> conditions;
   std::int64_t trials = 1;
@@ -30,30 +32,6 @@ struct run_settings {
   std::int64_t max_new_tokens = 40;
   std::string output = "results";
   bool resume = false;
-};
-
-/// What ran.
-struct program_info {
-  std::string version;
-  std::string libtorch;
-  std::string device;
-  std::string dtype;
-  std::string quantization;
-  std::int64_t threads = 0;
-};
-
-/// The model that ran.
-struct model_info {
-  std::string path;
-  std::string architecture;
-  std::int64_t layers = 0;
-  std::int64_t hidden_size = 0;
-  std::int64_t q_heads = 0;
-  std::int64_t kv_heads = 0;
-  std::int64_t head_dim = 0;
-  std::int64_t vocab_size = 0;
-  nlohmann::ordered_json rope;  ///< type and parameters
-  std::string fingerprint;      ///< tells whether trials of two runs are of one model
 };
 
 /// One generation.
@@ -86,7 +64,7 @@ struct test_record {
   std::vector<condition_record> conditions;
 
   /// The condition of that id; null if it did not run.
-  const condition_record* find(std::string_view id) const {
+  [[nodiscard]] const condition_record* find(std::string_view id) const {
     const auto found =
         std::find_if(conditions.begin(), conditions.end(), [&](const auto& each) { return each.id == id; });
     return found == conditions.end() ? nullptr : &*found;
@@ -105,14 +83,14 @@ struct results {
   std::vector<test_record> tests;
 
   /// The description of that id; null if the run did not include it.
-  const condition_description* find_condition(std::string_view id) const {
+  [[nodiscard]] const condition_description* find_condition(std::string_view id) const {
     const auto found =
         std::find_if(conditions.begin(), conditions.end(), [&](const auto& each) { return each.id == id; });
     return found == conditions.end() ? nullptr : &*found;
   }
 
   /// The condition that reconstructs a published column; null if there is none in the run.
-  const condition_description* find_reconstruction(std::string_view column) const {
+  [[nodiscard]] const condition_description* find_reconstruction(std::string_view column) const {
     const auto found = std::find_if(conditions.begin(), conditions.end(),
                                     [&](const auto& each) { return each.reconstructs == column; });
     return found == conditions.end() ? nullptr : &*found;

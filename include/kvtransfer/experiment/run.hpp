@@ -1,25 +1,20 @@
 #pragma once
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/any_condition.hpp"
 #include "kvtransfer/experiment/journal.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/records.hpp"
 #include "kvtransfer/experiment/suite.hpp"
-#include "kvtransfer/experiment/trial.hpp"
-#include "kvtransfer/model/causal_lm.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
 
 namespace kvtransfer {
+
+struct causal_lm;
+class tokenizer;
 
 /// How far a run is.
 struct run_progress {
@@ -33,128 +28,22 @@ struct run_progress {
 using progress_callback = std::function<void(const run_progress&)>;
 
 /// A run with nothing done yet: what is asked for, of which model, by which program.
-inline results planned_run(const suite& tests, const std::vector<any_condition>& conditions, run_settings settings,
-                           program_info program, model_info model) {
-  results run;
-  run.program = std::move(program);
-  run.model = std::move(model);
-  run.settings = std::move(settings);
-  run.suite_name = tests.name;
-  run.suite_description = tests.description;
-  run.reported_by = tests.reported_by;
-  run.settings.conditions.clear();
-  for (const any_condition& condition : conditions) {
-    run.conditions.push_back(condition.describe());
-    run.settings.conditions.push_back(run.conditions.back().id);
-  }
-  for (const test_case& test : tests.tests) {
-    run.tests.push_back({test, {}});
-  }
-  return run;
-}
-
-namespace detail {
-
-inline generation_config generation_settings_of(const run_settings& settings, const tokenizer& text,
-                                                  const causal_lm& model) {
-  generation_config generation;
-  generation.max_new_tokens = settings.max_new_tokens;
-  generation.temperature = settings.temperature;
-  generation.eos_token_ids = model.config.eos_token_ids.empty() ? text.eos_ids() : model.config.eos_token_ids;
-  return generation;
-}
-
-/// @throws value_error if a condition may need positions that the model doesn't have
-inline void require_room(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
-                         const run_settings& settings, const causal_lm& model) {
-  const std::int64_t known = model.config.max_position_embeddings;
-  const std::int64_t needed = condition.tokens_needed(prompts, settings.max_new_tokens);
-  if (needed > known) {
-    fail<value_error>(settings.suite, fmt::format("test {} under {}", test.name, condition.describe().id),
-                      fmt::format("at most max_position_embeddings = {} tokens in front of the answer", known),
-                      fmt::format("{} ({} of the source, {} of the target, max_new_tokens = {})", needed,
-                                  prompts.source.size(), prompts.target.size(), settings.max_new_tokens));
-  }
-}
-
-inline void require_valid(const run_settings& settings) {
-  require<value_error>(settings.trials > 0, "trials", "number", "1 or more", fmt::format("{}", settings.trials));
-  require<value_error>(settings.max_new_tokens > 0, "max_new_tokens", "number", "1 or more",
-                       fmt::format("{}", settings.max_new_tokens));
-}
-
-}  // namespace detail
-
-namespace detail {
-
-/// Everything that the trials of a run share.
-struct running_experiment {
-  const causal_lm& model;
-  const tokenizer& text;
-  generation_config generation;
-  journal& finished;
-  const progress_callback& report;
-  run_progress progress;
-
-  /// All trials of a test under a condition: from the journal where it has them, else run and kept there.
-  condition_record record(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
-                          const run_settings& settings) {
-    condition_record record{condition.describe().id, condition.not_applicable(prompts), {}};
-    for (std::int64_t i = 0; i < settings.trials && !record.not_applicable; ++i) {
-      const trial_key key{test.name, record.id, i};
-      if (finished.find(key) == nullptr) {
-        const std::uint64_t seed = settings.seed + static_cast<std::uint64_t>(i);
-        finished.append(key, run_trial(model, text, condition, test, prompts, generation, seed));
-      }
-      record.trials.push_back(*finished.find(key));
-      ++progress.done;
-      progress.test = test.name;
-      progress.condition = record.id;
-      report(progress);
-    }
-    return record;
-  }
-};
-
-}  // namespace detail
+[[nodiscard]] results planned_run(const suite& tests, const std::vector<any_condition>& conditions,
+                                  run_settings settings, program_info program, model_info model);
 
 /// The prompts of a planned run as token ids, test by test, checked before anything runs or is written.
 /// @throws value_error for prompts or settings that the model can't serve
-inline std::vector<prompt_ids> checked_prompts(const causal_lm& model, const tokenizer& text,
-                                               const std::vector<any_condition>& conditions, const results& run) {
-  detail::require_valid(run.settings);
-  std::vector<prompt_ids> prompts;
-  for (const test_record& test : run.tests) {
-    prompts.push_back(encode_prompts(text, test.test));
-    for (const any_condition& condition : conditions) {
-      if (!condition.not_applicable(prompts.back())) {
-        detail::require_room(condition, test.test, prompts.back(), run.settings, model);
-      }
-    }
-  }
-  return prompts;
-}
+[[nodiscard]] std::vector<prompt_ids> checked_prompts(const causal_lm& model, const tokenizer& text,
+                                                      const std::vector<any_condition>& conditions, const results& run);
 
 /// Runs every trial of a planned run that the journal does not hold yet, and fills in the run's records.
 /// @param conditions those that the run was planned with
-/// @throws what `checked_prompts`, a trial or `report` throws
-inline void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
-                           results& run, journal& finished, const progress_callback& report) {
-  const std::vector<prompt_ids> prompts = checked_prompts(model, text, conditions, run);
-  detail::running_experiment running{model,    text,   detail::generation_settings_of(run.settings, text, model),
-                                     finished, report, {}};
-  for (const prompt_ids& each : prompts) {
-    running.progress.total +=
-        run.settings.trials *
-        std::count_if(conditions.begin(), conditions.end(), [&](const auto& c) { return !c.not_applicable(each); });
-  }
-  for (std::size_t t = 0; t < run.tests.size(); ++t) {
-    test_record& test = run.tests[t];
-    test.conditions.clear();
-    for (const any_condition& condition : conditions) {
-      test.conditions.push_back(running.record(condition, test.test, prompts[t], run.settings));
-    }
-  }
-}
+/// @throws what `checked_prompts` or `report` throws; an error of a trial, with the test and the condition in front
+void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
+                    results& run, journal& finished, const progress_callback& report);
+
+/// The same with the trials kept in memory alone, so that an interrupted run starts again.
+void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
+                    results& run, const progress_callback& report = {});
 
 }  // namespace kvtransfer

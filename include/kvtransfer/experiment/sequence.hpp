@@ -10,7 +10,7 @@
 
 namespace kvtransfer {
 
-/// What a stretch of the sequence that a model reads consists of.
+/// What a part of the sequence that a model reads consists of.
 enum class token_role {
   bos,        ///< beginning-of-sequence token
   source,     ///< the source prompt
@@ -24,10 +24,12 @@ enum class token_role {
 inline constexpr std::array<std::string_view, 6> token_role_names{"bos",       "source", "target",
                                                                   "generated", "eos",    "noise"};
 
-inline constexpr std::string_view name_of(token_role role) { return token_role_names[static_cast<std::size_t>(role)]; }
+[[nodiscard]] inline constexpr std::string_view name_of(token_role role) {
+  return token_role_names[static_cast<std::size_t>(role)];
+}
 
 /// The role of that name; nothing if there is none.
-inline constexpr std::optional<token_role> token_role_named(std::string_view name) {
+[[nodiscard]] inline constexpr std::optional<token_role> token_role_named(std::string_view name) {
   for (std::size_t i = 0; i < token_role_names.size(); ++i) {
     if (token_role_names[i] == name) {
       return static_cast<token_role>(i);
@@ -36,7 +38,7 @@ inline constexpr std::optional<token_role> token_role_named(std::string_view nam
   return std::nullopt;
 }
 
-/// A stretch of the sequence in front of the first generated token.
+/// A part of the sequence in front of the first generated token.
 struct sequence_part {
   token_role role = token_role::target;
   std::int64_t tokens = 0;
@@ -49,7 +51,7 @@ struct sequence_part {
 using sequence = std::vector<sequence_part>;
 
 /// Its length in tokens.
-inline std::int64_t length_of(const sequence& parts) {
+[[nodiscard]] inline std::int64_t length_of(const sequence& parts) {
   return std::accumulate(parts.begin(), parts.end(), std::int64_t{0},
                          [](std::int64_t sum, const sequence_part& part) { return sum + part.tokens; });
 }

@@ -1,28 +1,15 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
-#include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache.hpp"
-#include "kvtransfer/core/alike.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
-#include "kvtransfer/model/plan_checks.hpp"
-#include "kvtransfer/model/plan_frame.hpp"
-#include "kvtransfer/model/slot_visibility.hpp"
-#include "kvtransfer/model/transformer.hpp"
-#include "kvtransfer/tensor/position_tensor.hpp"
 
 namespace kvtransfer {
 
@@ -32,137 +19,40 @@ namespace kvtransfer {
 /// uses it. Not differentiable; `plan_logits` is.
 class session {
  public:
-  /// Reads the plan. Afterwards `logits()` scores what follows each row.
+  /// Reads the plan. Afterwards `logits()` scores what follows each sequence.
+  /// @param model must outlive the session
   /// @param capacity tokens that will be read later by `step`, at most
   /// @throws frame_error where an injected key was not written for this model; shape_error, device_error, value_error
   ///         where the plan does not fit it
-  session(const causal_lm& model, const plan& input, std::int64_t capacity = 0)
-      : model_(&model), frame_(injected_frame(model.config, input)) {
-    require_runnable(model, input);
-    at::NoGradGuard no_grad;
-    for (std::int64_t i = 0; i < model.config.layers; ++i) {
-      reserve(input, i, capacity);
-    }
-    share_visibility(input);
-    for (std::int64_t b = 0; b < input.batch(); ++b) {
-      next_position_.push_back(input.positions.row(0, b, 0).last_position().value_or(-1) + 1);
-    }
-    read(token_tensor(input.token_ids, 0, model.device()), input.positions, padded_ids(input.token_ids));
-  }
+  session(const causal_lm& model, const plan& input, std::int64_t capacity = 0);
 
-  /// Scores of the next token of every row: `[batch, vocab_size]`, in the model's dtype.
-  const at::Tensor& logits() const { return logits_; }
+  session(session&&) noexcept;
+  session& operator=(session&&) noexcept;
+  ~session();
 
-  std::int64_t batch() const { return static_cast<std::int64_t>(next_position_.size()); }
+  /// Scores of the next token of every sequence: `[batch, vocab_size]`, in the model's dtype.
+  [[nodiscard]] const at::Tensor& logits() const;
+
+  [[nodiscard]] std::int64_t batch() const;
 
   /// Slots held so far, injected ones and padding included.
-  std::int64_t length() const { return frame_.layer(0).size(); }
+  [[nodiscard]] std::int64_t length() const;
 
-  /// One past the last position of each row.
-  const std::vector<std::int64_t>& next_positions() const { return next_position_; }
+  /// One past the last position of each sequence.
+  [[nodiscard]] const std::vector<std::int64_t>& next_positions() const;
 
-  /// Reads one more token of every row at the position after its last; nothing as a row's token leaves a padding slot there.
-  /// @throws shape_error unless there is one entry per row and a slot for it
-  void step(const std::vector<std::optional<std::int64_t>>& next) {
-    if (static_cast<std::int64_t>(next.size()) != batch()) {
-      fail<shape_error>("session::step", "next", fmt::format("{} entries", batch()), fmt::format("{}", next.size()));
-    }
-    std::vector<std::vector<std::int64_t>> ids;
-    std::vector<position_row> rows;
-    for (std::size_t b = 0; b < next.size(); ++b) {
-      ids.push_back({next[b].value_or(-1)});
-      rows.push_back(
-          position_row::consecutive(next_position_[b], 1, next[b] ? slot_state::rotated() : slot_state::padding()));
-      next_position_[b] += next[b] ? 1 : 0;
-    }
-    const position_map positions(1, batch(), 1, std::move(rows));
-    require_positions_known(model_->config, positions);
-    at::NoGradGuard no_grad;
-    read(token_tensor(ids, 0, model_->device()).clamp_min(0), positions, ids);
-  }
+  /// Reads one more token of every sequence at the position after its last; nothing as a sequence's token leaves a
+  /// padding slot there.
+  /// @throws shape_error unless there is one entry per sequence and a slot for it
+  void step(const std::vector<std::optional<std::int64_t>>& next);
 
   /// Ends the session and hands out its cache: all that was injected and all that was read.
-  cache release() && { return cache(std::move(keys_), std::move(values_), std::move(frame_)); }
+  [[nodiscard]] cache release() &&;
 
  private:
-  /// One layer's buffers with the segments in front.
-  void reserve(const plan& input, std::int64_t layer, std::int64_t capacity) {
-    const model_config& config = model_->config;
-    const std::int64_t slots = input.injected(layer) + input.size() + capacity;
-    const at::TensorOptions options = model_->weights.embed_tokens.options().requires_grad(false);
-    keys_.push_back(at::empty({input.batch(), config.kv_heads, slots, config.head_dim}, options));
-    values_.push_back(at::empty({input.batch(), config.kv_heads, slots, config.head_dim}, options));
-    std::int64_t start = 0;
-    for (const segment& part : input.segments(layer)) {
-      keys_.back().slice(2, start, start + part.kv.size()).copy_(part.kv.keys());
-      values_.back().slice(2, start, start + part.kv.size()).copy_(part.kv.values());
-      start += part.kv.size();
-    }
-  }
+  class implementation;
 
-  /// Layers whose segments have the same frames and the same visibility share one record of it, and so one mask.
-  void share_visibility(const plan& input) {
-    const auto seen_alike = [&](std::size_t a, std::size_t b) {
-      return std::ranges::equal(input.segments(static_cast<std::int64_t>(a)),
-                                input.segments(static_cast<std::int64_t>(b)), [](const segment& x, const segment& y) {
-                                  return x.kv.shared_frame() == y.kv.shared_frame() && x.visible.is_same(y.visible);
-                                });
-    };
-    visibility_of_ =
-        make_for_alike(static_cast<std::size_t>(model_->config.layers), seen_alike, [&](std::size_t layer) {
-          visibility_.emplace_back(input.segments(static_cast<std::int64_t>(layer)), input.batch(), model_->device());
-          return visibility_.size() - 1;
-        });
-  }
-
-  /// Runs the model over new tokens `[batch, n]` and keeps their keys and values.
-  void read(const at::Tensor& tokens, const position_map& positions,
-            const std::vector<std::vector<std::int64_t>>& ids) {
-    const std::int64_t count = positions.size();
-    const std::int64_t reach = *std::max_element(next_position_.begin(), next_position_.end());
-    const std::vector<rotary_specification> rotary = rotary_specifications(model_->config, reach);
-    const at::Tensor position_ids = position_tensor(positions, model_->device());
-    const rotary_tables tables(rotary, position_ids, model_->dtype());
-    const cache_frame tail = written_frame(rotary, positions, ids, model_->fingerprint);
-    std::vector<std::optional<at::Tensor>> masks;
-    for (slot_visibility& visibility : visibility_) {
-      visibility.append(positions);
-      masks.push_back(visibility.mask(count, model_->config.q_heads));
-    }
-    const auto attend = [&](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-      const std::size_t group = visibility_of_[static_cast<std::size_t>(layer)];
-      const at::Tensor keys = grown(keys_, layer, k, "keys");
-      const at::Tensor values = grown(values_, layer, v, "values");
-      return at::scaled_dot_product_attention(q, keys, values, masks[group], 0.0, visibility_[group].is_causal(count),
-                                              std::nullopt, true);
-    };
-    const at::Tensor hidden = hidden_states(model_->config, model_->weights, tokens, rotary, tables, attend);
-    logits_ = vocabulary_logits(model_->weights, hidden.select(1, count - 1));
-    frame_.append(tail);
-  }
-
-  /// Writes a layer's new keys (or values) behind those it holds and returns all of them.
-  at::Tensor grown(std::vector<at::Tensor>& buffers, std::int64_t layer, const at::Tensor& more,
-                   std::string_view what) const {
-    const at::Tensor& buffer = buffers[static_cast<std::size_t>(layer)];
-    const std::int64_t start = frame_.layer(layer).size();
-    const std::int64_t end = start + more.size(2);
-    if (end > buffer.size(2)) {
-      fail<shape_error>("session", what, fmt::format("at most {} slots (capacity asked for)", buffer.size(2)),
-                        fmt::format("{}", end));
-    }
-    buffer.slice(2, start, end).copy_(more);
-    return buffer.slice(2, 0, end);
-  }
-
-  const causal_lm* model_;
-  cache_frame frame_;
-  std::vector<at::Tensor> keys_;
-  std::vector<at::Tensor> values_;
-  std::vector<slot_visibility> visibility_;
-  std::vector<std::size_t> visibility_of_;
-  std::vector<std::int64_t> next_position_;
-  at::Tensor logits_;
+  std::unique_ptr<implementation> state_;
 };
 
 }  // namespace kvtransfer

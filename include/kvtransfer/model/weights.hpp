@@ -1,8 +1,73 @@
 #pragma once
 
-/// A model's parameters: what they are, read from a folder, written to one, or drawn at random.
+#include <ATen/core/Tensor.h>
 
-#include "kvtransfer/model/weights/load.hpp"
-#include "kvtransfer/model/weights/parameters.hpp"
-#include "kvtransfer/model/weights/random.hpp"
-#include "kvtransfer/model/weights/save.hpp"
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kvtransfer/model/config.hpp"
+
+namespace kvtransfer {
+
+/// One decoder layer's parameters; a bias that the model lacks is an undefined tensor. Matrices are [out, in].
+struct layer_weights {
+  at::Tensor input_layernorm;           // [hidden_size]
+  at::Tensor q_proj;                    // [q_heads * head_dim, hidden_size]
+  at::Tensor k_proj;                    // [kv_heads * head_dim, hidden_size]
+  at::Tensor v_proj;                    // [kv_heads * head_dim, hidden_size]
+  at::Tensor o_proj;                    // [hidden_size, q_heads * head_dim]
+  at::Tensor post_attention_layernorm;  // [hidden_size]
+  at::Tensor gate_proj;                 // [intermediate_size, hidden_size]
+  at::Tensor up_proj;                   // [intermediate_size, hidden_size]
+  at::Tensor down_proj;                 // [hidden_size, intermediate_size]
+  at::Tensor q_bias, k_bias, v_bias, o_bias;
+  at::Tensor gate_bias, up_bias, down_bias;
+};
+
+/// All parameters of a model. With tied embeddings `lm_head` is the very tensor `embed_tokens`.
+struct model_weights {
+  at::Tensor embed_tokens;  // [vocab_size, hidden_size]
+  at::Tensor norm;          // [hidden_size]
+  at::Tensor lm_head;       // [vocab_size, hidden_size]
+  std::vector<layer_weights> layers;
+};
+
+/// Loads a model's parameters, mapped: on the CPU, in the file's own type, nothing is copied.
+/// @param folder holds `model.safetensors`, or shards with `model.safetensors.index.json`
+/// @param dtype any floating type; what the file holds in another is converted
+/// @throws file_error for a missing, surplus or misshapen tensor; device_error if the device refuses
+[[nodiscard]] model_weights load_weights(const std::filesystem::path& folder, const model_config& config,
+                                         at::Device device, at::ScalarType dtype);
+
+/// Writes `config.json` and `model.safetensors` as transformers' from_pretrained reads them, each file atomically.
+/// @param folder made if it is not there
+/// @param config its `raw` is what is written, with the new dtype
+/// @param dtype what the parameters are stored in, one converted copy at a time
+/// @throws file_error if the folder refuses; value_error for a dtype that is not floating
+void save_model(const std::filesystem::path& folder, const model_config& config, const model_weights& weights,
+                at::ScalarType dtype);
+
+/// Normally distributed weights, for training from nothing and for tests: mean 0, or 1 for the norms.
+///
+/// A model whose `standard_deviation` is the usual 0.02 hardly uses positions; tests of positions want 0.1 or more.
+/// @param standard_deviation of the matrices and biases; norms get none of it
+/// @return fp32 on the CPU, the same for the same seed
+[[nodiscard]] model_weights random_weights(const model_config& config, std::uint64_t seed, double standard_deviation);
+
+/// Calls `visit(name, tensor)` for every parameter that exists, under transformers' name; for a tied head only once.
+void for_each_parameter(const model_weights& weights,
+                        const std::function<void(const std::string&, const at::Tensor&)>& visit);
+
+/// The same, with tensors that may be replaced.
+void for_each_parameter(model_weights& weights, const std::function<void(const std::string&, at::Tensor&)>& visit);
+
+/// Builds weights by asking `make(name, shape)` for every parameter that the configuration has.
+/// @param make returns a tensor of that shape; called in the order of `for_each_parameter`
+[[nodiscard]] model_weights make_weights(
+    const model_config& config,
+    const std::function<at::Tensor(const std::string&, const std::vector<std::int64_t>&)>& make);
+
+}  // namespace kvtransfer

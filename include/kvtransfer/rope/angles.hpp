@@ -1,40 +1,22 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/cos.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/mul.h>
-#include <ATen/ops/sin.h>
-#include <ATen/ops/stack.h>
 
-#include <algorithm>
+#include <cstdint>
 #include <vector>
 
+#include "kvtransfer/rope/detail/operations.hpp"
 #include "kvtransfer/rope/detail/positions.hpp"
+#include "kvtransfer/rope/pairing.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
 namespace kvtransfer::rope {
 
-/// A turn of every pair: each `[batch or 1, kv_heads or 1, seq or 1, rotary_dim/2]`.
+/// A rotation of every pair: each `[batch or 1, kv_heads or 1, seq or 1, rotary_dim/2]`.
 struct cos_sin {
   at::Tensor cos;
   at::Tensor sin;
 };
-
-namespace detail {
-
-/// A host list as a tensor on `device`.
-template <class Scalar>
-at::Tensor tensor_of(const std::vector<Scalar>& values, at::ScalarType dtype, at::Device device) {
-  at::Tensor tensor = at::empty({static_cast<std::int64_t>(values.size())}, at::TensorOptions().dtype(dtype));
-  std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<Scalar>());
-  return device.is_cpu() ? tensor : tensor.to(device);
-}
-
-}  // namespace detail
 
 /// The angle of every pair at every position, radians, computed in `dtype` from the specification's fp32 frequencies.
 /// @param positions `[streams, batch, kv_heads, seq]`, int64, any of the four 1
@@ -44,10 +26,10 @@ inline at::Tensor angles_at(const rotary_specification& specification, const at:
   const at::Device device = positions.device();
   const at::Tensor inv_freq = detail::tensor_of(specification.inv_freq, at::kFloat, device).to(dtype);
   if (specification.stream_of.empty() || positions.size(0) == 1) {
-    return at::mul(positions.select(0, 0).to(dtype).unsqueeze(-1), inv_freq);
+    return positions.select(0, 0).to(dtype).unsqueeze(-1).mul(inv_freq);
   }
   const at::Tensor stream_of = detail::tensor_of(specification.stream_of, at::kByte, device).to(at::kLong);
-  return at::mul(at::index_select(positions, 0, stream_of).to(dtype).movedim(0, -1), inv_freq);
+  return positions.index_select(0, stream_of).to(dtype).movedim(0, -1).mul(inv_freq);
 }
 
 /// The table that a model's forward multiplies queries and keys by: fp32 angles, fp32 cosines and sines, attention
@@ -57,34 +39,33 @@ inline at::Tensor angles_at(const rotary_specification& specification, const at:
 inline cos_sin cos_sin_table(const rotary_specification& specification, const at::Tensor& positions,
                              at::ScalarType dtype) {
   const at::Tensor angles =
-      angles_at(specification, positions_as_4d(positions, "cos_sin_table", "positions"), at::kFloat);
+      angles_at(specification, detail::positions_as_4d(positions, "cos_sin_table", "positions"), at::kFloat);
   const at::Scalar scaling = specification.attention_scaling;
-  return {at::cos(angles).mul_(scaling).to(dtype), at::sin(angles).mul_(scaling).to(dtype)};
+  return {angles.cos().mul_(scaling).to(dtype), angles.sin().mul_(scaling).to(dtype)};
 }
 
-/// Turns the pairs of a rotary window: (a, b) becomes (a·cos − b·sin, b·cos + a·sin). Differentiable.
+/// Rotates the pairs of a rotary window: (a, b) becomes (a·cos − b·sin, b·cos + a·sin). Differentiable.
 /// @param window `[batch, heads, seq, rotary_dim]`
 inline at::Tensor rotate_window(const at::Tensor& window, const cos_sin& table, pairing pairs) {
   const std::int64_t half = window.size(-1) / 2;
+  const auto rotated = [&](const at::Tensor& a, const at::Tensor& b) {
+    return std::vector<at::Tensor>{a.mul(table.cos).sub(b.mul(table.sin)), b.mul(table.cos).add(a.mul(table.sin))};
+  };
   if (pairs == pairing::half_split) {
-    const at::Tensor a = window.narrow(-1, 0, half);
-    const at::Tensor b = window.narrow(-1, half, half);
-    return at::cat({a * table.cos - b * table.sin, b * table.cos + a * table.sin}, -1);
+    return detail::joined(rotated(window.narrow(-1, 0, half), window.narrow(-1, half, half)), -1);
   }
   const at::Tensor pair = window.unflatten(-1, {half, 2});
-  const at::Tensor a = pair.select(-1, 0);
-  const at::Tensor b = pair.select(-1, 1);
-  return at::stack({a * table.cos - b * table.sin, b * table.cos + a * table.sin}, -1).flatten(-2);
+  return detail::stacked(rotated(pair.select(-1, 0), pair.select(-1, 1)), -1).flatten(-2);
 }
 
-/// Puts a turned window back between the elements of a head that RoPE leaves alone.
+/// Puts a rotated window back between the elements of a head that RoPE leaves alone.
 /// @param x `[batch, heads, seq, head_dim]`
 inline at::Tensor replace_window(const at::Tensor& x, const at::Tensor& window, std::int64_t offset) {
   const std::int64_t end = offset + window.size(-1);
   if (window.size(-1) == x.size(-1)) {
     return window;
   }
-  return at::cat({x.narrow(-1, 0, offset), window, x.narrow(-1, end, x.size(-1) - end)}, -1);
+  return detail::joined({x.narrow(-1, 0, offset), window, x.narrow(-1, end, x.size(-1) - end)}, -1);
 }
 
 /// Rotates queries or keys as the model's forward does. Differentiable.

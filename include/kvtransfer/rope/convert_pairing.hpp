@@ -3,15 +3,15 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <utility>
+#include <string_view>
 
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/angles.hpp"
 #include "kvtransfer/rope/detail/fused_kernels.hpp"
+#include "kvtransfer/rope/detail/rotation_checks.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/pairing.hpp"
 #include "kvtransfer/rope/specification.hpp"
-#include "kvtransfer/rope/detail/rotation_checks.hpp"
+#include "kvtransfer/tensor/checks.hpp"
 
 namespace kvtransfer::rope {
 
@@ -25,14 +25,12 @@ inline at::Tensor repaired_window(const at::Tensor& keys, const rotary_specifica
                                     : window.unflatten(-1, {half, 2}).transpose(-1, -2).flatten(-2);
 }
 
-/// @throws shape_error unless the rotary window lies within the head
-inline void require_window(const at::Tensor& keys, const rotary_specification& specification, std::string_view where) {
+/// @throws shape_error unless `keys` are keys whose rotary window lies within the head
+inline void require_convertible(const at::Tensor& keys, const rotary_specification& specification,
+                                std::string_view where) {
   require_heads_tensor(keys, where, "keys");
   validate(specification, where);
-  if (specification.window_offset + specification.rotary_dim() > keys.size(-1)) {
-    fail<shape_error>(where, "specification", fmt::format("a rotary window within head_dim={}", keys.size(-1)),
-                      describe(specification));
-  }
+  require_window(specification, keys.size(-1), where);
 }
 
 }  // namespace detail
@@ -42,8 +40,9 @@ inline void require_window(const at::Tensor& keys, const rotary_specification& s
 /// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
 /// @param specification how the keys lie now
 /// @throws shape_error if the rotary window does not lie within the head
-inline at::Tensor convert_pairing(const at::Tensor& keys, const rotary_specification& specification, pairing to) {
-  detail::require_window(keys, specification, "convert_pairing");
+[[nodiscard]] inline at::Tensor convert_pairing(const at::Tensor& keys, const rotary_specification& specification,
+                                                pairing to) {
+  detail::require_convertible(keys, specification, "convert_pairing");
   if (specification.pairing == to || !specification.rotates()) {
     return keys.clone();
   }
@@ -55,7 +54,7 @@ inline at::Tensor convert_pairing(const at::Tensor& keys, const rotary_specifica
 /// `rotate_keys_`
 inline void convert_pairing_(at::Tensor keys, const rotary_specification& specification, pairing to,
                              const options& how = {}) {
-  detail::require_window(keys, specification, "convert_pairing_");
+  detail::require_convertible(keys, specification, "convert_pairing_");
   detail::require_writable({keys}, "convert_pairing_");
   if (specification.pairing == to || !specification.rotates()) {
     return;
@@ -63,7 +62,8 @@ inline void convert_pairing_(at::Tensor keys, const rotary_specification& specif
   constexpr const char* kernel = "kvtransfer::convert_pairing_";
   const bool readable = detail::kernels_read(keys, specification.rotary_dim());
   if (detail::choose_fused(keys, readable, how, kernel, "convert_pairing_")) {
-    return detail::call_fused_conversion(kernel, {keys}, specification, to);
+    return detail::kernels()->convert_pairing_({keys}, specification.window_offset, specification.rotary_dim(),
+                                               to == pairing::interleaved);
   }
   keys.narrow(-1, specification.window_offset, specification.rotary_dim())
       .copy_(detail::repaired_window(keys, specification, to));

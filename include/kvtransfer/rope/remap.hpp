@@ -3,8 +3,9 @@
 #include <ATen/core/Tensor.h>
 
 #include "kvtransfer/rope/options.hpp"
-#include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/rope/rotate_keys.hpp"
+#include "kvtransfer/rope/rotation.hpp"
+#include "kvtransfer/rope/specification.hpp"
 
 namespace kvtransfer::rope {
 
@@ -13,18 +14,15 @@ namespace kvtransfer::rope {
 /// @param from where each key stands, int64 `[seq]` or `[streams, batch or 1, kv_heads or 1, seq]`, tokens
 /// @param to where it shall stand, likewise
 /// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
-inline at::Tensor remap(const at::Tensor& keys, const at::Tensor& from, const at::Tensor& to,
-                        const rotary_specification& specification, const options& how = {}) {
-  return rotate_keys({keys}, {.from = from, .to = to, .from_specification = specification, .to_specification = specification},
-              how, "remap")
-      .front();
+[[nodiscard]] inline at::Tensor remap(const at::Tensor& keys, const at::Tensor& from, const at::Tensor& to,
+                                      const rotary_specification& specification, const options& how = {}) {
+  return apply(keys, rotation::remap(from, to, specification), how, "remap");
 }
 
 /// `remap` in place. @throws value_error also for keys that require a gradient
 inline void remap_(at::Tensor keys, const at::Tensor& from, const at::Tensor& to,
                    const rotary_specification& specification, const options& how = {}) {
-  rotate_keys_({keys}, {.from = from, .to = to, .from_specification = specification, .to_specification = specification}, how,
-        "remap_");
+  apply_(keys, rotation::remap(from, to, specification), how, "remap_");
 }
 
 }  // namespace kvtransfer::rope

@@ -3,8 +3,9 @@
 #include <ATen/core/Tensor.h>
 
 #include "kvtransfer/rope/options.hpp"
-#include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/rope/rotate_keys.hpp"
+#include "kvtransfer/rope/rotation.hpp"
+#include "kvtransfer/rope/specification.hpp"
 
 namespace kvtransfer::rope {
 
@@ -12,15 +13,15 @@ namespace kvtransfer::rope {
 /// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
 /// @param positions int64 `[seq]` or `[streams, batch or 1, kv_heads or 1, seq]`, tokens
 /// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
-inline at::Tensor rotate(const at::Tensor& keys, const at::Tensor& positions, const rotary_specification& specification,
-                         const options& how = {}) {
-  return rotate_keys({keys}, {.to = positions, .to_specification = specification}, how, "rotate").front();
+[[nodiscard]] inline at::Tensor rotate(const at::Tensor& keys, const at::Tensor& positions,
+                                       const rotary_specification& specification, const options& how = {}) {
+  return apply(keys, rotation::rotate(positions, specification), how, "rotate");
 }
 
 /// `rotate` in place. @throws value_error also for keys that require a gradient
 inline void rotate_(at::Tensor keys, const at::Tensor& positions, const rotary_specification& specification,
                     const options& how = {}) {
-  rotate_keys_({keys}, {.to = positions, .to_specification = specification}, how, "rotate_");
+  apply_(keys, rotation::rotate(positions, specification), how, "rotate_");
 }
 
 }  // namespace kvtransfer::rope

@@ -18,85 +18,75 @@ namespace kvtransfer::rope {
 
 namespace detail {
 
-/// True if `rows` counts up by one.
-inline bool are_neighbours(const std::vector<std::int64_t>& rows) {
-  return std::adjacent_find(rows.begin(), rows.end(), [](auto a, auto b) { return b != a + 1; }) == rows.end();
+/// True if `blocks` counts up by one.
+inline bool are_neighbours(const std::vector<std::int64_t>& blocks) {
+  return std::adjacent_find(blocks.begin(), blocks.end(), [](auto a, auto b) { return b != a + 1; }) == blocks.end();
 }
 
-/// @throws shape_error unless every one of `rows` is a row of the layers', and none is named twice
-inline void require_rows(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
-                         std::string_view where) {
+/// @throws shape_error unless every one of `blocks` is one of the layers', and none is named twice
+inline void require_blocks(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& blocks,
+                           std::string_view where) {
   std::vector<char> named(static_cast<std::size_t>(layers.front().size(0)), 0);
-  for (const std::int64_t row : rows) {
-    const bool exists = row >= 0 && row < layers.front().size(0);
-    if (!exists || named[static_cast<std::size_t>(row)] != 0) {
-      fail<shape_error>(where, "rows", fmt::format("0 <= row < {}, each once", layers.front().size(0)),
-                        fmt::format("{}", row));
+  for (const std::int64_t block : blocks) {
+    const bool exists = block >= 0 && block < layers.front().size(0);
+    if (!exists || named[static_cast<std::size_t>(block)] != 0) {
+      fail<shape_error>(where, "blocks", fmt::format("0 <= block < {}, each once", layers.front().size(0)),
+                        fmt::format("{}", block));
     }
-    named[static_cast<std::size_t>(row)] = 1;
+    named[static_cast<std::size_t>(block)] = 1;
   }
 }
 
 }  // namespace detail
 
 /// Throws what `rotate_blocks_` would throw for these arguments and rotates nothing.
-/// @return `how_far` with four-dimensional positions
-inline rotation require_blocks_rotatable(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
-                                     const rotation& how_far, const options& how = {},
-                                     std::string_view where = "rotate_blocks_") {
+/// @return what `rotate_checked_blocks_` takes for these layers and blocks
+inline checked_rotation require_blocks_rotatable(const std::vector<at::Tensor>& layers,
+                                                 const std::vector<std::int64_t>& blocks, const rotation& how_far,
+                                                 const options& how = {}, std::string_view where = "rotate_blocks_") {
   detail::require_alike(layers, where);
   detail::require_writable(layers, where);
-  detail::require_rows(layers, rows, where);
+  detail::require_blocks(layers, blocks, where);
   const at::Tensor& first = layers.front();
-  const at::Tensor sample = rows.empty()
+  const at::Tensor sample = blocks.empty()
                                 ? first.narrow(0, 0, 0)
-                                : first.narrow(0, 0, 1).expand({static_cast<std::int64_t>(rows.size()), -1, -1, -1});
-  rotation rotation = detail::checked(how_far, sample, how, where);
-  if (rotation.geometry().rotates()) {
-    detail::rotates_fused(sample, rotation.geometry(), how, "kvtransfer::rotate_blocks_", where);
-  }
-  return rotation;
+                                : first.narrow(0, 0, 1).expand({static_cast<std::int64_t>(blocks.size()), -1, -1, -1});
+  return detail::checked_for("kvtransfer::rotate_blocks_", how_far, sample, how, where);
 }
 
-namespace detail {
-
-/// `rotate_blocks_` once `require_blocks_rotatable` has let its arguments through.
-/// @param rotate what that returned
-inline void rotate_checked_blocks_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
-                               const rotation& rotation, const options& how, std::string_view where) {
-  const rotary_specification& geometry = rotation.geometry();
-  if (rows.empty() || !geometry.rotates() || layers.front().numel() == 0) {
+/// `rotate_blocks_` for layers and blocks that `require_blocks_rotatable` has let through.
+inline void rotate_checked_blocks_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& blocks,
+                                   const checked_rotation& checked) {
+  if (blocks.empty() || !checked.rotation.geometry().rotates() || layers.front().numel() == 0) {
     return;
   }
-  if (are_neighbours(rows)) {
+  if (detail::are_neighbours(blocks)) {
     std::vector<at::Tensor> parts;
     for (const at::Tensor& layer : layers) {
-      parts.push_back(layer.narrow(0, rows.front(), static_cast<std::int64_t>(rows.size())));
+      parts.push_back(layer.narrow(0, blocks.front(), static_cast<std::int64_t>(blocks.size())));
     }
-    return rotate_keys_(parts, rotation, how, where);
+    return rotate_checked_keys_(parts, checked);
   }
-  const at::Tensor index = integer_tensor(rows, layers.front().device());
-  if (rotates_fused(layers.front(), geometry, how, "kvtransfer::rotate_blocks_", where)) {
-    return call_fused_rotation<void, at::TensorList, const at::Tensor&>("kvtransfer::rotate_blocks_", rotation, how.angles, layers,
-                                                                    index);
+  const at::Tensor index = integer_tensor(blocks, layers.front().device());
+  if (checked.used == implementation::fused) {
+    const auto arguments = detail::as_tensors(checked.rotation, checked.how.angles);
+    return detail::kernels()->rotate_blocks_(arguments, layers, index);
   }
   for (const at::Tensor& layer : layers) {
     const at::Tensor meant = layer.index_select(0, index);
-    rotate_keys_({meant}, rotation, how, where);
+    detail::rotate_by_reference_({meant}, checked);
     layer.index_copy_(0, index, meant);
   }
 }
 
-}  // namespace detail
-
-/// Rotates the keys of some rows of every layer in place, and of no other: the blocks of a paged cache that are meant.
-/// @param layers each `[rows, kv_heads, slots, head_dim]`, as for `rotate_keys_`
-/// @param rows which of them, none twice; positions in `how_far` are those of these rows, in this order
+/// Rotates the keys of some blocks of every layer in place, and of no other, as the blocks of a paged cache.
+/// @param layers each `[blocks, kv_heads, slots, head_dim]`, as for `rotate_keys_`
+/// @param blocks which of them, none twice; positions in `how_far` are those of these blocks, in this order
 /// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
-inline void rotate_blocks_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& rows,
-                       const rotation& how_far, const options& how = {}, std::string_view where = "rotate_blocks_") {
-  const rotation rotation = require_blocks_rotatable(layers, rows, how_far, how, where);
-  detail::rotate_checked_blocks_(layers, rows, rotation, how, where);
+inline void rotate_blocks_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& blocks,
+                           const rotation& how_far, const options& how = {},
+                           std::string_view where = "rotate_blocks_") {
+  rotate_checked_blocks_(layers, blocks, require_blocks_rotatable(layers, blocks, how_far, how, where));
 }
 
 }  // namespace kvtransfer::rope

@@ -6,48 +6,81 @@
 #include <string_view>
 #include <vector>
 
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/detail/fused_kernels.hpp"
-#include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/detail/reference_rotation.hpp"
 #include "kvtransfer/rope/detail/rotation_checks.hpp"
+#include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/rotation.hpp"
 
 namespace kvtransfer::rope {
 
-namespace detail {
+/// A rotation that fits the keys it was checked against, and how it will be carried out. Whoever has several rotations
+/// to make checks all of them first, and so makes all or none; none is checked again.
+struct checked_rotation {
+  rope::rotation rotation;  ///< with four-dimensional positions
+  options how;
+  implementation used;
+};
 
-/// Whether the fused kernel `name` carries out a rotation of keys like `keys`.
-inline bool rotates_fused(const at::Tensor& keys, const rotary_specification& geometry, const options& how,
-                        const char* name, std::string_view where) {
-  const bool readable =
-      kernels_read(keys, geometry.rotary_dim()) && !how.norm_weight.defined() && !loses_gradient(name, keys);
-  return choose_fused(keys, readable, how, name, where);
-}
-
-}  // namespace detail
-
-/// Which implementation a move of keys like `keys` under `specification` runs on.
+/// Which implementation a rotation of keys like `keys` under `specification` runs on.
 /// @throws device_error where `how` asks for the fused kernel and there is none for these keys
-inline implementation implementation_used(const at::Tensor& keys, const options& how = {},
-                                          const rotary_specification& specification = {}) {
+[[nodiscard]] inline implementation implementation_used(const at::Tensor& keys, const options& how = {},
+                                                        const rotary_specification& specification = {}) {
   const bool fused = detail::rotates_fused(keys, specification, how, "kvtransfer::rotate_keys_", "implementation_used");
   return fused ? implementation::fused : implementation::reference;
 }
 
-/// Throws what `rotate_keys_` would throw for these arguments and rotates nothing: whoever has several rotations to make can ask for
-/// all of them first, and so make all or none.
-/// @return `how_far` with four-dimensional positions
-inline rotation require_rotatable(const std::vector<at::Tensor>& layers, const rotation& how_far, const options& how = {},
-                                std::string_view where = "rotate_keys_") {
+namespace detail {
+
+/// `how_far` checked against keys like `sample`.
+/// @param fused asks whether the fused kernel carries it out; asked where it rotates anything
+template <class Fused>
+checked_rotation checked_with(const rotation& how_far, const at::Tensor& sample, const options& how,
+                              std::string_view where, Fused&& fused) {
+  rotation rotation = checked(how_far, sample, how, where);
+  const bool by_kernel = rotation.geometry().rotates() && fused(rotation.geometry());
+  return {std::move(rotation), how, by_kernel ? implementation::fused : implementation::reference};
+}
+
+/// `how_far` checked against keys like `sample`, to be carried out by the kernel `name` where it can.
+inline checked_rotation checked_for(const char* name, const rotation& how_far, const at::Tensor& sample,
+                                    const options& how, std::string_view where) {
+  return checked_with(how_far, sample, how, where, [&](const rotary_specification& geometry) {
+    return rotates_fused(sample, geometry, how, name, where);
+  });
+}
+
+/// Rotates by ATen, in place.
+inline void rotate_by_reference_(const std::vector<at::Tensor>& layers, const checked_rotation& checked) {
+  const at::Tensor& sample = layers.front();
+  const rotary_specification& geometry = checked.rotation.geometry();
+  const cos_sin table = rotation_table(checked.rotation, sample.scalar_type(), sample.device(), checked.how.angles);
+  for (const at::Tensor& keys : layers) {
+    keys.narrow(-1, geometry.window_offset, geometry.rotary_dim())
+        .copy_(rotated_window(keys, checked.rotation, table, checked.how.norm_weight));
+  }
+}
+
+}  // namespace detail
+
+/// Throws what `rotate_keys_` would throw for these arguments and rotates nothing.
+/// @return what `rotate_checked_keys_` takes for these layers
+inline checked_rotation require_rotatable(const std::vector<at::Tensor>& layers, const rotation& how_far,
+                                          const options& how = {}, std::string_view where = "rotate_keys_") {
   detail::require_alike(layers, where);
   detail::require_writable(layers, where);
-  const at::Tensor& sample = layers.front();
-  rotation rotation = detail::checked(how_far, sample, how, where);
-  if (rotation.geometry().rotates()) {
-    detail::rotates_fused(sample, rotation.geometry(), how, "kvtransfer::rotate_keys_", where);
+  return detail::checked_for("kvtransfer::rotate_keys_", how_far, layers.front(), how, where);
+}
+
+/// `rotate_keys_` for layers that `require_rotatable` has let through.
+inline void rotate_checked_keys_(const std::vector<at::Tensor>& layers, const checked_rotation& checked) {
+  if (!checked.rotation.geometry().rotates() || layers.front().numel() == 0) {
+    return;
   }
-  return rotation;
+  if (checked.used == implementation::fused) {
+    return detail::kernels()->rotate_keys_(detail::as_tensors(checked.rotation, checked.how.angles), layers);
+  }
+  detail::rotate_by_reference_(layers, checked);
 }
 
 /// Rotates the keys of every layer in place, in one call.
@@ -55,43 +88,28 @@ inline rotation require_rotatable(const std::vector<at::Tensor>& layers, const r
 /// @param where the operation that errors name
 /// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
 inline void rotate_keys_(const std::vector<at::Tensor>& layers, const rotation& how_far, const options& how = {},
-                  std::string_view where = "rotate_keys_") {
-  const rotation rotation = require_rotatable(layers, how_far, how, where);
-  const at::Tensor& sample = layers.front();
-  const rotary_specification& geometry = rotation.geometry();
-  if (!geometry.rotates() || sample.numel() == 0) {
-    return;
-  }
-  if (detail::rotates_fused(sample, geometry, how, "kvtransfer::rotate_keys_", where)) {
-    return detail::call_fused_rotation<void, at::TensorList>("kvtransfer::rotate_keys_", rotation, how.angles, layers);
-  }
-  const cos_sin table = detail::rotation_table(rotation, sample.scalar_type(), sample.device(), how.angles);
-  for (const at::Tensor& keys : layers) {
-    keys.narrow(-1, geometry.window_offset, geometry.rotary_dim())
-        .copy_(detail::rotated_window(keys, rotation, table, how.norm_weight));
-  }
+                         std::string_view where = "rotate_keys_") {
+  rotate_checked_keys_(layers, require_rotatable(layers, how_far, how, where));
 }
 
 /// Rotated copies of the keys of every layer. Differentiable: the gradient rotates back by the same angle.
 /// @param layers as for `rotate_keys_`; strides may overlap, since nothing is written
-inline std::vector<at::Tensor> rotate_keys(const std::vector<at::Tensor>& layers, const rotation& how_far,
-                                    const options& how = {}, std::string_view where = "rotate_keys") {
+[[nodiscard]] inline std::vector<at::Tensor> rotate_keys(const std::vector<at::Tensor>& layers, const rotation& how_far,
+                                                         const options& how = {},
+                                                         std::string_view where = "rotate_keys") {
   detail::require_alike(layers, where);
-  const at::Tensor& sample = layers.front();
-  const rotation rotation = detail::checked(how_far, sample, how, where);
+  const auto tracked = std::ranges::find_if(layers, &at::Tensor::requires_grad);
+  const at::Tensor& sample = tracked == layers.end() ? layers.front() : *tracked;
+  const auto [rotation, _, used] = detail::checked_for("kvtransfer::rotate_keys", how_far, sample, how, where);
   const rotary_specification& geometry = rotation.geometry();
   std::vector<at::Tensor> rotated;
   rotated.reserve(layers.size());
   if (!geometry.rotates() || sample.numel() == 0) {
-    for (const at::Tensor& keys : layers) {
-      rotated.push_back(keys.clone());
-    }
+    std::ranges::transform(layers, std::back_inserter(rotated), [](const at::Tensor& keys) { return keys.clone(); });
     return rotated;
   }
-  const auto tracked = std::ranges::find_if(layers, [](const at::Tensor& keys) { return keys.requires_grad(); });
-  if (detail::rotates_fused(tracked == layers.end() ? sample : *tracked, geometry, how, "kvtransfer::rotate_keys", where)) {
-    return detail::call_fused_rotation<std::vector<at::Tensor>, at::TensorList>("kvtransfer::rotate_keys", rotation, how.angles,
-                                                                            layers);
+  if (used == implementation::fused) {
+    return detail::kernels()->rotate_keys(detail::as_tensors(rotation, how.angles), layers);
   }
   const cos_sin table = detail::rotation_table(rotation, sample.scalar_type(), sample.device(), how.angles);
   for (const at::Tensor& keys : layers) {
@@ -99,6 +117,20 @@ inline std::vector<at::Tensor> rotate_keys(const std::vector<at::Tensor>& layers
         replace_window(keys, detail::rotated_window(keys, rotation, table, how.norm_weight), geometry.window_offset));
   }
   return rotated;
+}
+
+/// Keys of one layer, rotated. Differentiable.
+/// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
+/// @throws as `rotate_keys`
+[[nodiscard]] inline at::Tensor apply(const at::Tensor& keys, const rotation& how_far, const options& how = {},
+                                      std::string_view where = "apply") {
+  return rotate_keys({keys}, how_far, how, where).front();
+}
+
+/// `apply` in place. @throws as `rotate_keys_`
+inline void apply_(const at::Tensor& keys, const rotation& how_far, const options& how = {},
+                   std::string_view where = "apply_") {
+  rotate_keys_({keys}, how_far, how, where);
 }
 
 }  // namespace kvtransfer::rope

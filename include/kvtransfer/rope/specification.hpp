@@ -14,19 +14,19 @@
 
 namespace kvtransfer {
 
-/// How the keys of one layer were rotated, completely and by value: one regime of a length-dependent type is one value.
+/// How the keys of one layer were rotated, completely and by value. A length-dependent type has one for each length.
 ///
 /// A key at position p holds s·R(p·f)·k on its rotary window: every pair i rotated by p·f[i] radians, then scaled by s.
 struct rotary_specification {
   std::string rope_type = "default";
-  /// f `[rotary_dim/2]`, radians per token, the model's own bits; below zero where a model turns backwards; empty: no
+  /// f `[rotary_dim/2]`, radians per token, the model's own bits; below zero where a model rotates backwards; empty: no
   /// RoPE.
-  std::vector<float> inv_freq;
+  std::vector<float> inv_freq = {};
   double attention_scaling = 1.0;  ///< s, written into a key once
   rope::pairing pairing = rope::pairing::half_split;
-  std::int64_t window_offset = 0;       ///< first rotated element of a head (MLA: 512)
-  std::vector<std::uint8_t> stream_of;  ///< M-RoPE: the position stream that frequency i reads; empty: stream 0
-  bool normed_after_rotation = false;   ///< keys are w·norm(R·k) (HunYuan): a move needs the weight w
+  std::int64_t window_offset = 0;            ///< first rotated element of a head (MLA: 512)
+  std::vector<std::uint8_t> stream_of = {};  ///< M-RoPE: the position stream that frequency i reads; empty: stream 0
+  bool normed_after_rotation = false;        ///< keys are w·norm(R·k) (HunYuan): a move needs the weight w
 
   std::int64_t rotary_dim() const { return 2 * static_cast<std::int64_t>(inv_freq.size()); }
   /// False for a layer without RoPE, whose keys no move changes.

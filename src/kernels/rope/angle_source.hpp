@@ -34,34 +34,34 @@ struct angle_source {
   using floats = typename Lanes::floats;
 
   const rotation_arguments& arguments;
-  pair_tokens<Lanes> wanted;
-  pair_tokens<Lanes> written;
+  pair_tokens<Lanes> target;
+  pair_tokens<Lanes> stored;
 
   template <angle_rule Rule>
   void move_to(std::int64_t batch, std::int64_t head, std::int64_t token) {
-    const auto q = [&](std::int64_t stream) { return arguments.wanted.at(stream, batch, head, token); };
-    const auto p = [&](std::int64_t stream) { return arguments.written.at(stream, batch, head, token); };
+    const auto q = [&](std::int64_t stream) { return arguments.target.at(stream, batch, head, token); };
+    const auto p = [&](std::int64_t stream) { return arguments.stored.at(stream, batch, head, token); };
     if constexpr (Rule == angle_rule::difference) {
-      wanted.read(arguments, [&](std::int64_t stream) { return q(stream) - p(stream); });
+      target.read(arguments, [&](std::int64_t stream) { return q(stream) - p(stream); });
     } else {
-      wanted.read(arguments, q);
-      written.read(arguments, p);
+      target.read(arguments, q);
+      stored.read(arguments, p);
     }
   }
 
   template <angle_rule Rule>
   typename Lanes::integers at(std::int64_t pair) const {
-    const frequencies& f_wanted = arguments.wanted_frequency;
-    const frequencies& f_written = arguments.written_frequency;
-    const floats wanted_value = Lanes::load(f_wanted.value + pair);
-    const floats written_value = Lanes::load(f_written.value + pair);
+    const frequencies& f_target = arguments.target_frequency;
+    const frequencies& f_stored = arguments.stored_frequency;
+    const floats target_value = Lanes::load(f_target.value + pair);
+    const floats stored_value = Lanes::load(f_stored.value + pair);
     if constexpr (Rule == angle_rule::model_faithful) {
-      return model_angle<Lanes>(wanted.at(pair), wanted_value, written.at(pair), written_value);
+      return model_angle<Lanes>(target.at(pair), target_value, stored.at(pair), stored_value);
     } else if constexpr (Rule == angle_rule::difference) {
-      return exact_angle<Lanes>(wanted.at(pair), Lanes::load(f_wanted.rotations + pair), wanted_value);
+      return exact_angle<Lanes>(target.at(pair), Lanes::load(f_target.turns + pair), target_value);
     } else {
-      return exact_angle_difference<Lanes>(wanted.at(pair), Lanes::load(f_wanted.rotations + pair), wanted_value,
-                                           written.at(pair), Lanes::load(f_written.rotations + pair), written_value);
+      return exact_angle_difference<Lanes>(target.at(pair), Lanes::load(f_target.turns + pair), target_value,
+                                           stored.at(pair), Lanes::load(f_stored.turns + pair), stored_value);
     }
   }
 

@@ -18,12 +18,12 @@ C10_HOST_DEVICE inline Integers exact_angle(Integers tokens, Integers turns, Flo
   return tokens * turns + Lanes::nearest(Lanes::to_floats(tokens) * rest);
 }
 
-/// q * f_wanted - p * f_written, both frequencies as above: to 1e-8 radians for |q|, |p| <= 2^24.
+/// q * f_target - p * f_stored, both frequencies as above: to 1e-8 radians for |q|, |p| <= 2^24.
 template <class Lanes, class Integers = typename Lanes::integers, class Floats = typename Lanes::floats>
-C10_HOST_DEVICE inline Integers exact_angle_difference(Integers q, Integers wanted_turns, Floats wanted_rest,
-                                                       Integers p, Integers written_turns, Floats written_rest) {
-  const Floats rest = Lanes::to_floats(q) * wanted_rest - Lanes::to_floats(p) * written_rest;
-  return (q * wanted_turns - p * written_turns) + Lanes::nearest(rest);
+C10_HOST_DEVICE inline Integers exact_angle_difference(Integers q, Integers target_turns, Floats target_rest,
+                                                       Integers p, Integers stored_turns, Floats stored_rest) {
+  const Floats rest = Lanes::to_floats(q) * target_rest - Lanes::to_floats(p) * stored_rest;
+  return (q * target_turns - p * stored_turns) + Lanes::nearest(rest);
 }
 
 /// A number of turns less than one apart from zero, as a float and what that lacks.
@@ -33,21 +33,21 @@ struct part_of_turn {
   Floats lack;
 };
 
-/// fl32(q * f_wanted) - fl32(p * f_written): the difference of the two angles, in radians, that a model in fp32
+/// fl32(q * f_target) - fl32(p * f_stored): the difference of the two angles, in radians, that a model in fp32
 /// computes, in turns and without the whole ones.
 ///
 /// It is kept as a float and the float that it lacks (Knuth's two-sum), and so is its product with 1 / 2 pi: nothing
 /// but the model's own rounding counts.
 template <class Lanes, class Integers = typename Lanes::integers, class Floats = typename Lanes::floats>
-C10_HOST_DEVICE inline part_of_turn<Floats> model_turns(Integers q, Floats wanted_frequency, Integers p,
-                                                        Floats written_frequency) {
+C10_HOST_DEVICE inline part_of_turn<Floats> model_turns(Integers q, Floats target_frequency, Integers p,
+                                                        Floats stored_frequency) {
   constexpr float turns_per_radian = 0.159154937f;
   constexpr float turns_per_radian_lacks = 6.42063832e-9f;
-  const Floats wanted = Lanes::product(Lanes::to_floats(q), wanted_frequency);
-  const Floats written = Lanes::product(Lanes::to_floats(p), written_frequency);
-  const Floats radians = wanted - written;
-  const Floats back = radians - wanted;
-  const Floats radians_lack = (wanted - (radians - back)) - (written + back);
+  const Floats target = Lanes::product(Lanes::to_floats(q), target_frequency);
+  const Floats stored = Lanes::product(Lanes::to_floats(p), stored_frequency);
+  const Floats radians = target - stored;
+  const Floats back = radians - target;
+  const Floats radians_lack = (target - (radians - back)) - (stored + back);
   const Floats turns = Lanes::product(radians, Lanes::broadcast(turns_per_radian));
   const Floats turns_lack = Lanes::fma(radians, Lanes::broadcast(turns_per_radian), -turns) +
                             (radians * turns_per_radian_lacks + radians_lack * turns_per_radian);
@@ -56,9 +56,9 @@ C10_HOST_DEVICE inline part_of_turn<Floats> model_turns(Integers q, Floats wante
 
 /// The same as an angle.
 template <class Lanes, class Integers = typename Lanes::integers, class Floats = typename Lanes::floats>
-C10_HOST_DEVICE inline Integers model_angle(Integers q, Floats wanted_frequency, Integers p, Floats written_frequency) {
+C10_HOST_DEVICE inline Integers model_angle(Integers q, Floats target_frequency, Integers p, Floats stored_frequency) {
   constexpr float units_per_turn = 4294967296.0f;
-  const part_of_turn<Floats> turns = model_turns<Lanes>(q, wanted_frequency, p, written_frequency);
+  const part_of_turn<Floats> turns = model_turns<Lanes>(q, target_frequency, p, stored_frequency);
   return Lanes::nearest(turns.nearest * units_per_turn) + Lanes::nearest(turns.lack * units_per_turn);
 }
 

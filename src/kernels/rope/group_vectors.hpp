@@ -74,9 +74,9 @@ inline group_range range_of(const float* elements, std::int64_t count) {
 
 /// The ranges of `Columns` neighbouring columns, which stay in registers from the first token to the last.
 /// @param elements of the first token, which the others follow every `stride`
-/// @param holds(token) false for padding
-template <std::int64_t Columns, class Holds>
-void ranges_of_columns(const float* elements, std::int64_t tokens, std::int64_t stride, Holds&& holds,
+/// @param is_valid(token) false for padding
+template <std::int64_t Columns, class Valid>
+void ranges_of_columns(const float* elements, std::int64_t tokens, std::int64_t stride, Valid&& is_valid,
                        const tile_memory& memory, std::int64_t column) {
   float lowest[Columns], highest[Columns], spoiled[Columns];
   for (std::int64_t j = 0; j < Columns; ++j) {
@@ -86,7 +86,7 @@ void ranges_of_columns(const float* elements, std::int64_t tokens, std::int64_t 
   }
   for (std::int64_t t = 0; t < tokens; ++t) {
     const float* const token = elements + t * stride + column;
-    for (std::int64_t j = 0; holds(t) && j < Columns; ++j) {
+    for (std::int64_t j = 0; is_valid(t) && j < Columns; ++j) {
       lowest[j] = token[j] < lowest[j] ? token[j] : lowest[j];
       highest[j] = token[j] > highest[j] ? token[j] : highest[j];
       spoiled[j] += token[j] * 0.0f;

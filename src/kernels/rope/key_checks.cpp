@@ -5,32 +5,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <string>
-#include <utility>
 
-#include "kvtransfer/core/error.hpp"
 #include "kernels/rope/lower.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/rope/detail/rotation_checks.hpp"
 
 namespace kvtransfer::rope::kernels {
 namespace {
-
-/// True if two indices may reach the same element: some stride is smaller than what the smaller strides span.
-bool overlaps_itself(const at::Tensor& key) {
-  std::array<std::pair<std::int64_t, std::int64_t>, 4> axes;
-  for (std::int64_t axis = 0; axis < 4; ++axis) {
-    axes[axis] = {key.stride(axis), key.size(axis)};
-  }
-  std::ranges::sort(axes);
-  std::int64_t span = 1;
-  for (const auto& [stride, size] : axes) {
-    if (size > 1 && stride < span) {
-      return true;
-    }
-    span += (size - 1) * stride;
-  }
-  return false;
-}
 
 std::string described(const at::Tensor& key) {
   return fmt::format("{} [{}]", c10::toString(key.scalar_type()), fmt::join(key.sizes(), ", "));
@@ -65,7 +47,7 @@ void check_element_type(const at::Tensor& key, std::string_view where) {
 void check_writable(at::TensorList keys, std::string_view where) {
   c10::SmallVector<const void*, 64> starts;
   for (const at::Tensor& key : keys) {
-    if ((key.stride(3) != 1 && key.size(3) != 1) || overlaps_itself(key)) {
+    if ((key.stride(3) != 1 && key.size(3) != 1) || detail::may_overlap_itself(key)) {
       fail<shape_error>(where, "keys", "contiguous head_dim and no two indices at one element",
                         fmt::format("strides [{}]", fmt::join(key.strides(), ", ")));
     }

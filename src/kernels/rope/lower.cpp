@@ -9,9 +9,9 @@
 #include <span>
 #include <string_view>
 
-#include "kvtransfer/core/error.hpp"
 #include "kernels/rope/angles.hpp"
 #include "kernels/rope/lanes_scalar.hpp"
+#include "kvtransfer/core/error.hpp"
 
 // The checks cost a few comparisons where nothing is wrong: a short prompt's cache rotates in microseconds, and so must
 // this.
@@ -49,7 +49,7 @@ std::span<const float> radians_per_token(const std::optional<at::Tensor>& tensor
 void set_turns(frequencies& frequency, std::int32_t pair, float radians) {
   const double units = radians * turns_per_radian * units_per_turn;
   const double whole = std::nearbyint(units);
-  frequency.rotations[pair] = static_cast<std::uint32_t>(static_cast<std::int64_t>(whole));
+  frequency.turns[pair] = static_cast<std::uint32_t>(static_cast<std::int64_t>(whole));
   frequency.value[pair] = static_cast<float>(units - whole);
 }
 
@@ -60,28 +60,28 @@ void set_rotation(rotation_arguments& arguments, std::int32_t pair, float radian
   float cosine = 0;
   float sine = 0;
   cosine_and_sine<scalar_lanes>(static_cast<std::uint32_t>(std::llrint(fraction * units_per_turn)), cosine, sine);
-  arguments.wanted_frequency.value[pair] = static_cast<float>(rotation.gain * cosine);
-  arguments.written_frequency.value[pair] = static_cast<float>(rotation.gain * sine);
+  arguments.target_frequency.value[pair] = static_cast<float>(rotation.gain * cosine);
+  arguments.stored_frequency.value[pair] = static_cast<float>(rotation.gain * sine);
 }
 
-void read_frequencies(const rotation_tensors& rotation, std::span<const float> written, std::span<const float> wanted,
+void read_frequencies(const rotation_tensors& rotation, std::span<const float> stored, std::span<const float> target,
                       rotation_arguments& arguments) {
-  const std::span<const float> only = wanted.empty() ? written : wanted;
+  const std::span<const float> only = target.empty() ? stored : target;
   for (std::int32_t pair = 0; pair < arguments.pairs; ++pair) {
     switch (arguments.rule) {
       case angle_rule::shared:
         set_rotation(arguments, pair, only[pair], rotation);
         break;
       case angle_rule::difference:
-        set_turns(arguments.wanted_frequency, pair, only[pair]);
+        set_turns(arguments.target_frequency, pair, only[pair]);
         break;
       case angle_rule::two_frequencies:
-        set_turns(arguments.wanted_frequency, pair, wanted[pair]);
-        set_turns(arguments.written_frequency, pair, written[pair]);
+        set_turns(arguments.target_frequency, pair, target[pair]);
+        set_turns(arguments.stored_frequency, pair, stored[pair]);
         break;
       case angle_rule::model_faithful:
-        arguments.wanted_frequency.value[pair] = wanted.empty() ? 0 : wanted[pair];
-        arguments.written_frequency.value[pair] = written.empty() ? 0 : written[pair];
+        arguments.target_frequency.value[pair] = target.empty() ? 0 : target[pair];
+        arguments.stored_frequency.value[pair] = stored.empty() ? 0 : stored[pair];
         break;
     }
   }
@@ -103,20 +103,23 @@ std::int64_t read_streams(const std::optional<at::Tensor>& stream_of, rotation_a
   return streams;
 }
 
-/// Reads which rows of `key` are meant, where it is not all of them.
-void read_rows(const std::optional<at::Tensor>& rows, const at::Tensor& key, rotation_arguments& arguments) {
-  if (!given(rows)) {
+/// Reads which blocks of `key` are meant, where it is not all of them.
+void read_blocks(const at::Tensor& blocks, const at::Tensor& key, rotation_arguments& arguments) {
+  if (!blocks.defined()) {
     return;
   }
-  if (rows->scalar_type() != at::kLong || rows->dim() != 1 || !rows->is_contiguous() ||
-      rows->device() != key.device()) {
-    fail<shape_error>("rotate_blocks_", "rows", "contiguous Long [n] on " + key.device().str(), described(*rows));
+  if (blocks.scalar_type() != at::kLong || blocks.dim() != 1 || !blocks.is_contiguous() ||
+      blocks.device() != key.device()) {
+    fail<shape_error>("rotate_blocks_", "blocks", "contiguous Long [n] on " + key.device().str(), described(blocks));
   }
-  arguments.rows = rows->const_data_ptr<std::int64_t>();
-  arguments.batch = rows->numel();
-  const auto outside = [&](std::int64_t row) { return row < 0 || row >= key.size(0); };
-  if (key.is_cpu() && std::any_of(arguments.rows, arguments.rows + arguments.batch, outside)) {
-    fail<shape_error>("rotate_blocks_", "rows", fmt::format("0 <= row < {}", key.size(0)), "others");
+  arguments.rows = blocks.const_data_ptr<std::int64_t>();
+  arguments.batch = blocks.numel();
+  const std::int64_t* const end = arguments.rows + arguments.batch;
+  const auto outside = [&](std::int64_t block) { return block < 0 || block >= key.size(0); };
+  const std::int64_t* const found = key.is_cpu() ? std::find_if(arguments.rows, end, outside) : end;
+  if (found != end) {
+    fail<shape_error>("rotate_blocks_", "blocks", fmt::format("0 <= block < {}", key.size(0)),
+                      fmt::format("{}", *found));
   }
 }
 
@@ -144,14 +147,14 @@ position_source positions(const std::optional<at::Tensor>& tensor, std::int64_t 
   return {tensor->const_data_ptr<std::int64_t>(), strides[0], strides[1], strides[2], strides[3]};
 }
 
-angle_rule rule_of(const rotation_tensors& rotation, std::span<const float> written, std::span<const float> wanted) {
-  if (!given(rotation.from) && !given(rotation.to)) {
+angle_rule rule_of(const rotation_tensors& rotation, std::span<const float> stored, std::span<const float> target) {
+  if (!given(rotation.from_positions) && !given(rotation.to_positions)) {
     return angle_rule::shared;
   }
   if (rotation.model_faithful) {
     return angle_rule::model_faithful;
   }
-  const bool one_frequency = written.empty() || wanted.empty() || std::ranges::equal(written, wanted);
+  const bool one_frequency = stored.empty() || target.empty() || std::ranges::equal(stored, target);
   return one_frequency ? angle_rule::difference : angle_rule::two_frequencies;
 }
 
@@ -181,13 +184,13 @@ std::optional<element_type> element_of(at::ScalarType dtype) {
   }
 }
 
-rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation) {
-  const bool shared = !given(rotation.from) && !given(rotation.to);
-  const auto written = radians_per_token(rotation.from_inv_freq, given(rotation.from), "from_inv_freq");
-  const auto wanted = radians_per_token(rotation.to_inv_freq, given(rotation.to) || shared, "to_inv_freq");
-  if (!written.empty() && !wanted.empty() && written.size() != wanted.size()) {
-    fail<shape_error>("rotate_keys", "from_inv_freq", fmt::format("as many as to_inv_freq, {}", wanted.size()),
-                      fmt::format("{}", written.size()));
+rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation, const at::Tensor& blocks) {
+  const bool shared = !given(rotation.from_positions) && !given(rotation.to_positions);
+  const auto stored = radians_per_token(rotation.from_inv_freq, given(rotation.from_positions), "from_inv_freq");
+  const auto target = radians_per_token(rotation.to_inv_freq, given(rotation.to_positions) || shared, "to_inv_freq");
+  if (!stored.empty() && !target.empty() && stored.size() != target.size()) {
+    fail<shape_error>("rotate_keys", "from_inv_freq", fmt::format("as many as to_inv_freq, {}", target.size()),
+                      fmt::format("{}", stored.size()));
   }
   if (!std::isfinite(rotation.gain)) {
     fail<value_error>("rotate_keys", "gain", "a finite number", fmt::format("{}", rotation.gain));
@@ -196,17 +199,17 @@ rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation
   arguments.batch = key.size(0);
   arguments.kv_heads = key.size(1);
   arguments.seq = key.size(2);
-  read_rows(rotation.rows, key, arguments);
+  read_blocks(blocks, key, arguments);
   arguments.gain = static_cast<float>(rotation.gain);
-  arguments.pairs = static_cast<std::int32_t>(std::max(written.size(), wanted.size()));
+  arguments.pairs = static_cast<std::int32_t>(std::max(stored.size(), target.size()));
   arguments.element = element_of(key.scalar_type()).value();
   arguments.interleaved = rotation.interleaved;
-  arguments.rule = rule_of(rotation, written, wanted);
+  arguments.rule = rule_of(rotation, stored, target);
   check_window(key, rotation, 2 * arguments.pairs);
   const std::int64_t streams = read_streams(rotation.stream_of, arguments);
-  arguments.written = positions(rotation.from, streams, arguments.batch, key, "from");
-  arguments.wanted = positions(rotation.to, streams, arguments.batch, key, "to");
-  read_frequencies(rotation, written, wanted, arguments);
+  arguments.stored = positions(rotation.from_positions, streams, arguments.batch, key, "from");
+  arguments.target = positions(rotation.to_positions, streams, arguments.batch, key, "to");
+  read_frequencies(rotation, stored, target, arguments);
   return arguments;
 }
 

@@ -6,15 +6,17 @@
 #include <fmt/format.h>
 #include <torch/library.h>
 
-#include "kvtransfer/core/error.hpp"
+#include <string>
+
 #include "kernels/rope/key_checks.hpp"
+#include "kvtransfer/core/error.hpp"
 
 // The operators of libkvtransfer_kernels.so, as torch's dispatcher and `torch.ops.kvtransfer` in Python know them.
 //
-//   rotate_keys_(keys, from, to, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
-//         model_faithful)
-//   rotate(... the same ...) -> copies, differentiable: the gradient is rotated back, times the gain
-//   rotate_blocks_(keys, rows, ... the same ...): some rows of every layer, as the blocks of a paged cache
+//   rotate_keys_(keys, from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
+//                interleaved, model_faithful)
+//   rotate_keys(... the same ...) -> copies, differentiable: the gradient is rotated back, times the gain
+//   rotate_blocks_(keys, blocks, ... the same ...): some blocks of every layer, as the blocks of a paged cache
 //   convert_pairing_(keys, window_offset, rotary_dim, to_interleaved)
 //
 // keys            the layers of a cache, each [batch, kv_heads, seq, head_dim] with any strides but a contiguous
@@ -22,11 +24,12 @@
 //                 kernel on CUDA (one per 128 layers, and one per set of strides). float, bfloat16, half,
 //                 float8_e4m3fn, float8_e5m2; double is left to ATen. An fp8 cache's scale cancels where it is kept; to
 //                 change it from a to b, give gain * a / b. fp8 saturates.
-// from, to        int64 tokens on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2^24:
-//                 where keys were rotated to, and where they shall be. Without `from` they carry no rotation, without
-//                 `to` they are left with none.
-// rows            int64 [n] on the keys' device: which of their first axis are meant, none twice; positions then have n
-//                 rows. That they exist is checked on a CPU alone: on a GPU that would wait for it.
+// *_positions     int64 tokens on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2^24:
+//                 where keys were rotated to, and where they shall be. Without `from_positions` they carry no rotation,
+//                 without `to_positions` they are left with none.
+// blocks          int64 [n] on the keys' device: which of their first axis are meant, none twice; positions are those
+// of
+//                 n blocks. That they exist is checked on a CPU alone: on a GPU that would wait for it.
 // delta           used where both are absent: every key moves by so many tokens under to_inv_freq.
 // *_inv_freq      float on the CPU, [rotary_dim / 2 <= 256], radians per token; each needed where its positions are
 //                 given.
@@ -47,12 +50,9 @@ char* at_byte(void* base, std::int64_t elements, std::int64_t element_size) {
   return static_cast<char*>(base) + elements * element_size;
 }
 
-key_strides strides_of(const at::Tensor& key) { return {key.stride(0), key.stride(1), key.stride(2)}; }
-
 /// Rotates `sources` into `destinations`; neighbouring layers of equal strides go together.
-void launch_by_strides(at::TensorList sources, at::TensorList destinations, const rotation_tensors& rotation,
-                       rotation_launch launch) {
-  rotation_arguments arguments = lower(sources.front(), rotation);
+void launch_by_strides(at::TensorList sources, at::TensorList destinations, rotation_arguments arguments,
+                       std::int64_t window_offset, rotation_launch launch) {
   const auto element_size = static_cast<std::int64_t>(sources.front().element_size());
   c10::SmallVector<layer_keys, 128> layers;
   for (std::size_t i = 0; i < sources.size(); ++i) {
@@ -64,8 +64,8 @@ void launch_by_strides(at::TensorList sources, at::TensorList destinations, cons
     }
     arguments.source = from;
     arguments.destination = to;
-    layers.push_back({at_byte(const_cast<void*>(sources[i].const_data_ptr()), rotation.window_offset, element_size),
-                      at_byte(destinations[i].mutable_data_ptr(), rotation.window_offset, element_size)});
+    layers.push_back({at_byte(const_cast<void*>(sources[i].const_data_ptr()), window_offset, element_size),
+                      at_byte(destinations[i].mutable_data_ptr(), window_offset, element_size)});
   }
   launch(arguments, layers.data(), static_cast<std::int64_t>(layers.size()));
 }
@@ -84,7 +84,7 @@ at::Tensor place_for(const at::Tensor& key) {
   return at::empty_like(key, at::TensorOptions(), at::MemoryFormat::Contiguous);
 }
 
-std::vector<at::Tensor> places_for(at::TensorList keys) {
+std::vector<at::Tensor> places_for(const rotation_tensors&, at::TensorList keys) {
   std::vector<at::Tensor> places;
   for (const at::Tensor& key : keys) {
     places.push_back(place_for(key));
@@ -102,27 +102,24 @@ void copy_outside_window(const at::Tensor& from, const at::Tensor& to, std::int6
   }
 }
 
-std::int64_t rotary_dim_of(const rotation_tensors& rotation) {
-  const optional_tensor& any = rotation.to_inv_freq.has_value() ? rotation.to_inv_freq : rotation.from_inv_freq;
-  return any.has_value() ? 2 * any->numel() : 0;
-}
-
 }  // namespace
 
-void rotate_in_place(at::TensorList keys, const rotation_tensors& rotation, rotation_launch launch) {
+void rotate_in_place(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& blocks,
+                     rotation_launch launch) {
   check_alike(keys, "rotate_keys_");
   check_element_type(keys.front(), "rotate_keys_");
-  if (keys.front().numel() == 0 || (rotation.rows.has_value() && rotation.rows->numel() == 0)) {
+  if (keys.front().numel() == 0 || (blocks.defined() && blocks.numel() == 0)) {
     return;
   }
   check_writable(keys, "rotate_keys_");
-  launch_by_strides(keys, keys, rotation, launch);
+  launch_by_strides(keys, keys, lower(keys.front(), rotation, blocks), rotation.window_offset, launch);
 }
 
-std::vector<at::Tensor> rotate_out_of_place(at::TensorList keys, const rotation_tensors& rotation, rotation_launch launch) {
+std::vector<at::Tensor> rotate_out_of_place(const rotation_tensors& rotation, at::TensorList keys,
+                                            rotation_launch launch) {
   check_alike(keys, "rotate_keys");
   check_element_type(keys.front(), "rotate_keys");
-  std::vector<at::Tensor> rotated = places_for(keys);
+  std::vector<at::Tensor> rotated = places_for(rotation, keys);
   std::vector<at::Tensor> sources;
   for (const at::Tensor& key : keys) {
     sources.push_back(with_contiguous_head_dim(key));
@@ -130,9 +127,10 @@ std::vector<at::Tensor> rotate_out_of_place(at::TensorList keys, const rotation_
   if (keys.front().numel() == 0) {
     return rotated;
   }
-  launch_by_strides(sources, rotated, rotation, launch);
+  const rotation_arguments arguments = lower(sources.front(), rotation);
+  launch_by_strides(sources, rotated, arguments, rotation.window_offset, launch);
   for (std::size_t i = 0; i < sources.size(); ++i) {
-    copy_outside_window(sources[i], rotated[i], rotation.window_offset, rotation.window_offset + rotary_dim_of(rotation));
+    copy_outside_window(sources[i], rotated[i], rotation.window_offset, rotation.window_offset + 2 * arguments.pairs);
   }
   return rotated;
 }
@@ -170,54 +168,43 @@ void convert_in_place(at::TensorList keys, std::int64_t window_offset, std::int6
 
 namespace {
 
-using kvtransfer::rope::kernels::optional_tensor;
-
-/// Shapes and strides without data, for torch.compile and its checks.
-std::vector<at::Tensor> rotation_meta(at::TensorList keys, const optional_tensor&, const optional_tensor&, std::int64_t,
-                                  const optional_tensor&, const optional_tensor&, const optional_tensor&, double,
-                                  std::int64_t, bool, bool) {
-  return kvtransfer::rope::kernels::places_for(keys);
+/// Without data there is nothing to do in place.
+void do_nothing(const c10::OperatorHandle& called, torch::jit::Stack* stack) {
+  torch::jit::drop(*stack, called.schema().arguments().size());
 }
-
-void rotation_in_place_meta(at::TensorList, const optional_tensor&, const optional_tensor&, std::int64_t,
-                        const optional_tensor&, const optional_tensor&, const optional_tensor&, double, std::int64_t,
-                        bool, bool) {}
-
-void rotate_blocks_meta(at::TensorList, const at::Tensor&, const optional_tensor&, const optional_tensor&, std::int64_t,
-                    const optional_tensor&, const optional_tensor&, const optional_tensor&, double, std::int64_t, bool,
-                    bool) {}
-
-void convert_pairing_meta(at::TensorList, std::int64_t, std::int64_t, bool) {}
 
 }  // namespace
 
 TORCH_LIBRARY(kvtransfer, library) {
-  library.def(
-      "rotate_keys_(Tensor(a!)[] keys, Tensor? from_positions, Tensor? to_positions, int delta, Tensor? from_inv_freq, "
-      "Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful) "
-      "-> ()");
-  library.def(
-      "rotate_blocks_(Tensor(a!)[] keys, Tensor rows, Tensor? from_positions, Tensor? to_positions, int delta, "
-      "Tensor? from_inv_freq, Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, "
-      "bool model_faithful) -> ()");
-  library.def(
-      "rotate_keys(Tensor[] keys, Tensor? from_positions, Tensor? to_positions, int delta, Tensor? from_inv_freq, "
-      "Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful) "
-      "-> Tensor[]");
-  library.def("convert_pairing_(Tensor(a!)[] keys, int window_offset, int rotary_dim, bool to_interleaved) -> ()");
+  const std::string rotation =
+      "Tensor? from_positions, Tensor? to_positions, int delta, Tensor? from_inv_freq, Tensor? to_inv_freq, "
+      "Tensor? stream_of, float gain, int window_offset, bool interleaved, bool model_faithful";
+  const auto define = [&](const std::string& schema) { library.def(schema.c_str()); };
+  define("rotate_keys_(Tensor(a!)[] keys, " + rotation + ") -> ()");
+  define("rotate_keys(Tensor[] keys, " + rotation + ") -> Tensor[]");
+  define("rotate_blocks_(Tensor(a!)[] keys, Tensor blocks, " + rotation + ") -> ()");
+  define(
+      "rotate_quantized_keys_(Tensor(a!)[] codes, Tensor(b!)[] scales, Tensor(c!)[] minimums, Tensor(d!)[] errors, "
+      "Tensor? group_ends, Tensor? valid, int bits, " +
+      rotation + ") -> ()");
+  define("convert_pairing_(Tensor(a!)[] keys, int window_offset, int rotary_dim, bool to_interleaved) -> ()");
+  define("copy_slots_(Tensor(a!)[] to_layers, Tensor[] from_layers, Tensor? runs) -> ()");
 }
 
 TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {
   using namespace kvtransfer::rope::kernels;
-  library.impl("rotate_keys_", TORCH_FN(rotate_keys_<rotate_on_cpu>));
-  library.impl("rotate_blocks_", TORCH_FN(rotate_blocks_<rotate_on_cpu>));
-  library.impl("rotate_keys", TORCH_FN(rotate_keys<rotate_on_cpu>));
+  library.impl("rotate_keys_", TORCH_FN(operator_function<&rotate_keys_<rotate_on_cpu>>));
+  library.impl("rotate_keys", TORCH_FN(operator_function<&rotate_keys<rotate_on_cpu>>));
+  library.impl("rotate_blocks_", TORCH_FN(operator_function<&rotate_blocks_<rotate_on_cpu>>));
   library.impl("convert_pairing_", TORCH_FN(convert_pairing_<convert_pairing_on_cpu>));
 }
 
+// Shapes and strides without data, for torch.compile and its checks.
 TORCH_LIBRARY_IMPL(kvtransfer, Meta, library) {
-  library.impl("rotate_keys_", TORCH_FN(rotation_in_place_meta));
-  library.impl("rotate_blocks_", TORCH_FN(rotate_blocks_meta));
-  library.impl("rotate_keys", TORCH_FN(rotation_meta));
-  library.impl("convert_pairing_", TORCH_FN(convert_pairing_meta));
+  library.impl("rotate_keys",
+               TORCH_FN(kvtransfer::rope::kernels::operator_function<&kvtransfer::rope::kernels::places_for>));
+  for (const char* in_place :
+       {"rotate_keys_", "rotate_blocks_", "rotate_quantized_keys_", "convert_pairing_", "copy_slots_"}) {
+    library.impl(in_place, torch::CppFunction::makeFromBoxedFunction<&do_nothing>());
+  }
 }

@@ -83,7 +83,7 @@ struct token_group {
     const thread_tokens chunk = tokens(first);
 #pragma unroll
     for (int k = 0; k < tokens_in_registers; ++k) {
-      if (chunk.has(k) && given.holds(chunk.batch, chunk.head, chunk.begin + chunk.token(k))) {
+      if (chunk.has(k) && given.is_valid(chunk.batch, chunk.head, chunk.begin + chunk.token(k))) {
 #pragma unroll
         for (int i = 0; i < 2 * codes_in_word; ++i) {
           seen[i].widen(elements[k].of[i / codes_in_word][i % codes_in_word]);

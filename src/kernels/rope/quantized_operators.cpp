@@ -1,20 +1,19 @@
 #include "kernels/rope/quantized_operators.hpp"
 
-#include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/grad_mode.h>
 #include <c10/util/SmallVector.h>
 #include <fmt/format.h>
 #include <torch/library.h>
 
 #include <string_view>
 
-#include "kvtransfer/core/error.hpp"
 #include "kernels/rope/key_checks.hpp"
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
 // The operator that rotates quantized keys, as torch's dispatcher and `torch.ops.kvtransfer` in Python know it.
 //
-//   rotate_quantized_keys_(codes, scales, minimums, errors, group_ends, held, bits, from, to, ... as rotate_keys_)
+//   rotate_quantized_keys_(codes, scales, minimums, errors, group_ends, valid, bits, from_positions, ... as
+//   rotate_keys_)
 //
 // codes       the layers of a cache, each [batch, kv_heads, seq, head_dim * bits / 8] with any strides but a
 //             contiguous last axis: unsigned char, with 4 bits element 2i in the lower half of byte i; or
@@ -26,11 +25,11 @@
 //             quantization, to which this one's is added. None: nobody asks.
 // group_ends  int64 [groups] on the codes' device, contiguous: one past the last token of each group, rising; the last
 //             is seq. Absent: scales are per token. That they rise and end there is checked on a CPU alone.
-// held        bool that broadcasts to [batch, kv_heads, seq]: tokens that are none are padding and do not count in
+// valid       bool that broadcasts to [batch, kv_heads, seq]: tokens that are none are padding and do not count in
 //             their group's range.
 //
-// Codes become floats, are rotated as rotate_keys_ rotates keys, and become codes again with the scale and minimum of what they
-// are then. Groups that the rotary window does not reach keep theirs.
+// Codes become floats, are rotated as rotate_keys_ rotates keys, and become codes again with the scale and minimum of
+// what they are then. Groups that the rotary window does not reach keep theirs.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -47,10 +46,10 @@ std::optional<code_type> code_of(at::ScalarType dtype, std::int64_t bits) {
   return dtype == at::kFloat8_e5m2 && bits == 8 ? std::optional(code_type::float8_e5m2) : std::nullopt;
 }
 
-std::int64_t head_dim_of(const quantized_tensors& keys) { return keys.codes.front().size(3) * 8 / keys.bits; }
+std::int64_t head_dim_of(const quantized_layers& keys) { return keys.codes.front().size(3) * 8 / keys.bits; }
 
 /// @throws shape_error unless every layer has one of each
-void check_counts(const quantized_tensors& keys) {
+void check_counts(const quantized_layers& keys) {
   const auto check = [&](at::TensorList tensors, std::string_view what, bool needed, bool allowed) {
     const std::size_t layers = keys.codes.size();
     if ((tensors.size() != layers || !allowed) && (!tensors.empty() || needed)) {
@@ -70,7 +69,7 @@ void check_counts(const quantized_tensors& keys) {
 }
 
 /// @throws shape_error unless `tensor` holds one float for each group of `codes`
-void check_per_group(const at::Tensor& tensor, const at::Tensor& codes, const quantized_tensors& keys,
+void check_per_group(const at::Tensor& tensor, const at::Tensor& codes, const quantized_layers& keys,
                      std::string_view what) {
   const bool per_channel = keys.group_ends.has_value();
   const std::int64_t head_dim = head_dim_of(keys);
@@ -88,7 +87,7 @@ void check_per_group(const at::Tensor& tensor, const at::Tensor& codes, const qu
 }
 
 /// @throws shape_error, device_error unless the tensors of layer `i` are one another's, and like those of the first
-void check_layer(const quantized_tensors& keys, std::size_t i) {
+void check_layer(const quantized_layers& keys, std::size_t i) {
   const at::Tensor& codes = keys.codes[i];
   const at::Tensor& scales = keys.scales[i];
   const at::Tensor& first = keys.codes.front();
@@ -135,19 +134,17 @@ void check_ends(const at::Tensor& ends, const at::Tensor& codes) {
   }
 }
 
-key_strides broadcast_strides(const at::Tensor& held, const at::Tensor& codes) {
-  const auto fits = [&](std::int64_t axis) { return held.size(axis) == 1 || held.size(axis) == codes.size(axis); };
-  if (held.dim() != 3 || held.scalar_type() != at::kBool || held.device() != codes.device() || !fits(0) || !fits(1) ||
+key_strides broadcast_strides(const at::Tensor& valid, const at::Tensor& codes) {
+  const auto fits = [&](std::int64_t axis) { return valid.size(axis) == 1 || valid.size(axis) == codes.size(axis); };
+  if (valid.dim() != 3 || valid.scalar_type() != at::kBool || valid.device() != codes.device() || !fits(0) || !fits(1) ||
       !fits(2)) {
-    fail<shape_error>(where, "held",
+    fail<shape_error>(where, "valid",
                       fmt::format("bool that broadcasts to [{}, {}, {}]", codes.size(0), codes.size(1), codes.size(2)),
-                      describe(held));
+                      describe(valid));
   }
-  const auto stride = [&](std::int64_t axis) { return held.size(axis) == 1 ? 0 : held.stride(axis); };
+  const auto stride = [&](std::int64_t axis) { return valid.size(axis) == 1 ? 0 : valid.stride(axis); };
   return {stride(0), stride(1), stride(2)};
 }
-
-key_strides strides_of(const at::Tensor& tensor) { return {tensor.stride(0), tensor.stride(1), tensor.stride(2)}; }
 
 /// The first element that gets a new code: per channel the rotary window's, per token that of the group it lies in.
 std::int64_t first_element(const quantized_rotation& lowered, std::int64_t window_offset) {
@@ -155,7 +152,7 @@ std::int64_t first_element(const quantized_rotation& lowered, std::int64_t windo
 }
 
 /// Which elements get new codes.
-void set_columns(quantized_rotation& lowered, const quantized_tensors& keys, std::int64_t window_offset) {
+void set_columns(quantized_rotation& lowered, const quantized_layers& keys, std::int64_t window_offset) {
   lowered.group_size = lowered.is_per_channel() ? 1 : head_dim_of(keys) / keys.scales.front().size(3);
   const std::int64_t size = lowered.group_size;
   const std::int64_t first = first_element(lowered, window_offset);
@@ -169,7 +166,7 @@ void set_columns(quantized_rotation& lowered, const quantized_tensors& keys, std
 }
 
 /// All but strides and addresses.
-quantized_rotation lower_quantized(const quantized_tensors& keys, const rotation_tensors& rotation) {
+quantized_rotation lower_quantized(const quantized_layers& keys, const rotation_tensors& rotation) {
   const at::Tensor& codes = keys.codes.front();
   // Extents, type and device of the elements; their data is never read.
   const at::Tensor elements = keys.scales.front()
@@ -183,23 +180,24 @@ quantized_rotation lower_quantized(const quantized_tensors& keys, const rotation
     lowered.group_ends = keys.group_ends->const_data_ptr<std::int64_t>();
     lowered.groups = keys.group_ends->numel();
   }
-  if (keys.held.has_value()) {
-    lowered.held_strides = broadcast_strides(*keys.held, codes);
-    lowered.held = keys.held->const_data_ptr<bool>();
+  if (keys.valid.has_value()) {
+    lowered.valid_strides = broadcast_strides(*keys.valid, codes);
+    lowered.valid = keys.valid->const_data_ptr<bool>();
   }
   set_columns(lowered, keys, rotation.window_offset);
   return lowered;
 }
 
 /// Launches neighbouring layers together whose strides agree.
-void launch_by_strides(quantized_rotation& lowered, const quantized_tensors& keys, std::int64_t first,
+void launch_by_strides(quantized_rotation& lowered, const quantized_layers& keys, std::int64_t first,
                        quantized_rotation_launch launch) {
   c10::SmallVector<quantized_keys, 128> layers;
   for (std::size_t i = 0; i < keys.codes.size(); ++i) {
     const key_strides codes = strides_of(keys.codes[i]);
     const key_strides scales = strides_of(keys.scales[i]);
     const key_strides errors = keys.errors.empty() ? key_strides() : strides_of(keys.errors[i]);
-    if (!layers.empty() && !(codes == lowered.rotation.source && scales == lowered.scales && errors == lowered.errors)) {
+    if (!layers.empty() &&
+        !(codes == lowered.rotation.source && scales == lowered.scales && errors == lowered.errors)) {
       launch(lowered, layers.data(), static_cast<std::int64_t>(layers.size()));
       layers.clear();
     }
@@ -217,7 +215,8 @@ void launch_by_strides(quantized_rotation& lowered, const quantized_tensors& key
 
 }  // namespace
 
-void rotate_quantized_keys_in_place(const quantized_tensors& keys, const rotation_tensors& rotation, quantized_rotation_launch launch) {
+void rotate_quantized_keys_in_place(const rotation_tensors& rotation, const quantized_layers& keys,
+                                    quantized_rotation_launch launch) {
   check_counts(keys);
   for (std::size_t i = 0; i < keys.codes.size(); ++i) {
     check_layer(keys, i);
@@ -230,60 +229,8 @@ void rotate_quantized_keys_in_place(const quantized_tensors& keys, const rotatio
 
 }  // namespace kvtransfer::rope::kernels
 
-namespace {
-
-using kvtransfer::rope::kernels::optional_tensor;
-
-void rotate_quantized_keys_meta(at::TensorList, at::TensorList, at::TensorList, at::TensorList, const optional_tensor&,
-                         const optional_tensor&, std::int64_t, const optional_tensor&, const optional_tensor&,
-                         std::int64_t, const optional_tensor&, const optional_tensor&, const optional_tensor&, double,
-                         std::int64_t, bool, bool) {}
-
-/// Refuses scales that need gradients, which a rotation in place would lose, and tells autograd that the rest have changed.
-void rotate_quantized_keys_autograd(at::TensorList codes, at::TensorList scales, at::TensorList minimums,
-                             at::TensorList errors, const optional_tensor& group_ends, const optional_tensor& held,
-                             std::int64_t bits, const optional_tensor& from, const optional_tensor& to,
-                             std::int64_t delta, const optional_tensor& from_inv_freq,
-                             const optional_tensor& to_inv_freq, const optional_tensor& stream_of, double gain,
-                             std::int64_t window_offset, bool interleaved, bool model_faithful) {
-  for (const at::TensorList written : {codes, scales, minimums, errors}) {
-    for (const at::Tensor& tensor : written) {
-      if (at::GradMode::is_enabled() && tensor.requires_grad()) {
-        kvtransfer::fail<kvtransfer::value_error>("rotate_quantized_keys_", "scales", "tensors that need no gradient",
-                                                  "one that requires_grad");
-      }
-    }
-  }
-  for (const at::TensorList written : {codes, scales, minimums, errors}) {
-    for (const at::Tensor& tensor : written) {
-      tensor.unsafeGetTensorImpl()->bump_version();
-    }
-  }
-  const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  static const auto rotation = c10::Dispatcher::singleton()
-                               .findSchemaOrThrow("kvtransfer::rotate_quantized_keys_", "")
-                               .typed<decltype(rotate_quantized_keys_meta)>();
-  rotation.call(codes, scales, minimums, errors, group_ends, held, bits, from, to, delta, from_inv_freq, to_inv_freq,
-            stream_of, gain, window_offset, interleaved, model_faithful);
-}
-
-}  // namespace
-
-TORCH_LIBRARY_FRAGMENT(kvtransfer, library) {
-  library.def(
-      "rotate_quantized_keys_(Tensor(a!)[] codes, Tensor(b!)[] scales, Tensor(c!)[] minimums, Tensor(d!)[] errors, "
-      "Tensor? group_ends, Tensor? held, int bits, Tensor? from_positions, Tensor? to_positions, int delta, "
-      "Tensor? from_inv_freq, Tensor? to_inv_freq, Tensor? stream_of, float gain, int window_offset, "
-      "bool interleaved, bool model_faithful) -> ()");
-}
-
 TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {
   using namespace kvtransfer::rope::kernels;
-  library.impl("rotate_quantized_keys_", TORCH_FN(rotate_quantized_keys_<rotate_quantized_keys_on_cpu>));
+  library.impl("rotate_quantized_keys_",
+               TORCH_FN(quantized_operator_function<&rotate_quantized_keys_<rotate_quantized_keys_on_cpu>>));
 }
-
-TORCH_LIBRARY_IMPL(kvtransfer, Autograd, library) {
-  library.impl("rotate_quantized_keys_", TORCH_FN(rotate_quantized_keys_autograd));
-}
-
-TORCH_LIBRARY_IMPL(kvtransfer, Meta, library) { library.impl("rotate_quantized_keys_", TORCH_FN(rotate_quantized_keys_meta)); }

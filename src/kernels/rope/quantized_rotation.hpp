@@ -32,20 +32,20 @@ struct quantized_keys {
 /// All that a kernel must know to rotate codes where they lie, apart from the layers' addresses.
 struct quantized_rotation {
   rotation_arguments rotation;  ///< `source` gives the strides of the codes, in bytes
-  key_strides scales;   ///< and minimums; `token` is from one row to the next: a token's, or per channel a group's
+  key_strides scales;  ///< and minimums; `token` is from one row to the next: a token's, or per channel a group's
   key_strides errors;
   const std::int64_t* group_ends = nullptr;  ///< per channel: one past each group's last token; null: per token
   std::int64_t groups = 0;                   ///< per channel
-  const bool* held = nullptr;                ///< false: the token is padding; null: there is none
-  key_strides held_strides;
+  const bool* valid = nullptr;                ///< false: the token is padding; null: there is none
+  key_strides valid_strides;
   std::int64_t count = 0;       ///< elements of a head that get new codes
   std::int64_t group_size = 0;  ///< elements, per token; 1 per channel
   std::int64_t window = 0;      ///< the first rotated of them
   code_type code = code_type::int8;
 
   C10_ALWAYS_INLINE C10_HOST_DEVICE bool is_per_channel() const { return group_ends != nullptr; }
-  C10_ALWAYS_INLINE C10_HOST_DEVICE bool holds(std::int64_t batch, std::int64_t head, std::int64_t token) const {
-    return held == nullptr || held[batch * held_strides.batch + head * held_strides.head + token * held_strides.token];
+  C10_ALWAYS_INLINE C10_HOST_DEVICE bool is_valid(std::int64_t batch, std::int64_t head, std::int64_t token) const {
+    return valid == nullptr || valid[batch * valid_strides.batch + head * valid_strides.head + token * valid_strides.token];
   }
 
   /// The codes of a token.
@@ -71,10 +71,12 @@ struct quantized_rotation {
 
 /// Rotates `count` layers on the device where they lie.
 using quantized_rotation_launch = void (*)(const quantized_rotation& arguments, const quantized_keys* layers,
-                                       std::int64_t count);
+                                           std::int64_t count);
 
-void rotate_quantized_keys_on_cpu(const quantized_rotation& arguments, const quantized_keys* layers, std::int64_t count);
-void rotate_quantized_keys_on_cuda(const quantized_rotation& arguments, const quantized_keys* layers, std::int64_t count);
+void rotate_quantized_keys_on_cpu(const quantized_rotation& arguments, const quantized_keys* layers,
+                                  std::int64_t count);
+void rotate_quantized_keys_on_cuda(const quantized_rotation& arguments, const quantized_keys* layers,
+                                   std::int64_t count);
 
 /// A tile is what one thread of a CPU dequantizes, rotates and quantizes at a time: the tokens of one head that share a
 /// row of scales, or per token a few that share a table of angles.
@@ -93,10 +95,10 @@ struct tile_memory {
 // The CPU kernel for the tiles [begin, end) of a layer, compiled for one instruction set each. Tiles are numbered as
 // rotation_order numbers its units, with one row to each.
 void rotate_tiles_scalar(const quantized_rotation& arguments, const quantized_keys& keys, const rotation_order& order,
+                         std::int64_t begin, std::int64_t end, const tile_memory& memory);
+void rotate_tiles_avx2(const quantized_rotation& arguments, const quantized_keys& keys, const rotation_order& order,
                        std::int64_t begin, std::int64_t end, const tile_memory& memory);
-void rotation_tiles_avx2(const quantized_rotation& arguments, const quantized_keys& keys, const rotation_order& order,
-                     std::int64_t begin, std::int64_t end, const tile_memory& memory);
-void rotation_tiles_avx512(const quantized_rotation& arguments, const quantized_keys& keys, const rotation_order& order,
-                       std::int64_t begin, std::int64_t end, const tile_memory& memory);
+void rotate_tiles_avx512(const quantized_rotation& arguments, const quantized_keys& keys, const rotation_order& order,
+                         std::int64_t begin, std::int64_t end, const tile_memory& memory);
 
 }  // namespace kvtransfer::rope::kernels

@@ -17,10 +17,10 @@ rotate_tiles_function best_rotate_tiles() {
 #if defined(__x86_64__)
   const std::string capability = at::get_cpu_capability();
   if (capability == "AVX512") {
-    return rotation_tiles_avx512;
+    return rotate_tiles_avx512;
   }
   if (capability == "AVX2") {
-    return rotation_tiles_avx2;
+    return rotate_tiles_avx2;
   }
 #endif
   return rotate_tiles_scalar;
@@ -74,7 +74,8 @@ class tile_floats {
 
 }  // namespace
 
-void rotate_quantized_keys_on_cpu(const quantized_rotation& arguments, const quantized_keys* layers, std::int64_t count) {
+void rotate_quantized_keys_on_cpu(const quantized_rotation& arguments, const quantized_keys* layers,
+                                  std::int64_t count) {
   static const rotate_tiles_function rotate_tiles = best_rotate_tiles();
   constexpr std::int64_t elements_worth_a_thread = 16384;
   const rotation_order order = tiles_of(arguments);

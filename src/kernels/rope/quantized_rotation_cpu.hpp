@@ -14,8 +14,8 @@
 #include "kernels/rope/rotation_vectors.hpp"
 
 // The CPU kernel of quantized keys, written once over `Lanes` and compiled once per instruction set
-// (quantized_rotation_cpu_*.cpp); what rotation_cpu.hpp says of linkage holds here too. Codes are read once, written once, and
-// in between are floats in a core's own cache.
+// (quantized_rotation_cpu_*.cpp); what rotation_cpu.hpp says of linkage holds here too. Codes are read once, written
+// once, and in between are floats in a core's own cache.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -88,7 +88,8 @@ void requantize_token(const quantized_rotation& given, const tile_place& place, 
 
 /// One group of tokens per channel: all are rotated before the first gets its new codes.
 template <class Codes, class Rotate>
-void requantize_group(const quantized_rotation& given, const tile_place& place, const tile_memory& memory, Rotate&& rotate) {
+void requantize_group(const quantized_rotation& given, const tile_place& place, const tile_memory& memory,
+                      Rotate&& rotate) {
   const std::int64_t count = given.count;
   for (std::int64_t t = 0; t < place.tokens; ++t) {
     float* const elements = memory.elements + t * count;
@@ -97,13 +98,13 @@ void requantize_group(const quantized_rotation& given, const tile_place& place, 
     rotate(t, elements);
   }
   constexpr std::int64_t abreast = 32;
-  const auto holds = [&](std::int64_t t) { return given.holds(place.batch, place.head, place.first + t); };
+  const auto is_valid = [&](std::int64_t t) { return given.is_valid(place.batch, place.head, place.first + t); };
   std::int64_t column = 0;
   for (; column + abreast <= count; column += abreast) {
-    ranges_of_columns<abreast>(memory.elements, place.tokens, count, holds, memory, column);
+    ranges_of_columns<abreast>(memory.elements, place.tokens, count, is_valid, memory, column);
   }
   for (; column < count; ++column) {
-    ranges_of_columns<1>(memory.elements, place.tokens, count, holds, memory, column);
+    ranges_of_columns<1>(memory.elements, place.tokens, count, is_valid, memory, column);
   }
   for (std::int64_t pair = 0; place.row.errors != nullptr && pair < given.rotation.pairs; ++pair) {
     rotate_error_of_pair(given, place.row, pair);
@@ -127,8 +128,8 @@ void fill_angles(const rotation_arguments& rotation, const tile_place& place, co
   angle_source<Lanes> angles{rotation, {}, {}};
   if (rotation.rule == angle_rule::shared) {
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
-      memory.cosines[pair] = rotation.wanted_frequency.value[pair];
-      memory.sines[pair] = rotation.written_frequency.value[pair];
+      memory.cosines[pair] = rotation.target_frequency.value[pair];
+      memory.sines[pair] = rotation.stored_frequency.value[pair];
     }
     return;
   }
@@ -139,13 +140,13 @@ void fill_angles(const rotation_arguments& rotation, const tile_place& place, co
 }
 
 template <class Lanes, class Codes, bool Interleaved, class Pairs>
-void rotate_tiles(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order, std::int64_t begin,
-                std::int64_t end, const tile_memory& memory, Pairs pairs) {
+void rotate_tiles(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order,
+                  std::int64_t begin, std::int64_t end, const tile_memory& memory, Pairs pairs) {
   const std::int64_t stride = given.rotation.rule == angle_rule::shared ? 0 : padded_pairs(pairs);
   const auto rotate = [&](std::int64_t token, float* elements) {
     const token_rows<1, float> window{{elements + given.window}, {elements + given.window}};
-    pair_layout<Lanes, Interleaved, float>::rotate(window, memory.cosines + token * stride, memory.sines + token * stride,
-                                                 pairs);
+    pair_layout<Lanes, Interleaved, float>::rotate(window, memory.cosines + token * stride,
+                                                   memory.sines + token * stride, pairs);
   };
   std::int64_t filled = -1;
   for (std::int64_t index = begin; index < end; ++index) {
@@ -166,25 +167,25 @@ void rotate_tiles(const quantized_rotation& given, const quantized_keys& keys, c
 
 /// Heads of 64 and 128 dimensions have their loops unrolled, as in rotation_cpu.hpp.
 template <class Lanes, class Codes, bool Interleaved>
-void rotate_tiles(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order, std::int64_t begin,
-                std::int64_t end, const tile_memory& memory) {
+void rotate_tiles(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order,
+                  std::int64_t begin, std::int64_t end, const tile_memory& memory) {
   if (Lanes::count > 1 && given.rotation.pairs == 32) {
     rotate_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory,
-                                          std::integral_constant<std::int64_t, 32>());
+                                            std::integral_constant<std::int64_t, 32>());
   } else if (Lanes::count > 1 && given.rotation.pairs == 64) {
     rotate_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory,
-                                          std::integral_constant<std::int64_t, 64>());
+                                            std::integral_constant<std::int64_t, 64>());
   } else {
     rotate_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory,
-                                          static_cast<std::int64_t>(given.rotation.pairs));
+                                            static_cast<std::int64_t>(given.rotation.pairs));
   }
 }
 
 template <class Lanes, class Codes>
-void rotate_tiles(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order, std::int64_t begin,
-                std::int64_t end, const tile_memory& memory) {
+void rotate_tiles(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order,
+                  std::int64_t begin, std::int64_t end, const tile_memory& memory) {
   given.rotation.interleaved ? rotate_tiles<Lanes, Codes, true>(given, keys, order, begin, end, memory)
-                         : rotate_tiles<Lanes, Codes, false>(given, keys, order, begin, end, memory);
+                             : rotate_tiles<Lanes, Codes, false>(given, keys, order, begin, end, memory);
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 
 namespace kvtransfer::rope::kernels {
 
-void rotation_tiles_avx2(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order,
-                     std::int64_t begin, std::int64_t end, const tile_memory& memory) {
+void rotate_tiles_avx2(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order,
+                       std::int64_t begin, std::int64_t end, const tile_memory& memory) {
   switch (given.code) {
     case code_type::int4:
       return rotate_tiles<avx2_lanes, int4_codes>(given, keys, order, begin, end, memory);

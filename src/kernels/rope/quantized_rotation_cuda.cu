@@ -1,5 +1,4 @@
 #include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <fmt/format.h>
 #include <torch/library.h>
@@ -10,6 +9,7 @@
 #include <limits>
 
 #include "kvtransfer/core/error.hpp"
+#include "kernels/device_of_layers.cuh"
 #include "kernels/rope/quantized_groups_cuda.cuh"
 #include "kernels/rope/quantized_operators.hpp"
 #include "kernels/rope/quantized_tokens_cuda.cuh"
@@ -142,24 +142,10 @@ void rotate_quantized_keys_on_cuda(const quantized_rotation& given, const quanti
   }
 }
 
-namespace {
-
-/// The operator with its keys' device current.
-void rotate_quantized_keys_guarded(at::TensorList codes, at::TensorList scales, at::TensorList minimums, at::TensorList errors,
-                            const optional_tensor& group_ends, const optional_tensor& held, std::int64_t bits,
-                            const optional_tensor& from, const optional_tensor& to, std::int64_t delta,
-                            const optional_tensor& from_inv_freq, const optional_tensor& to_inv_freq,
-                            const optional_tensor& stream_of, double gain, std::int64_t window_offset, bool interleaved,
-                            bool model_faithful) {
-  const c10::cuda::OptionalCUDAGuard guard(codes.empty() ? std::nullopt : std::optional(codes.front().device()));
-  rotate_quantized_keys_<rotate_quantized_keys_on_cuda>(codes, scales, minimums, errors, group_ends, held, bits, from, to, delta,
-                                          from_inv_freq, to_inv_freq, stream_of, gain, window_offset, interleaved,
-                                          model_faithful);
-}
-
-}  // namespace
 }  // namespace kvtransfer::rope::kernels
 
 TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  library.impl("rotate_quantized_keys_", TORCH_FN(kvtransfer::rope::kernels::rotate_quantized_keys_guarded));
+  using namespace kvtransfer::rope::kernels;
+  constexpr auto on_cuda = quantized_operator_function<&rotate_quantized_keys_<rotate_quantized_keys_on_cuda>>;
+  library.impl("rotate_quantized_keys_", kvtransfer::kernels::guarded<on_cuda>);
 }

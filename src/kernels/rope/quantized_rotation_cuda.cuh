@@ -70,8 +70,8 @@ __device__ inline void rotation_of(const rotation_arguments& rotation, const sha
                                    int token, int pair, float& cosine, float& sine) {
   const pair_frequency f = tile.frequencies.at(pair);
   if (rotation.rule == angle_rule::shared) {
-    cosine = f.wanted_value;
-    sine = f.written_value;
+    cosine = f.target_value;
+    sine = f.stored_value;
     return;
   }
   const int stream = rotation.many_streams ? rotation.stream_of[pair] : 0;
@@ -156,7 +156,7 @@ __device__ inline void requantize_group(const cuda_tiles& launch, const shared_t
       rotate_into_tile(given, tile, part);
       __syncthreads();
       for (int token = 0; column < count && token < part.tokens; ++token) {
-        if (given.holds(part.batch, part.head, part.first + token)) {
+        if (given.is_valid(part.batch, part.head, part.first + token)) {
           seen.widen(tile.elements[token * count + column]);
         }
       }

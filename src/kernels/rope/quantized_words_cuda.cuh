@@ -128,8 +128,8 @@ __device__ inline void rotate_tokens(const rotation_arguments& rotation, const f
     const pair_frequency frequency = table.at(pair);
 #pragma unroll
     for (int k = 0; k < tokens_in_registers; ++k) {
-      float cosine = frequency.wanted_value;
-      float sine = frequency.written_value;
+      float cosine = frequency.target_value;
+      float sine = frequency.stored_value;
       if constexpr (!Shared) {
         at[k] = rotation.many_streams ? tokens.positions(rotation, rotation.stream_of[pair], k) : at[k];
         quick_cosine_and_sine(rotations_of(rotation.rule, frequency, at[k]), cosine, sine);

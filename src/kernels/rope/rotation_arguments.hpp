@@ -11,24 +11,22 @@ inline constexpr int max_pairs = 256;
 
 enum class element_type : std::uint8_t { float32, bfloat16, float16, float8_e4m3, float8_e5m2 };
 
-/// How a pair's angle follows from the key's two positions, p (written) and q (wanted).
+/// How a pair's angle follows from the key's two positions, p (stored) and q (target).
 enum class angle_rule : std::uint8_t {
   shared,           ///< the same angle for every token: cosine and sine come ready from the host
   difference,       ///< (q - p) * f: both sides have one frequency
-  two_frequencies,  ///< q * f_wanted - p * f_written
+  two_frequencies,  ///< q * f_target - p * f_stored
   model_faithful,   ///< the same difference of the fp32 products a model computes, each with its own rounding
 };
 
 /// Two numbers a pair, read according to the rule. Entries past the last pair are 0, so that whole vectors may be read.
 ///
-/// | rule                          | rotates                                        | value                          |
-/// |-------------------------------|----------------------------------------------|--------------------------------|
-/// | `difference`, `two_frequencies` | 2^-32 turns per token, to the nearest integer | the fraction which that lacks |
-/// | `model_faithful`              |                                              | radians per token              |
-/// | `shared`                      |                                              | cosine (wanted), sine (written),
-/// each times the gain |
+/// - `difference`, `two_frequencies`: 2^-32 turns per token, in `turns` to the nearest integer, in `value` the fraction
+///   which that lacks
+/// - `model_faithful`: in `value` radians per token
+/// - `shared`: in `value` the cosine (target) or sine (stored), times the gain
 struct alignas(16) frequencies {
-  std::uint32_t rotations[max_pairs] = {};
+  std::uint32_t turns[max_pairs] = {};
   float value[max_pairs] = {};
 };
 
@@ -71,8 +69,8 @@ struct rotation_geometry {
   std::int64_t seq = 0;
   key_strides source;
   key_strides destination;
-  position_source written;
-  position_source wanted;
+  position_source stored;
+  position_source target;
   float gain = 1;  ///< multiplies the rotated dimensions; the rule `shared` has it in its table already
   std::int32_t pairs = 0;
   element_type element = element_type::float32;
@@ -89,8 +87,8 @@ struct rotation_geometry {
 /// struct.
 struct rotation_arguments : rotation_geometry {
   std::uint8_t stream_of[max_pairs] = {};
-  frequencies written_frequency;
-  frequencies wanted_frequency;
+  frequencies stored_frequency;
+  frequencies target_frequency;
 };
 
 }  // namespace kvtransfer::rope::kernels

@@ -20,10 +20,10 @@ rotate_range_function best_rotate_range() {
 #if defined(__x86_64__)
   const std::string capability = at::get_cpu_capability();
   if (capability == "AVX512") {
-    return rotation_range_avx512;
+    return rotate_range_avx512;
   }
   if (capability == "AVX2") {
-    return rotation_range_avx2;
+    return rotate_range_avx2;
   }
 #endif
   return rotate_range_scalar;

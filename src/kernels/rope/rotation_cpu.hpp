@@ -10,9 +10,9 @@
 #include "kernels/rope/rotation_order.hpp"
 #include "kernels/rope/rotation_vectors.hpp"
 
-// The CPU kernel, written once over `Lanes` and compiled once per instruction set (rotation_cpu_*.cpp). Plain pointers and
-// loops only: a function of the standard library emitted here would be compiled for one instruction set and linked for
-// all. For the same reason all of it has internal linkage.
+// The CPU kernel, written once over `Lanes` and compiled once per instruction set (rotation_cpu_*.cpp). Plain pointers
+// and loops only: a function of the standard library emitted here would be compiled for one instruction set and linked
+// for all. For the same reason all of it has internal linkage.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -74,11 +74,11 @@ C10_ALWAYS_INLINE void prefetch(const Element* token, std::int64_t pairs) {
   }
 }
 
-/// Rotates `Rows` of a unit's rows, from row `first` on, token by token, while the elements some tokens ahead, in the end
-/// those of the unit that follows, are fetched.
+/// Rotates `Rows` of a unit's rows, from row `first` on, token by token, while the elements some tokens ahead, in the
+/// end those of the unit that follows, are fetched.
 template <int Rows, class Lanes, class Layout, class Element, class Pairs>
 void rotate_blocks(std::int64_t first, const rotation_arguments& arguments, const unit_rows<Element>& rows,
-               const unit_rows<Element>& next, bool fill, angle_table& table, Pairs pairs) {
+                   const unit_rows<Element>& next, bool fill, angle_table& table, Pairs pairs) {
   constexpr std::int64_t bytes_ahead = 2048;
   const std::int64_t ahead = bytes_ahead / (2 * pairs * static_cast<std::int64_t>(sizeof(Element))) + 1;
   const std::int64_t source_stride = arguments.source.token;
@@ -104,7 +104,7 @@ void rotate_blocks(std::int64_t first, const rotation_arguments& arguments, cons
 
 template <class Lanes, class Layout, class Element, class Pairs>
 void rotate_unit(const rotation_arguments& arguments, const unit_rows<Element>& rows, const unit_rows<Element>& next,
-               bool fill, angle_table& table, Pairs pairs) {
+                 bool fill, angle_table& table, Pairs pairs) {
   if (rows.count == rows_per_unit) {
     return rotate_blocks<rows_per_unit, Lanes, Layout>(0, arguments, rows, next, fill, table, pairs);
   }
@@ -114,8 +114,8 @@ void rotate_unit(const rotation_arguments& arguments, const unit_rows<Element>& 
 }
 
 template <class Lanes, bool Interleaved, class Element, class Pairs>
-void rotate_range(const rotation_arguments& given, const layer_keys* layers, const rotation_order& order, std::int64_t begin,
-                std::int64_t end, Pairs pairs) {
+void rotate_range(const rotation_arguments& given, const layer_keys* layers, const rotation_order& order,
+                  std::int64_t begin, std::int64_t end, Pairs pairs) {
   using layout = pair_layout<Lanes, Interleaved, Element>;
   const rotation_arguments arguments = layout::arranged(given);
   angle_table table;
@@ -123,8 +123,8 @@ void rotate_range(const rotation_arguments& given, const layer_keys* layers, con
   if (arguments.rule == angle_rule::shared) {
     table.token_stride = 0;
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
-      table.cosines[pair] = arguments.wanted_frequency.value[pair];
-      table.sines[pair] = arguments.written_frequency.value[pair];
+      table.cosines[pair] = arguments.target_frequency.value[pair];
+      table.sines[pair] = arguments.stored_frequency.value[pair];
     }
   }
   std::int64_t filled = -1;
@@ -139,23 +139,23 @@ void rotate_range(const rotation_arguments& given, const layer_keys* layers, con
 
 /// The usual heads, of 64 and 128 dimensions, have their loops unrolled: that doubles the speed of what is in cache.
 template <class Lanes, bool Interleaved, class Element>
-void rotate_range(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order, std::int64_t begin,
-                std::int64_t end) {
+void rotate_range(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
+                  std::int64_t begin, std::int64_t end) {
   const std::int64_t pairs = arguments.pairs;
   if (Lanes::count > 1 && pairs == 32) {
     rotate_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end,
-                                            std::integral_constant<std::int64_t, 32>());
+                                              std::integral_constant<std::int64_t, 32>());
   } else if (Lanes::count > 1 && pairs == 64) {
     rotate_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end,
-                                            std::integral_constant<std::int64_t, 64>());
+                                              std::integral_constant<std::int64_t, 64>());
   } else {
     rotate_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end, pairs);
   }
 }
 
 template <class Lanes, class Element>
-void rotate_range(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order, std::int64_t begin,
-                std::int64_t end) {
+void rotate_range(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
+                  std::int64_t begin, std::int64_t end) {
   if (arguments.interleaved) {
     rotate_range<Lanes, true, Element>(arguments, layers, order, begin, end);
   } else {

@@ -8,8 +8,8 @@
 
 namespace kvtransfer::rope::kernels {
 
-void rotation_range_avx2(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
-                     std::int64_t begin, std::int64_t end) {
+void rotate_range_avx2(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
+                       std::int64_t begin, std::int64_t end) {
   switch (arguments.element) {
     case element_type::float32:
       return rotate_range<avx2_lanes, float>(arguments, layers, order, begin, end);

@@ -34,10 +34,10 @@ struct cuda_rotation {
   at::cuda::detail::IntDivider<unsigned> kv_heads;
   unsigned rows;  ///< in a layer: batch * kv_heads * seq
   std::uint8_t stream_of[Pairs];
-  alignas(16) std::uint32_t wanted_turns[Pairs];
-  alignas(16) float wanted_value[Pairs];
-  alignas(16) std::uint32_t written_turns[Pairs];
-  alignas(16) float written_value[Pairs];
+  alignas(16) std::uint32_t target_turns[Pairs];
+  alignas(16) float target_value[Pairs];
+  alignas(16) std::uint32_t stored_turns[Pairs];
+  alignas(16) float stored_value[Pairs];
   layer_keys layers[Layers];
 };
 
@@ -71,13 +71,13 @@ __device__ inline row_place place_of(const Launch& rotation, unsigned row) {
 /// by one.
 template <angle_rule Rule, int Pairs>
 struct shared_frequencies {
-  alignas(16) std::uint32_t wanted_turns[Pairs];
-  alignas(16) float wanted_value[Pairs];
-  alignas(16) std::uint32_t written_turns[Pairs];
-  alignas(16) float written_value[Pairs];
+  alignas(16) std::uint32_t target_turns[Pairs];
+  alignas(16) float target_value[Pairs];
+  alignas(16) std::uint32_t stored_turns[Pairs];
+  alignas(16) float stored_value[Pairs];
 
   __device__ pair_frequency at(int pair) const {
-    return {wanted_turns[pair], written_turns[pair], wanted_value[pair], written_value[pair]};
+    return {target_turns[pair], stored_turns[pair], target_value[pair], stored_value[pair]};
   }
 
   template <class Launch>
@@ -88,15 +88,15 @@ struct shared_frequencies {
     };
     const int thread = threadIdx.y * blockDim.x + threadIdx.x;
     for (int pair = 4 * thread; pair < launch.rotation.pairs; pair += 4 * blockDim.x * blockDim.y) {
-      copy_four(wanted_value, launch.wanted_value, pair);
+      copy_four(target_value, launch.target_value, pair);
       if constexpr (Rule != angle_rule::difference) {
-        copy_four(written_value, launch.written_value, pair);
+        copy_four(stored_value, launch.stored_value, pair);
       }
       if constexpr (Rule == angle_rule::difference || Rule == angle_rule::two_frequencies) {
-        copy_four(wanted_turns, launch.wanted_turns, pair);
+        copy_four(target_turns, launch.target_turns, pair);
       }
       if constexpr (Rule == angle_rule::two_frequencies) {
-        copy_four(written_turns, launch.written_turns, pair);
+        copy_four(stored_turns, launch.stored_turns, pair);
       }
     }
   }
@@ -109,8 +109,8 @@ __device__ inline token_positions positions_at(const rotation_geometry& rotation
 template <class Element, angle_rule Rule>
 __device__ inline void pair_rotation(const pair_frequency& f, token_positions at, float& cosine, float& sine) {
   if constexpr (Rule == angle_rule::shared) {
-    cosine = f.wanted_value;
-    sine = f.written_value;
+    cosine = f.target_value;
+    sine = f.stored_value;
   } else if constexpr (sizeof(Element) <= 2) {
     quick_cosine_and_sine(rotations_of<Rule>(f, at), cosine, sine);
   } else {

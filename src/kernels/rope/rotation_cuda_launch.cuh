@@ -25,10 +25,10 @@ Launch parameters_for(const rotation_arguments& rotation, const layer_keys* laye
   launch.kv_heads = static_cast<unsigned>(rotation.kv_heads);
   launch.rows = static_cast<unsigned>(rotation.batch * rotation.kv_heads * rotation.seq);
   std::copy_n(rotation.stream_of, rotation.pairs, launch.stream_of);
-  std::copy_n(rotation.wanted_frequency.rotations, rotation.pairs, launch.wanted_turns);
-  std::copy_n(rotation.wanted_frequency.value, rotation.pairs, launch.wanted_value);
-  std::copy_n(rotation.written_frequency.rotations, rotation.pairs, launch.written_turns);
-  std::copy_n(rotation.written_frequency.value, rotation.pairs, launch.written_value);
+  std::copy_n(rotation.target_frequency.turns, rotation.pairs, launch.target_turns);
+  std::copy_n(rotation.target_frequency.value, rotation.pairs, launch.target_value);
+  std::copy_n(rotation.stored_frequency.turns, rotation.pairs, launch.stored_turns);
+  std::copy_n(rotation.stored_frequency.value, rotation.pairs, launch.stored_value);
   std::copy_n(layers, count, launch.layers);
   return launch;
 }

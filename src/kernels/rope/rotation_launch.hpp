@@ -15,10 +15,10 @@ void rotate_on_cuda(const rotation_arguments& arguments, const layer_keys* layer
 
 // The CPU kernel for the units [begin, end), compiled for one instruction set each.
 void rotate_range_scalar(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
+                         std::int64_t begin, std::int64_t end);
+void rotate_range_avx2(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
                        std::int64_t begin, std::int64_t end);
-void rotation_range_avx2(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
-                     std::int64_t begin, std::int64_t end);
-void rotation_range_avx512(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
-                       std::int64_t begin, std::int64_t end);
+void rotate_range_avx512(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
+                         std::int64_t begin, std::int64_t end);
 
 }  // namespace kvtransfer::rope::kernels

@@ -47,8 +47,8 @@ struct rotate_row {
 
 C10_ALWAYS_INLINE rotation_order order_of(const rotation_arguments& arguments, std::int64_t layers) {
   rotation_order order;
-  const bool batches_differ = (arguments.written.batch_stride | arguments.wanted.batch_stride) != 0;
-  const bool heads_differ = (arguments.written.head_stride | arguments.wanted.head_stride) != 0;
+  const bool batches_differ = (arguments.stored.batch_stride | arguments.target.batch_stride) != 0;
+  const bool heads_differ = (arguments.stored.head_stride | arguments.target.head_stride) != 0;
   (batches_differ ? order.outer_batch : order.inner_batch) = arguments.batch;
   (heads_differ ? order.outer_heads : order.inner_heads) = arguments.kv_heads;
   order.rows = layers * order.inner_batch * order.inner_heads;

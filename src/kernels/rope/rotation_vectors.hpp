@@ -20,8 +20,8 @@ struct token_rows {
   Element* destination[Rows];
 };
 
-/// How the pairs of a head lie in memory, and how vectors of them are rotated. The two dimensions of pair i are elements
-/// i and `pairs + i`, or, interleaved, 2i and 2i + 1.
+/// How the pairs of a head lie in memory, and how vectors of them are rotated. The two dimensions of pair i are
+/// elements i and `pairs + i`, or, interleaved, 2i and 2i + 1.
 template <class Lanes, bool Interleaved, class Element>
 struct pair_layout {
   using floats = typename Lanes::floats;
@@ -39,10 +39,10 @@ struct pair_layout {
       for (std::int64_t i = 0; i < group; ++i) {
         const std::int64_t from = first + i % Lanes::count * 2 + i / Lanes::count;
         result.stream_of[first + i] = arguments.stream_of[from];
-        result.wanted_frequency.rotations[first + i] = arguments.wanted_frequency.rotations[from];
-        result.wanted_frequency.value[first + i] = arguments.wanted_frequency.value[from];
-        result.written_frequency.rotations[first + i] = arguments.written_frequency.rotations[from];
-        result.written_frequency.value[first + i] = arguments.written_frequency.value[from];
+        result.target_frequency.turns[first + i] = arguments.target_frequency.turns[from];
+        result.target_frequency.value[first + i] = arguments.target_frequency.value[from];
+        result.stored_frequency.turns[first + i] = arguments.stored_frequency.turns[from];
+        result.stored_frequency.value[first + i] = arguments.stored_frequency.value[from];
       }
     }
     return result;
@@ -52,7 +52,7 @@ struct pair_layout {
   /// @param pairs an integer, or an integral constant, for which the loops below unroll
   template <int Rows, class Pairs>
   C10_ALWAYS_INLINE static void rotate(const token_rows<Rows, Element>& rows, const float* cosines, const float* sines,
-                                     Pairs pairs) {
+                                       Pairs pairs) {
     std::int64_t pair = 0;
     if constexpr (in_groups) {
       for (; pair + group <= pairs; pair += group) {
@@ -65,7 +65,7 @@ struct pair_layout {
   /// Rotates the pairs from `pair` on.
   template <int Rows, class Pairs>
   C10_ALWAYS_INLINE static void rotation_from(std::int64_t pair, const token_rows<Rows, Element>& rows,
-                                          const float* cosines, const float* sines, Pairs pairs) {
+                                              const float* cosines, const float* sines, Pairs pairs) {
     for (; pair + Lanes::count <= pairs; pair += Lanes::count) {
       rotate_vector(pair, rows, cosines, sines, pairs);
     }
@@ -85,7 +85,7 @@ struct pair_layout {
  private:
   template <int Rows>
   C10_ALWAYS_INLINE static void rotate_vector(std::int64_t pair, const token_rows<Rows, Element>& rows,
-                                            const float* cosines, const float* sines, std::int64_t pairs) {
+                                              const float* cosines, const float* sines, std::int64_t pairs) {
     const floats cosine = Lanes::load(cosines + pair);
     const floats sine = Lanes::load(sines + pair);
     for (int i = 0; i < Rows; ++i) {
@@ -106,7 +106,7 @@ struct pair_layout {
 
   template <int Rows>
   C10_ALWAYS_INLINE static void rotate_group(std::int64_t pair, const token_rows<Rows, Element>& rows,
-                                           const float* cosines, const float* sines, std::int64_t pairs) {
+                                             const float* cosines, const float* sines, std::int64_t pairs) {
     const floats even_cosine = Lanes::load(cosines + pair);
     const floats odd_cosine = Lanes::load(cosines + pair + Lanes::count);
     const floats even_sine = Lanes::load(sines + pair);

@@ -1,18 +1,19 @@
 #include "kernels/tensor/copy_slots.hpp"
 
 #include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/grad_mode.h>
 #include <c10/util/SmallVector.h>
 #include <fmt/format.h>
 #include <torch/library.h>
 
+#include "kernels/dispatched.hpp"
+#include "kernels/in_place.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
 // The operator that copies slots from one arrangement to another, as torch's dispatcher and `torch.ops.kvtransfer` in
 // Python know it.
 //
-//   copy_slots_(to, from, runs)
+//   copy_slots_(to_layers, from_layers, runs)
 //
 // to, from  the layers of two caches, each [rows, kv_heads, slots, head_dim] with any strides, on one device; to and
 //           from of one dtype, which may be any (of 8 bytes at most where head_dim is not contiguous). Rows are batch
@@ -143,39 +144,17 @@ void copy_slots_by(at::TensorList to, at::TensorList from, const optional_tensor
 
 namespace {
 
-/// Refuses layers that need gradients, which a copy in place would lose, and tells autograd that the rest have changed.
 void copy_slots_autograd(at::TensorList to, at::TensorList from, const kvtransfer::kernels::optional_tensor& runs) {
-  for (const at::TensorList layers : {to, from}) {
-    for (const at::Tensor& layer : layers) {
-      if (at::GradMode::is_enabled() && layer.requires_grad()) {
-        kvtransfer::fail<kvtransfer::value_error>("copy_slots_", "layers", "tensors that need no gradient",
-                                                  "one that requires_grad");
-      }
-    }
-  }
-  for (const at::Tensor& layer : to) {
-    layer.unsafeGetTensorImpl()->bump_version();
-  }
+  kvtransfer::kernels::refuse_gradients({to, from}, "copy_slots_", "layers");
+  kvtransfer::kernels::mark_changed({to});
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  static const auto copy =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("kvtransfer::copy_slots_", "")
-          .typed<void(at::TensorList, at::TensorList, const kvtransfer::kernels::optional_tensor&)>();
-  copy.call(to, from, runs);
+  kvtransfer::kernels::dispatched::copy_slots_(to, from, runs);
 }
-
-void copy_slots_meta(at::TensorList, at::TensorList, const kvtransfer::kernels::optional_tensor&) {}
 
 }  // namespace
-
-TORCH_LIBRARY_FRAGMENT(kvtransfer, library) {
-  library.def("copy_slots_(Tensor(a!)[] to_layers, Tensor[] from_layers, Tensor? runs) -> ()");
-}
 
 TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {
   library.impl("copy_slots_", TORCH_FN(kvtransfer::kernels::copy_slots_<kvtransfer::kernels::copy_slots_on_cpu>));
 }
 
 TORCH_LIBRARY_IMPL(kvtransfer, Autograd, library) { library.impl("copy_slots_", TORCH_FN(copy_slots_autograd)); }
-
-TORCH_LIBRARY_IMPL(kvtransfer, Meta, library) { library.impl("copy_slots_", TORCH_FN(copy_slots_meta)); }

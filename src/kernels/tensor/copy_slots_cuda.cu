@@ -1,12 +1,12 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAGuard.h>
 #include <torch/library.h>
 
 #include <ATen/cuda/detail/IntegerDivider.cuh>
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/device_of_layers.cuh"
 #include "kernels/tensor/copy_slots.hpp"
 #include "kernels/tensor/layer_list_cuda.cuh"
 
@@ -102,17 +102,7 @@ void copy_slots_on_cuda(const slot_copy& copy, const layer_bytes* layers, std::i
 
 }  // namespace kvtransfer::kernels
 
-namespace {
-
-using namespace kvtransfer::kernels;
-
-void copy_slots_on_the_layers_device(at::TensorList to, at::TensorList from, const optional_tensor& runs) {
-  const c10::cuda::OptionalCUDAGuard guard(to.empty() ? std::nullopt : std::optional(to.front().device()));
-  copy_slots_<copy_slots_on_cuda>(to, from, runs);
-}
-
-}  // namespace
-
 TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  library.impl("copy_slots_", TORCH_FN(copy_slots_on_the_layers_device));
+  using namespace kvtransfer::kernels;
+  library.impl("copy_slots_", guarded<&copy_slots_<copy_slots_on_cuda>>);
 }

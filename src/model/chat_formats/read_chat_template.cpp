@@ -1,17 +1,16 @@
 #include "kvtransfer/model/read_chat_template.hpp"
 
-
 #include <system_error>
 #include <vector>
 
 #include "kvtransfer/core/json_file.hpp"
-#include "kvtransfer/model/json_fields.hpp"
+#include "model/json_fields.hpp"
 
 namespace kvtransfer {
 namespace {
 
 /// The template named "default" in a list of objects {name, template}.
-std::string default_of(const nlohmann::json& list, const json_fields& fields) {
+std::string default_of(const nlohmann::json& list, const detail::json_fields& fields) {
   std::vector<std::string> names;
   for (const nlohmann::json& each : list) {
     const bool named = each.is_object() && each.contains("name") && each["name"].is_string() &&
@@ -39,7 +38,7 @@ std::optional<model_chat_template> read_chat_template(const std::filesystem::pat
     return std::nullopt;
   }
   const nlohmann::json content = read_json_object(file);
-  const json_fields fields(content, file.string());
+  const detail::json_fields fields(content, file.string());
   const nlohmann::json* found = fields.find("chat_template");
   if (found == nullptr) {
     return std::nullopt;

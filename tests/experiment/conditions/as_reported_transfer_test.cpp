@@ -1,6 +1,5 @@
-#include "kvtransfer/experiment/conditions/as_reported_transfer.hpp"
-
 #include "experiment/conditions/condition_check.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -14,7 +13,7 @@ TEST_CASE("source, answer, EOS and a second BOS stand in front of the target", "
   const generation_config settings{.max_new_tokens = 9, .eos_token_ids = {eos}};
   const auto answer = said_after(model, text_of({prompts.source}), settings);
   REQUIRE(answer.size() < 9);
-  CHECK(said_under(conditions::as_reported_transfer{}, model, prompts, settings) ==
+  CHECK(said_under(conditions::as_reported_transfer(), model, prompts, settings) ==
         said_after(model, text_of({prompts.source, answer, {eos, sample_bos}, prompts.target}), settings));
 }
 
@@ -24,16 +23,16 @@ TEST_CASE("a generation that ends by length leaves no EOS to feed", "[experiment
   const generation_config settings{.max_new_tokens = 9};
   std::vector<std::int64_t> answer = said_after(model, text_of({prompts.source}), settings);
   answer.pop_back();
-  CHECK(said_under(conditions::as_reported_transfer{}, model, prompts, settings) ==
+  CHECK(said_under(conditions::as_reported_transfer(), model, prompts, settings) ==
         said_after(model, text_of({prompts.source, answer, {sample_bos}, prompts.target}), settings));
 }
 
 TEST_CASE("as_reported_transfer counts what it reads", "[experiment][conditions]") {
-  const conditions::as_reported_transfer condition;
+  const any_condition condition = conditions::as_reported_transfer();
   const causal_lm model = small_model();
   const auto free = said_after(model, text_of({sample_prompts().source}), {.max_new_tokens = 9});
-  for (const generation_config& settings : {generation_config{.max_new_tokens = 9},
-                                              generation_config{.max_new_tokens = 9, .eos_token_ids = {free[4]}}}) {
+  for (const generation_config& settings :
+       {generation_config{.max_new_tokens = 9}, generation_config{.max_new_tokens = 9, .eos_token_ids = {free[4]}}}) {
     const prepared_input read = condition.prepare(model, sample_prompts(), settings);
     CHECK(parts_fit_plan(read));
     CHECK(length_of(read.parts) <= condition.tokens_needed(sample_prompts(), 9));
@@ -41,6 +40,6 @@ TEST_CASE("as_reported_transfer counts what it reads", "[experiment][conditions]
 }
 
 TEST_CASE("without a BOS token there is no second one", "[experiment][conditions]") {
-  CHECK(conditions::as_reported_transfer{}.not_applicable(sample_prompts(std::nullopt)).has_value());
-  CHECK_FALSE(conditions::as_reported_transfer{}.not_applicable(sample_prompts()).has_value());
+  CHECK(conditions::as_reported_transfer().not_applicable(sample_prompts(std::nullopt)).has_value());
+  CHECK_FALSE(conditions::as_reported_transfer().not_applicable(sample_prompts()).has_value());
 }

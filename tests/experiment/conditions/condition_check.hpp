@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "kvtransfer/experiment/concepts.hpp"
+#include "kvtransfer/experiment/prompt_ids.hpp"
+#include "kvtransfer/model/generate.hpp"
 #include "support/small_model.hpp"
 
 namespace kvtransfer::test {
@@ -46,5 +48,20 @@ inline bool parts_fit_plan(const prepared_input& read) {
   const bool none = read.input.layers.empty();
   return injected == (none ? 0 : read.input.injected(0)) && length_of(read.parts) == injected + read.input.size();
 }
+
+/// A condition of somebody else's: the target twice.
+struct target_twice {
+  condition_description describe() const {
+    condition_description description;
+    description.id = "target_twice";
+    return description;
+  }
+  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return 2 * count_of(prompts.target); }
+  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
+    return {plan_of({joined(prompts.target, prompts.target)}),
+            {{token_role::target, 2 * count_of(prompts.target), false}}};
+  }
+};
 
 }  // namespace kvtransfer::test

@@ -1,8 +1,7 @@
-#include "kvtransfer/experiment/conditions/noise.hpp"
-
 #include <ATen/ops/equal.h>
 
 #include "experiment/conditions/condition_check.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -11,7 +10,7 @@ using namespace kvtransfer::test;
 namespace {
 
 at::Tensor injected_keys(std::uint64_t seed) {
-  const prepared_input read = conditions::noise{}.prepare(small_model(), sample_prompts(), {.seeds = {seed}});
+  const prepared_input read = conditions::noise().prepare(small_model(), sample_prompts(), {.seeds = {seed}});
   return read.input.segments(1).front().kv.keys();
 }
 
@@ -19,7 +18,7 @@ at::Tensor injected_keys(std::uint64_t seed) {
 
 TEST_CASE("noise has the source cache's shape and place, and says that its frame is assumed",
           "[experiment][conditions]") {
-  const conditions::noise condition;
+  const any_condition condition = conditions::noise();
   const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
   CHECK(read.input.injected(0) == 8);
   CHECK(read.input.token_ids.front() == sample_prompts().target);
@@ -36,5 +35,5 @@ TEST_CASE("noise is drawn from the trial's seed", "[experiment][conditions]") {
 
 TEST_CASE("the model runs on noise", "[experiment][conditions]") {
   const generation_config settings{.max_new_tokens = 8};
-  CHECK(said_under(conditions::noise{}, small_model(), sample_prompts(), settings).size() == 8);
+  CHECK(said_under(conditions::noise(), small_model(), sample_prompts(), settings).size() == 8);
 }

@@ -1,7 +1,5 @@
-#include "kvtransfer/experiment/conditions/same_cache.hpp"
-
 #include "experiment/conditions/condition_check.hpp"
-#include "kvtransfer/experiment/conditions/baseline.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -12,13 +10,13 @@ TEST_CASE("the target's own cache gives the baseline's tokens", "[experiment][co
   for (const generation_config& settings :
        {generation_config{.max_new_tokens = 20},
         generation_config{.max_new_tokens = 20, .temperature = 1.3, .seeds = {5}}}) {
-    CHECK(said_under(conditions::same_cache{}, model, sample_prompts(), settings) ==
-          said_under(conditions::baseline{}, model, sample_prompts(), settings));
+    CHECK(said_under(conditions::same_cache(), model, sample_prompts(), settings) ==
+          said_under(conditions::baseline(), model, sample_prompts(), settings));
   }
 }
 
 TEST_CASE("all of the target but its last token is injected", "[experiment][conditions]") {
-  const conditions::same_cache condition;
+  const any_condition condition = conditions::same_cache();
   const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
   CHECK(read.input.injected(0) == 5);
   CHECK(read.input.token_ids.front() == std::vector<std::int64_t>{sample_prompts().target.back()});
@@ -30,8 +28,8 @@ TEST_CASE("all of the target but its last token is injected", "[experiment][cond
 TEST_CASE("a target of one token has no cache to inject unless BOS is in it", "[experiment][conditions]") {
   prompt_ids prompts = sample_prompts();
   prompts.target.resize(1);
-  CHECK_FALSE(conditions::same_cache{}.not_applicable(prompts).has_value());
-  CHECK(parts_fit_plan(conditions::same_cache{}.prepare(small_model(), prompts, {})));
+  CHECK_FALSE(conditions::same_cache().not_applicable(prompts).has_value());
+  CHECK(parts_fit_plan(conditions::same_cache().prepare(small_model(), prompts, {})));
   prompts.bos.reset();
-  CHECK(conditions::same_cache{}.not_applicable(prompts).has_value());
+  CHECK(conditions::same_cache().not_applicable(prompts).has_value());
 }

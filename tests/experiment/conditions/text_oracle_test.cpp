@@ -1,13 +1,12 @@
-#include "kvtransfer/experiment/conditions/text_oracle.hpp"
-
 #include "experiment/conditions/condition_check.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
 using namespace kvtransfer::test;
 
 TEST_CASE("the text oracle feeds BOS, source and target in one pass", "[experiment][conditions]") {
-  const conditions::text_oracle condition;
+  const any_condition condition = conditions::text_oracle();
   const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
   CHECK(read.input.token_ids.front() == text_of({sample_prompts().source, sample_prompts().target}));
   CHECK(read.input.layers.empty());

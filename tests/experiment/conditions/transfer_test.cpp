@@ -1,8 +1,5 @@
-#include "kvtransfer/experiment/conditions/transfer.hpp"
-
 #include "experiment/conditions/condition_check.hpp"
-#include "kvtransfer/experiment/conditions/baseline.hpp"
-#include "kvtransfer/experiment/conditions/text_oracle.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -12,14 +9,14 @@ TEST_CASE("a transfer gives the text oracle's tokens", "[experiment][conditions]
   const causal_lm model = small_model();
   for (const auto bos : {std::optional<std::int64_t>(sample_bos), std::optional<std::int64_t>()}) {
     const generation_config settings{.max_new_tokens = 20};
-    const auto transferred = said_under(conditions::transfer{}, model, sample_prompts(bos), settings);
-    CHECK(transferred == said_under(conditions::text_oracle{}, model, sample_prompts(bos), settings));
-    CHECK(transferred != said_under(conditions::baseline{}, model, sample_prompts(bos), settings));
+    const auto transferred = said_under(conditions::transfer(), model, sample_prompts(bos), settings);
+    CHECK(transferred == said_under(conditions::text_oracle(), model, sample_prompts(bos), settings));
+    CHECK(transferred != said_under(conditions::baseline(), model, sample_prompts(bos), settings));
   }
 }
 
 TEST_CASE("a transfer's target stands at the positions after the source", "[experiment][conditions]") {
-  const conditions::transfer condition;
+  const any_condition condition = conditions::transfer();
   const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
   CHECK(read.input.token_ids.front() == sample_prompts().target);
   CHECK(read.input.injected(0) == 8);
@@ -34,5 +31,5 @@ TEST_CASE("the model of these tests tells a position from the next", "[experimen
   const cache source = prefill(model, {text_of({sample_prompts().source})});
   const plan displaced = prepend(source.view(), {sample_prompts().target}, positions::gap{1});
   CHECK(generate(model, displaced, settings).rows.front().token_ids !=
-        said_under(conditions::transfer{}, model, sample_prompts(), settings));
+        said_under(conditions::transfer(), model, sample_prompts(), settings));
 }

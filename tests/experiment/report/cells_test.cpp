@@ -1,9 +1,10 @@
-#include "kvtransfer/experiment/report/cells.hpp"
+#include "experiment/report/cells.hpp"
 
 #include "experiment/sample_results.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("a cell lists the markers found", "[experiment][report]") {

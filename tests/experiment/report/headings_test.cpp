@@ -1,9 +1,10 @@
-#include "kvtransfer/experiment/report/headings.hpp"
+#include "experiment/report/headings.hpp"
 
 #include "experiment/sample_results.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("headings say how, on what and in which precision", "[experiment][report]") {

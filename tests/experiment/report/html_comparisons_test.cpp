@@ -1,9 +1,10 @@
-#include "kvtransfer/experiment/report/html_comparisons.hpp"
+#include "experiment/report/html_comparisons.hpp"
 
 #include "experiment/sample_results.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("each reconstructed column is shown with what its harness reads", "[experiment][report]") {

@@ -1,9 +1,10 @@
-#include "kvtransfer/experiment/report/html_matrix.hpp"
+#include "experiment/report/html_matrix.hpp"
 
 #include "experiment/sample_results.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("chips are filled where a marker was found in every trial, dashed where in some", "[experiment][report]") {

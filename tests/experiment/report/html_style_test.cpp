@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/report/html_style.hpp"
+#include "experiment/report/html_style.hpp"
 
 #include <algorithm>
 #include <string_view>
@@ -6,6 +6,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 
 TEST_CASE("the style sheet closes what it opens and loads nothing", "[experiment][report]") {
   const std::string_view style = html_style;

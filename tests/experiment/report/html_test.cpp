@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/report/html.hpp"
+#include "experiment/report/html.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -9,6 +9,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {

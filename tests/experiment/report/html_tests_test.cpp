@@ -1,8 +1,9 @@
-#include "kvtransfer/experiment/report/html_tests.hpp"
+#include "experiment/report/html_tests.hpp"
 
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 
 TEST_CASE("markers are highlighted wherever and in whatever case they occur", "[experiment][report]") {
   CHECK(html_marked("paris & PARIS", {"Paris"}) == "<mark>paris</mark> &amp; <mark>PARIS</mark>");

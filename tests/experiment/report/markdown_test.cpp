@@ -1,17 +1,18 @@
-#include "kvtransfer/experiment/report/markdown.hpp"
+#include "experiment/report/markdown.hpp"
 
 #include "experiment/sample_results.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("text that Markdown would read as markup is escaped", "[experiment][report]") {
-  CHECK(detail::markdown_escape("a|b*c`d<e>&~$") == "a\\|b\\*c\\`d\\<e\\>\\&\\~\\$");
-  CHECK(detail::markdown_escape("text_oracle _x_") == "text_oracle \\_x\\_");
-  CHECK(detail::markdown_escape("[Lyra]") == "[Lyra]");
-  CHECK(detail::markdown_escape("[a](b)") == "\\[a\\](b)");
-  CHECK(detail::markdown_escape("one\ntwo\x01") == "one ⏎ two");
+  CHECK(markdown_escape("a|b*c`d<e>&~$") == "a\\|b\\*c\\`d\\<e\\>\\&\\~\\$");
+  CHECK(markdown_escape("text_oracle _x_") == "text_oracle \\_x\\_");
+  CHECK(markdown_escape("[Lyra]") == "[Lyra]");
+  CHECK(markdown_escape("[a](b)") == "\\[a\\](b)");
+  CHECK(markdown_escape("one\ntwo\x01") == "one ⏎ two");
 }
 
 TEST_CASE("the Markdown report has the tables, the texts and the settings", "[experiment][report]") {

@@ -1,4 +1,4 @@
-#include "kvtransfer/experiment/report/svg_agreement.hpp"
+#include "experiment/report/svg_agreement.hpp"
 
 #include <limits>
 #include <string>
@@ -8,6 +8,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {

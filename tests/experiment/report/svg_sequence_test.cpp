@@ -1,8 +1,9 @@
-#include "kvtransfer/experiment/report/svg_sequence.hpp"
+#include "experiment/report/svg_sequence.hpp"
 
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 
 TEST_CASE("cached parts are filled and fed ones pale", "[experiment][report]") {
   const std::string svg = svg_sequences({{"a<b", {{token_role::source, 30, true}, {token_role::target, 10, false}}}});

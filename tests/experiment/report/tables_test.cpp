@@ -1,9 +1,10 @@
-#include "kvtransfer/experiment/report/tables.hpp"
+#include "experiment/report/tables.hpp"
 
 #include "experiment/sample_results.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("reconstructions stand beside what they reconstruct, not among the run's own columns",
@@ -20,4 +21,8 @@ TEST_CASE("a test without a published cell leaves it empty", "[experiment][repor
   run.tests.push_back(run.tests[0]);
   run.tests[1].test.reported.clear();
   CHECK(published_table(run)[2] == std::vector<std::string>{"names", "", "", "[]"});
+}
+
+TEST_CASE("columns are aligned by characters, not bytes", "[experiment][report]") {
+  CHECK(aligned({{"é", "b"}, {"xy", "z"}}) == "é   b\n--  -\nxy  z\n");
 }

@@ -1,9 +1,10 @@
-#include "kvtransfer/experiment/report/verdicts.hpp"
+#include "experiment/report/verdicts.hpp"
 
 #include "experiment/sample_results.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("equality is judged over all tests", "[experiment][report]") {
@@ -23,7 +24,7 @@ TEST_CASE("equality is judged over all tests", "[experiment][report]") {
 }
 
 TEST_CASE("an end is described as one", "[experiment][report]") {
-  CHECK(describe(first_difference{1, {3, std::nullopt, 7}, std::nullopt}) ==
+  CHECK(difference_text(first_difference{1, {3, std::nullopt, 7}, std::nullopt}) ==
         "trial 2, step 3 (token the end where the reference has 7)");
 }
 
@@ -49,9 +50,31 @@ TEST_CASE("a marker came through the cache if neither baseline nor noise has it"
   test_record& test = run.tests[0];
   test.conditions.push_back({"baseline", std::nullopt, {sample_trial(test.test, "Nobody.", {1})}});
   test.conditions.push_back({"noise", std::nullopt, {sample_trial(test.test, "In Seattle.", {1})}});
-  CHECK(carried_markers(test) == std::vector<std::string>{"Lyra"});
+  REQUIRE(carried_markers(test).size() == 1);
+  CHECK(carried_markers(test)[0].marker == "Lyra");
   CHECK(carried_sentence(run) == "Found under transfer, and under neither baseline nor noise: Lyra (names).");
   test.conditions.back().trials[0].markers_found = {"Lyra", "Seattle"};
+  CHECK(carried_sentence(run) == "Found under transfer, and under neither baseline nor noise: nothing.");
+}
+
+TEST_CASE("a marker that some trials of a control show is given with counts", "[experiment][report]") {
+  results run = sample_results();
+  test_record& test = run.tests[0];
+  const auto trials = [&](std::int64_t with_lyra, std::int64_t without) {
+    std::vector<trial_record> all(static_cast<std::size_t>(with_lyra), sample_trial(test.test, "I am Lyra.", {1}));
+    all.resize(static_cast<std::size_t>(with_lyra + without), sample_trial(test.test, "Nobody.", {1}));
+    return all;
+  };
+  test.conditions = {{"transfer", std::nullopt, trials(18, 2)},
+                     {"baseline", std::nullopt, trials(5, 15)},
+                     {"noise", std::nullopt, trials(0, 20)}};
+  CHECK(carried_sentence(run) ==
+        "Found under transfer, and under neither baseline nor noise: nothing. Found more often under transfer than "
+        "without it: Lyra (names: transfer 18 of 20, baseline 5 of 20, noise 0 of 20).");
+  test.conditions[1].trials = trials(0, 20);
+  CHECK(carried_sentence(run) ==
+        "Found under transfer, and under neither baseline nor noise: Lyra in 18 of 20 (names).");
+  test.conditions[1].trials = trials(10, 10);
   CHECK(carried_sentence(run) == "Found under transfer, and under neither baseline nor noise: nothing.");
 }
 

@@ -52,12 +52,12 @@ TEST_CASE("a model's angle is the difference of its two rounded products", "[rop
   for (int i = 0; i < 100000; ++i) {
     const std::uint32_t q = tokens(random);
     const std::uint32_t p = tokens(random);
-    const float wanted = frequency(random);
-    const float written = frequency(random);
-    const float wanted_product = static_cast<float>(q) * wanted;
-    const float written_product = static_cast<float>(p) * written;
-    worst = std::max(worst, distance(radians_of(rope::kernels::model_angle<scalar_lanes>(q, wanted, p, written)),
-                                     static_cast<double>(wanted_product) - static_cast<double>(written_product)));
+    const float target = frequency(random);
+    const float stored = frequency(random);
+    const float target_product = static_cast<float>(q) * target;
+    const float stored_product = static_cast<float>(p) * stored;
+    worst = std::max(worst, distance(radians_of(rope::kernels::model_angle<scalar_lanes>(q, target, p, stored)),
+                                     static_cast<double>(target_product) - static_cast<double>(stored_product)));
   }
   CHECK(worst < 2e-8);
 }

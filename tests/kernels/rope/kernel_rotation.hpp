@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/complex.h>
 #include <ATen/ops/index_select.h>
@@ -16,9 +15,11 @@
 #include <optional>
 #include <vector>
 
+#include "kvtransfer/tensor/kernel_table.hpp"
+
 namespace kvtransfer::test::kernels {
 
-/// The arguments of the operators `kvtransfer::rotate_keys_` and `kvtransfer::rotate`, positions and tables on the CPU.
+/// The arguments of the operators `kvtransfer::rotate_keys_` and `kvtransfer::rotate_keys`, all on the CPU.
 struct kernel_rotation {
   at::Tensor from = {};  ///< int64 [streams, batch, kv_heads, seq], each axis but the last may be 1
   at::Tensor to = {};
@@ -32,46 +33,47 @@ struct kernel_rotation {
   bool model_faithful = false;
 };
 
-template <class Result>
-Result call_kernel(const char* name, at::TensorList keys, const kernel_rotation& rotation) {
-  using optional = std::optional<at::Tensor>;
-  using signature = Result(at::TensorList, const optional&, const optional&, std::int64_t, const optional&,
-                           const optional&, const optional&, double, std::int64_t, bool, bool);
-  const auto given = [](const at::Tensor& tensor) { return tensor.defined() ? optional(tensor) : std::nullopt; };
-  const auto beside = [&](const at::Tensor& tensor) {
-    return tensor.defined() ? optional(tensor.to(keys.front().device())) : std::nullopt;
+/// `rotation` for keys on `device`, as the operators take it.
+inline detail::rotation_tensors tensors_of(const kernel_rotation& rotation, at::Device device) {
+  const auto given = [](const at::Tensor& tensor) { return tensor.defined() ? std::optional(tensor) : std::nullopt; };
+  const auto there = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? std::optional(tensor.to(device)) : std::nullopt;
   };
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<signature>().call(
-      keys, beside(rotation.from), beside(rotation.to), rotation.delta, given(rotation.from_inv_freq), given(rotation.to_inv_freq),
-      given(rotation.stream_of), rotation.gain, rotation.window_offset, rotation.interleaved, rotation.model_faithful);
+  return {there(rotation.from),        there(rotation.to),        rotation.delta, given(rotation.from_inv_freq),
+          given(rotation.to_inv_freq), given(rotation.stream_of), rotation.gain,  rotation.window_offset,
+          rotation.interleaved,        rotation.model_faithful};
 }
 
+inline at::Device device_of(at::TensorList keys) { return keys.empty() ? at::Device(at::kCPU) : keys.front().device(); }
+
 inline std::vector<at::Tensor> rotated_by_kernel(at::TensorList keys, const kernel_rotation& rotation) {
-  return call_kernel<std::vector<at::Tensor>>("kvtransfer::rotate_keys", keys, rotation);
+  return detail::kernels()->rotate_keys(tensors_of(rotation, device_of(keys)), keys);
 }
 
 inline void rotate_by_kernel(at::TensorList keys, const kernel_rotation& rotation) {
-  call_kernel<void>("kvtransfer::rotate_keys_", keys, rotation);
+  detail::kernels()->rotate_keys_(tensors_of(rotation, device_of(keys)), keys);
 }
 
 /// q * f_to - p * f_from in float64, broadcast to [batch, kv_heads, seq, pairs]; each product rounded to fp32 if
 /// model-faithful.
 inline at::Tensor angles_in_double(const kernel_rotation& rotation) {
   const auto product = [&](const at::Tensor& positions, const at::Tensor& inv_freq) {
-    const at::Tensor streams = rotation.stream_of.defined() && positions.size(0) > 1 ? rotation.stream_of.to(at::kLong)
-                                                                                 : at::zeros_like(inv_freq, at::kLong);
+    const at::Tensor streams = rotation.stream_of.defined() && positions.size(0) > 1
+                                   ? rotation.stream_of.to(at::kLong)
+                                   : at::zeros_like(inv_freq, at::kLong);
     const at::Tensor tokens = positions.index_select(0, streams).permute({1, 2, 3, 0});
     return rotation.model_faithful ? (tokens.to(at::kFloat) * inv_freq).to(at::kDouble)
-                               : tokens.to(at::kDouble) * inv_freq.to(at::kDouble);
+                                   : tokens.to(at::kDouble) * inv_freq.to(at::kDouble);
   };
   if (!rotation.from.defined() && !rotation.to.defined()) {
     return (rotation.to_inv_freq.to(at::kDouble) * static_cast<double>(rotation.delta)).view({1, 1, 1, -1});
   }
-  const at::Tensor wanted = rotation.to.defined() ? product(rotation.to, rotation.to_inv_freq) : at::zeros({1}, at::kDouble);
-  return rotation.from.defined() ? wanted - product(rotation.from, rotation.from_inv_freq) : wanted;
+  const at::Tensor target =
+      rotation.to.defined() ? product(rotation.to, rotation.to_inv_freq) : at::zeros({1}, at::kDouble);
+  return rotation.from.defined() ? target - product(rotation.from, rotation.from_inv_freq) : target;
 }
 
-/// The rotate as a multiplication of complex numbers in float64, on the CPU. Shares nothing with the kernels.
+/// The rotation as a multiplication of complex numbers in float64, on the CPU. Shares nothing with the kernels.
 inline at::Tensor rotated_in_double(const at::Tensor& keys, const kernel_rotation& rotation) {
   const at::Tensor angles = angles_in_double(rotation);
   const std::int64_t pairs = angles.size(-1);

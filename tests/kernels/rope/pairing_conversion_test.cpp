@@ -1,9 +1,9 @@
 #include "kernels/rope/pairing_conversion.hpp"
 
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/equal.h>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/kernel_table.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 
@@ -11,11 +11,7 @@ namespace kvtransfer::test::kernels {
 namespace {
 
 void convert_by_kernel(at::TensorList keys, std::int64_t window_offset, std::int64_t rotary_dim, bool to_interleaved) {
-  using signature = void(at::TensorList, std::int64_t, std::int64_t, bool);
-  c10::Dispatcher::singleton()
-      .findSchemaOrThrow("kvtransfer::convert_pairing_", "")
-      .typed<signature>()
-      .call(keys, window_offset, rotary_dim, to_interleaved);
+  detail::kernels()->convert_pairing_(keys, window_offset, rotary_dim, to_interleaved);
 }
 
 void check_conversion(at::ScalarType dtype, at::Device device) {

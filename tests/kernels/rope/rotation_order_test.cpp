@@ -44,8 +44,8 @@ TEST_CASE("units reach every block of every row once, whichever axes share their
   for (const bool batches_differ : {false, true}) {
     for (const bool heads_differ : {false, true}) {
       rotation_arguments arguments = arguments_of(3, 5, 300);
-      arguments.wanted.batch_stride = batches_differ ? 300 : 0;
-      arguments.written.head_stride = heads_differ ? 300 : 0;
+      arguments.target.batch_stride = batches_differ ? 300 : 0;
+      arguments.stored.head_stride = heads_differ ? 300 : 0;
       const rotation_order order = order_of(arguments, 7);
       const auto counts = visits(order);
       CHECK(counts.size() == static_cast<std::size_t>(7 * 3 * 5 * order.blocks));
@@ -58,7 +58,7 @@ TEST_CASE("angles are worked out once for all rows that share positions", "[rope
   const rotation_arguments shared = arguments_of(2, 4, 1000);
   CHECK(order_of(shared, 6).units_per_block == 6 * 2 * 4 / 4);
   rotation_arguments by_row = shared;
-  by_row.written.batch_stride = 1000;
+  by_row.stored.batch_stride = 1000;
   CHECK(order_of(by_row, 6).outer_batch == 2);
   CHECK(order_of(by_row, 6).units_per_block == 6 * 4 / 4);
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

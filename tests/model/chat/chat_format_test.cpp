@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/chat_format_registry.hpp"
 #include "support/message.hpp"

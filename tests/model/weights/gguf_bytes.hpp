@@ -13,6 +13,9 @@
 
 namespace kvtransfer::test {
 
+/// Where the committed GGUF files lie, with a slash behind.
+inline std::string gguf_fixtures() { return KVT_SOURCE_DIR "/tests/model/weights/fixtures/gguf/"; }
+
 /// The bytes of a number, as a file has them.
 template <class T>
 std::string raw(T value) {

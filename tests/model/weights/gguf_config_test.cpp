@@ -16,11 +16,10 @@
 
 using namespace kvtransfer;
 using kvtransfer::test::gguf_bytes;
+using kvtransfer::test::gguf_fixtures;
 using kvtransfer::test::raw;
 
 namespace {
-
-const std::string fixtures = KVT_SOURCE_DIR "/tests/model/weights/fixtures/gguf/";
 
 /// What a llama file must say, and one tensor.
 gguf_bytes smallest_llama(const std::string& architecture = "llama") {
@@ -68,11 +67,11 @@ void check_same_rotation(const nlohmann::json& a, const nlohmann::json& b) {
 }  // namespace
 
 TEST_CASE("a GGUF file of each architecture gives the configuration it was made from", "[model][gguf]") {
-  const nlohmann::json configs = read_json_object(fixtures + "configs.json");
+  const nlohmann::json configs = read_json_object(gguf_fixtures() + "configs.json");
   CHECK(configs.size() == 6);
   for (const auto& [name, expected] : configs.items()) {
     CAPTURE(name);
-    const nlohmann::json config = gguf_config(gguf_file::open(fixtures + name + ".gguf"));
+    const nlohmann::json config = gguf_config(gguf_file::open(gguf_fixtures() + name + ".gguf"));
     for (const auto& [key, value] : expected.items()) {
       if (key != "rope_parameters") {
         CAPTURE(key);
@@ -84,7 +83,7 @@ TEST_CASE("a GGUF file of each architecture gives the configuration it was made 
 }
 
 TEST_CASE("Llama 3's divisors read as the parameters they were made from, others as they are", "[model][gguf]") {
-  const nlohmann::json llama3 = gguf_config(gguf_file::open(fixtures + "llama.gguf"));
+  const nlohmann::json llama3 = gguf_config(gguf_file::open(gguf_fixtures() + "llama.gguf"));
   CHECK(llama3["rope_scaling"]["rope_type"] == "llama3");
   CHECK(llama3["rope_scaling"]["factor"] == 8);
 
@@ -190,7 +189,8 @@ TEST_CASE("a GGUF key that would change what the model computes is refused by na
         "\"llama.final_logit_softcapping\": expected only keys whose meaning is known, got 30 (float32)");
   CHECK(config_complaint(smallest_llama().array("llama.rope.dimension_sections", 5, 0, "")) ==
         "\"llama.rope.dimension_sections\": expected only keys whose meaning is known, got an array of 0 x int32");
-  CHECK(config_complaint(smallest_llama().u32("llama.expert_count", 0).boolean("llama.attention.causal", true)).empty());
+  CHECK(
+      config_complaint(smallest_llama().u32("llama.expert_count", 0).boolean("llama.attention.causal", true)).empty());
   CHECK(config_complaint(smallest_llama().u32("qwen2.expert_count", 8)).empty());  // another architecture's
 }
 
@@ -200,8 +200,9 @@ TEST_CASE("GGUF sizes that are missing, contradictory or beyond reason are refus
       "\"llama.embedding_length\": expected an integer from 1 to 2147483647, the same for all layers, got no such key");
   CHECK(config_complaint(smallest_llama().u32("llama.vocab_size", 6)) ==
         "\"llama.vocab_size\": expected 5, the rows of token_embd.weight, got 6 (uint32)");
-  CHECK(config_complaint(smallest_llama().u32("llama.attention.key_length", 4).u32("llama.attention.value_length", 6)) ==
-        "\"llama.attention.value_length\": expected 4, the width of a key, got 6 (uint32)");
+  CHECK(
+      config_complaint(smallest_llama().u32("llama.attention.key_length", 4).u32("llama.attention.value_length", 6)) ==
+      "\"llama.attention.value_length\": expected 4, the width of a key, got 6 (uint32)");
   CHECK(config_complaint(smallest_llama().u32("llama.attention.key_length", 3)) ==
         "\"llama.attention.key_length\": expected an even number, got 3 (uint32)");
   CHECK(config_complaint(smallest_llama().u32("llama.attention.head_count_kv", 3)) ==

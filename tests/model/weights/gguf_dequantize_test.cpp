@@ -13,10 +13,9 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using kvtransfer::test::gguf_fixtures;
 
 namespace {
-
-const std::string fixtures = KVT_SOURCE_DIR "/tests/model/weights/fixtures/gguf/";
 
 /// Equal bits; of a NaN only that it is one, since which of two operands' NaNs a sum has is the compiler's choice.
 bool same(float a, float b) {
@@ -26,8 +25,8 @@ bool same(float a, float b) {
 }  // namespace
 
 TEST_CASE("blocks of every readable type come back as the gguf package brings them back, to the bit", "[model][gguf]") {
-  const gguf_file file = gguf_file::open(fixtures + "quants.gguf");
-  const safetensors_file expected = safetensors_file::open(fixtures + "quants.safetensors");
+  const gguf_file file = gguf_file::open(gguf_fixtures() + "quants.gguf");
+  const safetensors_file expected = safetensors_file::open(gguf_fixtures() + "quants.safetensors");
   std::string types;
   for (const auto& [name, tensor] : file.header().tensors) {
     CAPTURE(name);

@@ -15,12 +15,11 @@
 
 using namespace kvtransfer;
 using kvtransfer::test::gguf_bytes;
+using kvtransfer::test::gguf_fixtures;
 
 namespace {
 
-const std::string fixtures = KVT_SOURCE_DIR "/tests/model/weights/fixtures/gguf/";
-
-gguf_weights opened(const std::string& name) { return gguf_weights(gguf_file::open(fixtures + name + ".gguf")); }
+gguf_weights opened(const std::string& name) { return gguf_weights(gguf_file::open(gguf_fixtures() + name + ".gguf")); }
 
 /// A llama of one layer, two heads of four, and its embedding.
 gguf_bytes smallest() {
@@ -31,7 +30,7 @@ gguf_bytes smallest() {
   return file.floats("token_embd.weight", {8, 5}, std::string(160, 0));
 }
 
-std::string complaint_about(const gguf_bytes& bytes) {
+std::string refusal_of(const gguf_bytes& bytes) {
   const test::temporary_folder folder;
   const auto path = folder.put("x.gguf", bytes.bytes());
   const std::string complaint = test::message_of<file_error>([&] { gguf_weights(gguf_file::open(path)); });
@@ -44,7 +43,7 @@ TEST_CASE("each architecture's GGUF weights are the ones transformers had", "[mo
   for (const char* name : {"llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"}) {
     CAPTURE(name);
     const gguf_weights weights = opened(name);
-    const safetensors_file expected = safetensors_file::open(fixtures + name + ".safetensors");
+    const safetensors_file expected = safetensors_file::open(gguf_fixtures() + name + ".safetensors");
     CHECK(weights.names() == expected.names());
     for (const std::string& weight : expected.names()) {
       CAPTURE(weight);
@@ -98,10 +97,10 @@ TEST_CASE("a GGUF tensor that the model has no place for is refused by name", "[
        {"blk.1.attn_q.weight", "blk.01.attn_q.weight", "blk.-1.attn_q.weight", "blk.0.attn_q_norm.weight",
         "blk.0.attn_norm.bias", "blk.0.ffn_gate_inp.weight", "blk.0.attn_qkv.weight", "blk.0.attn_q", "blk.0",
         "blk..weight", "output.bias", "rope_factors_long.weight", ""}) {
-    CHECK(complaint_about(smallest().floats(name, {1}, number)) == model + '"' + name + '"');
+    CHECK(refusal_of(smallest().floats(name, {1}, number)) == model + '"' + name + '"');
   }
   CHECK(
-      complaint_about(smallest().floats("blk.0.attn_q.weight", {8, 4}, std::string(128, 0))) ==
+      refusal_of(smallest().floats("blk.0.attn_q.weight", {8, 4}, std::string(128, 0))) ==
       "tensor \"blk.0.attn_q.weight\": shape: expected a matrix of 2 heads of 4 rows, or as many elements, got [4,8]");
 }
 

@@ -1,11 +1,12 @@
-#include "kvtransfer/model/weights/load.hpp"
-
 #include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
 
 #include <map>
 #include <string>
 
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/model/weights.hpp"
+#include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "kvtransfer/tensor/safetensors_writer.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/message.hpp"
@@ -35,7 +36,7 @@ std::string complaint_loading(const std::map<std::string, at::Tensor>& tensors) 
   const temporary_folder folder;
   write_safetensors(folder.path() / "model.safetensors", tensors);
   const model_config config = read_model_config(model_fixtures() / "gqa-tied-fp32");
-  return message_of<file_error>([&] { load_weights(folder.path(), config, at::kCPU, at::kFloat); });
+  return message_of<file_error>([&] { return load_weights(folder.path(), config, at::kCPU, at::kFloat); });
 }
 
 }  // namespace
@@ -88,7 +89,7 @@ TEST_CASE("tables of the rotary embedding and a stored tied head are passed over
 
 TEST_CASE("a folder that is not there is refused by name", "[model][weights]") {
   const model_config config = read_model_config(model_fixtures() / "gqa-tied-fp32");
-  CHECK(message_of<file_error>([&] { load_weights("/nowhere", config, at::kCPU, at::kFloat); }) ==
+  CHECK(message_of<file_error>([&] { return load_weights("/nowhere", config, at::kCPU, at::kFloat); }) ==
         "/nowhere: folder: expected an existing folder, got none");
 }
 

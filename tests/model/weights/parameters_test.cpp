@@ -1,10 +1,10 @@
-#include "kvtransfer/model/weights/parameters.hpp"
-
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros.h>
 
 #include <set>
 #include <string>
 
+#include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/test.hpp"

@@ -1,7 +1,6 @@
-#include "kvtransfer/model/weights/random.hpp"
-
 #include <ATen/ops/equal.h>
 
+#include "kvtransfer/model/weights.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/test.hpp"
 

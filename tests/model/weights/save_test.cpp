@@ -1,11 +1,12 @@
-#include "kvtransfer/model/weights/save.hpp"
-
 #include <ATen/ops/equal.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "kvtransfer/model/weights/load.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/model/weights.hpp"
+#include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
@@ -34,7 +35,8 @@ TEST_CASE("a saved model is the same model, in the type that was asked for", "[m
 
     const model_config again = read_model_config(folder.path() / "new");
     CHECK(again.layers == config.layers);
-    CHECK(again.raw.value("dtype", again.raw.value("torch_dtype", "")) == "bfloat16");
+    const nlohmann::json content = nlohmann::json::parse(again.raw);
+    CHECK(content.value("dtype", content.value("torch_dtype", "")) == "bfloat16");
     const safetensors_folder files = safetensors_folder::open(folder.path() / "new");
     CHECK(files.file_of("model.norm.weight").header().metadata.at("format") == "pt");
     const auto saved = parameters_of(load_weights(folder.path() / "new", again, at::kCPU, at::kBFloat16));

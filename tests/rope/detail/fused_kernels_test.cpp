@@ -19,23 +19,23 @@ bool kernels_loaded() {
   return loaded;
 }
 
-/// Rotates that use every argument of the kernel.
+/// Rotations that use every argument of the kernel.
 std::vector<rope::rotation> rotations_of_every_kind() {
-  rotary_specification written = plain_specification(16);
-  written.window_offset = 8;
-  written.stream_of = {0, 1, 2, 0, 1, 2, 0, 0};
-  written.attention_scaling = 1.25;
-  rotary_specification wanted = plain_specification(16, 5e5);
-  wanted.window_offset = 8;
-  wanted.stream_of = written.stream_of;
-  wanted.attention_scaling = 1.5;
+  rotary_specification stored = plain_specification(16);
+  stored.window_offset = 8;
+  stored.stream_of = {0, 1, 2, 0, 1, 2, 0, 0};
+  stored.attention_scaling = 1.25;
+  rotary_specification target = plain_specification(16, 5e5);
+  target.window_offset = 8;
+  target.stream_of = stored.stream_of;
+  target.attention_scaling = 1.5;
   const at::Tensor p = random_positions({3, 2, 1, 9});
   const at::Tensor q = random_positions({1, 1, 3, 9}, 1 << 20, 3);
-  return {{.to = q, .to_specification = wanted},
-          {.from = p, .from_specification = written},
-          {.delta = -12345, .to_specification = wanted},
-          {p, q, 0, written, written},
-          {p, q, 0, written, wanted}};
+  return {{.to = q, .to_specification = target},
+          {.from = p, .from_specification = stored},
+          {.delta = -12345, .to_specification = target},
+          {p, q, 0, stored, stored},
+          {p, q, 0, stored, target}};
 }
 
 }  // namespace

@@ -63,11 +63,11 @@ std::vector<rope::rotation> rotations_of(const rotary_specification& rotary, std
           {p, q, 0, rotary, wanted}};
 }
 
-/// The largest error of an element as a share of what is promised for its group; only what is held counts.
-double share_of_promise(const quantized_tensor& keys, const at::Tensor& truth, const at::Tensor& held = {}) {
+/// The largest error of an element as a share of what is promised for its group; only what is valid counts.
+double share_of_promise(const quantized_tensor& keys, const at::Tensor& truth, const at::Tensor& valid = {}) {
   const at::Tensor bound = spread_groups(error_bound(keys), keys.scheme, keys.groups);
   const at::Tensor share = (dequantize(keys, at::kDouble).to(at::kCPU) - truth.to(at::kCPU)).abs() / bound.to(at::kCPU);
-  return (held.defined() ? at::where(held.to(at::kCPU).unsqueeze(-1), share, at::Scalar(0.0)) : share)
+  return (valid.defined() ? at::where(valid.to(at::kCPU).unsqueeze(-1), share, at::Scalar(0.0)) : share)
       .max()
       .item<double>();
 }
@@ -111,18 +111,18 @@ void check_rotations_keep_bounds(at::Device device, const rope::options& how) {
 }
 
 /// Kernel and reference: the same scales but for rounding, the same codes but for ties.
-void check_kernel_is_reference(const quantized_tensor& given, const rope::rotation& rotation, const at::Tensor& held) {
+void check_kernel_is_reference(const quantized_tensor& given, const rope::rotation& rotation, const at::Tensor& valid) {
   quantized_tensor fused = given.clone();
   quantized_tensor reference = given.clone();
-  rope::rotate_quantized_keys_(fused, rotation, by_kernel, held);
-  rope::rotate_quantized_keys_(reference, rotation, by_reference, held);
+  rope::rotate_quantized_keys_(fused, rotation, by_kernel, valid);
+  rope::rotate_quantized_keys_(reference, rotation, by_reference, valid);
   REQUIRE(relative_error(fused.scales, reference.scales) < 1e-5);
   REQUIRE(relative_error(fused.carried_error, reference.carried_error) < 1e-5);
   const at::Tensor step =
       spread_groups(reference.scales, given.scheme, given.groups) * (2.2 * half_step(given.scheme.format));
   at::Tensor difference = (dequantize(fused, at::kFloat) - dequantize(reference, at::kFloat)).abs();
-  if (held.defined()) {
-    difference = at::where(held.unsqueeze(-1), difference, at::Scalar(0.0)).to(at::kFloat);
+  if (valid.defined()) {
+    difference = at::where(valid.unsqueeze(-1), difference, at::Scalar(0.0)).to(at::kFloat);
   }
   REQUIRE((difference <= step + 1e-5).all().item<bool>());
   REQUIRE((difference > step * 0.01 + 1e-5).to(at::kFloat).mean().item<double>() < 0.01);
@@ -134,12 +134,12 @@ void check_kernel(at::Device device) {
       for (const quantization& scheme : every_scheme(head_dim == 26 ? 26 : 16)) {
         const rotary_specification rotary = window_specification(head_dim == 26 ? 22 : 40, 2, pairs);
         const at::Tensor elements = random_keys({2, 3, 53, head_dim}).to(device);
-        at::Tensor held = at::ones({2, 1, 53}, at::kBool).to(device);
-        held[1].slice(1, 0, 20).fill_(false);
+        at::Tensor valid = at::ones({2, 1, 53}, at::kBool).to(device);
+        valid[1].slice(1, 0, 20).fill_(false);
         for (const rope::rotation& rotation : rotations_of(rotary, 53, device)) {
           INFO(describe(scheme) << ", head_dim " << head_dim << ", " << to_string(pairs));
           check_kernel_is_reference(quantize(elements, scheme), rotation, {});
-          check_kernel_is_reference(quantize(elements, scheme, held), rotation, held);
+          check_kernel_is_reference(quantize(elements, scheme, valid), rotation, valid);
         }
         const rope::rotation rotation = rotations_of(rotary, 29, device).back();
         const quantized_tensor cut =
@@ -155,8 +155,8 @@ void check_kernel(at::Device device) {
 /// ones.
 void check_whole_heads(at::Device device) {
   const std::int64_t seq = 301;
-  at::Tensor held = at::ones({2, 1, seq}, at::kBool).to(device);
-  held[1].slice(1, 0, 150).fill_(false);
+  at::Tensor valid = at::ones({2, 1, seq}, at::kBool).to(device);
+  valid[1].slice(1, 0, 150).fill_(false);
   for (const std::int64_t head_dim : {32, 64, 96, 128, 256}) {
     for (const rope::pairing pairs : {rope::pairing::half_split, rope::pairing::interleaved}) {
       const rotary_specification rotary = window_specification(head_dim, 0, pairs);
@@ -165,7 +165,7 @@ void check_whole_heads(at::Device device) {
           INFO(describe(scheme) << ", head_dim " << head_dim << ", " << to_string(pairs));
           const at::Tensor elements = random_keys({2, 3, seq, head_dim}).to(device);
           for (const rope::rotation& rotation : rotations_of(rotary, seq, device)) {
-            check_kernel_is_reference(quantize(elements, scheme, held), rotation, held);
+            check_kernel_is_reference(quantize(elements, scheme, valid), rotation, valid);
           }
         }
       }
@@ -198,15 +198,15 @@ void check_layers(at::Device device) {
 
 void check_padding(at::Device device, const rope::options& how) {
   const rotary_specification rotary = window_specification(16, 0, rope::pairing::half_split);
-  at::Tensor held = at::ones({2, 1, 53}, at::kBool).to(device);
-  held[1].slice(1, 0, 21).fill_(false);
+  at::Tensor valid = at::ones({2, 1, 53}, at::kBool).to(device);
+  valid[1].slice(1, 0, 21).fill_(false);
   for (const quantization& scheme : every_scheme(8)) {
     const at::Tensor elements = random_keys({2, 3, 53, 16}).to(device);
     quantized_tensor keys =
-        quantize(at::where(held.unsqueeze(-1), elements, at::Scalar(1e6)).to(at::kFloat), scheme, held);
+        quantize(at::where(valid.unsqueeze(-1), elements, at::Scalar(1e6)).to(at::kFloat), scheme, valid);
     const rope::rotation rotation = rotations_of(rotary, 53, device).front();
-    rope::rotate_quantized_keys_(keys, rotation, how, held);
-    CHECK(share_of_promise(keys, rotated_exactly(elements, rotation), held) <= 1);
+    rope::rotate_quantized_keys_(keys, rotation, how, valid);
+    CHECK(share_of_promise(keys, rotated_exactly(elements, rotation), valid) <= 1);
   }
 }
 

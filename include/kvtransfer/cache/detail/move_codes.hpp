@@ -61,11 +61,11 @@ class key_codes {
       move.keys.push_back(slice(layers_[layer], move.block.slots.begin, move.block.slots.end())
                               .transform([&](const at::Tensor& tensor) { return restricted(tensor, move.block); }));
     }
-    move.rotation = rope::require_quantized_rotatable(move.keys, move.rotation, options, where);
+    move.checked = rope::require_quantized_rotatable(move.keys, move.rotation, options, where);
   }
 
-  void rotate(planned& move, const rope::options& options, std::string_view where) {
-    rope::rotate_quantized_keys_(move.keys, move.rotation, options, valid_[rotated_++], where);
+  void rotate(planned& move, std::string_view where) {
+    rope::rotate_checked_quantized_keys_(move.keys, *move.checked, valid_[rotated_++], where);
   }
 
   /// The layers once all is moved.

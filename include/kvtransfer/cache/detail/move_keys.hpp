@@ -17,6 +17,7 @@
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/core/slot_range.hpp"
 #include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
 #include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/tensor/layouts/slot_table.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
@@ -207,12 +208,13 @@ struct planned_rotation {
   move_block block;
   rope::rotation rotation;
   std::vector<Keys> keys = {};  ///< what is rotated, one a layer, sharing memory with the storage
+  std::optional<rope::checked_rotation> checked = {};
 };
 
 /// What keys of several layers are stored in: whole tensors, rows by a table, or codes.
 ///
-/// `prepare` is called for every rotation, then `check` for every one, which fills in its `keys` and throws what
-/// `rotate` would; then `rotate` for every one: so all keys move, or none.
+/// `prepare` is called for every rotation, then `check` for every one, which fills in what is left of it and throws
+/// what `rotate` would; then `rotate` for every one: so all keys move, or none.
 template <class T>
 concept KeyStorage =
     requires(T storage, const T constant, std::size_t layer, const layer_frame& frame,
@@ -223,7 +225,7 @@ concept KeyStorage =
       { constant.place(layer, frame, frame, where) } -> std::same_as<placed_positions>;
       storage.prepare(planned);
       storage.check(planned, frame, options, where);
-      storage.rotate(planned, options, where);
+      storage.rotate(planned, where);
     };
 
 /// Positions of whole tensors: sequence b in row b.
@@ -340,7 +342,7 @@ void move_storage(Storage& storage, const cache_frame& stored, const cache_frame
     storage.check(planned, stored.layer(static_cast<std::int64_t>(planned.layers.front())), options, where);
   }
   for (auto& planned : rotations) {
-    storage.rotate(planned, options, where);
+    storage.rotate(planned, where);
   }
 }
 

@@ -159,12 +159,12 @@ class key_tensors {
     if (move.keys.front().requires_grad() && !layers_[move.layers.front()].slots) {
       return replace(move, options, where);
     }
-    move.rotation = rope::require_blocks_rotatable(move.keys, move.block.rows, move.rotation, options, where);
+    move.checked = rope::require_blocks_rotatable(move.keys, move.block.rows, move.rotation, options, where);
   }
 
-  void rotate(const planned& move, const rope::options& options, std::string_view where) {
+  void rotate(const planned& move, std::string_view) {
     if (!move.keys.empty()) {
-      rope::rotate_blocks_(move.keys, move.block.rows, move.rotation, options, where);
+      rope::rotate_checked_blocks_(move.keys, move.block.rows, *move.checked);
     }
   }
 

@@ -6,32 +6,29 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <type_traits>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/rope/angles.hpp"
+#include "kvtransfer/rope/detail/operations.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/pairing.hpp"
-#include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/rope/rotation.hpp"
+#include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/tensor/checks.hpp"
-#include "kvtransfer/tensor/fused_kernel.hpp"
+#include "kvtransfer/tensor/kernel_table.hpp"
 
 namespace kvtransfer::rope::detail {
 
 /// The most elements of a head that the fused kernels rotate.
 inline constexpr std::int64_t kernel_rotary_dim_limit = 512;
 
-using kvtransfer::detail::find_kernel;
 using kvtransfer::detail::has_kernel;
+using kvtransfer::detail::kernels;
+using kvtransfer::detail::rotation_tensors;
 
 /// True if autograd would lose track of `keys` in the operation `name`: they need a gradient and it has none.
 inline bool loses_gradient(const char* name, const at::Tensor& keys) {
-  const auto kernel = find_kernel(name);
-  return keys.requires_grad() && at::GradMode::is_enabled() && kernel.has_value() &&
-         !kernel->hasKernelForDispatchKey(c10::DispatchKey::Autograd) &&
-         !kernel->hasKernelForDispatchKey(keys.is_cuda() ? c10::DispatchKey::AutogradCUDA
-                                                         : c10::DispatchKey::AutogradCPU);
+  return keys.requires_grad() && at::GradMode::is_enabled() && kernels() != nullptr &&
+         !kernels()->has_autograd(name, keys.device().type());
 }
 
 /// True if the fused kernels can read `keys`: they compute in fp32, on heads whose elements lie side by side.
@@ -40,9 +37,9 @@ inline bool kernels_read(const at::Tensor& keys, std::int64_t rotary_dim) {
          rotary_dim <= kernel_rotary_dim_limit;
 }
 
-/// Whether the kernel `name` does the work on `keys`.
+/// Whether the fused kernel `name` does the work on `keys`.
 /// @param readable whether it could
-/// @throws device_error where `how` asks for the fused kernel and there is none for these keys
+/// @throws device_error where `how` asks for it and there is none for these keys
 inline bool choose_fused(const at::Tensor& keys, bool readable, const options& how, const char* name,
                          std::string_view where) {
   if (how.use == implementation::reference) {
@@ -60,36 +57,38 @@ inline bool choose_fused(const at::Tensor& keys, bool readable, const options& h
   return loaded && readable;
 }
 
-/// Calls a fused rotation with everything but the keys taken from `rotate_keys`.
-/// @tparam Keys the types of what comes before that in the kernel's schema, exactly
-/// @param keys what says which keys are meant
-template <class Result, class... Keys>
-Result call_fused_rotation(const char* name, const rotation& rotation, angle_mode mode, std::type_identity_t<Keys>... keys) {
-  using optional_tensor = std::optional<at::Tensor>;
-  using signature =
-      Result(Keys..., const optional_tensor&, const optional_tensor&, std::int64_t, const optional_tensor&,
-             const optional_tensor&, const optional_tensor&, double, std::int64_t, bool, bool);
-  const auto if_defined = [](const at::Tensor& tensor) {
-    return tensor.defined() ? optional_tensor(tensor) : std::nullopt;
-  };
-  const auto frequencies = [](const rotary_specification& specification, bool used) {
-    return used ? optional_tensor(tensor_of(specification.inv_freq, at::kFloat, at::kCPU)) : std::nullopt;
-  };
-  const rotary_specification& geometry = rotation.geometry();
-  const optional_tensor stream_of =
-      geometry.stream_of.empty() ? std::nullopt : optional_tensor(tensor_of(geometry.stream_of, at::kByte, at::kCPU));
-  return find_kernel(name)->typed<signature>().call(
-      keys..., if_defined(rotation.from), if_defined(rotation.to), rotation.delta,
-      frequencies(rotation.from_specification, rotation.from.defined()),
-      frequencies(rotation.to_specification, rotation.to.defined() || rotation.is_shared_delta()), stream_of, rotation.gain(),
-      geometry.window_offset, geometry.pairing == pairing::interleaved, mode == angle_mode::model_faithful);
+/// Whether the fused kernel `name` carries out a rotation of keys like `keys`.
+/// @throws device_error where `how` asks for it and there is none for these keys
+inline bool rotates_fused(const at::Tensor& keys, const rotary_specification& geometry, const options& how,
+                          const char* name, std::string_view where) {
+  const bool readable =
+      kernels_read(keys, geometry.rotary_dim()) && !how.norm_weight.defined() && !loses_gradient(name, keys);
+  return choose_fused(keys, readable, how, name, where);
 }
 
-/// Calls the fused pairing conversion.
-inline void call_fused_conversion(const char* name, at::TensorList keys, const rotary_specification& specification,
-                                  pairing to) {
-  find_kernel(name)->typed<void(at::TensorList, std::int64_t, std::int64_t, bool)>().call(
-      keys, specification.window_offset, specification.rotary_dim(), to == pairing::interleaved);
+/// `rotation` as the operators take it.
+inline rotation_tensors as_tensors(const rotation& rotation, angle_mode mode) {
+  const auto if_defined = [](const at::Tensor& tensor) {
+    return tensor.defined() ? std::optional(tensor) : std::nullopt;
+  };
+  const auto frequencies = [](const rotary_specification& specification, bool used) {
+    return used ? std::optional(tensor_of(specification.inv_freq, at::kFloat, at::kCPU)) : std::nullopt;
+  };
+  const rotary_specification& geometry = rotation.geometry();
+  rotation_tensors tensors;
+  tensors.from_positions = if_defined(rotation.from);
+  tensors.to_positions = if_defined(rotation.to);
+  tensors.delta = rotation.delta;
+  tensors.from_inv_freq = frequencies(rotation.from_specification, rotation.from.defined());
+  tensors.to_inv_freq = frequencies(rotation.to_specification, rotation.to.defined() || rotation.is_shared_delta());
+  if (!geometry.stream_of.empty()) {
+    tensors.stream_of = tensor_of(geometry.stream_of, at::kByte, at::kCPU);
+  }
+  tensors.gain = rotation.gain();
+  tensors.window_offset = geometry.window_offset;
+  tensors.interleaved = geometry.pairing == pairing::interleaved;
+  tensors.model_faithful = mode == angle_mode::model_faithful;
+  return tensors;
 }
 
 }  // namespace kvtransfer::rope::detail

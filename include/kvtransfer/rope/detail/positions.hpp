@@ -9,7 +9,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
-namespace kvtransfer::rope {
+namespace kvtransfer::rope::detail {
 
 /// Positions with all four axes named: `[streams, batch or 1, kv_heads or 1, seq]`.
 /// @param positions int64, `[seq]` or already four-dimensional
@@ -38,4 +38,4 @@ inline at::Tensor positions_for(const at::Tensor& positions, const cache_extents
   return all;
 }
 
-}  // namespace kvtransfer::rope
+}  // namespace kvtransfer::rope::detail

@@ -1,14 +1,9 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/clamp.h>
-#include <ATen/ops/cos.h>
-#include <ATen/ops/div.h>
-#include <ATen/ops/mul.h>
-#include <ATen/ops/sin.h>
 
 #include "kvtransfer/rope/angles.hpp"
+#include "kvtransfer/rope/detail/operations.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/rotation.hpp"
 
@@ -18,17 +13,17 @@ namespace kvtransfer::rope::detail {
 inline cos_sin exact_table(const rotation& rotation, at::Device device) {
   at::Tensor angle;
   if (rotation.is_shared_delta()) {
-    angle = tensor_of(rotation.to_specification.inv_freq, at::kFloat, device).to(at::kDouble) * rotation.delta;
-    angle = angle.view({1, 1, 1, -1});
+    const at::Tensor inv_freq = tensor_of(rotation.to_specification.inv_freq, at::kFloat, device).to(at::kDouble);
+    angle = inv_freq.mul(rotation.delta).view({1, 1, 1, -1});
   } else {
     angle = rotation.to.defined() ? angles_at(rotation.to_specification, rotation.to, at::kDouble) : at::Tensor();
     if (rotation.from.defined()) {
-      const at::Tensor written = angles_at(rotation.from_specification, rotation.from, at::kDouble);
-      angle = angle.defined() ? angle - written : -written;
+      const at::Tensor stored = angles_at(rotation.from_specification, rotation.from, at::kDouble);
+      angle = angle.defined() ? angle.sub(stored) : stored.neg();
     }
   }
   const at::Scalar gain = rotation.gain();
-  return {at::cos(angle).mul_(gain), at::sin(angle).mul_(gain)};
+  return {angle.cos().mul_(gain), angle.sin().mul_(gain)};
 }
 
 /// The model's own fp32 tables T(q)·T(p)⁻¹, composed in float64. Inverting the rounded table, not the ideal rotation,
@@ -42,23 +37,24 @@ inline cos_sin model_faithful_table(const rotation& rotation) {
     return to;
   }
   const cos_sin from = cos_sin_table(rotation.from_specification, rotation.from, at::kDouble);
-  const at::Tensor norm = from.cos * from.cos + from.sin * from.sin;
+  const at::Tensor norm = from.cos.mul(from.cos).add(from.sin.mul(from.sin));
   if (!rotation.to.defined()) {
-    return {from.cos / norm, -from.sin / norm};
+    return {from.cos.div(norm), from.sin.neg().div(norm)};
   }
-  return {(to.cos * from.cos + to.sin * from.sin) / norm, (to.sin * from.cos - to.cos * from.sin) / norm};
+  return {to.cos.mul(from.cos).add(to.sin.mul(from.sin)).div(norm),
+          to.sin.mul(from.cos).sub(to.cos.mul(from.sin)).div(norm)};
 }
 
 /// `values` rounded once to `dtype`. A rotated pair may exceed the largest fp8 number: it saturates, as fp8 caches do.
 inline at::Tensor rounded(const at::Tensor& values, at::ScalarType dtype) {
   const double largest = dtype == at::kFloat8_e4m3fn ? 448 : dtype == at::kFloat8_e5m2 ? 57344 : 0;
-  return (largest > 0 ? at::clamp(values, -largest, largest) : values).to(dtype);
+  return (largest > 0 ? values.clamp(-largest, largest) : values).to(dtype);
 }
 
 /// The rotary window of `keys` after the rotation, in keys' dtype: computed in the table's precision, rounded once.
 /// @param keys `[batch, kv_heads, seq, head_dim]`
 inline at::Tensor rotated_window(const at::Tensor& keys, const rotation& rotation, const cos_sin& table,
-                                const at::Tensor& norm_weight) {
+                                 const at::Tensor& norm_weight) {
   const rotary_specification& geometry = rotation.geometry();
   const at::ScalarType arithmetic = table.cos.scalar_type();
   const at::Tensor window = keys.narrow(-1, geometry.window_offset, geometry.rotary_dim()).to(arithmetic);
@@ -66,10 +62,10 @@ inline at::Tensor rotated_window(const at::Tensor& keys, const rotation& rotatio
     return rounded(rotate_window(window, table, geometry.pairing), keys.scalar_type());
   }
   const at::Tensor weight = norm_weight.narrow(0, geometry.window_offset, geometry.rotary_dim()).to(arithmetic);
-  return rounded(at::mul(rotate_window(at::div(window, weight), table, geometry.pairing), weight), keys.scalar_type());
+  return rounded(rotate_window(window.div(weight), table, geometry.pairing).mul(weight), keys.scalar_type());
 }
 
-/// cos and sin for `rotate_keys` in the precision that keys of `dtype` are rotated in.
+/// cos and sin of `rotation` in the precision that keys of `dtype` are rotated in.
 inline cos_sin rotation_table(const rotation& rotation, at::ScalarType dtype, at::Device device, angle_mode mode) {
   const cos_sin table = mode == angle_mode::exact ? exact_table(rotation, device) : model_faithful_table(rotation);
   const at::ScalarType arithmetic = dtype == at::kDouble ? at::kDouble : at::kFloat;

@@ -1,29 +1,30 @@
 #pragma once
 
 #include <ATen/MemoryOverlap.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/isfinite.h>
+#include <c10/util/SmallVector.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/detail/positions.hpp"
+#include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/rotation.hpp"
+#include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
 namespace kvtransfer::rope::detail {
 
 /// False if no two indices reach one address: sorted by stride, each axis steps past all that the smaller ones span.
 inline bool may_overlap_itself(const at::Tensor& tensor) {
-  std::vector<std::pair<std::int64_t, std::int64_t>> axes;
+  c10::SmallVector<std::pair<std::int64_t, std::int64_t>, 4> axes;
   for (std::int64_t axis = 0; axis < tensor.dim(); ++axis) {
     if (tensor.size(axis) > 1) {
       axes.emplace_back(tensor.stride(axis), tensor.size(axis));
@@ -93,7 +94,7 @@ inline void require_alike(const std::vector<at::Tensor>& layers, std::string_vie
   }
 }
 
-/// @throws frame_error unless both sides of `rotate_keys` rotate the same elements in the same pairs
+/// @throws frame_error unless both sides of `rotation` rotate the same elements in the same pairs
 inline void require_same_geometry(const rotation& rotation, std::string_view where) {
   const rotary_specification& from = rotation.from_specification;
   const rotary_specification& to = rotation.to_specification;
@@ -101,6 +102,14 @@ inline void require_same_geometry(const rotation& rotation, std::string_view whe
       from.stream_of != to.stream_of || from.normed_after_rotation != to.normed_after_rotation) {
     fail<frame_error>(where, "specifications", "the same rotary window and pairing on both sides",
                       fmt::format("from ({}) to ({})", describe(from), describe(to)));
+  }
+}
+
+/// @throws shape_error unless the rotary window lies within the head
+inline void require_window(const rotary_specification& specification, std::int64_t head_dim, std::string_view where) {
+  if (specification.window_offset + specification.rotary_dim() > head_dim) {
+    fail<shape_error>(where, "specification", fmt::format("a rotary window within head_dim={}", head_dim),
+                      describe(specification));
   }
 }
 
@@ -122,13 +131,13 @@ inline void require_norm_weight(const rotation& rotation, const options& how, st
   if (defined && (how.norm_weight.dim() != 1 || how.norm_weight.size(0) != head_dim)) {
     fail<shape_error>(where, "options.norm_weight", fmt::format("[head_dim={}]", head_dim), describe(how.norm_weight));
   }
-  if (defined && !(at::isfinite(how.norm_weight) & (how.norm_weight != 0)).all().item<bool>()) {
+  if (defined && !how.norm_weight.isfinite().logical_and(how.norm_weight.ne(0)).all().item<bool>()) {
     fail<value_error>(where, "options.norm_weight", "finite and without zeros, to be divided by",
                       "a zero, infinite or NaN entry");
   }
 }
 
-/// Checks `rotate_keys` against keys of `sample`'s shape and returns it with four-dimensional positions.
+/// Checks `rotation` against keys of `sample`'s extents and device, and gives it four-dimensional positions.
 /// @throws shape_error, device_error, frame_error, value_error as the checks above
 inline rotation checked(rotation rotation, const at::Tensor& sample, const options& how, std::string_view where) {
   const cache_extents extents = extents_of(sample);
@@ -136,19 +145,17 @@ inline rotation checked(rotation rotation, const at::Tensor& sample, const optio
     require_same_geometry(rotation, where);
   }
   const rotary_specification& geometry = rotation.geometry();
-  if (geometry.window_offset + geometry.rotary_dim() > extents.head_dim) {
-    fail<shape_error>(where, "specification", fmt::format("a rotary window within head_dim={}", extents.head_dim),
-                      describe(geometry));
-  }
-  for (auto [positions, specification, what] :
-       {std::tuple{&rotation.from, &rotation.from_specification, "from"}, std::tuple{&rotation.to, &rotation.to_specification, "to"}}) {
-    if (positions->defined()) {
-      validate(*specification, where);
-      *positions = positions_for(*positions, extents, specification->streams(), where, what);
-      require_same_device(sample, *positions, where, what);
+  require_window(geometry, extents.head_dim, where);
+  const auto check_side = [&](at::Tensor& positions, const rotary_specification& specification, std::string_view what) {
+    if (positions.defined()) {
+      validate(specification, where);
+      positions = positions_for(positions, extents, specification.streams(), where, what);
+      require_same_device(sample, positions, where, what);
     }
-  }
-  if (rotation.is_shared_delta()) {
+  };
+  check_side(rotation.from, rotation.from_specification, "from");
+  check_side(rotation.to, rotation.to_specification, "to");
+  if (rotation.is_shared_delta() && !rotation.is_identity()) {
     validate(rotation.to_specification, where);
     require<value_error>(how.angles == angle_mode::exact, where, "options.angles",
                          "exact (a shared delta knows no positions; remap does)", "model_faithful");

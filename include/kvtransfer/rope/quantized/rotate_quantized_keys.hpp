@@ -1,20 +1,23 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros_like_ops.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/rope/options.hpp"
-#include "kvtransfer/rope/detail/fused_rotate_quantized_keys.hpp"
-#include "kvtransfer/rope/detail/reference_rotate_quantized_keys.hpp"
-#include "kvtransfer/rope/detail/rotated_error.hpp"
+#include "kvtransfer/rope/detail/reference_quantized_rotation.hpp"
 #include "kvtransfer/rope/detail/rotation_checks.hpp"
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
 #include "kvtransfer/rope/rotation.hpp"
+#include "kvtransfer/tensor/integers.hpp"
+#include "kvtransfer/tensor/kernel_table.hpp"
 #include "kvtransfer/tensor/quantized/quantize.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 
@@ -43,67 +46,113 @@ inline void require_alike(const std::vector<quantized_tensor>& layers, std::stri
   }
 }
 
+/// Whether the fused kernel rotates keys like these.
+/// @throws device_error where `how` asks for it and there is none for them
+inline bool rotates_quantized_fused(const quantized_tensor& keys, const rotary_specification& geometry,
+                                    const options& how, std::string_view where) {
+  const auto lies_in_rows = [](const at::Tensor& tensor) { return tensor.stride(3) == 1 || tensor.size(3) == 1; };
+  const bool readable = lies_in_rows(keys.codes) && lies_in_rows(keys.scales) &&
+                        (!keys.carried_error.defined() || lies_in_rows(keys.carried_error)) &&
+                        geometry.rotary_dim() <= kernel_rotary_dim_limit &&
+                        (!keys.minimums.defined() || keys.minimums.strides() == keys.scales.strides()) &&
+                        !how.norm_weight.defined();
+  return choose_fused(keys.codes, readable, how, "kvtransfer::rotate_quantized_keys_", where);
+}
+
+/// Rotates all layers in one call, and what their errors come to with them.
+/// @param layers alike, `carried_error` included, which is written to
+/// @param valid bool `[batch or 1, kv_heads or 1, seq, 1]`, or undefined
+inline void fused_rotate_quantized_keys_(const std::vector<quantized_tensor>& layers, const checked_rotation& checked,
+                                         const at::Tensor& valid) {
+  std::vector<at::Tensor> codes, scales, minimums, errors;
+  for (const quantized_tensor& keys : layers) {
+    codes.push_back(keys.codes);
+    scales.push_back(keys.scales);
+    errors.push_back(keys.carried_error);
+    if (keys.minimums.defined()) {
+      minimums.push_back(keys.minimums);
+    }
+  }
+  const quantized_tensor& first = layers.front();
+  kvtransfer::detail::quantized_layers tensors{codes, scales, minimums, errors};
+  tensors.bits = 8 / codes_per_byte(first.scheme.format);
+  if (first.scheme.is_per_channel()) {
+    tensors.group_ends = integer_tensor(first.groups.ends(), first.device());
+    tensors.valid = valid.defined() ? std::optional(valid.squeeze(-1)) : std::nullopt;
+  }
+  kernels()->rotate_quantized_keys_(as_tensors(checked.rotation, checked.how.angles), tensors);
+}
+
 }  // namespace detail
 
-/// Throws what `rotate_quantized_keys_` would throw for these arguments and rotates nothing.
-/// @return `how_far` with four-dimensional positions
-inline rotation require_quantized_rotatable(const std::vector<quantized_tensor>& layers, const rotation& how_far,
-                                          const options& how = {}, std::string_view where = "rotate_quantized_keys_") {
+/// Throws what `rotate_quantized_keys_` would throw for these arguments, `valid` apart, and rotates nothing.
+/// @return what `rotate_checked_quantized_keys_` takes for these layers
+inline checked_rotation require_quantized_rotatable(const std::vector<quantized_tensor>& layers,
+                                                    const rotation& how_far, const options& how = {},
+                                                    std::string_view where = "rotate_quantized_keys_") {
   detail::require_alike(layers, where);
   for (const quantized_tensor& keys : layers) {
     detail::require_writable({keys.codes}, where);
     detail::require_writable({keys.scales}, where);
   }
   const quantized_tensor& first = layers.front();
-  rotation rotation = detail::checked(how_far, detail::like_elements(first), how, where);
-  const rotary_specification& geometry = rotation.geometry();
-  if (geometry.rotates()) {
-    detail::rotates_quantized_fused(first, geometry, how, where);
+  const auto fused = [&](const rotary_specification& geometry) {
+    return std::ranges::all_of(layers, [&](const quantized_tensor& keys) {
+      return detail::rotates_quantized_fused(keys, geometry, how, where);
+    });
+  };
+  checked_rotation checked = detail::checked_with(how_far, detail::like_elements(first), how, where, fused);
+  const std::int64_t window_offset = checked.rotation.geometry().window_offset;
+  if (window_offset % codes_per_byte(first.scheme.format) != 0) {
+    fail<value_error>(where, "window_offset", "an even number for codes of 4 bits", fmt::format("{}", window_offset));
   }
-  if (geometry.window_offset % codes_per_byte(first.scheme.format) != 0) {
-    fail<value_error>(where, "window_offset", "an even number for codes of 4 bits",
-                      fmt::format("{}", geometry.window_offset));
-  }
-  return rotation;
+  return checked;
 }
 
-/// Rotates the quantized keys of every layer in place: dequantizes, rotates and quantizes with new scales, since a rotated
-/// element may be √2 times as large. What the scheme's error comes to is added to `carried_error`. Groups that no pair
-/// reaches keep their codes.
-/// @param layers all of one shape, scheme, groups and device. Their tensors are written to; only `carried_error` may be
-/// new
-/// @param held bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which counts for nothing in its group;
-/// undefined: all
-/// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
-inline void rotate_quantized_keys_(std::vector<quantized_tensor>& layers, const rotation& how_far, const options& how = {},
-                            const at::Tensor& held = {}, std::string_view where = "rotate_quantized_keys_") {
-  const rotation rotation = require_quantized_rotatable(layers, how_far, how, where);
+/// `rotate_quantized_keys_` for layers that `require_quantized_rotatable` has let through.
+inline void rotate_checked_quantized_keys_(std::vector<quantized_tensor>& layers, const checked_rotation& checked,
+                                           const at::Tensor& valid = {},
+                                           std::string_view where = "rotate_quantized_keys_") {
   const quantized_tensor& first = layers.front();
-  const at::Tensor counted = kvtransfer::detail::valid_elements(held, first.extents(), first.device(), where);
-  const rotary_specification& geometry = rotation.geometry();
+  const at::Tensor counted = kvtransfer::detail::valid_elements(valid, first.extents(), first.device(), where);
+  const rotary_specification& geometry = checked.rotation.geometry();
   if (!geometry.rotates() || first.codes.numel() == 0) {
     return;
   }
-  bool fused = true;
   for (quantized_tensor& keys : layers) {
-    fused = fused && detail::rotates_quantized_fused(keys, geometry, how, where);
-    keys.carried_error = keys.carried_error.defined() ? keys.carried_error : at::zeros_like(keys.scales);
+    if (!keys.carried_error.defined()) {
+      keys.carried_error = at::_ops::zeros_like::call(keys.scales, {}, {}, {}, {}, {});
+    }
   }
-  if (fused) {
-    return detail::fused_rotate_quantized_keys_(layers, rotation, how, counted);
+  if (checked.used == implementation::fused) {
+    return detail::fused_rotate_quantized_keys_(layers, checked, counted);
   }
   for (quantized_tensor& keys : layers) {
-    const at::Tensor carried = detail::rotated_error(keys, geometry, rotation.gain());
-    detail::reference_rotate_quantized_keys_(keys, rotation, how, counted);
+    const at::Tensor carried = detail::rotated_error(keys, geometry, checked.rotation.gain());
+    detail::reference_rotate_quantized_keys_(keys, checked.rotation, checked.how, counted);
     keys.carried_error.copy_(carried);
   }
 }
 
+/// Rotates the quantized keys of every layer in place: dequantizes, rotates and quantizes with new scales, since a
+/// rotated element may be √2 times as large. What the scheme's error comes to is added to `carried_error`. Groups that
+/// no pair reaches keep their codes.
+/// @param layers all of one shape, scheme, groups and device. Their tensors are written to; only `carried_error` may be
+/// new
+/// @param valid bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which counts for nothing in its group;
+/// undefined: all
+/// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
+inline void rotate_quantized_keys_(std::vector<quantized_tensor>& layers, const rotation& how_far,
+                                   const options& how = {}, const at::Tensor& valid = {},
+                                   std::string_view where = "rotate_quantized_keys_") {
+  rotate_checked_quantized_keys_(layers, require_quantized_rotatable(layers, how_far, how, where), valid, where);
+}
+
 /// The same for one layer.
 inline void rotate_quantized_keys_(quantized_tensor& keys, const rotation& how_far, const options& how = {},
-                            const at::Tensor& held = {}, std::string_view where = "rotate_quantized_keys_") {
+                                   const at::Tensor& valid = {}, std::string_view where = "rotate_quantized_keys_") {
   std::vector<quantized_tensor> layers = {keys};
-  rotate_quantized_keys_(layers, how_far, how, held, where);
+  rotate_quantized_keys_(layers, how_far, how, valid, where);
   keys = std::move(layers.front());
 }
 

@@ -13,8 +13,8 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/checks.hpp"
-#include "kvtransfer/tensor/fused_kernel.hpp"
 #include "kvtransfer/tensor/integers.hpp"
+#include "kvtransfer/tensor/kernel_table.hpp"
 #include "kvtransfer/tensor/lower.hpp"
 #include "kvtransfer/tensor/operations.hpp"
 
@@ -176,9 +176,8 @@ inline bool copies_fused(const std::vector<at::Tensor>& to, const std::vector<at
 
 inline void call_fused_copy(const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from,
                             const slot_runs& runs) {
-  using signature = void(at::TensorList, at::TensorList, const std::optional<at::Tensor>&);
   const auto list = runs.like_to_like ? std::nullopt : std::optional(runs.tensor(to.front().device()));
-  find_kernel("kvtransfer::copy_slots_")->typed<signature>().call(to, from, list);
+  kernels()->copy_slots_(to, from, list);
 }
 
 /// Copies slots from storage to storage, one pass, the same runs in every layer. Differentiable with respect to `from`.

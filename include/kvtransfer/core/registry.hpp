@@ -1,0 +1,73 @@
+#pragma once
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/core/error.hpp"
+
+namespace kvtransfer {
+
+/// What a program knows by name, in the order in which it was added. There is no global one: a program takes the
+/// library's own, adds what it has, and passes the value on.
+/// @tparam Maker what a name stands for: a function that makes something, or a small value
+template <class Maker>
+class registry {
+ public:
+  struct entry {
+    std::string name;
+    Maker make;
+  };
+
+  /// @param where stands in front of complaints ("rope_parameters")
+  /// @param what how complaints call a name ("rope_type")
+  registry(std::string where, std::string what) : where_(std::move(where)), what_(std::move(what)) {}
+
+  /// @throws value_error if the name is empty or taken
+  void add(std::string name, Maker make) {
+    if (name.empty() || contains(name)) {
+      fail<value_error>(where_, what_, "a name that is free", fmt::format("\"{}\"", name));
+    }
+    entries_.push_back({std::move(name), std::move(make)});
+  }
+
+  [[nodiscard]] bool contains(std::string_view name) const { return find(name) != entries_.end(); }
+
+  /// What a name stands for. @throws value_error that lists the known names
+  [[nodiscard]] const Maker& at(std::string_view name) const {
+    const auto found = find(name);
+    if (found == entries_.end()) {
+      fail<value_error>(where_, what_, fmt::format("one of {}", fmt::join(names(), ", ")), fmt::format("\"{}\"", name));
+    }
+    return found->make;
+  }
+
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> all;
+    for (const entry& each : entries_) {
+      all.push_back(each.name);
+    }
+    return all;
+  }
+
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] auto begin() const { return entries_.begin(); }
+  [[nodiscard]] auto end() const { return entries_.end(); }
+
+ private:
+  [[nodiscard]] auto find(std::string_view name) const {
+    return std::find_if(entries_.begin(), entries_.end(), [&](const entry& each) { return each.name == name; });
+  }
+
+  std::string where_;
+  std::string what_;
+  std::vector<entry> entries_;
+};
+
+}  // namespace kvtransfer

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/model/tokenizers/concepts.hpp"
+#include "kvtransfer/model/tokenizers/text_stream.hpp"
+
+namespace kvtransfer {
+
+/// A tokenizer chosen at run time. Copies share the one they were made from.
+class any_tokenizer {
+ public:
+  template <class Chosen>
+    requires(!std::same_as<Chosen, any_tokenizer> && Tokenizer<Chosen>)
+  any_tokenizer(Chosen chosen)  // NOLINT(google-explicit-constructor): a tokenizer is a tokenizer
+      : chosen_(std::make_shared<const holder<Chosen>>(std::move(chosen))) {}
+
+  [[nodiscard]] std::vector<std::int64_t> encode(std::string_view text) const { return chosen_->encode(text); }
+  [[nodiscard]] std::vector<std::int64_t> encode_markup(std::string_view text) const {
+    return chosen_->encode_markup(text);
+  }
+  [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const { return chosen_->decode(ids); }
+  [[nodiscard]] text_stream stream() const { return chosen_->stream(); }
+  [[nodiscard]] std::string token_text(std::int64_t id) const { return chosen_->token_text(id); }
+  [[nodiscard]] std::int64_t vocab_size() const { return chosen_->vocab_size(); }
+  [[nodiscard]] const boundary_tokens& boundaries() const { return chosen_->boundaries(); }
+  [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return chosen_->files(); }
+
+ private:
+  struct interface {
+    virtual ~interface() = default;
+    virtual std::vector<std::int64_t> encode(std::string_view text) const = 0;
+    virtual std::vector<std::int64_t> encode_markup(std::string_view text) const = 0;
+    virtual std::string decode(std::span<const std::int64_t> ids) const = 0;
+    virtual text_stream stream() const = 0;
+    virtual std::string token_text(std::int64_t id) const = 0;
+    virtual std::int64_t vocab_size() const = 0;
+    virtual const boundary_tokens& boundaries() const = 0;
+    virtual const std::vector<std::filesystem::path>& files() const = 0;
+  };
+
+  template <class Chosen>
+  struct holder final : interface {
+    explicit holder(Chosen value) : tokens(std::move(value)) {}
+    std::vector<std::int64_t> encode(std::string_view text) const override { return tokens.encode(text); }
+    std::vector<std::int64_t> encode_markup(std::string_view text) const override { return tokens.encode_markup(text); }
+    std::string decode(std::span<const std::int64_t> ids) const override { return tokens.decode(ids); }
+    text_stream stream() const override { return tokens.stream(); }
+    std::string token_text(std::int64_t id) const override { return tokens.token_text(id); }
+    std::int64_t vocab_size() const override { return tokens.vocab_size(); }
+    const boundary_tokens& boundaries() const override { return tokens.boundaries(); }
+    const std::vector<std::filesystem::path>& files() const override { return tokens.files(); }
+    Chosen tokens;
+  };
+
+  std::shared_ptr<const interface> chosen_;
+};
+
+static_assert(Tokenizer<any_tokenizer>);
+
+}  // namespace kvtransfer

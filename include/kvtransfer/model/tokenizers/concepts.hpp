@@ -1,0 +1,59 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kvtransfer/model/tokenizers/text_stream.hpp"
+
+namespace kvtransfer {
+
+/// The tokens that stand around a text.
+struct boundary_tokens {
+  std::optional<std::int64_t> bos;   ///< the token called beginning of text, whether or not the model's rule adds it
+  std::vector<std::int64_t> eos;     ///< each one ends a text
+  std::vector<std::int64_t> before;  ///< what the model's own rule puts before a text: mostly BOS, or nothing
+  std::vector<std::int64_t> behind;  ///< what the model's own rule puts behind a text: mostly nothing
+
+  bool operator==(const boundary_tokens&) const = default;
+};
+
+/// Text to token ids and back. A value: cheap to copy, safe to share between threads.
+///
+/// There are two ways in, so that no flag can be forgotten. `encode` is for text that somebody wrote: "</s>" in it is
+/// four characters and never the token. `encode_markup` is for the pieces of a chat format, which this library chose:
+/// there the text of a special token is that token. Neither adds anything around the text; `boundaries()` says what
+/// the model's rule would. Bytes that are not UTF-8 are read as U+FFFD, as Python's errors="replace" does.
+template <class T>
+concept Tokenizer = std::copyable<T> && requires(const T& tokens, std::string_view text,
+                                                 std::span<const std::int64_t> ids, std::int64_t id) {
+  { tokens.encode(text) } -> std::same_as<std::vector<std::int64_t>>;
+  { tokens.encode_markup(text) } -> std::same_as<std::vector<std::int64_t>>;
+  { tokens.decode(ids) } -> std::same_as<std::string>;
+  { tokens.stream() } -> std::same_as<text_stream>;
+  /// A token as the vocabulary writes it ("▁Paris", "ĠParis"); @throws value_error where there is none.
+  { tokens.token_text(id) } -> std::same_as<std::string>;
+  /// One past the largest id; the network's vocabulary may be padded beyond it.
+  { tokens.vocab_size() } -> std::same_as<std::int64_t>;
+  { tokens.boundaries() } -> std::same_as<const boundary_tokens&>;
+  /// The files that decide what the ids are, in a fixed order: what a digest of the tokenizer has to cover.
+  { tokens.files() } -> std::same_as<const std::vector<std::filesystem::path>&>;
+};
+
+/// Ids of a whole text as the model's own rule has it: with BOS where it adds one, and nothing else changed.
+template <Tokenizer T>
+[[nodiscard]] std::vector<std::int64_t> encode_whole(const T& tokens, std::string_view text) {
+  const boundary_tokens& around = tokens.boundaries();
+  std::vector<std::int64_t> ids = around.before;
+  const std::vector<std::int64_t> inner = tokens.encode(text);
+  ids.insert(ids.end(), inner.begin(), inner.end());
+  ids.insert(ids.end(), around.behind.begin(), around.behind.end());
+  return ids;
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,54 @@
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "kvtransfer/experiment/concepts.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/experiment/prompt_ids.hpp"
+#include "kvtransfer/experiment/sequence.hpp"
+#include "kvtransfer/inject/plan.hpp"
+#include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/generate.hpp"
+
+namespace kvtransfer::conditions {
+
+namespace {
+
+struct as_reported_same_cache_condition {
+  condition_description describe() const {
+    condition_description description;
+    description.id = "as_reported_same_cache";
+    description.title = "As reported: same-cache";
+    description.injected =
+        "the cache that generating from BOS and the target leaves (its EOS not fed); the target is fed again, "
+        "without BOS, at the positions that follow";
+    description.tells = "a harness that gives the report's column";
+    description.reference = "baseline";
+    description.reconstructs = "same_cache";
+    description.mistake =
+        "The cache is taken after generation, so it holds the question and an answer to it, and then the target is "
+        "read a second time: the model continues a text in which its prompt occurs twice.";
+    return description;
+  }
+
+  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
+
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
+    return bos_count(prompts) + 2 * count_of(prompts.target) + max_new_tokens;
+  }
+
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
+    const generation_output first = generate(model, plan_of({begun_text(prompts, prompts.target)}), settings);
+    sequence parts = begun_parts(prompts, token_role::target, count_of(prompts.target), true);
+    parts.push_back({token_role::generated, first.kv.length() - length_of(parts), true});
+    parts.push_back({token_role::target, count_of(prompts.target), false});
+    return {prepend(first.kv.view(), {prompts.target}), std::move(parts)};
+  }
+};
+
+}  // namespace
+
+any_condition as_reported_same_cache() { return as_reported_same_cache_condition{}; }
+
+}  // namespace kvtransfer::conditions

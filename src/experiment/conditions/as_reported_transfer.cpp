@@ -1,0 +1,67 @@
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "kvtransfer/experiment/concepts.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/experiment/prompt_ids.hpp"
+#include "kvtransfer/experiment/sequence.hpp"
+#include "kvtransfer/inject/plan.hpp"
+#include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/generate.hpp"
+#include "kvtransfer/model/session.hpp"
+
+namespace kvtransfer::conditions {
+
+namespace {
+
+struct as_reported_transfer_condition {
+  condition_description describe() const {
+    condition_description description;
+    description.id = "as_reported_transfer";
+    description.title = "As reported: transfer";
+    description.injected =
+        "the cache that generating from BOS and the source leaves, its EOS fed too; the target is fed with its own "
+        "BOS at the positions that follow";
+    description.tells = "a harness that gives the report's column";
+    description.reference = "text_oracle";
+    description.reconstructs = "transfer";
+    description.mistake =
+        "The cache is taken after generation and ends with EOS, and the target begins with a second BOS: a model "
+        "trained on packed texts reads both as “another text begins here” and leaves the source out of account.";
+    return description;
+  }
+
+  std::optional<std::string> not_applicable(const prompt_ids& prompts) const {
+    return prompts.bos ? std::nullopt
+                       : std::optional<std::string>("the model has no BOS token to put in front of the target");
+  }
+
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
+    constexpr std::int64_t two_bos_and_eos = 3;
+    return two_bos_and_eos + count_of(prompts.source) + max_new_tokens + count_of(prompts.target);
+  }
+
+  /// Where generation ends by length there is no EOS to feed.
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
+    session running(model, plan_of({begun_text(prompts, prompts.source)}), settings.max_new_tokens + 1);
+    const completion first = generate(model, running, settings).front();
+    sequence parts = begun_parts(prompts, token_role::source, count_of(prompts.source), true);
+    parts.push_back({token_role::generated, running.length() - length_of(parts), true});
+    if (first.eos_token_id) {
+      running.step({*first.eos_token_id});
+      parts.push_back({token_role::eos, 1, true});
+    }
+    const cache left = std::move(running).release();
+    parts.push_back({token_role::bos, 1, false});
+    parts.push_back({token_role::target, count_of(prompts.target), false});
+    return {prepend(left.view(), {begun_text(prompts, prompts.target)}), std::move(parts)};
+  }
+};
+
+}  // namespace
+
+any_condition as_reported_transfer() { return as_reported_transfer_condition{}; }
+
+}  // namespace kvtransfer::conditions

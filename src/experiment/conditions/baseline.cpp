@@ -1,0 +1,41 @@
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "kvtransfer/experiment/concepts.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/experiment/prompt_ids.hpp"
+#include "kvtransfer/experiment/sequence.hpp"
+#include "kvtransfer/inject/plan.hpp"
+
+namespace kvtransfer::conditions {
+
+namespace {
+
+struct baseline_condition {
+  condition_description describe() const {
+    condition_description description;
+    description.id = "baseline";
+    description.title = "Baseline";
+    description.injected = "nothing; BOS and the target are fed";
+    description.tells = "the control: what the model generates without the source";
+    return description;
+  }
+
+  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
+
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
+    return bos_count(prompts) + count_of(prompts.target);
+  }
+
+  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
+    return {plan_of({begun_text(prompts, prompts.target)}),
+            begun_parts(prompts, token_role::target, count_of(prompts.target), false)};
+  }
+};
+
+}  // namespace
+
+any_condition baseline() { return baseline_condition{}; }
+
+}  // namespace kvtransfer::conditions

@@ -1,0 +1,50 @@
+#include "kvtransfer/inject/noise.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "kvtransfer/experiment/concepts.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/experiment/prompt_ids.hpp"
+#include "kvtransfer/experiment/sequence.hpp"
+#include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/generate.hpp"
+
+namespace kvtransfer::conditions {
+
+namespace {
+
+struct noise_condition {
+  condition_description describe() const {
+    condition_description description;
+    description.id = "noise";
+    description.title = "Random noise";
+    description.injected =
+        "random keys and values of the source cache's shape, with its mean and deviation per layer and head; "
+        "the target is fed at the positions that follow";
+    description.tells = "what a cache without content does";
+    description.reference = "baseline";
+    description.random = true;
+    return description;
+  }
+
+  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
+
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
+    return bos_count(prompts) + count_of(prompts.source) + count_of(prompts.target);
+  }
+
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
+    const cache source = prefill(model, {begun_text(prompts, prompts.source)});
+    const cache random = moment_matched_noise(source.view(), settings.seeds.front());
+    return {prepend(random.view(), {prompts.target}),
+            {{token_role::noise, random.length(), true}, {token_role::target, count_of(prompts.target), false}}};
+  }
+};
+
+}  // namespace
+
+any_condition noise() { return noise_condition{}; }
+
+}  // namespace kvtransfer::conditions

@@ -1,0 +1,48 @@
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "kvtransfer/experiment/concepts.hpp"
+#include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/experiment/prompt_ids.hpp"
+#include "kvtransfer/experiment/sequence.hpp"
+#include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/generate.hpp"
+
+namespace kvtransfer::conditions {
+
+namespace {
+
+struct transfer_condition {
+  condition_description describe() const {
+    condition_description description;
+    description.id = "transfer";
+    description.title = "Transfer";
+    description.injected =
+        "the cache of BOS and the source; the target is fed, without a second BOS, at the positions that follow";
+    description.tells = "the experiment: it must equal the text oracle";
+    description.reference = "text_oracle";
+    description.must_equal_reference = true;
+    return description;
+  }
+
+  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
+
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
+    return bos_count(prompts) + count_of(prompts.source) + count_of(prompts.target);
+  }
+
+  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config&) const {
+    const cache source = prefill(model, {begun_text(prompts, prompts.source)});
+    sequence parts = begun_parts(prompts, token_role::source, count_of(prompts.source), true);
+    parts.push_back({token_role::target, count_of(prompts.target), false});
+    return {prepend(source.view(), {prompts.target}), std::move(parts)};
+  }
+};
+
+}  // namespace
+
+any_condition transfer() { return transfer_condition{}; }
+
+}  // namespace kvtransfer::conditions

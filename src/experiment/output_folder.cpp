@@ -1,0 +1,82 @@
+#include "kvtransfer/experiment/output_folder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "experiment/file_lock.hpp"
+#include "experiment/make_folder.hpp"
+#include "kvtransfer/core/error.hpp"
+
+namespace kvtransfer {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+bool has_content(const fs::path& file) {
+  std::error_code none;
+  const auto size = fs::file_size(file, none);
+  return !none && size > 0;
+}
+
+/// Whether `inner` is `outer` or lies below it. Both are absolute and without links.
+bool lies_in(const fs::path& inner, const fs::path& outer) {
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
+/// The first of `FOLDER.1`, `FOLDER.2` … that is free.
+fs::path free_name(const fs::path& folder) {
+  for (int number = 1;; ++number) {
+    fs::path candidate = folder;
+    candidate += fmt::format(".{}", number);
+    if (std::error_code none; !fs::exists(fs::symlink_status(candidate, none))) {
+      return candidate;
+    }
+  }
+}
+
+/// Renames the folder. The journal's lock is held meanwhile, so that no run in progress loses its files.
+fs::path set_aside(const fs::path& folder, const fs::path& journal) {
+  std::error_code problem;
+  // A link to the folder stays, and shows the new run's files.
+  const fs::path real = fs::canonical(folder, problem);
+  if (problem || lies_in(fs::current_path(), real)) {
+    fail<file_error>(folder.string(), "output", "a folder that can be renamed, since it holds an earlier run",
+                     problem ? problem.message() : "the working folder, or one above it");
+  }
+  std::optional<detail::file_lock> lock;
+  if (fs::exists(journal, problem)) {
+    lock.emplace(journal);
+  }
+  const fs::path aside = free_name(real);
+  fs::rename(real, aside, problem);
+  if (problem) {
+    fail<file_error>(folder.string(), "output", "a folder that can be renamed, since it holds an earlier run",
+                     problem.message());
+  }
+  // Where `folder` is a link, this makes what it points to.
+  detail::make_folder(real);
+  return aside;
+}
+
+}  // namespace
+
+fs::path journal_file(const fs::path& folder, const std::string& name) { return folder / (name + "_journal.jsonl"); }
+
+fs::path results_file(const fs::path& folder, const std::string& name) {
+  return folder / (name + "_transfer_results.json");
+}
+
+std::optional<fs::path> make_output_folder(const fs::path& folder, const std::string& name, bool resume) {
+  const fs::path journal = journal_file(folder, name);
+  const bool kept = has_content(journal);
+  if (!(resume && kept) && (kept || has_content(results_file(folder, name)))) {
+    return set_aside(folder, journal);
+  }
+  detail::make_folder(folder);
+  return std::nullopt;
+}
+
+}  // namespace kvtransfer

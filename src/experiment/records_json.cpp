@@ -1,0 +1,138 @@
+#include "experiment/records_json.hpp"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "experiment/trial_json.hpp"
+
+namespace kvtransfer::detail {
+
+nlohmann::ordered_json to_json_value(const run_settings& settings) {
+  return {{"model", settings.model},
+          {"device", settings.device},
+          {"dtype", settings.dtype},
+          {"quantize", settings.quantize},
+          {"threads", settings.threads},
+          {"suite", settings.suite},
+          {"conditions", settings.conditions},
+          {"trials", settings.trials},
+          {"temperature", settings.temperature},
+          {"seed", settings.seed},
+          {"max_new_tokens", settings.max_new_tokens},
+          {"output", settings.output},
+          {"resume", settings.resume}};
+}
+
+nlohmann::ordered_json to_json_value(const program_info& program) {
+  return {{"version", program.version}, {"libtorch", program.libtorch},         {"device", program.device},
+          {"dtype", program.dtype},     {"quantization", program.quantization}, {"threads", program.threads}};
+}
+
+nlohmann::ordered_json rope_json(const model_info& model) {
+  return model.rope.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(model.rope);
+}
+
+nlohmann::ordered_json to_json_value(const model_info& model) {
+  return {{"path", model.path},         {"architecture", model.architecture},
+          {"layers", model.layers},     {"hidden_size", model.hidden_size},
+          {"q_heads", model.q_heads},   {"kv_heads", model.kv_heads},
+          {"head_dim", model.head_dim}, {"vocab_size", model.vocab_size},
+          {"rope", rope_json(model)}};
+}
+
+nlohmann::ordered_json to_json_value(statistics::proportion observed, bool with_interval) {
+  nlohmann::ordered_json value = {
+      {"count", observed.successes}, {"trials", observed.trials}, {"rate", observed.rate()}};
+  if (with_interval) {
+    const statistics::interval wilson = statistics::wilson(observed);
+    value["wilson_95"] = {wilson.low, wilson.high};
+  }
+  return value;
+}
+
+nlohmann::ordered_json to_json_value(const comparison& compared) {
+  nlohmann::ordered_json value = {{"reference", compared.reference},
+                                  {"trials", compared.trials},
+                                  {"equal", compared.equal},
+                                  {"first_divergence", nullptr}};
+  if (compared.first) {
+    const auto optional_json = [](const auto& maybe) { return maybe ? nlohmann::ordered_json(*maybe) : nullptr; };
+    value["first_divergence"] = {{"trial", compared.first->trial},
+                                 {"step", compared.first->at.step},
+                                 {"token", optional_json(compared.first->at.token)},
+                                 {"reference_token", optional_json(compared.first->at.reference_token)},
+                                 {"top2_margin", optional_json(compared.first->margin)}};
+  }
+  return value;
+}
+
+nlohmann::ordered_json to_json_value(const results& run, const test_record& test, const condition_record& record) {
+  nlohmann::ordered_json value = {{"trials", nlohmann::ordered_json::array()}};
+  if (record.not_applicable) {
+    value["not_applicable"] = *record.not_applicable;
+    return value;
+  }
+  nlohmann::ordered_json margins = nlohmann::ordered_json::array();
+  nlohmann::ordered_json sequences = nlohmann::ordered_json::array();
+  for (const trial_record& trial : record.trials) {
+    value["trials"].push_back(to_json_value(trial));
+    margins.push_back(margins_to_json(trial.top2_margins));
+    sequences.push_back(to_json_value(trial.read));
+  }
+  const condition_description* description = run.find_condition(record.id);
+  const bool draws = description != nullptr && trials_are_draws(run.settings, *description);
+  value["marker_rates"] = nlohmann::ordered_json::object();
+  for (const std::string& marker : test.test.markers) {
+    value["marker_rates"][marker] = to_json_value(marker_proportion(record, marker), draws);
+  }
+  value["stalled_rate"] = to_json_value(stalled_proportion(record), draws);
+  if (description != nullptr) {
+    if (const auto compared = compare_with_reference(test, *description)) {
+      value["comparison"] = to_json_value(*compared);
+    }
+  }
+  value["assumed_frame"] =
+      std::any_of(record.trials.begin(), record.trials.end(), [](const auto& each) { return each.assumed_frame; });
+  value["top2_margins"] = std::move(margins);
+  value["sequences"] = std::move(sequences);
+  return value;
+}
+
+nlohmann::ordered_json to_json_value(const test_case& test) {
+  return {{"name", test.name}, {"source", test.source}, {"target", test.target}, {"markers", test.markers}};
+}
+
+nlohmann::ordered_json run_identity(const results& run) {
+  nlohmann::ordered_json settings = to_json_value(run.settings);
+  settings.erase("output");
+  settings.erase("resume");
+  nlohmann::ordered_json tests = nlohmann::ordered_json::array();
+  for (const test_record& test : run.tests) {
+    tests.push_back(to_json_value(test.test));
+  }
+  return {{"schema_version", results_schema_version}, {"settings", std::move(settings)},
+          {"model", to_json_value(run.model)},        {"fingerprint", run.model.fingerprint},
+          {"program", to_json_value(run.program)},    {"tests", std::move(tests)}};
+}
+
+nlohmann::ordered_json to_json_value(const results& run) {
+  nlohmann::ordered_json document = {{"schema_version", results_schema_version},
+                                     {"program", to_json_value(run.program)},
+                                     {"model", to_json_value(run.model)},
+                                     {"settings", to_json_value(run.settings)},
+                                     {"tests", nlohmann::ordered_json::array()}};
+  for (const test_record& test : run.tests) {
+    nlohmann::ordered_json conditions = nlohmann::ordered_json::object();
+    for (const condition_record& record : test.conditions) {
+      conditions[record.id] = to_json_value(run, test, record);
+    }
+    document["tests"].push_back(to_json_value(test.test));
+    document["tests"].back()["conditions"] = std::move(conditions);
+  }
+  return document;
+}
+
+std::string report_json(const results& run) { return json_text(to_json_value(run), 1) + "\n"; }
+
+}  // namespace kvtransfer::detail

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "experiment/trial_json.hpp"
+#include "kvtransfer/experiment/comparison.hpp"
+#include "kvtransfer/experiment/records.hpp"
+#include "kvtransfer/experiment/statistics/proportion.hpp"
+
+namespace kvtransfer::detail {
+
+/// Version of the results file's layout.
+inline constexpr int results_schema_version = 1;
+
+[[nodiscard]] nlohmann::ordered_json to_json_value(const run_settings& settings);
+
+[[nodiscard]] nlohmann::ordered_json to_json_value(const program_info& program);
+
+[[nodiscard]] nlohmann::ordered_json to_json_value(const model_info& model);
+
+[[nodiscard]] nlohmann::ordered_json to_json_value(statistics::proportion observed, bool with_interval);
+
+[[nodiscard]] nlohmann::ordered_json to_json_value(const comparison& compared);
+
+/// One condition of one test: its trials, then what follows from them.
+[[nodiscard]] nlohmann::ordered_json to_json_value(const results& run, const test_record& test,
+                                                   const condition_record& record);
+
+/// A test as the results file shows it, without its outcome.
+[[nodiscard]] nlohmann::ordered_json to_json_value(const test_case& test);
+
+/// What a run is, for telling whether a journal's trials belong to it: all but where its output goes.
+[[nodiscard]] nlohmann::ordered_json run_identity(const results& run);
+
+/// Type and parameters of a model's rotary embedding; null where the record has none.
+[[nodiscard]] nlohmann::ordered_json rope_json(const model_info& model);
+
+/// The results file's document.
+[[nodiscard]] nlohmann::ordered_json to_json_value(const results& run);
+
+/// The results file's text.
+[[nodiscard]] std::string report_json(const results& run);
+
+}  // namespace kvtransfer::detail

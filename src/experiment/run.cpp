@@ -1,0 +1,161 @@
+#include "kvtransfer/experiment/run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "experiment/named_errors.hpp"
+#include "experiment/trial.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/model/causal_lm.hpp"
+#include "kvtransfer/model/generate.hpp"
+#include "kvtransfer/model/tokenizer.hpp"
+
+namespace kvtransfer {
+
+namespace {
+
+generation_config generation_settings_of(const run_settings& settings, const tokenizer& text, const causal_lm& model) {
+  generation_config generation;
+  generation.max_new_tokens = settings.max_new_tokens;
+  generation.temperature = settings.temperature;
+  generation.eos_token_ids = model.config.eos_token_ids.empty() ? text.eos_ids() : model.config.eos_token_ids;
+  return generation;
+}
+
+/// Where a condition that throws was at work.
+std::string place_of(const test_case& test, const any_condition& condition) {
+  return fmt::format("test {} under {}", test.name, condition.describe().id);
+}
+
+/// @throws value_error if a condition may need positions that the model doesn't have
+void require_positions(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
+                  const run_settings& settings, const causal_lm& model) {
+  const std::int64_t known = model.config.max_position_embeddings;
+  const std::int64_t needed = detail::naming(place_of(test, condition),
+                                             [&] { return condition.tokens_needed(prompts, settings.max_new_tokens); });
+  if (needed > known) {
+    fail<value_error>(settings.suite, place_of(test, condition),
+                      fmt::format("at most max_position_embeddings = {} tokens in front of the answer", known),
+                      fmt::format("{} ({} of the source, {} of the target, max_new_tokens = {})", needed,
+                                  prompts.source.size(), prompts.target.size(), settings.max_new_tokens));
+  }
+}
+
+void require_valid(const run_settings& settings) {
+  require<value_error>(settings.trials > 0, "trials", "number", "1 or more", fmt::format("{}", settings.trials));
+  require<value_error>(settings.max_new_tokens > 0, "max_new_tokens", "number", "1 or more",
+                       fmt::format("{}", settings.max_new_tokens));
+}
+
+std::optional<std::string> why_not_applicable(const test_case& test, const any_condition& condition,
+                                              const prompt_ids& prompts) {
+  return detail::naming(place_of(test, condition), [&] { return condition.not_applicable(prompts); });
+}
+
+/// Everything that the trials of a run share.
+struct running_experiment {
+  const causal_lm& model;
+  const tokenizer& text;
+  generation_config generation;
+  journal* finished;  ///< null where trials are kept in memory alone
+  const progress_callback& report;
+  run_progress progress;
+
+  /// All trials of a test under a condition: from the journal where it has them, else run and kept there.
+  condition_record record(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
+                          const run_settings& settings) {
+    condition_record record{condition.describe().id, why_not_applicable(test, condition, prompts), {}};
+    for (std::int64_t i = 0; i < settings.trials && !record.not_applicable; ++i) {
+      const trial_key key{test.name, record.id, i};
+      const trial_record* kept = finished == nullptr ? nullptr : finished->find(key);
+      if (kept != nullptr) {
+        record.trials.push_back(*kept);
+      } else {
+        const std::uint64_t seed = settings.seed + static_cast<std::uint64_t>(i);
+        record.trials.push_back(detail::naming(place_of(test, condition), [&] {
+          return detail::run_trial(model, text, condition, test, prompts, generation, seed);
+        }));
+        if (finished != nullptr) {
+          finished->append(key, record.trials.back());
+        }
+      }
+      ++progress.done;
+      progress.test = test.name;
+      progress.condition = record.id;
+      if (report) {
+        report(progress);
+      }
+    }
+    return record;
+  }
+};
+
+void run_all(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions, results& run,
+             journal* finished, const progress_callback& report) {
+  const std::vector<prompt_ids> prompts = checked_prompts(model, text, conditions, run);
+  running_experiment running{model, text, generation_settings_of(run.settings, text, model), finished, report, {}};
+  for (std::size_t t = 0; t < run.tests.size(); ++t) {
+    running.progress.total +=
+        run.settings.trials * std::count_if(conditions.begin(), conditions.end(), [&](const auto& condition) {
+          return !why_not_applicable(run.tests[t].test, condition, prompts[t]);
+        });
+  }
+  for (std::size_t t = 0; t < run.tests.size(); ++t) {
+    test_record& test = run.tests[t];
+    test.conditions.clear();
+    for (const any_condition& condition : conditions) {
+      test.conditions.push_back(running.record(condition, test.test, prompts[t], run.settings));
+    }
+  }
+}
+
+}  // namespace
+
+results planned_run(const suite& tests, const std::vector<any_condition>& conditions, run_settings settings,
+                    program_info program, model_info model) {
+  results run;
+  run.program = std::move(program);
+  run.model = std::move(model);
+  run.settings = std::move(settings);
+  run.suite_name = tests.name;
+  run.suite_description = tests.description;
+  run.reported_by = tests.reported_by;
+  run.settings.conditions.clear();
+  for (const any_condition& condition : conditions) {
+    run.conditions.push_back(condition.describe());
+    run.settings.conditions.push_back(run.conditions.back().id);
+  }
+  for (const test_case& test : tests.tests) {
+    run.tests.push_back({test, {}});
+  }
+  return run;
+}
+
+std::vector<prompt_ids> checked_prompts(const causal_lm& model, const tokenizer& text,
+                                        const std::vector<any_condition>& conditions, const results& run) {
+  require_valid(run.settings);
+  std::vector<prompt_ids> prompts;
+  for (const test_record& test : run.tests) {
+    prompts.push_back(encode_prompts(text, test.test));
+    for (const any_condition& condition : conditions) {
+      if (!why_not_applicable(test.test, condition, prompts.back())) {
+        require_positions(condition, test.test, prompts.back(), run.settings, model);
+      }
+    }
+  }
+  return prompts;
+}
+
+void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
+                    results& run, journal& finished, const progress_callback& report) {
+  run_all(model, text, conditions, run, &finished, report);
+}
+
+void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
+                    results& run, const progress_callback& report) {
+  run_all(model, text, conditions, run, nullptr, report);
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,34 @@
+#include "experiment/trial.hpp"
+
+#include <utility>
+
+#include "kvtransfer/experiment/metrics.hpp"
+#include "kvtransfer/experiment/prompt_ids.hpp"
+
+namespace kvtransfer::detail {
+
+trial_record record_of(const completion& made, const prepared_input& read, const tokenizer& text, const test_case& test,
+                       std::uint64_t seed) {
+  trial_record trial;
+  trial.seed = seed;
+  trial.token_ids = made.token_ids;
+  trial.text = text.decode(made.token_ids);
+  trial.markers_found = markers_found(trial.text, test.markers);
+  trial.stop = made.stop;
+  trial.stalled = is_stalled(made.stop == stop_reason::eos, static_cast<std::int64_t>(made.token_ids.size()));
+  trial.top2_margins.assign(made.top2_margins.begin(), made.top2_margins.end());
+  trial.read = read.parts;
+  trial.assumed_frame = read.input.origin.assumed;
+  return trial;
+}
+
+trial_record run_trial(const causal_lm& model, const tokenizer& text, const any_condition& condition,
+                       const test_case& test, const prompt_ids& prompts, generation_config settings,
+                       std::uint64_t seed) {
+  settings.seeds = {seed};
+  const prepared_input read = condition.prepare(model, prompts, settings);
+  const generation_output made = generate(model, read.input, settings);
+  return record_of(made.rows.front(), read, text, test, seed);
+}
+
+}  // namespace kvtransfer::detail

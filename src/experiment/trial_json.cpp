@@ -1,0 +1,93 @@
+#include "experiment/trial_json.hpp"
+
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "experiment/object_reader.hpp"
+
+namespace kvtransfer::detail {
+
+namespace {
+
+std::vector<double> read_margins(const object_reader& fields) {
+  std::vector<double> margins;
+  for (const nlohmann::json& margin : fields.array("top2_margins", "a list of numbers")) {
+    if (!margin.is_number() && !margin.is_null()) {
+      fields.refuse("top2_margins", "a list of numbers", excerpt(margin));
+    }
+    margins.push_back(margin.is_null() ? std::numeric_limits<double>::quiet_NaN() : margin.get<double>());
+  }
+  return margins;
+}
+
+sequence read_sequence(const object_reader& fields) {
+  sequence parts;
+  for (const object_reader& part : fields.objects("sequence")) {
+    const std::optional<token_role> role = token_role_named(part.text("role"));
+    if (!role) {
+      part.refuse("role", "a role of tokens");
+    }
+    parts.push_back({*role, part.integer<std::int64_t>("tokens"), part.flag("injected")});
+  }
+  return parts;
+}
+
+}  // namespace
+
+std::string json_text(const nlohmann::ordered_json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+nlohmann::ordered_json to_json_value(const trial_record& trial) {
+  return {{"seed", trial.seed},
+          {"token_ids", trial.token_ids},
+          {"text", trial.text},
+          {"markers_found", trial.markers_found},
+          {"stop_reason", to_string(trial.stop)},
+          {"stalled", trial.stalled}};
+}
+
+nlohmann::ordered_json margins_to_json(const std::vector<double>& margins) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const double margin : margins) {
+    list.push_back(std::isfinite(margin) ? nlohmann::ordered_json(margin) : nlohmann::ordered_json());
+  }
+  return list;
+}
+
+nlohmann::ordered_json to_json_value(const sequence& parts) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const sequence_part& part : parts) {
+    list.push_back({{"role", name_of(part.role)}, {"tokens", part.tokens}, {"injected", part.injected}});
+  }
+  return list;
+}
+
+nlohmann::ordered_json full_json(const trial_record& trial) {
+  nlohmann::ordered_json value = to_json_value(trial);
+  value["top2_margins"] = margins_to_json(trial.top2_margins);
+  value["sequence"] = to_json_value(trial.read);
+  value["assumed_frame"] = trial.assumed_frame;
+  return value;
+}
+
+trial_record read_trial(const object_reader& fields) {
+  trial_record trial;
+  trial.seed = fields.integer<std::uint64_t>("seed");
+  trial.token_ids = fields.integers("token_ids");
+  trial.text = fields.text("text");
+  trial.markers_found = fields.texts("markers_found");
+  const std::string stop = fields.text("stop_reason");
+  if (stop != "eos" && stop != "length") {
+    fields.refuse("stop_reason", "\"eos\" or \"length\"");
+  }
+  trial.stop = stop == "eos" ? stop_reason::eos : stop_reason::length;
+  trial.stalled = fields.flag("stalled");
+  trial.top2_margins = read_margins(fields);
+  trial.read = read_sequence(fields);
+  trial.assumed_frame = fields.flag("assumed_frame");
+  return trial;
+}
+
+}  // namespace kvtransfer::detail

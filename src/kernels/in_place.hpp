@@ -1,0 +1,34 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+
+#include <initializer_list>
+#include <string_view>
+
+#include "kvtransfer/core/error.hpp"
+
+namespace kvtransfer::kernels {
+
+/// @throws value_error where an operation in place would lose the gradient of one of `lists`
+inline void refuse_gradients(std::initializer_list<at::TensorList> lists, std::string_view where, std::string_view what,
+                             std::string_view expected = "tensors that need no gradient") {
+  for (const at::TensorList list : lists) {
+    for (const at::Tensor& tensor : list) {
+      if (at::GradMode::is_enabled() && tensor.requires_grad()) {
+        fail<value_error>(where, what, expected, "one that requires_grad");
+      }
+    }
+  }
+}
+
+/// Tells autograd that these have changed.
+inline void mark_changed(std::initializer_list<at::TensorList> lists) {
+  for (const at::TensorList list : lists) {
+    for (const at::Tensor& tensor : list) {
+      tensor.unsafeGetTensorImpl()->bump_version();
+    }
+  }
+}
+
+}  // namespace kvtransfer::kernels

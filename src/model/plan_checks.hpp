@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kvtransfer/core/position_map.hpp"
+#include "kvtransfer/inject/plan.hpp"
+#include "kvtransfer/model/causal_lm.hpp"
+
+namespace kvtransfer::detail {
+
+/// @throws value_error if a token would stand at a position that the model does not know
+void require_positions_known(const model_config& config, const position_map& positions);
+
+/// @throws value_error if a token is not in the vocabulary
+void require_tokens_known(const model_config& config, const std::vector<std::vector<std::int64_t>>& rows);
+
+/// Refuses a plan whose injected keys `model` cannot read as its own. A plan with an assumed frame is taken at its
+/// word.
+/// @throws frame_error, shape_error, device_error, value_error
+void require_runnable(const causal_lm& model, const plan& input);
+
+}  // namespace kvtransfer::detail

@@ -1,0 +1,162 @@
+#include "kvtransfer/model/session.hpp"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+#include "kvtransfer/core/alike.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/position_tensor.hpp"
+#include "model/plan_checks.hpp"
+#include "model/plan_frame.hpp"
+#include "model/rotary_tables.hpp"
+#include "model/slot_visibility.hpp"
+#include "model/transformer.hpp"
+
+namespace kvtransfer {
+
+class session::implementation {
+ public:
+  implementation(const causal_lm& model, const plan& input, std::int64_t capacity)
+      : model_(&model), frame_(detail::injected_frame(model.config, input)) {
+    detail::require_runnable(model, input);
+    at::NoGradGuard no_grad;
+    for (std::int64_t i = 0; i < model.config.layers; ++i) {
+      reserve(input, i, capacity);
+    }
+    share_visibility(input);
+    for (std::int64_t b = 0; b < input.batch(); ++b) {
+      next_position_.push_back(input.positions.row(0, b, 0).last_position().value_or(-1) + 1);
+    }
+    read(token_tensor(input.token_ids, 0, model.device()), input.positions, detail::padded_ids(input.token_ids));
+  }
+
+  [[nodiscard]] const at::Tensor& logits() const { return logits_; }
+  [[nodiscard]] std::int64_t batch() const { return static_cast<std::int64_t>(next_position_.size()); }
+  [[nodiscard]] std::int64_t length() const { return frame_.layer(0).size(); }
+  [[nodiscard]] const std::vector<std::int64_t>& next_positions() const { return next_position_; }
+
+  void step(const std::vector<std::optional<std::int64_t>>& next) {
+    if (static_cast<std::int64_t>(next.size()) != batch()) {
+      fail<shape_error>("session::step", "next", fmt::format("{} entries", batch()), fmt::format("{}", next.size()));
+    }
+    std::vector<std::vector<std::int64_t>> ids;
+    std::vector<position_row> rows;
+    for (std::size_t b = 0; b < next.size(); ++b) {
+      ids.push_back({next[b].value_or(-1)});
+      rows.push_back(
+          position_row::consecutive(next_position_[b], 1, next[b] ? slot_state::rotated() : slot_state::padding()));
+      next_position_[b] += next[b] ? 1 : 0;
+    }
+    const position_map positions(1, batch(), 1, std::move(rows));
+    detail::require_positions_known(model_->config, positions);
+    at::NoGradGuard no_grad;
+    read(token_tensor(ids, 0, model_->device()).clamp_min(0), positions, ids);
+  }
+
+  [[nodiscard]] cache release() { return cache(std::move(keys_), std::move(values_), std::move(frame_)); }
+
+ private:
+  /// One layer's buffers with the segments in front.
+  void reserve(const plan& input, std::int64_t layer, std::int64_t capacity) {
+    const model_config& config = model_->config;
+    const std::int64_t slots = input.injected(layer) + input.size() + capacity;
+    const at::TensorOptions options = model_->weights.embed_tokens.options().requires_grad(false);
+    keys_.push_back(at::empty({input.batch(), config.kv_heads, slots, config.head_dim}, options));
+    values_.push_back(at::empty({input.batch(), config.kv_heads, slots, config.head_dim}, options));
+    std::int64_t start = 0;
+    for (const segment& part : input.segments(layer)) {
+      keys_.back().slice(2, start, start + part.kv.size()).copy_(part.kv.keys());
+      values_.back().slice(2, start, start + part.kv.size()).copy_(part.kv.values());
+      start += part.kv.size();
+    }
+  }
+
+  /// Layers whose segments have the same frames and the same visibility share one record of it, and so one mask.
+  void share_visibility(const plan& input) {
+    const auto seen_alike = [&](std::size_t a, std::size_t b) {
+      return std::ranges::equal(input.segments(static_cast<std::int64_t>(a)),
+                                input.segments(static_cast<std::int64_t>(b)), [](const segment& x, const segment& y) {
+                                  return x.kv.shared_frame() == y.kv.shared_frame() && x.visible.is_same(y.visible);
+                                });
+    };
+    visibility_of_ =
+        make_for_alike(static_cast<std::size_t>(model_->config.layers), seen_alike, [&](std::size_t layer) {
+          visibility_.emplace_back(input.segments(static_cast<std::int64_t>(layer)), input.batch(), model_->device());
+          return visibility_.size() - 1;
+        });
+  }
+
+  /// Runs the model over new tokens `[batch, n]` and keeps their keys and values.
+  void read(const at::Tensor& tokens, const position_map& positions,
+            const std::vector<std::vector<std::int64_t>>& ids) {
+    const std::int64_t count = positions.size();
+    const std::int64_t reach = *std::max_element(next_position_.begin(), next_position_.end());
+    const std::vector<rotary_specification> rotary = rotary_specifications(model_->config, reach);
+    const at::Tensor position_ids = position_tensor(positions, model_->device());
+    const detail::rotary_tables tables(rotary, position_ids, model_->dtype());
+    const cache_frame tail = detail::written_frame(rotary, positions, ids, model_->fingerprint);
+    std::vector<std::optional<at::Tensor>> masks;
+    for (detail::slot_visibility& visibility : visibility_) {
+      visibility.append(positions);
+      masks.push_back(visibility.mask(count, model_->config.q_heads));
+    }
+    const auto attend = [&](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+      const std::size_t group = visibility_of_[static_cast<std::size_t>(layer)];
+      const at::Tensor keys = grown(keys_, layer, k, "keys");
+      const at::Tensor values = grown(values_, layer, v, "values");
+      return at::scaled_dot_product_attention(q, keys, values, masks[group], 0.0, visibility_[group].is_causal(count),
+                                              std::nullopt, true);
+    };
+    const at::Tensor hidden = detail::hidden_states(model_->config, model_->weights, tokens, rotary, tables, attend);
+    logits_ = detail::vocabulary_logits(model_->weights, hidden.select(1, count - 1));
+    frame_.append(tail);
+  }
+
+  /// Writes a layer's new keys (or values) behind those it holds and returns all of them.
+  at::Tensor grown(std::vector<at::Tensor>& buffers, std::int64_t layer, const at::Tensor& more,
+                   std::string_view what) const {
+    const at::Tensor& buffer = buffers[static_cast<std::size_t>(layer)];
+    const std::int64_t start = frame_.layer(layer).size();
+    const std::int64_t end = start + more.size(2);
+    if (end > buffer.size(2)) {
+      fail<shape_error>("session", what, fmt::format("at most {} slots (capacity asked for)", buffer.size(2)),
+                        fmt::format("{}", end));
+    }
+    buffer.slice(2, start, end).copy_(more);
+    return buffer.slice(2, 0, end);
+  }
+
+  const causal_lm* model_;
+  cache_frame frame_;
+  std::vector<at::Tensor> keys_;
+  std::vector<at::Tensor> values_;
+  std::vector<detail::slot_visibility> visibility_;
+  std::vector<std::size_t> visibility_of_;
+  std::vector<std::int64_t> next_position_;
+  at::Tensor logits_;
+};
+
+session::session(const causal_lm& model, const plan& input, std::int64_t capacity)
+    : state_(std::make_unique<implementation>(model, input, capacity)) {}
+
+session::session(session&&) noexcept = default;
+session& session::operator=(session&&) noexcept = default;
+session::~session() = default;
+
+const at::Tensor& session::logits() const { return state_->logits(); }
+std::int64_t session::batch() const { return state_->batch(); }
+std::int64_t session::length() const { return state_->length(); }
+const std::vector<std::int64_t>& session::next_positions() const { return state_->next_positions(); }
+
+void session::step(const std::vector<std::optional<std::int64_t>>& next) { state_->step(next); }
+
+cache session::release() && { return state_->release(); }
+
+}  // namespace kvtransfer

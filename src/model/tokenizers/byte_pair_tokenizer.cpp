@@ -1,0 +1,159 @@
+#include "model/tokenizers/byte_pair_tokenizer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "kvtransfer/core/error.hpp"
+#include "model/tokenizers/utf8.hpp"
+
+namespace kvtransfer::detail {
+
+namespace {
+
+/// A few steps that each double the text, or more, would fill any memory.
+void check_growth(std::size_t now, std::size_t original) {
+  const std::size_t most = (std::size_t{1} << 20) + 64 * original;
+  if (now > most) {
+    fail<value_error>("encode", "normalized text", fmt::format("at most {} bytes", most), fmt::format("{}", now));
+  }
+}
+
+}  // namespace
+
+bool byte_pair_parts::add(added_token token) {
+  text_piece written{token.content, /*at_start=*/false};
+  if (token.normalized) {
+    for (const normalizer& normalize : normalizers) {
+      normalize(written);
+      check_growth(written.text.size(), token.content.size());
+    }
+  }
+  const std::string* owner = model.vocabulary.text_of(token.id);
+  const auto id_in_model = model.vocabulary.id_of(token.content);
+  const bool taken = added_.contains(token.id) || added_ids_.contains(token.content) ||
+                     (owner != nullptr && *owner != token.content) || (id_in_model && *id_in_model != token.id);
+  added_token_finder& finder = token.normalized ? normalized_finder_ : raw_finder_;
+  if (taken || !finder.insert(written.text, token)) {
+    return false;
+  }
+  if (token.special) {
+    model.special.insert(token.id);
+  }
+  if (written.text != token.content) {
+    normalized_.emplace(token.id, std::move(written.text));
+  }
+  added_ids_.emplace(token.content, token.id);
+  added_.emplace(token.id, std::move(token));
+  return true;
+}
+
+std::optional<std::int32_t> byte_pair_parts::id_of(const std::string& text) const {
+  const auto found = added_ids_.find(text);
+  return found == added_ids_.end() ? model.vocabulary.id_of(text) : std::optional(found->second);
+}
+
+const std::string* byte_pair_parts::decoded_text_of(std::int64_t id) const {
+  if (const auto found = normalized_.find(id); found != normalized_.end()) {
+    return &found->second;  // a decoder undoes what the normalizer did
+  }
+  const auto found = added_.find(id);
+  return found == added_.end() ? model.vocabulary.text_of(id) : &found->second.content;
+}
+
+std::int64_t byte_pair_parts::vocab_size() const {
+  std::int64_t size = model.vocabulary.largest_id() + std::int64_t{1};
+  for (const auto& [id, token] : added_) {
+    size = std::max(size, id + 1);
+  }
+  return size;
+}
+
+void byte_pair_parts::encode_between(std::string_view text, bool at_start, bool plain,
+                                     std::vector<std::int64_t>& ids) const {
+  text_piece whole{std::string(text), at_start};
+  for (const normalizer& normalize : normalizers) {
+    normalize(whole);
+    check_growth(whole.text.size(), text.size());
+  }
+  for (const token_or_text& part : normalized_finder_.split(whole.text, plain)) {
+    if (part.id) {
+      ids.push_back(*part.id);
+      continue;
+    }
+    const auto [begin, end] = part.range;
+    std::vector<text_piece> words{{whole.text.substr(begin, end - begin), whole.at_start && begin == 0}};
+    for (const pre_tokenizer& split : pre_tokenizers) {
+      split(words);
+      std::size_t bytes = 0;
+      for (const text_piece& word : words) {
+        bytes += word.text.size();
+      }
+      check_growth(bytes, text.size());
+    }
+    for (const text_piece& word : words) {
+      model.encode(word.text, plain, ids);
+    }
+  }
+}
+
+std::vector<std::int64_t> byte_pair_parts::encode(std::string_view bytes, bool plain) const {
+  const std::string text = valid_utf8(bytes);
+  std::vector<std::int64_t> ids;
+  for (const token_or_text& part : raw_finder_.split(text, plain)) {
+    if (part.id) {
+      ids.push_back(*part.id);
+    } else {
+      const auto [begin, end] = part.range;
+      encode_between(std::string_view(text).substr(begin, end - begin), begin == 0, plain, ids);
+    }
+  }
+  return ids;
+}
+
+namespace {
+
+class byte_pair_stream final : public text_stream::decoder {
+ public:
+  explicit byte_pair_stream(std::shared_ptr<const byte_pair_parts> parts)
+      : parts_(std::move(parts)), chain_(decoding_chain(parts_->decoders, text_)) {}
+
+  std::string push(std::int64_t id) override {
+    if (id < 0) {
+      fail<value_error>("decode", "id", "0 or more", fmt::format("{}", id));
+    }
+    const std::string* token = parts_->model.special.contains(id) ? nullptr : parts_->decoded_text_of(id);
+    if (token != nullptr) {
+      chain_->take(*token);
+    }
+    return std::exchange(text_, {});
+  }
+
+  std::string finish() override {
+    chain_->finish();
+    return std::exchange(text_, {});
+  }
+
+ private:
+  std::shared_ptr<const byte_pair_parts> parts_;
+  std::string text_;
+  std::unique_ptr<token_sink> chain_;
+};
+
+}  // namespace
+
+text_stream byte_pair_tokenizer::stream() const { return text_stream(std::make_unique<byte_pair_stream>(parts_)); }
+
+std::string byte_pair_tokenizer::token_text(std::int64_t id) const {
+  const auto added = parts_->added().find(id);
+  const std::string* text =
+      added == parts_->added().end() ? parts_->model.vocabulary.text_of(id) : &added->second.content;
+  if (text == nullptr) {
+    fail<value_error>("token_text", "id", fmt::format("an id of the vocabulary, 0 <= id < {}", vocab_size()),
+                      fmt::format("{}", id));
+  }
+  return *text;
+}
+
+}  // namespace kvtransfer::detail

@@ -1,0 +1,72 @@
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <string_view>
+#include <unordered_set>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/model/weights.hpp"
+#include "kvtransfer/tensor/safetensors_folder.hpp"
+
+namespace kvtransfer {
+
+namespace {
+
+/// One parameter from the file, checked, in the wished type and place.
+at::Tensor load_parameter(const safetensors_folder& folder, const std::string& name,
+                          const std::vector<std::int64_t>& shape, at::Device device, at::ScalarType dtype) {
+  if (!folder.contains(name)) {
+    fail<file_error>(folder.path().string(), "tensor", excerpt(name), "no such tensor");
+  }
+  const safetensors_file& file = folder.file_of(name);
+  const safetensors_entry& entry = file.entry(name);
+  const std::string where = file.path().string();
+  const bool floating = entry.dtype == safetensors_dtype::f16 || entry.dtype == safetensors_dtype::bf16 ||
+                        entry.dtype == safetensors_dtype::f32 || entry.dtype == safetensors_dtype::f64;
+  if (!floating) {
+    fail<file_error>(where, fmt::format("tensor {}: dtype", excerpt(name)), "F16, BF16, F32 or F64",
+                     describe(entry.dtype).name);
+  }
+  if (entry.shape != shape) {
+    fail<file_error>(where, fmt::format("tensor {}: shape", excerpt(name)), excerpt(shape), excerpt(entry.shape));
+  }
+  return file.tensor(name).to(device, dtype);
+}
+
+/// Tensors that some checkpoints hold without a use: tables of the rotary embedding, and the copy of a tied head.
+bool is_ignored(std::string_view name, const model_config& config) {
+  return name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
+}
+
+/// A tensor that the configuration has no place for means that the model computes something else.
+void refuse_other_tensors(const safetensors_folder& folder, const model_config& config,
+                          const std::unordered_set<std::string>& used) {
+  for (const std::string& name : folder.names()) {
+    if (!used.contains(name) && !is_ignored(name, config)) {
+      fail<file_error>(folder.file_of(name).path().string(), "tensors",
+                       fmt::format("those of a {} with this config.json", config.architecture), excerpt(name));
+    }
+  }
+}
+
+}  // namespace
+
+model_weights load_weights(const std::filesystem::path& folder, const model_config& config, at::Device device,
+                           at::ScalarType dtype) {
+  const safetensors_folder files = safetensors_folder::open(folder);
+  std::unordered_set<std::string> used;
+  try {
+    model_weights weights = make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) {
+      used.insert(name);
+      return load_parameter(files, name, shape, device, dtype);
+    });
+    refuse_other_tensors(files, config, used);
+    return weights;
+  } catch (const c10::Error& bad) {
+    fail<device_error>("load_weights", "device", fmt::format("memory for the model on {}", device.str()),
+                       bad.what_without_backtrace());
+  }
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,104 @@
+#include <fmt/format.h>
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include "kvtransfer/model/weights.hpp"
+
+namespace kvtransfer {
+
+namespace {
+
+/// One parameter of every layer: its name behind "model.layers.N.", where it is kept, and its shape.
+struct layer_parameter {
+  std::string_view name;
+  at::Tensor layer_weights::* member;
+  /// Empty for a parameter that the model does not have.
+  std::vector<std::int64_t> (*shape)(const model_config&);
+};
+
+using extents = std::vector<std::int64_t>;
+
+extents hidden(const model_config& c) { return {c.hidden_size}; }
+extents queries(const model_config& c) { return {c.q_heads * c.head_dim, c.hidden_size}; }
+extents keys(const model_config& c) { return {c.kv_heads * c.head_dim, c.hidden_size}; }
+extents output(const model_config& c) { return {c.hidden_size, c.q_heads * c.head_dim}; }
+extents widening(const model_config& c) { return {c.intermediate_size, c.hidden_size}; }
+extents narrowing(const model_config& c) { return {c.hidden_size, c.intermediate_size}; }
+
+extents query_bias(const model_config& c) { return c.attention_bias ? extents{c.q_heads * c.head_dim} : extents{}; }
+extents key_bias(const model_config& c) { return c.attention_bias ? extents{c.kv_heads * c.head_dim} : extents{}; }
+extents output_bias(const model_config& c) { return c.attention_bias ? extents{c.hidden_size} : extents{}; }
+extents wide_bias(const model_config& c) { return c.mlp_bias ? extents{c.intermediate_size} : extents{}; }
+extents narrow_bias(const model_config& c) { return c.mlp_bias ? extents{c.hidden_size} : extents{}; }
+
+/// A layer's parameters under the names that transformers gives them. Source: modeling_llama.py.
+constexpr std::array<layer_parameter, 16> layer_parameters{{
+    {"input_layernorm.weight", &layer_weights::input_layernorm, hidden},
+    {"self_attn.q_proj.weight", &layer_weights::q_proj, queries},
+    {"self_attn.q_proj.bias", &layer_weights::q_bias, query_bias},
+    {"self_attn.k_proj.weight", &layer_weights::k_proj, keys},
+    {"self_attn.k_proj.bias", &layer_weights::k_bias, key_bias},
+    {"self_attn.v_proj.weight", &layer_weights::v_proj, keys},
+    {"self_attn.v_proj.bias", &layer_weights::v_bias, key_bias},
+    {"self_attn.o_proj.weight", &layer_weights::o_proj, output},
+    {"self_attn.o_proj.bias", &layer_weights::o_bias, output_bias},
+    {"post_attention_layernorm.weight", &layer_weights::post_attention_layernorm, hidden},
+    {"mlp.gate_proj.weight", &layer_weights::gate_proj, widening},
+    {"mlp.gate_proj.bias", &layer_weights::gate_bias, wide_bias},
+    {"mlp.up_proj.weight", &layer_weights::up_proj, widening},
+    {"mlp.up_proj.bias", &layer_weights::up_bias, wide_bias},
+    {"mlp.down_proj.weight", &layer_weights::down_proj, narrowing},
+    {"mlp.down_proj.bias", &layer_weights::down_bias, narrow_bias},
+}};
+
+/// @param weights const or not; `visit` gets the tensors likewise
+template <class Weights, class Visit>
+void visit_parameters(Weights& weights, const Visit& visit) {
+  visit(std::string("model.embed_tokens.weight"), weights.embed_tokens);
+  for (std::size_t i = 0; i < weights.layers.size(); ++i) {
+    for (const layer_parameter& parameter : layer_parameters) {
+      auto& tensor = weights.layers[i].*parameter.member;
+      if (tensor.defined()) {
+        visit(fmt::format("model.layers.{}.{}", i, parameter.name), tensor);
+      }
+    }
+  }
+  visit(std::string("model.norm.weight"), weights.norm);
+  if (!weights.lm_head.is_same(weights.embed_tokens)) {
+    visit(std::string("lm_head.weight"), weights.lm_head);
+  }
+}
+
+}  // namespace
+
+void for_each_parameter(const model_weights& weights,
+                        const std::function<void(const std::string&, const at::Tensor&)>& visit) {
+  visit_parameters(weights, visit);
+}
+
+void for_each_parameter(model_weights& weights, const std::function<void(const std::string&, at::Tensor&)>& visit) {
+  visit_parameters(weights, visit);
+}
+
+model_weights make_weights(
+    const model_config& config,
+    const std::function<at::Tensor(const std::string&, const std::vector<std::int64_t>&)>& make) {
+  const std::vector<std::int64_t> vocabulary{config.vocab_size, config.hidden_size};
+  model_weights weights;
+  weights.embed_tokens = make(std::string("model.embed_tokens.weight"), vocabulary);
+  weights.layers.resize(static_cast<std::size_t>(config.layers));
+  for (std::size_t i = 0; i < weights.layers.size(); ++i) {
+    for (const layer_parameter& parameter : layer_parameters) {
+      if (const auto shape = parameter.shape(config); !shape.empty()) {
+        weights.layers[i].*parameter.member = make(fmt::format("model.layers.{}.{}", i, parameter.name), shape);
+      }
+    }
+  }
+  weights.norm = make(std::string("model.norm.weight"), hidden(config));
+  weights.lm_head = config.tie_word_embeddings ? weights.embed_tokens : make(std::string("lm_head.weight"), vocabulary);
+  return weights;
+}
+
+}  // namespace kvtransfer

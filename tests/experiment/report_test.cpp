@@ -1,0 +1,63 @@
+#include "kvtransfer/experiment/report.hpp"
+
+#include <filesystem>
+
+#include "experiment/records_json.hpp"
+#include "experiment/report/html.hpp"
+#include "experiment/report/markdown.hpp"
+#include "experiment/sample_results.hpp"
+#include "kvtransfer/core/json_file.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::detail;
+using namespace kvtransfer::test;
+
+TEST_CASE("the reports and the results are written into a new folder", "[experiment][report]") {
+  const temporary_folder folder;
+  const auto output = folder.path() / "a" / "b";
+  write_reports(sample_results(), output, "phase2a");
+  const nlohmann::json document = read_json_object(output / "phase2a_transfer_results.json");
+  CHECK(document == nlohmann::json(to_json_value(sample_results())));
+  CHECK(read_text(output / "report.md") == report_markdown(sample_results()));
+  CHECK(read_text(output / "report.html") == report_html(sample_results()));
+}
+
+TEST_CASE("an output that is a file, or lies below one, is refused", "[experiment][report]") {
+  const temporary_folder folder;
+  const auto file = folder.put("taken", "x");
+  CHECK_THROWS_AS(write_reports(sample_results(), file, "phase2a"), file_error);
+  CHECK_THROWS_AS(write_reports(sample_results(), file / "below", "phase2a"), file_error);
+}
+
+TEST_CASE("where a report can't be written there are no results either", "[experiment][report]") {
+  const temporary_folder folder;
+  std::filesystem::create_directory(folder.path() / "report.html");
+  CHECK_THROWS_AS(write_reports(sample_results(), folder.path(), "phase2a"), file_error);
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "phase2a_transfer_results.json"));
+}
+
+TEST_CASE("the terminal shows the run's table, the published one and the verdicts", "[experiment][report]") {
+  CHECK(report_terminal(sample_results()) ==
+        "LlamaForCausalLM: 3 layers, hidden 64, 4 query heads, 2 KV heads, head_dim 16, vocabulary 97\n"
+        "cpu, float32; greedy, 1 trial, seed 0, up to 40 new tokens\n"
+        "\n"
+        "Test   Text oracle      Transfer\n"
+        "-----  ---------------  ---------------\n"
+        "names  [Lyra, Seattle]  [Lyra, Seattle]\n"
+        "\n"
+        "Published: Somebody, 2025\n"
+        "Test   noise  Transfer  reconstructed\n"
+        "-----  -----  --------  -------------\n"
+        "names  ERROR  []        []\n"
+        "\n"
+        "transfer = text_oracle, token for token, in 1 of 1 tests.\n"
+        "The published column transfer is given by as_reported_transfer in 1 of 1 cells, by transfer in 0.\n");
+}
+
+TEST_CASE("a run without published results has one table", "[experiment][report]") {
+  results run = sample_results();
+  run.tests[0].test.reported.clear();
+  CHECK(report_terminal(run).find("Published") == std::string::npos);
+}
