@@ -16,7 +16,7 @@ std::int64_t plain_bytes(const cache_size& size) { return size.bytes() / 2; }
 std::int64_t code_bytes(const quantized_cache& kv) {
   std::int64_t bytes = 0;
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
-    bytes += kv.written_keys(i).nbytes();
+    bytes += kv.stored_keys(i).nbytes();
   }
   return bytes;
 }
@@ -47,7 +47,7 @@ void add_scheme(const std::string& name, at::Device device, const quantization& 
       [=](benchmark::State& state, const cache_size& size, const cache_view<>&, const quantized_cache& kv) {
         time_against_copy(state, device, (plain_bytes(size) + code_bytes(kv)) / 2, [&] {
           for (std::int64_t i = 0; i < kv.layers(); ++i) {
-            dequantize(kv.written_keys(i));
+            dequantize(kv.stored_keys(i));
           }
         });
       });

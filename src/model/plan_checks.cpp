@@ -32,7 +32,7 @@ void require_rotated_for(const causal_lm& model, const rotary_specification& own
                              "keys without rotation");
         continue;
       }
-      const rotary_specification& written = frame.regimes[static_cast<std::size_t>(run.state.regime())];
+      const rotary_specification& written = frame.specifications[static_cast<std::size_t>(run.state.specification())];
       if (!reads_as(written, own, depends_on_length)) {
         fail<frame_error>("plan", what, fmt::format("keys rotated as the model does ({})", describe(own)),
                           describe(written));

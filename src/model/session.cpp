@@ -7,10 +7,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <map>
 #include <string_view>
 #include <utility>
 
+#include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "model/plan_checks.hpp"
@@ -80,19 +80,17 @@ class session::implementation {
 
   /// Layers whose segments have the same frames and the same visibility share one record of it, and so one mask.
   void share_visibility(const plan& input) {
-    std::map<std::vector<const void*>, std::size_t> known;
-    for (std::int64_t i = 0; i < model_->config.layers; ++i) {
-      std::vector<const void*> key;
-      for (const segment& part : input.segments(i)) {
-        key.push_back(part.kv.shared_frame().get());
-        key.push_back(part.visible.defined() ? part.visible.unsafeGetTensorImpl() : nullptr);
-      }
-      const auto [entry, is_new] = known.emplace(key, visibility_.size());
-      if (is_new) {
-        visibility_.emplace_back(input.segments(i), input.batch(), model_->device());
-      }
-      visibility_of_.push_back(entry->second);
-    }
+    const auto seen_alike = [&](std::size_t a, std::size_t b) {
+      return std::ranges::equal(input.segments(static_cast<std::int64_t>(a)),
+                                input.segments(static_cast<std::int64_t>(b)), [](const segment& x, const segment& y) {
+                                  return x.kv.shared_frame() == y.kv.shared_frame() && x.visible.is_same(y.visible);
+                                });
+    };
+    visibility_of_ =
+        make_for_alike(static_cast<std::size_t>(model_->config.layers), seen_alike, [&](std::size_t layer) {
+          visibility_.emplace_back(input.segments(static_cast<std::int64_t>(layer)), input.batch(), model_->device());
+          return visibility_.size() - 1;
+        });
   }
 
   /// Runs the model over new tokens `[batch, n]` and keeps their keys and values.
@@ -118,7 +116,7 @@ class session::implementation {
     };
     const at::Tensor hidden = detail::hidden_states(model_->config, model_->weights, tokens, rotary, tables, attend);
     logits_ = detail::vocabulary_logits(model_->weights, hidden.select(1, count - 1));
-    frame_ = frame_.followed_by(tail);
+    frame_.append(tail);
   }
 
   /// Writes a layer's new keys (or values) behind those it holds and returns all of them.

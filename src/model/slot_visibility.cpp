@@ -14,7 +14,7 @@ namespace {
 
 bool has_no_padding(const position_map& positions) {
   return std::all_of(positions.rows().begin(), positions.rows().end(),
-                     [](const position_row& row) { return row.visible() == row.size(); });
+                     [](const position_row& row) { return row.key_count() == row.size(); });
 }
 
 }  // namespace
@@ -28,7 +28,7 @@ slot_visibility::slot_visibility(const std::vector<segment>& segments, std::int6
 }
 
 void slot_visibility::append(const position_map& positions) {
-  add(positions.size(), has_no_padding(positions) ? at::Tensor() : visibility_tensor(positions, device_));
+  add(positions.size(), has_no_padding(positions) ? at::Tensor() : validity_tensor(positions, device_));
 }
 
 std::optional<at::Tensor> slot_visibility::mask(std::int64_t tokens, std::int64_t q_heads) const {

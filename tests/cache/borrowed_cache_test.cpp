@@ -12,6 +12,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -20,10 +21,10 @@ namespace {
 double tolerance_of(at::ScalarType dtype) { return dtype == at::kFloat ? 1e-6 : dtype == at::kHalf ? 1e-3 : 8e-3; }
 
 /// A storage's slots `[rows, slots, kv_heads, head_dim]` with zeros where a key lies that the frame holds.
-at::Tensor all_but_keys(const layouts::lowered& plain, const position_map& positions) {
-  at::Tensor rows = plain.rows.transpose(1, 2).contiguous().clone();
-  const std::vector<std::int64_t> places = plain.slots->places(plain.rows.size(2));
-  const at::Tensor held = visibility_tensor(positions);
+at::Tensor all_but_keys(const layouts::storage& plain, const position_map& positions) {
+  at::Tensor rows = plain.blocks.transpose(1, 2).contiguous().clone();
+  const std::vector<std::int64_t> places = plain.slots->places(plain.blocks.size(2));
+  const at::Tensor held = validity_tensor(positions);
   for (std::size_t i = 0; i < places.size(); ++i) {
     const auto batch = static_cast<std::int64_t>(i) / positions.size();
     const auto slot = static_cast<std::int64_t>(i) % positions.size();
@@ -47,7 +48,7 @@ void check_move(const cache_view<>& reference, const View& view, Move&& move) {
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < view.layers(); ++i) {
     values.push_back(view.layer(i).values().clone());
-    if (const layouts::lowered plain = view.layer(i).lowered_keys(); plain.slots) {
+    if (const layouts::storage plain = view.layer(i).key_storage(); plain.slots) {
       rest.push_back(all_but_keys(plain, view.layer(i).frame().positions));
     }
   }
@@ -59,7 +60,7 @@ void check_move(const cache_view<>& reference, const View& view, Move&& move) {
   for (std::int64_t i = 0; i < view.layers(); ++i) {
     REQUIRE(at::equal(view.layer(i).values(), values[static_cast<std::size_t>(i)]));
     if (!rest.empty()) {
-      REQUIRE(at::equal(all_but_keys(view.layer(i).lowered_keys(), view.layer(i).frame().positions),
+      REQUIRE(at::equal(all_but_keys(view.layer(i).key_storage(), view.layer(i).frame().positions),
                         rest[static_cast<std::size_t>(i)]));
     }
   }
@@ -93,8 +94,8 @@ void check_every_move(at::Device device, std::int64_t heads) {
       };
       const auto all_moves = [&](const reference_cache& reference, const auto& for_each) {
         const layer_frame& frame = reference.frame.layer(0);
-        const std::vector<rotary_specification> same(2, frame.regimes.front());
-        const std::vector<rotary_specification> others(2, rescaled(frame.regimes.front()));
+        const std::vector<rotary_specification> same(2, frame.specifications.front());
+        const std::vector<rotary_specification> others(2, rescaled(frame.specifications.front()));
         each(reference, for_each, [](auto& kv) { kv.shift(-3); });
         each(reference, for_each, [&](auto& kv) { kv.remap(reversed_positions(frame.positions, 40)); });
         each(reference, for_each, [](auto& kv) { kv.unrotate(); });
@@ -152,12 +153,12 @@ TEST_CASE("a move that would take shared keys to two places is refused, and noth
   borrowed_cache borrowed({pool}, {pool.clone()}, frame, with_shared_prefix());
   const position_map apart(1, 2, 1, {position_row::consecutive(0, 6), position_row::consecutive(1, 6)});
   CHECK_THAT(message_of<frame_error>([&] { borrowed.remap(apart); }),
-             contains("expected batch rows to agree on the keys that they share"));
+             contains("expected sequences to agree on the keys that they share"));
   CHECK(at::equal(pool, before));
   CHECK(borrowed.frame() == frame);
 }
 
-TEST_CASE("keys of two regimes in one block are moved each by its own", "[cache][borrowed_cache]") {
+TEST_CASE("keys of two specifications in one block are moved each by its own", "[cache][borrowed_cache]") {
   const rotary_specification first = plain_specification(8);
   const rotary_specification second = rescaled(first);
   position_row row = position_row::consecutive(0, 6, slot_state::rotated(0));

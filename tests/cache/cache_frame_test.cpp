@@ -7,6 +7,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -76,7 +77,7 @@ TEST_CASE("a slice takes tokens and positions of the same slots", "[cache][cache
   CHECK_THROWS_AS(part.slice(0, 3), shape_error);
 }
 
-TEST_CASE("batch rows are picked, repeated and reordered with their tokens", "[cache][cache_frame]") {
+TEST_CASE("sequences are picked, repeated and reordered with their tokens", "[cache][cache_frame]") {
   const cache_frame picked = frame_of_text(0, {{4, 5}, {8, 9}}).select_batch({1, 0, 1});
   CHECK(picked.token_ids() == token_rows{{8, 9}, {4, 5}, {8, 9}});
   CHECK(picked.layer(0).positions.batch() == 3);
@@ -128,7 +129,7 @@ TEST_CASE("a check that refuses stops the joining", "[cache][cache_frame]") {
                   frame_error);
 }
 
-TEST_CASE("token ids have one row per batch row and one id per slot", "[cache][cache_frame]") {
+TEST_CASE("token ids have one row per sequence and one id per slot", "[cache][cache_frame]") {
   cache_frame frame(1, frame_at(0, 2, 2));
   CHECK_THROWS_AS(frame.set_token_ids({{1, 2}}), shape_error);
   CHECK_THROWS_AS(frame.set_token_ids({{1, 2}, {3}}), shape_error);
@@ -150,4 +151,91 @@ TEST_CASE("frames are equal when all they say is, shared or not", "[cache][cache
   cache_frame relabelled = frame_of_text(0, {{1}});
   relabelled.set_assumed();
   CHECK_FALSE(relabelled == frame_of_text(0, {{1}}));
+}
+
+namespace {
+
+/// Two layers that share a frame and one of its own, with two sequences of `count` tokens from `first` on.
+cache_frame text_frame(std::int64_t first, std::int64_t count) {
+  const auto shared = std::make_shared<const layer_frame>(
+      layer_frame{position_map::consecutive(first, count, 2), {rotary_specification{}}});
+  const auto own = std::make_shared<const layer_frame>(
+      layer_frame{position_map(position_row::consecutive(first, count, slot_state::unrotated()), 2), {}});
+  cache_frame frame({shared, own, shared});
+  std::vector<std::int64_t> ids;
+  for (std::int64_t i = 0; i < count; ++i) {
+    ids.push_back(first + i);
+  }
+  frame.set_token_ids({ids, ids});
+  frame.set_model("a model");
+  return frame;
+}
+
+}  // namespace
+
+TEST_CASE("appending equals being followed, token by token", "[cache][cache_frame]") {
+  cache_frame grown = text_frame(0, 3);
+  cache_frame expected = grown;
+  for (std::int64_t i = 3; i < 9; ++i) {
+    expected = expected.followed_by(text_frame(i, 1));
+    grown.append(text_frame(i, 1));
+    CHECK(grown == expected);
+    CHECK(grown.shared(0) == grown.shared(2));
+  }
+  CHECK(grown == text_frame(0, 9));
+}
+
+TEST_CASE("a copy taken before an append stays as it was", "[cache][cache_frame]") {
+  cache_frame grown = text_frame(0, 3);
+  grown.append(text_frame(3, 1));
+  const cache_frame before = grown;
+  const cache_frame::shared_layer layer = grown.shared(1);
+  grown.append(text_frame(4, 1));
+  grown.append(text_frame(5, 1));
+  CHECK(before == text_frame(0, 4));
+  CHECK(layer->size() == 4);
+  CHECK(grown == text_frame(0, 6));
+}
+
+TEST_CASE("an append goes on in the same storage while nobody else holds it", "[cache][cache_frame]") {
+  cache_frame grown = text_frame(0, 3);
+  grown.append(text_frame(3, 1));
+  const layer_frame* const layer = &grown.layer(0);
+  for (std::int64_t i = 4; i < 40; ++i) {
+    grown.append(text_frame(i, 1));
+  }
+  CHECK(&grown.layer(0) == layer);
+  CHECK(grown.layer(0).size() == 40);
+}
+
+TEST_CASE("layers that part ways behind a frame they shared are two from there on", "[cache][cache_frame]") {
+  cache_frame grown(2, {position_map::consecutive(0, 3), {rotary_specification{}}});
+  const auto at = [](std::int64_t position) {
+    return std::make_shared<const layer_frame>(
+        layer_frame{position_map::consecutive(position, 1), {rotary_specification{}}});
+  };
+  grown.append(cache_frame({at(3), at(7)}));
+  grown.append(cache_frame({at(4), at(8)}));
+  CHECK(grown.layer(0).positions.row(0, 0, 0).positions() == std::vector<std::int64_t>{0, 1, 2, 3, 4});
+  CHECK(grown.layer(1).positions.row(0, 0, 0).positions() == std::vector<std::int64_t>{0, 1, 2, 7, 8});
+}
+
+TEST_CASE("a frame can be appended to itself", "[cache][cache_frame]") {
+  cache_frame twice = text_frame(0, 2);
+  twice.append(text_frame(2, 1));
+  const cache_frame expected = twice.followed_by(twice);
+  twice.append(twice);
+  CHECK(twice == expected);
+  CHECK(twice.token_ids()[0] == std::vector<std::int64_t>{0, 1, 2, 0, 1, 2});
+}
+
+TEST_CASE("an append that is refused changes nothing", "[cache][cache_frame]") {
+  cache_frame grown = text_frame(0, 3);
+  const cache_frame before = grown;
+  CHECK_THROWS_AS(grown.append(cache_frame(2, text_frame(3, 1).layer(0))), shape_error);
+  const auto fits = std::make_shared<const layer_frame>(text_frame(3, 1).layer(0));
+  const auto one_sequence =
+      std::make_shared<const layer_frame>(layer_frame{position_map::consecutive(3, 1), {rotary_specification{}}});
+  CHECK_THROWS_AS(grown.append(cache_frame({fits, one_sequence, fits})), shape_error);
+  CHECK(grown == before);
 }

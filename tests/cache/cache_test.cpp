@@ -50,7 +50,7 @@ TEST_CASE("a cache refuses tensors that do not fit its frame", "[cache]") {
   CHECK_THROWS_AS(cache({four}, {four}, four_tokens(1, 2)), shape_error);
   CHECK_THROWS_AS(cache({at::Tensor()}, {four}, four_tokens()), shape_error);
   CHECK_THAT(message_of<shape_error>([&] { cache({three}, {three}, four_tokens()); }),
-             StartsWith("cache: keys: expected room for 4 slots, got [1, 2, 3, 8]"));
+             StartsWith("cache: keys: expected capacity for 4 slots, got [1, 2, 3, 8]"));
 }
 
 TEST_CASE("a copied view has storage of its own, in the canonical layout, with room to grow", "[cache]") {
@@ -74,12 +74,12 @@ TEST_CASE("tensors are out of reach while a move is pending", "[cache]") {
   known_cache known = known_cache_of(2, 4);
   known.kv.shift(3);
   CHECK_FALSE(known.kv.materialized());
-  CHECK(known.kv.written().next_position() == 4);
-  CHECK(known.kv.wanted().next_position() == 7);
+  CHECK(known.kv.stored().next_position() == 4);
+  CHECK(known.kv.target().next_position() == 7);
   CHECK(message_of<frame_error>([&] { known.kv.view(); }) ==
-        "cache::view: frame: expected written and wanted to agree (call materialize() first), got a pending move");
+        "cache::view: frame: expected stored and target to agree (call materialize() first), got a pending move");
   known.kv.materialize();
-  CHECK(known.kv.view().frame() == known.kv.wanted());
+  CHECK(known.kv.view().frame() == known.kv.target());
   CHECK(distance_from_written(known) < 1e-12);
 }
 
@@ -108,8 +108,8 @@ TEST_CASE("a clone has storage of its own and the same pending moves", "[cache]"
   known_cache known = known_cache_of(1, 4, 1, at::kDouble, 2);
   known.kv.shift(5);
   cache copy = known.kv.clone();
-  CHECK(copy.wanted() == known.kv.wanted());
-  CHECK(copy.written() == known.kv.written());
+  CHECK(copy.target() == known.kv.target());
+  CHECK(copy.stored() == known.kv.stored());
   CHECK(copy.capacity() == 6);
   copy.materialize();
   CHECK_FALSE(known.kv.materialized());
@@ -137,7 +137,7 @@ TEST_CASE("a remap leaves padding where it is, whatever it says there", "[cache]
   row.append(position_row::consecutive(0, 3));
   known_cache known = known_cache_in(cache_frame(1, {position_map(row), {known_specification()}}));
   known.kv.remap(position_map(position_row::listed({99, 4, 5, 9})));
-  const auto slots = known.kv.wanted().layer(0).positions.row(0, 0, 0).one_run_per_slot();
+  const auto slots = known.kv.target().layer(0).positions.row(0, 0, 0).one_run_per_slot();
   CHECK(slots[0].state.is_padding());
   CHECK(slots[3].first == 9);
   CHECK(slots[3].state.is_rotated());
@@ -145,7 +145,7 @@ TEST_CASE("a remap leaves padding where it is, whatever it says there", "[cache]
 
 TEST_CASE("un-rotated keys are the plain ones, and rotate back to where they stood", "[cache]") {
   known_cache known = known_cache_of(2, 4);
-  const cache_frame before = known.kv.written();
+  const cache_frame before = known.kv.stored();
   known.kv.unrotate();
   known.kv.materialize();
   CHECK(max_difference(known.kv.view().layer(1).keys(), known.plain[1]) < 1e-12);
@@ -190,9 +190,9 @@ TEST_CASE("layers that share a frame share it after a reframe if their specifica
   const rotary_specification local = known_specification(1.0, 1e4);
   const rotary_specification global = known_specification(1.0, 1e6);
   known.kv.reframe({local, global, local, global});
-  CHECK(known.kv.wanted().shared(0) == known.kv.wanted().shared(2));
-  CHECK(known.kv.wanted().shared(1) == known.kv.wanted().shared(3));
-  CHECK_FALSE(known.kv.wanted().shared(0) == known.kv.wanted().shared(1));
+  CHECK(known.kv.target().shared(0) == known.kv.target().shared(2));
+  CHECK(known.kv.target().shared(1) == known.kv.target().shared(3));
+  CHECK_FALSE(known.kv.target().shared(0) == known.kv.target().shared(1));
   known.kv.materialize();
   CHECK(distance_from_written(known) < 1e-12);
 }
@@ -236,7 +236,7 @@ TEST_CASE("an assumed frame relabels without touching data, and says so from the
 
 TEST_CASE("an assumed frame that the tensors cannot be read in is refused and changes nothing", "[cache]") {
   known_cache known = known_cache_of(1, 4);
-  const cache_frame before = known.kv.written();
+  const cache_frame before = known.kv.stored();
   CHECK_THROWS_AS(known.kv.assume_frame(four_tokens(2)), shape_error);
   CHECK_THROWS_AS(known.kv.assume_frame(four_tokens(1, 2)), shape_error);
   CHECK(known.kv.view().frame() == before);

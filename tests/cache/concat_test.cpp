@@ -23,12 +23,13 @@ cache cache_at(std::int64_t first, std::int64_t count,
 }
 
 /// One layer whose keys are written as `states` says, each at its slot's number plus `first`.
-cache in_states(std::int64_t first, const std::vector<slot_state>& states, std::vector<rotary_specification> regimes) {
+cache in_states(std::int64_t first, const std::vector<slot_state>& states,
+                std::vector<rotary_specification> specifications) {
   position_row row;
   for (const slot_state state : states) {
     row.append({first + row.size(), 1, 1, state});
   }
-  return known_cache_in(cache_frame(1, {position_map(row), std::move(regimes)})).kv;
+  return known_cache_in(cache_frame(1, {position_map(row), std::move(specifications)})).kv;
 }
 
 cache with_origin(cache kv, std::vector<std::vector<std::int64_t>> token_ids, const std::string& model) {
@@ -172,8 +173,8 @@ TEST_CASE("regimes are compared by what keys use, not by how frames number them"
   const cache joined =
       concat(in_states(0, {first, second}, {a, b}).view(), in_states(2, {first, second}, {b, a}).view());
   const auto slots = joined.view().frame().layer(0).positions.row(0, 0, 0).one_run_per_slot();
-  CHECK(slots[2].state.regime() == 1);
-  CHECK(slots[3].state.regime() == 0);
+  CHECK(slots[2].state.specification() == 1);
+  CHECK(slots[3].state.specification() == 0);
 
   CHECK(concat(in_states(0, {first, first}, {a, b}).view(), in_states(2, {first}, {a}).view()).length() == 3);
   CHECK_THROWS_AS(concat(in_states(0, {first, second}, {a, b}).view(), in_states(2, {first}, {a}).view()), frame_error);

@@ -90,7 +90,7 @@ TEST_CASE("a gradient passes through a conversion", "[cache][convert]") {
   const cache_view<> tracked(keys, reference.values, reference.frame);
   for_each_layout(reference, [&](const auto& view) {
     const at::Tensor weight = random_keys({reference_batch, 2, reference_seq, 8}) *
-                              visibility_tensor(reference.frame.layer(0).positions).unsqueeze(-1);
+                              validity_tensor(reference.frame.layer(0).positions).unsqueeze(-1);
     const at::Tensor back = convert(tracked, view.layout()).layer(1).keys();
     keys[1].mutable_grad().reset();
     (back * weight).sum().backward();

@@ -12,7 +12,7 @@ namespace {
 
 /// Visible keys of a row and head in the first layer.
 std::int64_t keys_left(const cache_frame& frame, std::int64_t batch, std::int64_t head = 0) {
-  return frame.layer(0).positions.row(0, batch, head).visible();
+  return frame.layer(0).positions.row(0, batch, head).key_count();
 }
 
 void check_crops(at::Device device) {

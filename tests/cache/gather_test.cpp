@@ -53,13 +53,13 @@ void check_gathers(at::Device device) {
   for_each_case(device, [](const cache_view<>& reference, const auto& view) {
     const std::int64_t kv_heads = reference.layer(0).extents().kv_heads;
     const std::vector<std::int64_t> shared = {3, 3, 0, 10};
-    const at::Tensor by_row = choice_by_head(1).view({reference_batch, 8});
+    const at::Tensor by_sequence = choice_by_head(1).view({reference_batch, 8});
     const at::Tensor by_head = choice_by_head(kv_heads);
     require_same(gather(view, shared).view(), gather(reference, shared).view());
-    require_same(gather(view, by_row).view(), gather(reference, by_row).view());
+    require_same(gather(view, by_sequence).view(), gather(reference, by_sequence).view());
     require_same(gather(view, by_head).view(), gather(reference, by_head).view());
-    require_same(gather(view, {slot_choice(shared), slot_choice(by_row.slice(1, 0, 4))}).view(),
-                 gather(reference, {slot_choice(shared), slot_choice(by_row.slice(1, 0, 4))}).view());
+    require_same(gather(view, {slot_choice(shared), slot_choice(by_sequence.slice(1, 0, 4))}).view(),
+                 gather(reference, {slot_choice(shared), slot_choice(by_sequence.slice(1, 0, 4))}).view());
   });
 }
 
@@ -90,9 +90,9 @@ TEST_CASE("slots chosen by head give positions by head, and no token ids", "[cac
   CHECK(kept.view().frame().layer(0).positions.heads() == 2);
   CHECK(kept.view().frame().token_ids().empty());
   CHECK(kept.view().frame().model() == "a model");
-  const cache by_row = gather(source.view(), std::vector<std::int64_t>{4, 2});
-  CHECK(by_row.view().frame().layer(0).positions.heads() == 1);
-  CHECK(by_row.view().frame().token_ids()[1] == std::vector<std::int64_t>{1004, 1002});
+  const cache by_sequence = gather(source.view(), std::vector<std::int64_t>{4, 2});
+  CHECK(by_sequence.view().frame().layer(0).positions.heads() == 1);
+  CHECK(by_sequence.view().frame().token_ids()[1] == std::vector<std::int64_t>{1004, 1002});
 }
 
 TEST_CASE("keys evicted by head close the gap when they are moved together", "[cache][gather]") {
@@ -107,7 +107,7 @@ TEST_CASE("nothing can be gathered", "[cache][gather]") {
   const reference_cache source = reference_in(at::kFloat, padding_side::none);
   CHECK(gather(source.view(), std::vector<std::int64_t>{}).length() == 0);
   const cache padded = gather(source.view().slice(0, 0), std::vector<std::int64_t>{-1, -1});
-  CHECK(padded.view().frame().layer(0).positions.row(0, 0, 0).visible() == 0);
+  CHECK(padded.view().frame().layer(0).positions.row(0, 0, 0).key_count() == 0);
 }
 
 TEST_CASE("choices that do not fit are refused", "[cache][gather]") {

@@ -58,7 +58,7 @@ inline known_cache known_cache_of(std::int64_t layers, std::int64_t count, std::
 
 /// How far keys are from those that complex numbers write as `frame` says; padding counts for nothing.
 inline double distance_from_written(const at::Tensor& keys, const at::Tensor& plain, const layer_frame& frame) {
-  const at::Tensor held = visibility_tensor(frame.positions).unsqueeze(-1);
+  const at::Tensor held = validity_tensor(frame.positions).unsqueeze(-1);
   const at::Tensor expected = reference_written(plain, reference_keys(frame, keys.size(1)));
   return max_difference(at::where(held, keys.detach().to(at::kCPU, at::kDouble), 0), at::where(held, expected, 0));
 }

@@ -58,10 +58,10 @@ TEST_CASE("a frame of another size is refused", "[cache][layer_view]") {
   CHECK_NOTHROW(layer_view<>(keys, keys, shared_frame(position_map::consecutive(0, 5, 2).with_heads(3))));
 }
 
-TEST_CASE("a frame that names a missing regime is refused", "[cache][layer_view]") {
+TEST_CASE("a frame that names a missing specification is refused", "[cache][layer_view]") {
   const at::Tensor keys = random_keys({1, 3, 5, 8});
-  const position_map third_regime(position_row::consecutive(0, 5, slot_state::rotated(2)));
-  CHECK_THROWS_AS(layer_view<>(keys, keys, shared_frame(third_regime)), shape_error);
+  const position_map third_specification(position_row::consecutive(0, 5, slot_state::rotated(2)));
+  CHECK_THROWS_AS(layer_view<>(keys, keys, shared_frame(third_specification)), shape_error);
 }
 
 TEST_CASE("tensors that are no keys are refused by name", "[cache][layer_view]") {

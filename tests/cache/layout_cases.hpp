@@ -90,7 +90,7 @@ inline std::vector<at::Tensor> random_layers(const cache_frame& frame, at::IntAr
                                              at::Device device, std::uint64_t seed) {
   std::vector<at::Tensor> layers;
   for (std::int64_t i = 0; i < frame.layers(); ++i) {
-    const at::Tensor held = visibility_tensor(frame.layer(i).positions).unsqueeze(-1);
+    const at::Tensor held = validity_tensor(frame.layer(i).positions).unsqueeze(-1);
     const at::Tensor random = random_keys(sizes, dtype, seed + static_cast<std::uint64_t>(i));
     layers.push_back(at::where(held, random, at::Scalar(0)).to(dtype).contiguous().to(device));
   }
@@ -123,7 +123,7 @@ inline reference_cache latent_reference_in(at::ScalarType dtype, padding_side si
 
 /// The slots of row `batch` that hold a key in any head, one by one.
 inline std::vector<std::int64_t> slots_with_keys(const cache_frame& frame, std::int64_t batch) {
-  const at::Tensor held = std::get<0>(visibility_tensor(frame.layer(0).positions)[batch].max(0));
+  const at::Tensor held = std::get<0>(validity_tensor(frame.layer(0).positions)[batch].max(0));
   std::vector<std::int64_t> slots;
   for (std::int64_t slot = 0; slot < held.size(0); ++slot) {
     if (held[slot].item<bool>()) {

@@ -11,7 +11,7 @@
 
 namespace kvtransfer::test {
 
-/// How one key is written, spelled out: nothing here knows of runs, regimes or broadcasting.
+/// How one key is written, spelled out: nothing here knows of runs, specifications or broadcasting.
 struct reference_key {
   std::vector<std::int64_t> positions;                // of each stream, tokens; empty for padding
   std::optional<rotary_specification> specification;  // nothing for a key without rotation
@@ -53,7 +53,7 @@ inline std::vector<reference_key> reference_keys(const layer_frame& frame, std::
           key.positions.push_back(positions.row(stream, batch, head).positions()[slot]);
         }
         if (slots[slot].state.is_rotated()) {
-          key.specification = frame.regimes.at(static_cast<std::size_t>(slots[slot].state.regime()));
+          key.specification = frame.specifications.at(static_cast<std::size_t>(slots[slot].state.specification()));
         }
       }
     }

@@ -21,9 +21,9 @@ void check_orders(at::Device device) {
 
 }  // namespace
 
-TEST_CASE("batch rows in another order are the same rows in any layout", "[cache][reorder]") { check_orders(at::kCPU); }
+TEST_CASE("sequences in another order are the same rows in any layout", "[cache][reorder]") { check_orders(at::kCPU); }
 
-TEST_CASE("batch rows in another order are the same rows in any layout, on a GPU", "[cache][reorder][cuda]") {
+TEST_CASE("sequences in another order are the same rows in any layout, on a GPU", "[cache][reorder][cuda]") {
   if (cuda_available()) {
     check_orders(at::kCUDA);
   }

@@ -1,6 +1,5 @@
-#include "kvtransfer/cache/repeat.hpp"
-
 #include "cache/layout_cases.hpp"
+#include "kvtransfer/cache/reorder.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

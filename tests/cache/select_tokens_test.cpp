@@ -58,9 +58,9 @@ TEST_CASE("marked tokens stay in order, and rows with fewer are padded on the le
   CHECK(at::equal(chosen.view().layer(1).values()[1].select(1, 2), source.values[1][1].select(1, 10)));
   const position_map& positions = chosen.view().frame().layer(0).positions;
   CHECK(positions.row(0, 0, 0) == position_row::listed({7, 10, 11}));
-  CHECK(positions.row(0, 1, 0).visible() == 1);
+  CHECK(positions.row(0, 1, 0).key_count() == 1);
   CHECK(positions.row(0, 1, 0).slice(2, 3) == position_row::listed({115}));
-  CHECK(positions.row(0, 2, 0).visible() == 0);
+  CHECK(positions.row(0, 2, 0).key_count() == 0);
   CHECK(chosen.view().frame().token_ids()[1] == std::vector<std::int64_t>{-1, -1, 1010});
 }
 

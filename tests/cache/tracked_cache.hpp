@@ -26,8 +26,8 @@ namespace kvtransfer::test {
 /// operations, to the list by plain arithmetic.
 ///
 /// Drawn at random: extents, layout in memory, spare capacity, layers that share a frame, left padding, positions
-/// shared by heads or not, one position stream or three, a rotary window inside the head, pairing, several regimes in
-/// one layer, layers without RoPE, and whether keys are rotated to begin with, or not, or only some.
+/// shared by heads or not, one position stream or three, a rotary window inside the head, pairing, several
+/// specifications in one layer, layers without RoPE, and whether keys are rotated to begin with, or not, or only some.
 class tracked_cache {
  public:
   tracked_cache(std::uint32_t seed, at::ScalarType dtype) : random_(seed), dtype_(dtype) {
@@ -69,7 +69,7 @@ class tracked_cache {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const tracked_layer& layer = layers_[i];
       const layer_view<>& found = view.layer(static_cast<std::int64_t>(i));
-      const at::Tensor held = visibility_tensor(found.frame().positions).unsqueeze(-1);
+      const at::Tensor held = validity_tensor(found.frame().positions).unsqueeze(-1);
       const at::Tensor expected = reference_written(layer.plain, layer.keys);
       REQUIRE(max_difference(at::where(held, found.keys().to(at::kDouble), 0), at::where(held, expected, 0)) <
               tolerance);
@@ -79,7 +79,7 @@ class tracked_cache {
   }
 
  private:
-  /// What all regimes of a layer have in common.
+  /// What all specifications of a layer have in common.
   struct geometry {
     std::size_t pairs = 0;
     std::int64_t window_offset = 0;
@@ -204,7 +204,8 @@ class tracked_cache {
     layers_.push_back(std::move(layer));
   }
 
-  /// Chooses how each key is written: under one of three regimes that follow each other along the row, or not at all.
+  /// Chooses how each key is written: under one of three specifications that follow each other along the row, or not at
+  /// all.
   void write_somehow(tracked_layer& layer) {
     std::vector<std::optional<rotary_specification>> ways;
     const std::int64_t kind = number(0, 4);
@@ -235,9 +236,10 @@ class tracked_cache {
           for (std::int64_t slot = 0; slot < extents_.seq; ++slot) {
             const reference_key& key = layer.keys[index(b, h, slot)];
             const bool padding = key.positions.empty();
-            const slot_state state = padding             ? slot_state::padding()
-                                     : key.specification ? slot_state::rotated(made.regime_index(*key.specification))
-                                                         : slot_state::unrotated();
+            const slot_state state = padding ? slot_state::padding()
+                                     : key.specification
+                                         ? slot_state::rotated(made.specification_index(*key.specification))
+                                         : slot_state::unrotated();
             rows.back().append({padding ? 0 : key.positions[static_cast<std::size_t>(stream)], 1, 1, state});
           }
         }
@@ -281,9 +283,9 @@ class tracked_cache {
 
   template <class Move>
   void require_refused(Move&& refused) {
-    const cache_frame before = cache_->wanted();
+    const cache_frame before = cache_->target();
     REQUIRE_THROWS_AS(refused(), frame_error);
-    REQUIRE(cache_->wanted() == before);
+    REQUIRE(cache_->target() == before);
   }
 
   void shift(std::int64_t delta) {

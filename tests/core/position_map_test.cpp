@@ -24,7 +24,7 @@ TEST_CASE("an empty map has no slots", "[core][position_map]") {
   CHECK_THROWS_AS(position_map().select_batch({0}), shape_error);
 }
 
-TEST_CASE("consecutive fills every batch row alike, heads shared", "[core][position_map]") {
+TEST_CASE("consecutive fills every sequence alike, heads shared", "[core][position_map]") {
   const position_map map = position_map::consecutive(4, 3, 2);
   CHECK(map.streams() == 1);
   CHECK(map.batch() == 2);

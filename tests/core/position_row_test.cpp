@@ -145,11 +145,11 @@ TEST_CASE("a key without a position, or rows of two sizes, cannot be mixed", "[c
 TEST_CASE("last position and visible slots leave padding out", "[core][position_row]") {
   position_row row = position_row::consecutive(9, 2, slot_state::padding());
   CHECK_FALSE(row.last_position().has_value());
-  CHECK(row.visible() == 0);
+  CHECK(row.key_count() == 0);
 
   row.append(position_row::listed({4, 2}));
   CHECK(row.last_position() == 4);
-  CHECK(row.visible() == 2);
+  CHECK(row.key_count() == 2);
   CHECK(row.size() == 4);
 }
 

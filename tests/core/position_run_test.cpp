@@ -1,5 +1,4 @@
-#include "kvtransfer/core/position_run.hpp"
-
+#include "kvtransfer/core/position_row.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -11,8 +10,8 @@ TEST_CASE("a slot is rotated, unrotated or padding, and exactly one of them", "[
   CHECK(kinds(slot_state::padding()) == 1);
 }
 
-TEST_CASE("rotated slots of two regimes differ", "[core][position_run]") {
-  CHECK(slot_state::rotated(1).regime() == 1);
+TEST_CASE("rotated slots of two specifications differ", "[core][position_run]") {
+  CHECK(slot_state::rotated(1).specification() == 1);
   CHECK(slot_state::rotated() == slot_state::rotated(0));
   CHECK_FALSE(slot_state::rotated(0) == slot_state::rotated(1));
 }

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "kvtransfer/cache/file/detail/contents.hpp"
-#include "kvtransfer/cache/file/detail/distinct_frames.hpp"
 #include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 #include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/quantized_contents.hpp"
@@ -21,6 +20,7 @@
 namespace {
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 
 void insist(bool holds) {
   if (!holds) {
@@ -32,7 +32,7 @@ void insist(bool holds) {
 void rebuild(const layer_frame& frame) {
   const slot_tensors slots = spread_out(frame.positions);
   const slot_reader reader(slots.shape, std::as_bytes(std::span(slots.positions)),
-                           std::as_bytes(std::span(slots.states)), frame.regimes.size());
+                           std::as_bytes(std::span(slots.states)), frame.specifications.size());
   insist(reader.read("fuzz", "positions", "states") == frame.positions);
 }
 
@@ -57,17 +57,17 @@ void read_file(std::span<const std::byte> bytes) {
 /// The file of a quantized cache, likewise, in both of its frames.
 void read_quantized_file(std::span<const std::byte> bytes) {
   const quantized_contents contents = read_quantized_contents(bytes, "fuzz");
-  distinct_frames distinct(contents.written);
+  distinct_frames distinct(contents.stored);
   quantized_record record = contents.codes;
-  record.wanted = distinct.add(contents.wanted);
+  record.wanted = distinct.add(contents.target);
   insist(parse_quantized(format_quantized(record), distinct.frames.size(), "fuzz") == record);
   for (const cache_frame::shared_layer& frame : distinct.frames) {
     frame->validate();
     rebuild(*frame);
   }
   for (std::size_t i = 0; i < record.layers.size(); ++i) {
-    const position_map& written = contents.written.layer(static_cast<std::int64_t>(i)).positions;
-    insist(written.has_keys_of(contents.wanted.layer(static_cast<std::int64_t>(i)).positions));
+    const position_map& written = contents.stored.layer(static_cast<std::int64_t>(i)).positions;
+    insist(written.has_keys_of(contents.target.layer(static_cast<std::int64_t>(i)).positions));
     const auto kv_heads_of = [&](const std::string& prefix, const code_record& codes) {
       const code_tensors names(prefix, codes);
       for (const std::string& name : names.all()) {

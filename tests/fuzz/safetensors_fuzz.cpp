@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "kvtransfer/tensor/safetensors_header.hpp"
-#include "kvtransfer/tensor/detail/safetensors_index.hpp"
+#include "kvtransfer/tensor/safetensors_folder.hpp"
 
 namespace {
 

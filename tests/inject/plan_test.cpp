@@ -28,7 +28,7 @@ TEST_CASE("rows of unequal length are aligned at their right end", "[inject][pla
   const plan texts = plan_of({{5}, {6, 7, 8}});
   CHECK(texts.size() == 3);
   const position_row& shorter = texts.positions.row(0, 0, 0);
-  CHECK(shorter.visible() == 1);
+  CHECK(shorter.key_count() == 1);
   CHECK(shorter.one_run_per_slot()[1].state.is_padding());
   CHECK(shorter.one_run_per_slot()[2] == position_run{0, 1, 1});
   CHECK(texts.positions.row(0, 1, 0) == position_row::consecutive(0, 3));

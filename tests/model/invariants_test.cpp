@@ -57,7 +57,7 @@ TEST_CASE("translation: a shifted cache is the cache of the text at the shifted 
     CHECK(max_difference(shifted.view().layer(layer).keys(), written.view().layer(layer).keys()) < 1e-4);
     CHECK(max_difference(shifted.view().layer(layer).values(), written.view().layer(layer).values()) < 1e-4);
   }
-  CHECK(shifted.wanted() == written.wanted());
+  CHECK(shifted.target() == written.target());
 }
 
 TEST_CASE("a moved cache continues as the unmoved one", "[model][invariants]") {

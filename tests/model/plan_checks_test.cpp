@@ -49,13 +49,13 @@ TEST_CASE("keys without rotation are refused", "[model][plan_checks]") {
 TEST_CASE("an assumed frame is taken at its word", "[model][plan_checks]") {
   const causal_lm model = small_model();
   cache kv = prefill(model, {some_tokens(4)});
-  const cache_frame honest = kv.wanted();
+  const cache_frame honest = kv.target();
   kv.unrotate();
   kv.materialize();
   kv.assume_frame(honest);
   const plan input = prepend(kv.view(), {{1}});
   CHECK_NOTHROW(require_runnable(model, input));
-  CHECK(generate(model, input, {.max_new_tokens = 2}).kv.wanted().assumed());
+  CHECK(generate(model, input, {.max_new_tokens = 2}).kv.target().assumed());
 }
 
 TEST_CASE("a plan of another shape is refused", "[model][plan_checks]") {
@@ -67,7 +67,7 @@ TEST_CASE("a plan of another shape is refused", "[model][plan_checks]") {
   config["num_hidden_layers"] = 3;
   config["num_key_value_heads"] = 1;
   cache narrow = prefill(small_model(1, config), {some_tokens(4)});
-  narrow.assume_frame(narrow.wanted());  // past the fingerprint, shapes still count
+  narrow.assume_frame(narrow.target());  // past the fingerprint, shapes still count
   CHECK_THROWS_AS(require_runnable(model, prepend(narrow.view(), {{1}})), shape_error);
 }
 

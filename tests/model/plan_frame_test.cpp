@@ -28,7 +28,7 @@ TEST_CASE("an injected frame is the source's, shared between layers as there", "
   const causal_lm model = small_model();
   const cache source = prefill(model, {some_tokens(5)});
   const cache_frame frame = injected_frame(model.config, prepend(source.view(), {{1, 2}}));
-  CHECK(frame == source.written());
+  CHECK(frame == source.stored());
   CHECK(frame.shared(0) == frame.shared(2));
 }
 
@@ -36,7 +36,7 @@ TEST_CASE("what a model wrote is framed layer by layer in its specifications", "
   std::vector<rotary_specification> rotary = rotary_specifications(model_config_from_json(small_config()));
   rotary[1].inv_freq[0] = 0.5F;
   const cache_frame frame = written_frame(rotary, position_map::consecutive(4, 2), {{8, 9}}, "some model");
-  CHECK((frame.layer(1).regimes == std::vector{rotary[1]}));
+  CHECK((frame.layer(1).specifications == std::vector{rotary[1]}));
   CHECK(frame.shared(0) == frame.shared(2));
   CHECK(frame.shared(0) != frame.shared(1));
   CHECK(frame.next_position() == 6);

@@ -30,10 +30,10 @@ TEST_CASE("a session's cache holds what was injected and what was read, with its
   running.step({8});
   const cache kv = std::move(running).release();
   CHECK(kv.length() == 6);
-  CHECK(kv.written().layer(0).positions == position_map::consecutive(0, 6));
-  CHECK(kv.written().token_ids() == std::vector<std::vector<std::int64_t>>{{3, 4, 5, 6, 7, 8}});
-  CHECK(kv.written().model() == model.fingerprint);
-  CHECK(kv.written().shared(0) == kv.written().shared(2));
+  CHECK(kv.stored().layer(0).positions == position_map::consecutive(0, 6));
+  CHECK(kv.stored().token_ids() == std::vector<std::vector<std::int64_t>>{{3, 4, 5, 6, 7, 8}});
+  CHECK(kv.stored().model() == model.fingerprint);
+  CHECK(kv.stored().shared(0) == kv.stored().shared(2));
   CHECK(at::equal(kv.view().layer(1).keys().slice(2, 0, 3), source.view().layer(1).keys()));
 }
 
@@ -46,7 +46,7 @@ TEST_CASE("a row that gets no token keeps its place and gets a padding slot", "[
   session alone(model, plan_of({{3, 4, 7}}));
   CHECK(max_difference(running.logits()[0], alone.logits()[0]) < 1e-4);
   const cache kv = std::move(running).release();
-  CHECK(kv.written().token_ids() == std::vector<std::vector<std::int64_t>>{{3, 4, -1, 7}, {-1, 5, 6, 8}});
+  CHECK(kv.stored().token_ids() == std::vector<std::vector<std::int64_t>>{{3, 4, -1, 7}, {-1, 5, 6, 8}});
 }
 
 TEST_CASE("more tokens than the capacity asked for are refused", "[model][session]") {

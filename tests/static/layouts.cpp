@@ -38,13 +38,13 @@ struct by_table {
   static constexpr std::string_view name = "by_table";
   static constexpr std::string_view axes = "[total, kv_heads, head_dim]";
   layouts::slot_table slots;
-  at::Tensor rows(const at::Tensor& tensor) const { return tensor; }
+  at::Tensor blocks(const at::Tensor& tensor) const { return tensor; }
   std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t) const { return {}; }
 };
 struct without_table {
   static constexpr std::string_view name = "without_table";
   static constexpr std::string_view axes = "[total, kv_heads, head_dim]";
-  at::Tensor rows(const at::Tensor& tensor) const { return tensor; }
+  at::Tensor blocks(const at::Tensor& tensor) const { return tensor; }
   std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t) const { return {}; }
 };
 struct keys_without_values {

@@ -35,11 +35,11 @@ TEST_CASE("layers that are not alike are copied each by its own table", "[tensor
   const std::vector<at::Tensor> from = {random_keys({1, 2, 4, 8}), random_keys({1, 2, 3, 8}),
                                         random_keys({2, 2, 3, 8})};
   const std::vector<at::Tensor> to = {random_keys({1, 2, 4, 8}), random_keys({3, 2, 3, 8}), random_keys({2, 2, 3, 8})};
-  layouts::copy_lowered_(
+  layouts::copy_storage_(
       {{to[0], std::nullopt}, {to[1], layouts::slot_table(1, 3, {{0, 0, 2, 0, 3}})}, {to[2], std::nullopt}},
       {{from[0], std::nullopt}, {from[1], std::nullopt}, {from[2], std::nullopt}});
   CHECK(at::equal(to[0], from[0]));
   CHECK(at::equal(to[1][2], from[1][0]));
   CHECK(at::equal(to[2], from[2]));
-  CHECK_THROWS_AS(layouts::copy_lowered_({}, {{from[0], std::nullopt}}), shape_error);
+  CHECK_THROWS_AS(layouts::copy_storage_({}, {{from[0], std::nullopt}}), shape_error);
 }

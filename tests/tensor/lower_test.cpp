@@ -10,15 +10,15 @@ using namespace kvtransfer::test;
 
 TEST_CASE("a layout by strides lowers to itself", "[tensor][lower]") {
   const at::Tensor keys = random_keys({2, 5, 3, 8});
-  const layouts::lowered plain = layouts::lower(layouts::batch_seq_heads_dim{}, keys, "test", "keys");
+  const layouts::storage plain = layouts::lower(layouts::batch_seq_heads_dim{}, keys, "test", "keys");
   CHECK(plain.extents() == cache_extents{2, 3, 5, 8});
   CHECK_FALSE(plain.slots);
-  CHECK(plain.rows.data_ptr() == keys.data_ptr());
+  CHECK(plain.blocks.data_ptr() == keys.data_ptr());
 }
 
 TEST_CASE("lowered tensors are alike where every slot lies at the same place", "[tensor][lower]") {
   const layouts::slot_table table(1, 2, {{0, 0, 0, 0, 2}});
-  const layouts::lowered first{random_keys({1, 2, 4, 8}), table};
+  const layouts::storage first{random_keys({1, 2, 4, 8}), table};
   CHECK(first.is_like({random_keys({1, 2, 4, 8}), layouts::slot_table(1, 2, {{0, 0, 0, 0, 2}})}));
   CHECK_FALSE(first.is_like({random_keys({2, 2, 4, 8}), table}));
   CHECK_FALSE(first.is_like({random_keys({1, 2, 4, 8}), layouts::slot_table(1, 2, {{0, 0, 0, 1, 2}})}));

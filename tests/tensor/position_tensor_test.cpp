@@ -46,25 +46,25 @@ TEST_CASE("positions lie in the order of their axes, and padding reads 0", "[ten
 }
 
 TEST_CASE("padding is invisible, rotated and unrotated keys are not", "[tensor][position_tensor]") {
-  const at::Tensor visible = visibility_tensor(two_of_everything());
+  const at::Tensor visible = validity_tensor(two_of_everything());
   REQUIRE(visible.sizes() == at::IntArrayRef({2, 2, 3}));
   REQUIRE(visible.scalar_type() == at::kBool);
   CHECK(visible[0].all().item<bool>());
   CHECK_FALSE(visible[1][1][0].item<bool>());
   CHECK(visible[1].slice(1, 1).all().item<bool>());
-  CHECK(visibility_tensor(position_map(position_row::consecutive(0, 3, slot_state::unrotated()))).all().item<bool>());
+  CHECK(validity_tensor(position_map(position_row::consecutive(0, 3, slot_state::unrotated()))).all().item<bool>());
 }
 
 TEST_CASE("shared heads take one entry", "[tensor][position_tensor]") {
   const position_map map = position_map::consecutive(5, 4, 3);
   CHECK(position_tensor(map).sizes() == at::IntArrayRef({1, 3, 1, 4}));
-  CHECK(visibility_tensor(map).sizes() == at::IntArrayRef({3, 1, 4}));
+  CHECK(validity_tensor(map).sizes() == at::IntArrayRef({3, 1, 4}));
 }
 
 TEST_CASE("maps without slots or without rows give tensors without elements", "[tensor][position_tensor]") {
   CHECK(position_tensor(position_map::consecutive(5, 0, 3)).sizes() == at::IntArrayRef({1, 3, 1, 0}));
   CHECK(position_tensor(position_map()).numel() == 0);
-  CHECK(visibility_tensor(position_map()).numel() == 0);
+  CHECK(validity_tensor(position_map()).numel() == 0);
 }
 
 TEST_CASE("positions reach the GPU unchanged", "[tensor][position_tensor][cuda]") {
@@ -74,5 +74,5 @@ TEST_CASE("positions reach the GPU unchanged", "[tensor][position_tensor][cuda]"
   const position_map map = two_of_everything();
   CHECK(position_tensor(map, at::kCUDA).is_cuda());
   CHECK(at::equal(position_tensor(map, at::kCUDA).cpu(), position_tensor(map)));
-  CHECK(at::equal(visibility_tensor(map, at::kCUDA).cpu(), visibility_tensor(map)));
+  CHECK(at::equal(validity_tensor(map, at::kCUDA).cpu(), validity_tensor(map)));
 }

@@ -1,8 +1,7 @@
-#include "kvtransfer/tensor/safetensors_entry.hpp"
-
 #include <cstdint>
 #include <limits>
 
+#include "kvtransfer/tensor/safetensors_header.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

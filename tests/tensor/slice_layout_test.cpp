@@ -1,8 +1,7 @@
-#include "kvtransfer/tensor/slice_layout.hpp"
-
 #include <ATen/ops/tensor.h>
 
 #include "kvtransfer/tensor/layouts.hpp"
+#include "kvtransfer/tensor/lower.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 

@@ -3,28 +3,18 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/materialize.hpp"
-#include "kvtransfer/cache/detail/move_stored_keys.hpp"
-#include "kvtransfer/cache/detail/moved_frame.hpp"
+#include "kvtransfer/cache/detail/lazily_moved.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/layouts.hpp"
 
 namespace kvtransfer {
-
-namespace detail {
-
-template <LayerLayout Layout>
-inline constexpr bool keys_are_strided =
-    StridedLayout<std::remove_cvref_t<decltype(layouts::keys_of(std::declval<const Layout&>()))>>;
-
-}  // namespace detail
 
 /// Keys and values that belong to somebody else, in any layout, with a frame of its own.
 ///
@@ -43,7 +33,7 @@ class borrowed_cache {
 
   explicit borrowed_cache(const cache_view<Layout>& view) : frame_(view.frame()), view_(view) {
     for (std::int64_t i = 0; i < view.layers(); ++i) {
-      keys_.push_back(view.layer(i).lowered_keys());
+      keys_.push_back(view.layer(i).key_storage());
     }
   }
 
@@ -52,31 +42,35 @@ class borrowed_cache {
   const cache_frame& frame() const { return frame_; }
 
   /// Moves every key `delta` tokens on. @throws as `rope::rotate_keys_`, and then nothing has moved
-  void shift(std::int64_t delta, const rope::options& options = {}) { move_to(shifted(frame_, delta), options); }
+  void shift(std::int64_t delta, const rope::options& options = {}) {
+    move_to(detail::shifted(frame_, delta), options);
+  }
 
   /// Moves the keys of every layer to `positions`, slot by slot; which slots are padding stays as it is.
   /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
-  /// @throws frame_error where batch rows share keys and would move them differently
+  /// @throws frame_error where sequences share keys and would move them differently
   void remap(const position_map& positions, const rope::options& options = {}) {
-    for (const layouts::lowered& keys : keys_) {
-      require_heads(positions, keys.rows.size(1), "borrowed_cache::remap");
+    for (const layouts::storage& keys : keys_) {
+      detail::require_heads(positions, keys.blocks.size(1), "borrowed_cache::remap");
     }
-    move_to(remapped(frame_, positions, "borrowed_cache::remap"), options);
+    move_to(detail::remapped(frame_, positions, "borrowed_cache::remap"), options);
   }
 
   /// Takes the rotation off every key; positions stay known. @throws frame_error if a key was never rotated
-  void unrotate(const rope::options& options = {}) { move_to(unrotated(frame_, "borrowed_cache::unrotate"), options); }
+  void unrotate(const rope::options& options = {}) {
+    move_to(detail::unrotated(frame_, "borrowed_cache::unrotate"), options);
+  }
 
   /// Rotates never-rotated keys to their positions by each layer's `specifications`.
   /// @throws frame_error if a key is rotated already
   void rotate(const std::vector<rotary_specification>& specifications, const rope::options& options = {}) {
-    move_to(rotated(frame_, specifications, "borrowed_cache::rotate"), options);
+    move_to(detail::rotated(frame_, specifications, "borrowed_cache::rotate"), options);
   }
 
   /// Rotates rotated keys into what each layer's `specifications` would have written at their positions.
   /// @throws frame_error if a key was never rotated
   void reframe(const std::vector<rotary_specification>& specifications, const rope::options& options = {}) {
-    move_to(reframed(frame_, specifications, "borrowed_cache::reframe"), options);
+    move_to(detail::reframed(frame_, specifications, "borrowed_cache::reframe"), options);
   }
 
   /// Relabels the keys without touching them; the frame is marked `assumed` for good. For reproducing other people's
@@ -89,22 +83,16 @@ class borrowed_cache {
   }
 
  private:
-  void move_to(cache_frame wanted, const rope::options& options) {
-    std::vector<at::Tensor> rows;
-    for (const layouts::lowered& layer : keys_) {
-      require<value_error>(!layer.rows.requires_grad(), "borrowed_cache", "keys", "no gradient for a move in place",
+  void move_to(cache_frame target, const rope::options& options) {
+    for (const layouts::storage& layer : keys_) {
+      require<value_error>(!layer.blocks.requires_grad(), "borrowed_cache", "keys", "no gradient for a move in place",
                            "requires_grad");
-      rows.push_back(layer.rows);
     }
-    if constexpr (detail::keys_are_strided<Layout>) {
-      move_keys(rows, frame_, wanted, options);
-    } else {
-      move_stored_keys(keys_, frame_, wanted, options);
-    }
-    frame_ = std::move(wanted);
+    detail::move_keys(keys_, frame_, target, options);
+    frame_ = std::move(target);
   }
 
-  std::vector<layouts::lowered> keys_;
+  std::vector<layouts::storage> keys_;
   cache_frame frame_;
   cache_view<Layout> view_;  // its frame is that of the last check, of which moves change positions and states alone
 };

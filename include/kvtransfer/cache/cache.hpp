@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,7 +12,7 @@
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/detail/lazily_moved.hpp"
-#include "kvtransfer/cache/detail/materialize.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 
@@ -22,27 +21,28 @@ namespace kvtransfer {
 /// Owns keys and values `[batch, kv_heads, capacity, head_dim]` per layer, of which the first `length` slots are in
 /// use.
 ///
-/// Two frames say where keys stand: `written` is what the tensors hold, `wanted` is where the caller has asked them to
-/// be. A move changes `wanted` alone, so any number of moves costs one rotation and its rounding, made by
+/// Two frames say where keys stand: `stored` is what the tensors hold, `target` is where the caller has asked them to
+/// be. A move changes `target` alone, so any number of moves costs one rotation and its rounding, made by
 /// `materialize()`. The tensors can be read only while both agree.
-class cache : public lazily_moved<cache> {
+class cache : public detail::lazily_moved<cache> {
  public:
   static constexpr std::string_view name = "cache";
 
   /// Takes over the tensors; slots past the frame's size are spare capacity.
   /// @throws shape_error where tensors and frame disagree
-  cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, cache_frame written)
-      : lazily_moved(written, written), keys_(std::move(keys)), values_(std::move(values)) {
-    read_in(written_);
+  cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, cache_frame stored)
+      : lazily_moved(stored, stored), keys_(std::move(keys)), values_(std::move(values)) {
+    read_in(stored_);
   }
 
-  /// Copies what `source` shows into storage of its own, with room for `capacity` slots (at least those of the source).
+  /// Copies what `source` shows into storage of its own, of a capacity of `capacity` slots (at least those of the
+  /// source).
   template <LayerLayout Layout>
   explicit cache(const cache_view<Layout>& source, std::int64_t capacity = 0)
       : lazily_moved(source.frame(), source.frame()) {
     for (std::int64_t i = 0; i < source.layers(); ++i) {
-      keys_.push_back(copy_with_room(source.layer(i).lowered_keys(), capacity));
-      values_.push_back(copy_with_room(source.layer(i).lowered_values(), capacity));
+      keys_.push_back(copy_with_capacity(source.layer(i).key_storage(), capacity));
+      values_.push_back(copy_with_capacity(source.layer(i).value_storage(), capacity));
     }
   }
 
@@ -53,7 +53,7 @@ class cache : public lazily_moved<cache> {
 
   /// A copy with storage of its own, its pending moves included.
   cache clone() const {
-    cache copy(written_, wanted_);
+    cache copy(stored_, target_);
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       copy.keys_.push_back(keys_[i].clone());
       copy.values_.push_back(values_[i].clone());
@@ -68,23 +68,23 @@ class cache : public lazily_moved<cache> {
   /// The slots in use, to be read. @throws frame_error while a move is pending: call materialize() first
   cache_view<> view() const {
     require_no_pending_move("cache::view");
-    return read_in(written_);
+    return read_in(stored_);
   }
 
-  /// Moves the keys to where they are wanted, one rotation for everything asked so far. Values are not touched.
-  /// Tensors that autograd tracks are replaced by moved ones; all others are moved in place.
+  /// Moves the keys to where their target frame has them, one rotation for everything asked so far. Values are not
+  /// touched. Tensors that autograd tracks are replaced by moved ones; all others are moved in place.
   void materialize(const rope::options& options = {}) {
     if (materialized()) {
       return;
     }
-    move_keys(keys_, written_, wanted_, options);
-    written_ = wanted_;
+    detail::move_keys(keys_, stored_, target_, options);
+    stored_ = target_;
   }
 
   /// Gives up the slots from `length` on, in every layer.
   void crop(std::int64_t length) {
-    written_ = written_.slice(0, length);
-    wanted_ = wanted_.slice(0, length);
+    stored_ = stored_.slice(0, length);
+    target_ = target_.slice(0, length);
   }
 
   /// Relabels the data without touching it: the one way round the checks, for reproducing other people's mistakes.
@@ -94,22 +94,20 @@ class cache : public lazily_moved<cache> {
     require_no_pending_move("cache::assume_frame");
     read_in(assumed);
     assumed.set_assumed();
-    written_ = assumed;
-    wanted_ = std::move(assumed);
+    stored_ = assumed;
+    target_ = std::move(assumed);
   }
 
  private:
   using lazily_moved::lazily_moved;
 
   const at::Tensor& stored_keys(std::int64_t layer) const {
-    if (layer < 0 || layer >= layers()) {
-      fail<shape_error>("cache", "layer", fmt::format("0 <= layer < {}", layers()), fmt::format("{}", layer));
-    }
+    require_index<shape_error>(layer, layers(), "cache", "layer");
     return keys_[static_cast<std::size_t>(layer)];
   }
 
   void require_no_pending_move(std::string_view where) const {
-    require<frame_error>(materialized(), where, "frame", "written and wanted to agree (call materialize() first)",
+    require<frame_error>(materialized(), where, "frame", "stored and target to agree (call materialize() first)",
                          "a pending move");
   }
 
@@ -121,31 +119,29 @@ class cache : public lazily_moved<cache> {
 
   static std::vector<at::Tensor> in_use(const std::vector<at::Tensor>& tensors, const cache_frame& frame,
                                         std::string_view what) {
-    if (static_cast<std::int64_t>(tensors.size()) != frame.layers()) {
-      fail<shape_error>("cache", what, fmt::format("{} layers", frame.layers()), fmt::format("{}", tensors.size()));
-    }
+    require_count<shape_error>(tensors.size(), frame.layers(), "cache", what, "{} layers");
     std::vector<at::Tensor> parts;
     for (std::int64_t i = 0; i < frame.layers(); ++i) {
       const at::Tensor& tensor = tensors[static_cast<std::size_t>(i)];
       const std::int64_t length = frame.layer(i).size();
       require_heads_tensor(tensor, "cache", what);
       if (tensor.size(2) < length) {
-        fail<shape_error>("cache", what, fmt::format("room for {} slots", length), describe(tensor));
+        fail<shape_error>("cache", what, fmt::format("capacity for {} slots", length), describe(tensor));
       }
       parts.push_back(tensor.slice(2, 0, length));
     }
     return parts;
   }
 
-  static at::Tensor copy_with_room(const layouts::lowered& source, std::int64_t capacity) {
+  static at::Tensor copy_with_capacity(const layouts::storage& source, std::int64_t capacity) {
     const cache_extents extents = source.extents();
     const std::int64_t slots = std::max(extents.seq, capacity);
     if (slots == extents.seq) {
-      return source.slots ? layouts::canonical(source, "cache") : source.rows.clone(at::MemoryFormat::Contiguous);
+      return source.slots ? layouts::canonical(source, "cache") : source.blocks.clone(at::MemoryFormat::Contiguous);
     }
-    at::Tensor room = at::empty({extents.batch, extents.kv_heads, slots, extents.head_dim}, source.rows.options());
-    room.slice(2, 0, extents.seq).copy_(layouts::canonical(source, "cache"));
-    return room;
+    at::Tensor copy = source.blocks.new_empty({extents.batch, extents.kv_heads, slots, extents.head_dim});
+    copy.slice(2, 0, extents.seq).copy_(layouts::canonical(source, "cache"));
+    return copy;
   }
 
   std::vector<at::Tensor> keys_;
@@ -153,3 +149,20 @@ class cache : public lazily_moved<cache> {
 };
 
 }  // namespace kvtransfer
+
+namespace kvtransfer::detail {
+
+/// A new cache in `frame` whose tensors are `change(tensor, layer)` of the source's.
+/// @param change takes and gives `[batch, kv_heads, seq, head_dim]`; called for keys, then for values
+template <LayerLayout Layout, class Change>
+cache rebuilt(const cache_view<Layout>& source, cache_frame frame, Change&& change) {
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (std::int64_t i = 0; i < source.layers(); ++i) {
+    keys.push_back(change(source.layer(i).keys(), i));
+    values.push_back(change(source.layer(i).values(), i));
+  }
+  return cache(std::move(keys), std::move(values), std::move(frame));
+}
+
+}  // namespace kvtransfer::detail

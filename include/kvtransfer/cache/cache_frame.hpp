@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/layer_frame.hpp"
+#include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {
@@ -20,83 +20,75 @@ namespace kvtransfer {
 class cache_frame {
  public:
   using shared_layer = std::shared_ptr<const layer_frame>;
+  using token_rows = std::vector<std::vector<std::int64_t>>;
 
   cache_frame() = default;
 
   /// Every one of `layers` layers in the same frame.
   cache_frame(std::int64_t layers, layer_frame shared)
-      : layers_(static_cast<std::size_t>(layers), std::make_shared<const layer_frame>(std::move(shared))) {}
+      : layers_(static_cast<std::size_t>(layers), std::make_shared<layer_frame>(std::move(shared))) {}
 
   explicit cache_frame(std::vector<shared_layer> layers) : layers_(std::move(layers)) {}
 
   std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
   const layer_frame& layer(std::int64_t index) const { return *shared(index); }
   const shared_layer& shared(std::int64_t index) const {
-    if (index < 0 || index >= layers()) {
-      fail<shape_error>("cache_frame", "layer", fmt::format("0 <= layer < {}", layers()), fmt::format("{}", index));
-    }
+    require_index<shape_error>(index, layers(), "cache_frame", "layer");
     return layers_[static_cast<std::size_t>(index)];
   }
+
+  /// Whether two layers are in one frame that they share.
+  bool layers_share(std::size_t a, std::size_t b) const { return layers_[a] == layers_[b]; }
 
   /// Applies `change(layer_frame) -> layer_frame`; layers that shared their frame still do, and `change` runs once for
   /// them.
   template <class Change>
   cache_frame transform(Change&& change) const {
-    std::map<const layer_frame*, shared_layer> changed;
-    cache_frame result = *this;
-    for (shared_layer& layer : result.layers_) {
-      shared_layer& entry = changed[layer.get()];
-      if (entry == nullptr) {
-        entry = std::make_shared<const layer_frame>(change(*layer));
-      }
-      layer = entry;
-    }
-    return result;
+    return with_layers(make_for_alike(
+        layers_.size(), [&](std::size_t a, std::size_t b) { return layers_share(a, b); },
+        [&](std::size_t i) { return shared_layer(std::make_shared<layer_frame>(change(*layers_[i]))); }));
   }
 
   /// The same origin with other layer frames. @throws shape_error unless their number is the same
   cache_frame with_layers(std::vector<shared_layer> changed) const {
-    if (changed.size() != layers_.size()) {
-      fail<shape_error>("cache_frame", "layers", fmt::format("{}", layers_.size()), fmt::format("{}", changed.size()));
-    }
-    cache_frame result = *this;
+    require_layers(static_cast<std::int64_t>(changed.size()));
+    cache_frame result;
     result.layers_ = std::move(changed);
+    result.token_ids_ = token_ids_;
+    result.model_ = model_;
+    result.assumed_ = assumed_;
     return result;
   }
 
   /// Joins two frames layer by layer with `join(mine, theirs)`; pairs that were shared on both sides stay shared.
   template <class Join>
   cache_frame combine(const cache_frame& other, Join&& join) const {
-    if (layers() != other.layers()) {
-      fail<shape_error>("cache_frame", "layers", fmt::format("{}", layers()), fmt::format("{}", other.layers()));
-    }
-    std::map<std::pair<const layer_frame*, const layer_frame*>, shared_layer> joined;
-    cache_frame result = *this;
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      shared_layer& entry = joined[{layers_[i].get(), other.layers_[i].get()}];
-      if (entry == nullptr) {
-        entry = std::make_shared<const layer_frame>(join(*layers_[i], *other.layers_[i]));
-      }
-      result.layers_[i] = entry;
-    }
-    return result;
+    require_layers(other.layers());
+    return with_layers(make_for_alike(
+        layers_.size(), [&](std::size_t a, std::size_t b) { return layers_share(a, b) && other.layers_share(a, b); },
+        [&](std::size_t i) {
+          return shared_layer(std::make_shared<layer_frame>(join(*layers_[i], *other.layers_[i])));
+        }));
   }
 
   cache_frame slice(std::int64_t begin, std::int64_t end) const {
     cache_frame part = transform([=](const layer_frame& layer) { return layer.slice(begin, end); });
-    for (std::vector<std::int64_t>& row : part.token_ids_) {
-      row = std::vector<std::int64_t>(row.begin() + begin, row.begin() + end);
+    token_rows ids;
+    for (const std::vector<std::int64_t>& row : token_ids()) {
+      ids.emplace_back(row.begin() + begin, row.begin() + end);
     }
+    part.token_ids_ = held(std::move(ids));
     return part;
   }
 
-  /// The batch rows named by `rows`, in that order (a row may be named more than once).
-  cache_frame select_batch(const std::vector<std::int64_t>& rows) const {
-    cache_frame picked = transform([&](const layer_frame& layer) { return layer.select_batch(rows); });
-    picked.token_ids_.clear();
-    for (std::size_t i = 0; i < rows.size() && !token_ids_.empty(); ++i) {
-      picked.token_ids_.push_back(token_ids_[static_cast<std::size_t>(rows[i])]);
+  /// The sequences named, in that order (one may be named more than once).
+  cache_frame select_batch(const std::vector<std::int64_t>& sequences) const {
+    cache_frame picked = transform([&](const layer_frame& layer) { return layer.select_batch(sequences); });
+    token_rows ids;
+    for (std::size_t i = 0; i < sequences.size() && !token_ids().empty(); ++i) {
+      ids.push_back(token_ids()[static_cast<std::size_t>(sequences[i])]);
     }
+    picked.token_ids_ = held(std::move(ids));
     return picked;
   }
 
@@ -108,21 +100,34 @@ class cache_frame {
   /// The same after `check(mine, theirs)` for every layer, which throws where the two must not meet.
   template <class Check>
   cache_frame followed_by(const cache_frame& other, Check&& check) const {
-    cache_frame joined = combine(other, [&](const layer_frame& a, const layer_frame& b) {
-      check(a, b);
-      return a.followed_by(b);
-    });
-    if (token_ids_.size() == other.token_ids_.size()) {
-      for (std::size_t row = 0; row < token_ids_.size(); ++row) {
-        joined.token_ids_[row].insert(joined.token_ids_[row].end(), other.token_ids_[row].begin(),
-                                      other.token_ids_[row].end());
-      }
-    } else {
-      joined.token_ids_.clear();
-    }
-    joined.assumed_ = assumed_ || other.assumed_;
-    joined.model_ = is_empty() || model_ == other.model_ ? other.model_ : "";
+    cache_frame joined = *this;
+    joined.append(other, check);
     return joined;
+  }
+
+  /// Puts `tail`'s slots behind these, as `followed_by` does. What that costs does not depend on how many these are, as
+  /// long as nobody else holds this frame's layers or text; then they are copied, once.
+  /// @throws what `check` and `layer_frame::append` throw, and then nothing has changed
+  void append(const cache_frame& tail) {
+    append(tail, [](const layer_frame&, const layer_frame&) {});
+  }
+  template <class Check>
+  void append(const cache_frame& tail, Check&& check) {
+    require_layers(tail.layers());
+    const auto pairs = alike_groups(
+        layers_.size(), [&](std::size_t a, std::size_t b) { return layers_share(a, b) && tail.layers_share(a, b); });
+    for (const std::vector<std::size_t>& pair : pairs) {
+      check(*layers_[pair.front()], *tail.layers_[pair.front()]);
+      layers_[pair.front()]->positions.require_joinable(tail.layers_[pair.front()]->positions);
+    }
+    model_ = is_empty() || model_ == tail.model_ ? tail.model_ : "";
+    assumed_ = assumed_ || tail.assumed_;
+    growing_.resize(layers_.size());
+    for (const std::vector<std::size_t>& pair : pairs) {
+      const shared_layer theirs = tail.layers_[pair.front()];  // which may be one of these layers
+      grown(pair)->append(*theirs);
+    }
+    append_tokens(tail.token_ids_);
   }
 
   /// True where no layer has a slot.
@@ -140,22 +145,22 @@ class cache_frame {
   }
 
   /// The token of every slot `[batch][seq]`, -1 for padding; empty where the cache's text is not known.
-  const std::vector<std::vector<std::int64_t>>& token_ids() const { return token_ids_; }
+  const token_rows& token_ids() const {
+    static const token_rows none;
+    return token_ids_ ? *token_ids_ : none;
+  }
   /// Names the tokens, or none where `rows` is empty. @throws shape_error unless there is one id per slot of the first
   /// layer
-  void set_token_ids(std::vector<std::vector<std::int64_t>> rows) {
+  void set_token_ids(token_rows rows) {
     const std::int64_t batch = layers_.empty() ? 0 : layers_.front()->positions.batch();
     const std::int64_t slots = layers_.empty() ? 0 : layers_.front()->size();
     if (!rows.empty() && static_cast<std::int64_t>(rows.size()) != batch) {
       fail<shape_error>("cache_frame", "token_ids", fmt::format("{} rows", batch), fmt::format("{}", rows.size()));
     }
     for (const std::vector<std::int64_t>& row : rows) {
-      if (static_cast<std::int64_t>(row.size()) != slots) {
-        fail<shape_error>("cache_frame", "token_ids", fmt::format("{} ids a row", slots),
-                          fmt::format("{}", row.size()));
-      }
+      require_count<shape_error>(row.size(), slots, "cache_frame", "token_ids", "{} ids a row");
     }
-    token_ids_ = std::move(rows);
+    token_ids_ = held(std::move(rows));
   }
 
   /// Fingerprint of the model that wrote the keys; empty where it is not known.
@@ -166,15 +171,59 @@ class cache_frame {
   bool assumed() const { return assumed_; }
   void set_assumed() { assumed_ = true; }
 
+  /// Frames that share layers and text are told apart, or not, without reading either.
   friend bool operator==(const cache_frame& a, const cache_frame& b) {
-    return a.model_ == b.model_ && a.assumed_ == b.assumed_ && a.token_ids_ == b.token_ids_ &&
-           std::equal(a.layers_.begin(), a.layers_.end(), b.layers_.begin(), b.layers_.end(),
-                      [](const shared_layer& x, const shared_layer& y) { return x == y || *x == *y; });
+    return a.model_ == b.model_ && a.assumed_ == b.assumed_ && a.has_layers_of(b) &&
+           (a.token_ids_ == b.token_ids_ || a.token_ids() == b.token_ids());
+  }
+
+  /// Whether every layer's keys stand where those of `other` do, wherever the caches come from.
+  bool has_layers_of(const cache_frame& other) const {
+    return std::ranges::equal(layers_, other.layers_,
+                              [](const shared_layer& x, const shared_layer& y) { return x == y || *x == *y; });
   }
 
  private:
+  void require_layers(std::int64_t count) const {
+    require_count<shape_error>(count, layers(), "cache_frame", "layers");
+  }
+
+  static std::shared_ptr<token_rows> held(token_rows rows) {
+    return rows.empty() ? nullptr : std::make_shared<token_rows>(std::move(rows));
+  }
+
+  /// The layer of `indices`, for them alone: a copy unless `append` has made one before that nobody else has taken.
+  layer_frame* grown(const std::vector<std::size_t>& indices) {
+    const std::size_t first = indices.front();
+    layer_frame* layer = growing_[first];
+    if (layer == nullptr || layers_[first].use_count() != static_cast<std::int64_t>(indices.size())) {
+      auto copy = std::make_shared<layer_frame>(*layers_[first]);
+      layer = copy.get();
+      for (const std::size_t index : indices) {
+        layers_[index] = copy;
+        growing_[index] = layer;
+      }
+    }
+    return layer;
+  }
+
+  /// @param tail of the frame behind; held, so that it is nobody's text but its own
+  void append_tokens(std::shared_ptr<const token_rows> tail) {
+    if (tail == nullptr || token_ids().size() != tail->size()) {
+      token_ids_ = nullptr;
+      return;
+    }
+    if (token_ids_.use_count() > 1) {
+      token_ids_ = held(token_ids());
+    }
+    for (std::size_t row = 0; row < tail->size(); ++row) {
+      (*token_ids_)[row].insert((*token_ids_)[row].end(), (*tail)[row].begin(), (*tail)[row].end());
+    }
+  }
+
   std::vector<shared_layer> layers_;
-  std::vector<std::vector<std::int64_t>> token_ids_;
+  std::vector<layer_frame*> growing_;      // those of the layers that `append` made, and so may change; null for others
+  std::shared_ptr<token_rows> token_ids_;  // null where there are none
   std::string model_;
   bool assumed_ = false;
 };

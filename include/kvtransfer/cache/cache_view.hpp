@@ -12,7 +12,6 @@
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/lower.hpp"
-#include "kvtransfer/tensor/slice_layout.hpp"
 
 namespace kvtransfer {
 
@@ -39,9 +38,7 @@ class cache_view {
   std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
   /// @throws shape_error if there is no such layer
   const layer_view<Layout>& layer(std::int64_t index) const {
-    if (index < 0 || index >= layers()) {
-      fail<shape_error>("cache_view", "layer", fmt::format("0 <= layer < {}", layers()), fmt::format("{}", index));
-    }
+    require_index<shape_error>(index, layers(), "cache_view", "layer");
     return layers_[static_cast<std::size_t>(index)];
   }
 

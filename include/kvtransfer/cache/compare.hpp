@@ -1,9 +1,6 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/where.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -56,15 +53,15 @@ struct cache_difference {
 
 namespace detail {
 
-/// @param held bool that broadcasts to the tensors: which slots count
-inline head_differences differences(const at::Tensor& found, const at::Tensor& expected, const at::Tensor& held) {
-  const at::Tensor reference = at::where(held, expected.to(at::kDouble), 0);
-  const at::Tensor difference = at::where(held, found.to(at::kDouble), 0) - reference;
+/// @param valid bool that broadcasts to the tensors: which slots count
+inline head_differences differences(const at::Tensor& found, const at::Tensor& expected, const at::Tensor& valid) {
+  const at::Tensor reference = expected.to(at::kDouble).where(valid, 0);
+  const at::Tensor difference = found.to(at::kDouble).where(valid, 0).sub(reference);
   const std::vector<std::int64_t> but_heads = {0, 2, 3};
-  const auto norm = [&](const at::Tensor& tensor) { return at::linalg_vector_norm(tensor, 2, but_heads); };
+  const auto norm = [&](const at::Tensor& tensor) { return tensor.norm(2, but_heads); };
   const at::Tensor apart = norm(difference);
   const at::Tensor largest = difference.numel() == 0 ? apart : difference.abs().amax(but_heads);
-  return {largest.to(at::kCPU), at::where(apart == 0, apart, apart / norm(reference)).to(at::kCPU)};
+  return {largest.to(at::kCPU), apart.where(apart.eq(0), apart.div(norm(reference))).to(at::kCPU)};
 }
 
 }  // namespace detail
@@ -75,8 +72,7 @@ inline head_differences differences(const at::Tensor& found, const at::Tensor& e
 /// live apart
 template <LayerLayout A, LayerLayout B>
 cache_difference compare(const cache_view<A>& found, const cache_view<B>& expected) {
-  require<shape_error>(found.layers() == expected.layers(), "compare", "layers", fmt::format("{}", expected.layers()),
-                       fmt::format("{}", found.layers()));
+  require_count<shape_error>(found.layers(), expected.layers(), "compare", "layers");
   cache_difference difference;
   for (std::int64_t i = 0; i < found.layers(); ++i) {
     const at::Tensor keys = found.layer(i).keys();
@@ -87,11 +83,11 @@ cache_difference compare(const cache_view<A>& found, const cache_view<B>& expect
     if (keys.sizes() != expected_keys.sizes() || values.sizes() != expected_values.sizes()) {
       fail<shape_error>("compare", fmt::format("layer {}", i), describe(expected_keys), describe(keys));
     }
-    const at::Tensor held = visibility_tensor(found.layer(i).frame().positions);
-    const at::Tensor expected_held = visibility_tensor(expected.layer(i).frame().positions);
-    require<frame_error>((held == expected_held).all().item<bool>(), "compare", fmt::format("layer {}", i),
+    const at::Tensor valid = validity_tensor(found.layer(i).frame().positions);
+    const at::Tensor expected_valid = validity_tensor(expected.layer(i).frame().positions);
+    require<frame_error>(valid.eq(expected_valid).all().item<bool>(), "compare", fmt::format("layer {}", i),
                          "padding at the same slots in both", "others");
-    const at::Tensor counts = held.unsqueeze(-1).to(keys.device());
+    const at::Tensor counts = valid.unsqueeze(-1).to(keys.device());
     difference.layers.push_back(
         {detail::differences(keys, expected_keys, counts), detail::differences(values, expected_values, counts)});
   }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -14,11 +13,12 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
-#include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
@@ -34,7 +34,7 @@ inline std::vector<std::vector<std::int64_t>> places(const position_map& map, st
   std::vector<std::vector<std::int64_t>> all;
   for (std::int64_t stream = 0; stream < map.streams(); ++stream) {
     const std::vector<position_run> slots = map.row(stream, batch, head).one_run_per_slot();
-    all.resize(static_cast<std::size_t>(map.row(stream, batch, head).visible()));
+    all.resize(static_cast<std::size_t>(map.row(stream, batch, head).key_count()));
     std::size_t key = 0;
     for (const position_run& slot : slots) {
       if (!slot.state.is_padding()) {
@@ -65,19 +65,19 @@ inline void require_apart(const layer_frame& first, const layer_frame& second) {
 /// @throws shape_error, device_error unless keys and values of `second` can stand behind those of `first`
 template <LayerLayout A, LayerLayout B>
 void require_joinable(const layer_view<A>& first, const layer_view<B>& second) {
-  const auto require_joinable_tensors = [](const layouts::lowered& a, const layouts::lowered& b,
+  const auto require_joinable_tensors = [](const layouts::storage& a, const layouts::storage& b,
                                            std::string_view what) {
     cache_extents expected = a.extents();
     expected.seq = b.extents().seq;
-    if (!(b.extents() == expected) || a.rows.scalar_type() != b.rows.scalar_type()) {
+    if (!(b.extents() == expected) || a.blocks.scalar_type() != b.blocks.scalar_type()) {
       fail<shape_error>("concat", what,
-                        fmt::format("{} but for seq, {}", a.extents(), c10::toString(a.rows.scalar_type())),
-                        fmt::format("{}, {}", b.extents(), c10::toString(b.rows.scalar_type())));
+                        fmt::format("{} but for seq, {}", a.extents(), c10::toString(a.blocks.scalar_type())),
+                        fmt::format("{}, {}", b.extents(), c10::toString(b.blocks.scalar_type())));
     }
-    require_same_device(a.rows, b.rows, "concat", what);
+    require_same_device(a.blocks, b.blocks, "concat", what);
   };
-  require_joinable_tensors(first.lowered_keys(), second.lowered_keys(), "keys of second");
-  require_joinable_tensors(first.lowered_values(), second.lowered_values(), "values of second");
+  require_joinable_tensors(first.key_storage(), second.key_storage(), "keys of second");
+  require_joinable_tensors(first.value_storage(), second.value_storage(), "values of second");
   if (first.frame().positions.streams() != second.frame().positions.streams()) {
     fail<shape_error>("concat", "positions of second", fmt::format("{} streams", first.frame().positions.streams()),
                       fmt::format("{}", second.frame().positions.streams()));
@@ -111,8 +111,8 @@ cache concat(const cache_view<A>& first, const cache_view<B>& second,
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < first.layers(); ++i) {
-    keys.push_back(at::cat({first.layer(i).keys(), second.layer(i).keys()}, 2));
-    values.push_back(at::cat({first.layer(i).values(), second.layer(i).values()}, 2));
+    keys.push_back(detail::joined({first.layer(i).keys(), second.layer(i).keys()}, 2));
+    values.push_back(detail::joined({first.layer(i).values(), second.layer(i).values()}, 2));
   }
   return cache(std::move(keys), std::move(values), std::move(joined));
 }

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 
 #include <cstdint>
 #include <string_view>
@@ -12,6 +10,7 @@
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/canonical.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
@@ -22,9 +21,9 @@ template <CacheLayout Layout>
 at::Tensor tensor_for(const Layout& layout, const cache_extents& extents, const at::TensorOptions& options) {
   if constexpr (StridedLayout<Layout>) {
     const std::vector<std::int64_t> sizes = {extents.batch, extents.kv_heads, extents.seq, extents.head_dim};
-    return at::empty(layout.arrange(at::empty({1, 1, 1, 1}, options).expand(sizes)).sizes(), options);
+    return new_tensor(layout.arrange(new_tensor({1, 1, 1, 1}, options).expand(sizes)).sizes(), options);
   } else {
-    return at::zeros(layout.storage_shape(extents.kv_heads, extents.head_dim), options);
+    return new_tensor(layout.storage_shape(extents.kv_heads, extents.head_dim), options).zero_();
   }
 }
 
@@ -40,17 +39,17 @@ cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at
                             const std::vector<at::Tensor>& values, const To& layout,
                             implementation use = implementation::automatic) {
   cache_view<To> target(keys, values, source.frame(), layout);
-  std::vector<layouts::lowered> to;
-  std::vector<layouts::lowered> from;
+  std::vector<layouts::storage> to;
+  std::vector<layouts::storage> from;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
-    to.push_back(target.layer(i).lowered_keys());
-    from.push_back(source.layer(i).lowered_keys());
+    to.push_back(target.layer(i).key_storage());
+    from.push_back(source.layer(i).key_storage());
   }
   for (std::int64_t i = 0; i < source.layers(); ++i) {
-    to.push_back(target.layer(i).lowered_values());
-    from.push_back(source.layer(i).lowered_values());
+    to.push_back(target.layer(i).value_storage());
+    from.push_back(source.layer(i).value_storage());
   }
-  layouts::copy_lowered_(to, from, use, "convert");
+  layouts::copy_storage_(to, from, use, "convert");
   return target;
 }
 
@@ -61,10 +60,11 @@ cache_view<To> convert(const cache_view<From>& source, const To& layout = {},
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
-    const layouts::lowered from_keys = source.layer(i).lowered_keys();
-    const layouts::lowered from_values = source.layer(i).lowered_values();
-    keys.push_back(detail::tensor_for(layouts::keys_of(layout), from_keys.extents(), from_keys.rows.options()));
-    values.push_back(detail::tensor_for(layouts::values_of(layout), from_values.extents(), from_values.rows.options()));
+    const layouts::storage from_keys = source.layer(i).key_storage();
+    const layouts::storage from_values = source.layer(i).value_storage();
+    keys.push_back(detail::tensor_for(layouts::keys_of(layout), from_keys.extents(), from_keys.blocks.options()));
+    values.push_back(
+        detail::tensor_for(layouts::values_of(layout), from_values.extents(), from_values.blocks.options()));
   }
   return convert_into(source, keys, values, layout, use);
 }

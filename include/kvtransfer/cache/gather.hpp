@@ -1,8 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/index.h>
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -13,9 +11,9 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/rebuilt.hpp"
-#include "kvtransfer/cache/detail/slot_choice.hpp"
+#include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
@@ -23,24 +21,23 @@ namespace detail {
 
 /// The index that finds `slots` `[batch or 1, kv_heads or 1, n]` in a tensor `[batch, kv_heads, seq, head_dim]`.
 inline c10::List<std::optional<at::Tensor>> index_of(const slot_choice& slots, const at::Tensor& tensor) {
-  const at::TensorOptions integers = at::TensorOptions().dtype(at::kLong).device(tensor.device());
   c10::List<std::optional<at::Tensor>> index;
-  index.push_back(at::arange(tensor.size(0), integers).view({-1, 1, 1}));
-  index.push_back(at::arange(tensor.size(1), integers).view({1, -1, 1}));
+  index.push_back(counted(0, tensor.size(0), tensor.device()).view({-1, 1, 1}));
+  index.push_back(counted(0, tensor.size(1), tensor.device()).view({1, -1, 1}));
   index.push_back(slots.tensor().clamp_min(0).to(tensor.device()));
   return index;
 }
 
 /// The chosen slots of `tensor` as `[batch, kv_heads, n, head_dim]`, zeros for padding.
 inline at::Tensor chosen(const at::Tensor& tensor, const slot_choice& slots) {
-  if (!slots.by_row() && !slots.by_head() && !slots.has_padding()) {
+  if (!slots.by_sequence() && !slots.by_head() && !slots.has_padding()) {
     return tensor.index_select(2, slots.tensor().flatten().to(tensor.device()));
   }
   if (tensor.size(2) == 0) {  // nothing but padding can be chosen
     return tensor.new_zeros({tensor.size(0), tensor.size(1), slots.count(), tensor.size(3)});
   }
-  const at::Tensor found = at::index(tensor, index_of(slots, tensor));
-  return slots.has_padding() ? found.masked_fill((slots.tensor() < 0).unsqueeze(-1).to(tensor.device()), 0) : found;
+  const at::Tensor found = picked(tensor, index_of(slots, tensor));
+  return slots.has_padding() ? found.masked_fill(slots.tensor().lt(0).unsqueeze(-1).to(tensor.device()), 0) : found;
 }
 
 /// The chosen slots of one row and head.
@@ -66,7 +63,7 @@ inline layer_frame chosen(const layer_frame& layer, const slot_choice& slots) {
       }
     }
   }
-  return {position_map(positions.streams(), positions.batch(), heads, std::move(rows)), layer.regimes};
+  return {position_map(positions.streams(), positions.batch(), heads, std::move(rows)), layer.specifications};
 }
 
 /// The token of each chosen slot, -1 for padding; nothing where heads choose for themselves, so that a slot has no one
@@ -105,9 +102,7 @@ cache gather(const cache_view<Layout>& source, const slot_choice& slots) {
 /// @param slots one choice per layer
 template <LayerLayout Layout>
 cache gather(const cache_view<Layout>& source, const std::vector<slot_choice>& slots) {
-  require<shape_error>(static_cast<std::int64_t>(slots.size()) == source.layers(), "gather", "slots",
-                       fmt::format("one choice for each of {} layers", source.layers()),
-                       fmt::format("{}", slots.size()));
+  require_count<shape_error>(slots.size(), source.layers(), "gather", "slots", "one choice for each of {} layers");
   std::vector<cache_frame::shared_layer> layers;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     const slot_choice& own = slots[static_cast<std::size_t>(i)];

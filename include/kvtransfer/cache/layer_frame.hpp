@@ -16,46 +16,59 @@ namespace kvtransfer {
 
 /// What is needed to read one layer's keys: where each stands, and under which rotary specification it was written.
 ///
-/// A rotated slot names its specification by index, so that one cache may hold keys of several regimes (dynamic NTK,
-/// LongRoPE).
+/// A rotated slot names its specification by index, so that one cache may hold keys of several specifications (dynamic
+/// NTK, LongRoPE).
 struct layer_frame {
   position_map positions;
-  std::vector<rotary_specification> regimes;
+  std::vector<rotary_specification> specifications;
 
   std::int64_t size() const { return positions.size(); }
 
-  layer_frame slice(std::int64_t begin, std::int64_t end) const { return {positions.slice(begin, end), regimes}; }
-  layer_frame gather(const std::vector<std::int64_t>& slots) const { return {positions.gather(slots), regimes}; }
-  layer_frame shifted(std::int64_t delta) const { return {positions.shifted(delta), regimes}; }
-  layer_frame select_batch(const std::vector<std::int64_t>& rows) const {
-    return {positions.select_batch(rows), regimes};
+  layer_frame slice(std::int64_t begin, std::int64_t end) const {
+    return {positions.slice(begin, end), specifications};
+  }
+  layer_frame gather(const std::vector<std::int64_t>& slots) const { return {positions.gather(slots), specifications}; }
+  layer_frame shifted(std::int64_t delta) const { return {positions.shifted(delta), specifications}; }
+  layer_frame select_batch(const std::vector<std::int64_t>& sequences) const {
+    return {positions.select_batch(sequences), specifications};
   }
 
   /// These slots followed by `other`'s; equal specifications are listed once.
   layer_frame followed_by(const layer_frame& other) const {
     layer_frame joined = *this;
-    std::vector<std::int32_t> renumbered;
-    for (const rotary_specification& regime : other.regimes) {
-      renumbered.push_back(joined.regime_index(regime));
-    }
-    joined.positions = positions.followed_by(
-        other
-            .with_states([&](slot_state state) {
-              return state.is_rotated() ? slot_state::rotated(renumbered[static_cast<std::size_t>(state.regime())])
-                                        : state;
-            })
-            .positions);
+    joined.append(other);
     return joined;
   }
 
-  /// The index of `specification` among the regimes, which it joins if it is new.
-  std::int32_t regime_index(const rotary_specification& specification) {
-    const auto found = std::find(regimes.begin(), regimes.end(), specification);
-    if (found == regimes.end()) {
-      regimes.push_back(specification);
-      return static_cast<std::int32_t>(regimes.size()) - 1;
+  /// Puts `tail`'s slots behind these; what that costs does not depend on how many these are.
+  /// @throws shape_error as `position_map::append`, and then nothing has changed
+  void append(const layer_frame& tail) {
+    positions.require_joinable(tail.positions);
+    positions.append(renumbered(tail));
+  }
+
+  /// The positions of `other`, whose specifications join the list, with its states numbered as here.
+  position_map renumbered(const layer_frame& other) {
+    std::vector<std::int32_t> numbers;
+    for (const rotary_specification& specification : other.specifications) {
+      numbers.push_back(specification_index(specification));
     }
-    return static_cast<std::int32_t>(found - regimes.begin());
+    return other
+        .with_states([&](slot_state state) {
+          return state.is_rotated() ? slot_state::rotated(numbers[static_cast<std::size_t>(state.specification())])
+                                    : state;
+        })
+        .positions;
+  }
+
+  /// The index of `specification` in the list, which it joins if it is new.
+  std::int32_t specification_index(const rotary_specification& specification) {
+    const auto found = std::find(specifications.begin(), specifications.end(), specification);
+    if (found == specifications.end()) {
+      specifications.push_back(specification);
+      return static_cast<std::int32_t>(specifications.size()) - 1;
+    }
+    return static_cast<std::int32_t>(found - specifications.begin());
   }
 
   /// Replaces the state of every slot that is not padding by `change(state)`.
@@ -80,13 +93,14 @@ struct layer_frame {
     return next;
   }
 
-  /// @throws shape_error unless every rotated slot names a regime that exists
+  /// @throws shape_error unless every rotated slot names a specification that exists
   void validate() const {
     for (const position_row& row : positions.rows()) {
       for (const position_run& run : row.runs()) {
-        if (run.state.is_rotated() && run.state.regime() >= static_cast<std::int32_t>(regimes.size())) {
-          fail<shape_error>("layer_frame", "regimes", fmt::format("more than {} specifications", run.state.regime()),
-                            fmt::format("{}", regimes.size()));
+        if (run.state.is_rotated() && run.state.specification() >= static_cast<std::int32_t>(specifications.size())) {
+          fail<shape_error>("layer_frame", "specifications",
+                            fmt::format("more than {} specifications", run.state.specification()),
+                            fmt::format("{}", specifications.size()));
         }
       }
     }

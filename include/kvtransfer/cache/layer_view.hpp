@@ -5,16 +5,52 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "kvtransfer/cache/layer_frame.hpp"
-#include "kvtransfer/cache/detail/stored_slots.hpp"
 #include "kvtransfer/core/cache_extents.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/tensor/canonical.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/layouts.hpp"
+#include "kvtransfer/tensor/layouts/slot_table.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+
+namespace kvtransfer::detail {
+
+/// @throws frame_error where row `batch` has a key among the slots [begin, end), which have no storage
+inline void require_padding(const position_map& positions, std::int64_t batch, std::int64_t begin, std::int64_t end,
+                            std::string_view where) {
+  for (std::int64_t head = 0; head < positions.heads() && begin < end; ++head) {
+    if (positions.row(0, batch, head).slice(begin, end).key_count() > 0) {
+      fail<frame_error>(where, "positions", "padding where the layout stores nothing",
+                        fmt::format("a key of sequence {} in slots [{}, {})", batch, begin, end));
+    }
+  }
+}
+
+/// @throws frame_error where a slot that `slots` stores nowhere is not padding in every head
+inline void require_keys_stored(const position_map& positions, const layouts::slot_table& slots,
+                                std::string_view where) {
+  std::int64_t batch = 0;
+  std::int64_t stored_up_to = 0;
+  const auto finish_rows_before = [&](std::int64_t next) {
+    for (; batch < next; ++batch) {
+      require_padding(positions, batch, stored_up_to, positions.size(), where);
+      stored_up_to = 0;
+    }
+  };
+  for (const layouts::slot_span& span : slots.spans()) {
+    finish_rows_before(span.batch);
+    require_padding(positions, batch, stored_up_to, span.begin, where);
+    stored_up_to = span.begin + span.count;
+  }
+  finish_rows_before(positions.batch());
+}
+
+}  // namespace kvtransfer::detail
 
 namespace kvtransfer {
 
@@ -28,18 +64,18 @@ class layer_view {
   ///         frame has a key in a slot that the layout does not store
   layer_view(at::Tensor keys, at::Tensor values, std::shared_ptr<const layer_frame> frame, Layout layout = {})
       : keys_(std::move(keys)), values_(std::move(values)), frame_(std::move(frame)), layout_(std::move(layout)) {
-    const layouts::lowered lowered_values = this->lowered_values();
-    require_same_device(lowered_keys().rows, lowered_values.rows, "layer_view", "values");
-    check_extents(lowered_values.extents());
-    check_storage(lowered_values);
-    check_storage(lowered_keys());
+    const layouts::storage value_storage = this->value_storage();
+    require_same_device(key_storage().blocks, value_storage.blocks, "layer_view", "values");
+    check_extents(value_storage.extents());
+    check_storage(value_storage);
+    check_storage(key_storage());
   }
 
   /// `[batch, kv_heads, seq, head_dim]`: sharing storage with the tensor given where strides describe the layout, else
   /// gathered, with zeros for padding that is not stored.
-  at::Tensor keys() const { return layouts::canonical(lowered_keys(), "layer_view"); }
+  at::Tensor keys() const { return layouts::canonical(key_storage(), "layer_view"); }
   /// `[batch, kv_heads, seq, head_dim]`, as `keys()`.
-  at::Tensor values() const { return layouts::canonical(lowered_values(), "layer_view"); }
+  at::Tensor values() const { return layouts::canonical(value_storage(), "layer_view"); }
 
   /// The tensors given, in the layout's order.
   const at::Tensor& stored_keys() const { return keys_; }
@@ -47,16 +83,16 @@ class layer_view {
   const Layout& layout() const { return layout_; }
 
   /// Keys in the plain form that kernels read, sharing storage with the tensor given.
-  layouts::lowered lowered_keys() const {
+  layouts::storage key_storage() const {
     return layouts::lower(layouts::keys_of(layout_), keys_, "layer_view", "keys");
   }
-  layouts::lowered lowered_values() const {
+  layouts::storage value_storage() const {
     return layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values");
   }
 
   const layer_frame& frame() const { return *frame_; }
   const std::shared_ptr<const layer_frame>& shared_frame() const { return frame_; }
-  cache_extents extents() const { return lowered_keys().extents(); }
+  cache_extents extents() const { return key_storage().extents(); }
   std::int64_t size() const { return frame_->size(); }
 
  private:
@@ -76,9 +112,9 @@ class layer_view {
     frame_->validate();
   }
 
-  void check_storage(const layouts::lowered& lowered) const {
-    if (lowered.slots) {
-      require_keys_stored(frame_->positions, *lowered.slots, "layer_view");
+  void check_storage(const layouts::storage& storage) const {
+    if (storage.slots) {
+      detail::require_keys_stored(frame_->positions, *storage.slots, "layer_view");
     }
   }
 

@@ -1,9 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/index.h>
-#include <ATen/ops/index_put.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,11 +11,11 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/rebuilt.hpp"
-#include "kvtransfer/cache/detail/slot_choice.hpp"
 #include "kvtransfer/cache/detail/writings.hpp"
+#include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
@@ -42,16 +39,16 @@ inline void require_each_once(const slot_choice& slots, std::int64_t seq) {
 }
 
 /// @throws shape_error, device_error unless slots of `source` can stand in `destination`
-inline void require_scatterable(const layouts::lowered& destination, const layouts::lowered& source,
+inline void require_scatterable(const layouts::storage& destination, const layouts::storage& source,
                                 std::int64_t count) {
   cache_extents expected = destination.extents();
   expected.seq = count;
-  if (!(source.extents() == expected) || source.rows.scalar_type() != destination.rows.scalar_type()) {
+  if (!(source.extents() == expected) || source.blocks.scalar_type() != destination.blocks.scalar_type()) {
     fail<shape_error>("scatter", "source",
-                      fmt::format("{}, {}", expected, c10::toString(destination.rows.scalar_type())),
-                      fmt::format("{}, {}", source.extents(), c10::toString(source.rows.scalar_type())));
+                      fmt::format("{}, {}", expected, c10::toString(destination.blocks.scalar_type())),
+                      fmt::format("{}, {}", source.extents(), c10::toString(source.blocks.scalar_type())));
   }
-  require_same_device(destination.rows, source.rows, "scatter", "source");
+  require_same_device(destination.blocks, source.blocks, "scatter", "source");
 }
 
 /// `into` with slot `slots[i]` of every row and head replaced by slot i of `tensor`. Both `[batch, kv_heads, …,
@@ -59,33 +56,29 @@ inline void require_scatterable(const layouts::lowered& destination, const layou
 inline at::Tensor with_slots(const at::Tensor& into, const at::Tensor& tensor, const slot_choice& slots) {
   const auto all = slots.tensor().expand({into.size(0), into.size(1), -1}).to(into.device());
   const std::vector<at::Tensor> meant =
-      (all >= 0).nonzero_numpy();  // row, head and entry of every slot that is no padding
+      all.ge(0).nonzero_numpy();  // row, head and entry of every slot that is no padding
   c10::List<std::optional<at::Tensor>> from;
   c10::List<std::optional<at::Tensor>> to;
   for (const at::Tensor& axis : meant) {
     from.push_back(axis);
     to.push_back(axis);
   }
-  to.set(2, at::index(all, from));
-  return at::index_put(into, to, at::index(tensor, from));
+  to.set(2, picked(all, from));
+  return into.index_put(to, picked(tensor, from));
 }
 
 /// The frame of `into` with the chosen slots replaced by those of `source`, whose specifications join the list.
 inline layer_frame with_slots(const layer_frame& into, const layer_frame& source, const slot_choice& slots) {
   layer_frame mixed = into;
-  const layer_frame added = source.with_states([&](slot_state state) {
-    return state.is_rotated()
-               ? slot_state::rotated(mixed.regime_index(source.regimes[static_cast<std::size_t>(state.regime())]))
-               : state;
-  });
+  const position_map added = mixed.renumbered(source);
   const position_map& old = into.positions;
-  const std::int64_t heads = std::max({old.heads(), added.positions.heads(), slots.heads()});
+  const std::int64_t heads = std::max({old.heads(), added.heads(), slots.heads()});
   std::vector<position_row> rows;
   for (std::int64_t stream = 0; stream < old.streams(); ++stream) {
     for (std::int64_t batch = 0; batch < old.batch(); ++batch) {
       for (std::int64_t head = 0; head < heads; ++head) {
         std::vector<position_run> keys = old.row(stream, batch, head).one_run_per_slot();
-        const std::vector<position_run> written = added.positions.row(stream, batch, head).one_run_per_slot();
+        const std::vector<position_run> written = added.row(stream, batch, head).one_run_per_slot();
         for (std::int64_t i = 0; i < slots.count(); ++i) {
           if (const std::int64_t slot = slots.at(batch, head, i); slot >= 0) {
             keys[static_cast<std::size_t>(slot)] = written[static_cast<std::size_t>(i)];
@@ -136,8 +129,8 @@ cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_v
     const layer_view<A>& layer = into.layer(i);
     slots.require_within(layer.extents(), "scatter");
     detail::require_each_once(slots, layer.size());
-    detail::require_scatterable(layer.lowered_keys(), source.layer(i).lowered_keys(), slots.count());
-    detail::require_scatterable(layer.lowered_values(), source.layer(i).lowered_values(), slots.count());
+    detail::require_scatterable(layer.key_storage(), source.layer(i).key_storage(), slots.count());
+    detail::require_scatterable(layer.value_storage(), source.layer(i).value_storage(), slots.count());
     require<shape_error>(layer.frame().positions.streams() == source.layer(i).frame().positions.streams(), "scatter",
                          "source", "as many position streams", "others");
   }

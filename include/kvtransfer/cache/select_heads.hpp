@@ -9,7 +9,6 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/rebuilt.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 
@@ -33,7 +32,7 @@ inline layer_frame frame_of_heads(const layer_frame& layer, const std::vector<st
   }
   return {
       position_map(positions.streams(), positions.batch(), static_cast<std::int64_t>(heads.size()), std::move(rows)),
-      layer.regimes};
+      layer.specifications};
 }
 
 }  // namespace detail

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/full.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,9 +10,10 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/gather.hpp"
-#include "kvtransfer/cache/detail/slot_choice.hpp"
+#include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
@@ -32,7 +32,7 @@ inline slot_choice marked_slots(const at::Tensor& kept) {
   }
   std::vector<std::int64_t> shape = host.sizes().vec();
   shape.back() = most;
-  at::Tensor slots = at::full(shape, -1, at::kLong);
+  at::Tensor slots = new_tensor(shape, at::kLong).fill_(-1);
   for (std::int64_t row = 0; row < rows; ++row) {
     std::int64_t* out = slots.mutable_data_ptr<std::int64_t>() + (row + 1) * most;
     for (std::int64_t slot = seq - 1; slot >= 0; --slot) {

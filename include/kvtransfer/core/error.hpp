@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <concepts>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -60,6 +62,32 @@ void require(bool condition, std::string_view where, std::string_view what, std:
              std::string_view got) {
   if (!condition) [[unlikely]] {
     fail<Error>(where, what, expected, got);
+  }
+}
+
+/// Throws unless `found` is `expected`. @param text what was expected, with `{}` for the number
+template <class Error, std::integral Found, std::integral Expected>
+void require_count(Found found, Expected expected, std::string_view where, std::string_view what,
+                   std::string_view text = "{}") {
+  if (!std::cmp_equal(found, expected)) [[unlikely]] {
+    fail<Error>(where, what, fmt::format(fmt::runtime(text), expected), fmt::format("{}", found));
+  }
+}
+
+/// Throws unless there is an element `index` of `count`. @param what as "layer"
+template <class Error, std::integral Count>
+void require_index(std::int64_t index, Count count, std::string_view where, std::string_view what) {
+  if (index < 0 || std::cmp_greater_equal(index, count)) [[unlikely]] {
+    fail<Error>(where, what, fmt::format("0 <= {} < {}", what, count), fmt::format("{}", index));
+  }
+}
+
+/// Throws unless [begin, end) is a range of `size` elements.
+template <class Error>
+void require_range(std::int64_t begin, std::int64_t end, std::int64_t size, std::string_view where,
+                   std::string_view what) {
+  if (begin < 0 || begin > end || end > size) [[unlikely]] {
+    fail<Error>(where, what, fmt::format("0 <= begin <= end <= {}", size), fmt::format("[{}, {})", begin, end));
   }
 }
 

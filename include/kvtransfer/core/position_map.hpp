@@ -35,10 +35,7 @@ class position_map {
                         fmt::format("{}", rows_.size()));
     }
     for (const position_row& row : rows_) {
-      if (row.size() != size()) {
-        fail<shape_error>("position_map", "rows", fmt::format("{} slots in every row", size()),
-                          fmt::format("{}", row.size()));
-      }
+      require_count<shape_error>(row.size(), size(), "position_map", "rows", "{} slots in every row");
     }
     require<shape_error>(streams_agree_in_states(), "position_map", "rows",
                          "each slot in one state, whatever the stream", "streams that differ");
@@ -83,24 +80,43 @@ class position_map {
     return transform([&](const position_row& row) { return row.gather(slots); });
   }
 
-  /// This map's slots followed by `other`'s. @throws shape_error unless streams and batch agree
+  /// This map's slots followed by `other`'s. @throws shape_error as `append`
   position_map followed_by(const position_map& other) const {
-    if (rows_.empty() || other.rows_.empty()) {
-      return rows_.empty() ? other : *this;
-    }
-    if (size() == 0 && batch_ == other.batch_) {
-      return other;
-    }
-    if (streams_ != other.streams_ || batch_ != other.batch_) {
-      fail<shape_error>("position_map::followed_by", "other", fmt::format("[streams={}, batch={}]", streams_, batch_),
-                        fmt::format("[streams={}, batch={}]", other.streams_, other.batch_));
-    }
-    position_map joined = heads_ >= other.heads_ ? *this : with_heads(other.heads_);
-    const position_map tail = other.with_heads(joined.heads_);
-    for (std::size_t i = 0; i < joined.rows_.size(); ++i) {
-      joined.rows_[i].append(tail.rows_[i]);
-    }
+    position_map joined = *this;
+    joined.append(other);
     return joined;
+  }
+
+  /// Puts `tail`'s slots behind these; what that costs does not depend on how many these are.
+  /// @throws shape_error as `require_joinable`, and then nothing has changed
+  void append(const position_map& tail) {
+    require_joinable(tail);
+    if (rows_.empty() || (size() == 0 && !tail.rows_.empty() && batch_ == tail.batch_)) {
+      *this = tail;
+    } else if (!tail.rows_.empty()) {
+      const std::int64_t heads = std::max(heads_, tail.heads_);
+      if (heads_ != heads) {
+        *this = with_heads(heads);
+      }
+      for (std::int64_t i = 0; i < streams_ * batch_ * heads; ++i) {
+        const std::int64_t of_tail = i / heads * tail.heads_ + (tail.heads_ == 1 ? 0 : i % heads);
+        rows_[static_cast<std::size_t>(i)].append(tail.rows_[static_cast<std::size_t>(of_tail)]);
+      }
+    }
+  }
+
+  /// @throws shape_error unless `tail` can stand behind this map: streams and batch agree, and heads where both have
+  /// their own
+  void require_joinable(const position_map& tail) const {
+    if (rows_.empty() || tail.rows_.empty() || (size() == 0 && batch_ == tail.batch_)) {
+      return;
+    }
+    if (streams_ != tail.streams_ || batch_ != tail.batch_) {
+      fail<shape_error>("position_map::followed_by", "other", fmt::format("[streams={}, batch={}]", streams_, batch_),
+                        fmt::format("[streams={}, batch={}]", tail.streams_, tail.batch_));
+    }
+    require<shape_error>(heads_ == 1 || tail.heads_ == 1 || heads_ == tail.heads_, "position_map::with_heads", "heads",
+                         "positions shared by all heads", fmt::format("{} heads", std::min(heads_, tail.heads_)));
   }
 
   /// The same positions with one entry per head. @throws shape_error if the heads differ already
@@ -147,20 +163,20 @@ class position_map {
     return same;
   }
 
-  /// The batch rows named by `batch_rows`, in that order, with all their streams and heads (a row may be named more
+  /// The sequences named by `sequences`, in that order, with all their streams and heads (one may be named more
   /// than once).
-  /// @throws shape_error if there is no such row
-  position_map select_batch(const std::vector<std::int64_t>& batch_rows) const {
+  /// @throws shape_error if there is no such sequence
+  position_map select_batch(const std::vector<std::int64_t>& sequences) const {
     std::vector<position_row> rows;
     for (std::int64_t stream = 0; stream < streams_; ++stream) {
-      for (const std::int64_t b : batch_rows) {
-        require<shape_error>(b >= 0 && b < batch_, "position_map::select_batch", "row",
-                             fmt::format("0 <= row < {}", batch_), fmt::format("{}", b));
+      for (const std::int64_t b : sequences) {
+        require<shape_error>(b >= 0 && b < batch_, "position_map::select_batch", "sequence",
+                             fmt::format("0 <= sequence < {}", batch_), fmt::format("{}", b));
         const auto start = rows_.begin() + (stream * batch_ + b) * heads_;
         rows.insert(rows.end(), start, start + heads_);
       }
     }
-    return position_map(streams_, static_cast<std::int64_t>(batch_rows.size()), heads_, std::move(rows));
+    return position_map(streams_, static_cast<std::int64_t>(sequences.size()), heads_, std::move(rows));
   }
 
   friend bool operator==(const position_map&, const position_map&) = default;

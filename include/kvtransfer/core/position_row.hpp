@@ -9,9 +9,50 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/position_run.hpp"
 
 namespace kvtransfer {
+
+/// What a slot of a cache holds, and, for a rotated key, under which rotary specification it was rotated.
+///
+/// A frame keeps its rotary specifications in a list; a rotated slot names its entry there. Padding and never-rotated
+/// keys have no angle, so no specification either.
+class slot_state {
+ public:
+  /// A key rotated by entry `specification` of its frame's specifications.
+  static constexpr slot_state rotated(std::int32_t specification = 0) { return slot_state{specification}; }
+  /// A key that carries no rotation; its position says where its token stood, or where a rotation shall put it.
+  static constexpr slot_state unrotated() { return slot_state{kUnrotated}; }
+  /// A slot that no query may see; its contents mean nothing.
+  static constexpr slot_state padding() { return slot_state{kPadding}; }
+
+  constexpr bool is_rotated() const { return code_ >= 0; }
+  constexpr bool is_unrotated() const { return code_ == kUnrotated; }
+  constexpr bool is_padding() const { return code_ == kPadding; }
+  /// Index into the frame's specifications. Only meaningful for a rotated slot.
+  constexpr std::int32_t specification() const { return code_; }
+
+  friend constexpr bool operator==(slot_state, slot_state) = default;
+
+ private:
+  static constexpr std::int32_t kUnrotated = -1;
+  static constexpr std::int32_t kPadding = -2;
+  explicit constexpr slot_state(std::int32_t code) : code_(code) {}
+  std::int32_t code_;
+};
+
+/// `count` neighbouring slots in one state at positions `first, first + step, …` (tokens).
+///
+/// Text has step 1; a token whose position repeats (an image patch on the temporal stream) has step 0.
+struct position_run {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+  std::int64_t step = 1;
+  slot_state state = slot_state::rotated();
+
+  constexpr std::int64_t at(std::int64_t index) const { return first + index * step; }
+
+  friend constexpr bool operator==(const position_run&, const position_run&) = default;
+};
 
 /// The slots of one cache row from left to right, stored as runs in a canonical form, so that equality is run by run.
 class position_row {
@@ -62,10 +103,7 @@ class position_row {
 
   /// The slots [begin, end).
   position_row slice(std::int64_t begin, std::int64_t end) const {
-    if (begin < 0 || begin > end || end > size_) {
-      fail<shape_error>("position_row::slice", "range", fmt::format("0 <= begin <= end <= {}", size_),
-                        fmt::format("[{}, {})", begin, end));
-    }
+    require_range<shape_error>(begin, end, size_, "position_row::slice", "range");
     position_row part;
     std::int64_t start = 0;
     for (const position_run& run : runs_) {
@@ -84,10 +122,7 @@ class position_row {
     const std::vector<position_run> singles = one_run_per_slot();
     position_row picked;
     for (const std::int64_t slot : slots) {
-      if (slot < 0 || slot >= size_) {
-        fail<shape_error>("position_row::gather", "slot", fmt::format("0 <= slot < {}", size_),
-                          fmt::format("{}", slot));
-      }
+      require_index<shape_error>(slot, size_, "position_row::gather", "slot");
       picked.append(singles[static_cast<std::size_t>(slot)]);
     }
     return picked;
@@ -206,7 +241,7 @@ class position_row {
   }
 
   /// How many slots a query may see.
-  std::int64_t visible() const {
+  std::int64_t key_count() const {
     std::int64_t count = 0;
     for (const position_run& run : runs_) {
       count += run.state.is_padding() ? 0 : run.count;

@@ -1,10 +1,6 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/logical_and.h>
-#include <ATen/ops/logical_or.h>
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -12,6 +8,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 
 namespace kvtransfer {
@@ -19,9 +16,9 @@ namespace kvtransfer {
 /// Which slots of a segment a query may see: bool `[batch, kv_heads or 1, seq]`, what the plan shows less padding.
 /// @throws shape_error if the plan's own visibility does not fit the segment
 inline at::Tensor segment_visibility(const segment& part, at::Device device) {
-  const at::Tensor held = visibility_tensor(part.kv.frame().positions, device);
+  const at::Tensor valid = validity_tensor(part.kv.frame().positions, device);
   if (!part.visible.defined()) {
-    return held;
+    return valid;
   }
   const cache_extents extents = part.kv.extents();
   const at::Tensor& shown = part.visible;
@@ -32,7 +29,7 @@ inline at::Tensor segment_visibility(const segment& part, at::Device device) {
                       fmt::format("bool [batch={}, {} or 1, seq={}]", extents.batch, extents.kv_heads, extents.seq),
                       describe(shown));
   }
-  return at::logical_and(held, shown.to(device));
+  return valid.logical_and(shown.to(device));
 }
 
 /// The mask of `tokens` new queries that stand at the end of `visible`: each sees the visible slots before it, and
@@ -46,11 +43,10 @@ inline at::Tensor attention_mask(const at::Tensor& visible, std::int64_t tokens,
     fail<shape_error>("attention_mask", "visible",
                       fmt::format("[batch, a divisor of {}, {} slots or more]", q_heads, tokens), describe(visible));
   }
-  const at::TensorOptions options = at::TensorOptions().dtype(at::kLong).device(visible.device());
-  const at::Tensor query = at::arange(slots - tokens, slots, options).unsqueeze(1);
-  const at::Tensor slot = at::arange(slots, options).unsqueeze(0);
-  const at::Tensor seen = at::logical_and(visible.unsqueeze(2), slot <= query);
-  const at::Tensor mask = at::logical_or(seen, slot == query);
+  const at::Tensor query = detail::counted(slots - tokens, slots, visible.device()).unsqueeze(1);
+  const at::Tensor slot = detail::counted(0, slots, visible.device()).unsqueeze(0);
+  const at::Tensor seen = visible.unsqueeze(2).logical_and(slot.le(query));
+  const at::Tensor mask = seen.logical_or(slot.eq(query));
   return mask.size(1) == 1 ? mask : mask.repeat_interleave(q_heads / mask.size(1), 1);
 }
 

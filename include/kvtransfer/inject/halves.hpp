@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
@@ -26,9 +25,9 @@ inline void require_same_slots(const layer_view<>& keys_from, const layer_view<>
     fail<shape_error>("keys_with_values_of", fmt::format("layer {}", layer), fmt::format("{}, any head_dim", expected),
                       fmt::format("{}", values_from.extents()));
   }
-  const at::Tensor keys_held = visibility_tensor(keys_from.frame().positions);
-  const at::Tensor values_held = visibility_tensor(values_from.frame().positions);
-  require<frame_error>((keys_held == values_held).all().item<bool>(), "keys_with_values_of",
+  const at::Tensor keys_valid = validity_tensor(keys_from.frame().positions);
+  const at::Tensor values_valid = validity_tensor(values_from.frame().positions);
+  require<frame_error>(keys_valid.eq(values_valid).all().item<bool>(), "keys_with_values_of",
                        fmt::format("layer {}", layer), "the same slots to be padding in both caches", "others");
 }
 

@@ -1,10 +1,7 @@
 #pragma once
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/where.h>
 
 #include <array>
 #include <cstdint>
@@ -13,6 +10,7 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 
 namespace kvtransfer {
@@ -22,17 +20,17 @@ namespace detail {
 /// Normal noise with the mean and standard deviation that `tensor` has in each row and head. What padding holds counts
 /// for nothing.
 /// @param tensor `[batch, kv_heads, seq, head_dim]`
-/// @param held bool `[batch, kv_heads or 1, seq]`
-inline at::Tensor moment_matched(const at::Tensor& tensor, const at::Tensor& held, at::Generator generator) {
+/// @param valid bool `[batch, kv_heads or 1, seq]`
+inline at::Tensor moment_matched(const at::Tensor& tensor, const at::Tensor& valid, at::Generator generator) {
   constexpr std::array<std::int64_t, 2> slots_and_elements{2, 3};
-  const at::Tensor counted = held.unsqueeze(-1).expand_as(tensor);
+  const at::Tensor counted = valid.unsqueeze(-1).expand_as(tensor);
   const at::Tensor count = counted.sum(slots_and_elements, true).clamp_min(1);
-  const at::Tensor wide = at::where(counted, tensor.detach().to(at::kFloat), 0);
-  const at::Tensor mean = wide.sum(slots_and_elements, true) / count;
-  const at::Tensor variance = at::where(counted, wide - mean, 0).square().sum(slots_and_elements, true) / count;
+  const at::Tensor wide = tensor.detach().to(at::kFloat).where(counted, 0);
+  const at::Tensor mean = wide.sum(slots_and_elements, true).div(count);
+  const at::Tensor variance = wide.sub(mean).where(counted, 0).square().sum(slots_and_elements, true).div(count);
   const at::Tensor noise =
-      at::empty(tensor.sizes(), at::kFloat).normal_(0.0, 1.0, std::move(generator)).to(tensor.device());
-  return (noise * variance.sqrt() + mean).to(tensor.scalar_type());
+      new_tensor(tensor.sizes(), at::kFloat).normal_(0.0, 1.0, std::move(generator)).to(tensor.device());
+  return noise.mul(variance.sqrt()).add(mean).to(tensor.scalar_type());
 }
 
 }  // namespace detail
@@ -46,9 +44,9 @@ inline cache moment_matched_noise(const cache_view<>& source, std::uint64_t seed
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     const layer_view<>& layer = source.layer(i);
-    const at::Tensor held = visibility_tensor(layer.frame().positions, layer.keys().device());
-    keys.push_back(detail::moment_matched(layer.keys(), held, generator));
-    values.push_back(detail::moment_matched(layer.values(), held, generator));
+    const at::Tensor valid = validity_tensor(layer.frame().positions, layer.keys().device());
+    keys.push_back(detail::moment_matched(layer.keys(), valid, generator));
+    values.push_back(detail::moment_matched(layer.values(), valid, generator));
   }
   cache_frame pretended = source.frame();
   pretended.set_assumed();

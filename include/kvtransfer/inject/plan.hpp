@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
@@ -99,7 +99,7 @@ inline plan plan_of(std::vector<std::vector<std::int64_t>> token_ids) {
 inline at::Tensor token_tensor(const std::vector<std::vector<std::int64_t>>& rows, std::int64_t padding,
                                at::Device device) {
   const std::int64_t longest = detail::longest_row(rows, "token_tensor");
-  at::Tensor tokens = at::empty({static_cast<std::int64_t>(rows.size()), longest}, at::kLong);
+  at::Tensor tokens = detail::new_tensor({static_cast<std::int64_t>(rows.size()), longest}, at::kLong);
   std::int64_t* out = tokens.mutable_data_ptr<std::int64_t>();
   for (const std::vector<std::int64_t>& row : rows) {
     out = std::fill_n(out, longest - static_cast<std::int64_t>(row.size()), padding);

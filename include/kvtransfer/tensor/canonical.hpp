@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <string_view>
 #include <vector>
@@ -9,7 +8,6 @@
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/detail/copy_slots.hpp"
 #include "kvtransfer/tensor/lower.hpp"
-#include "kvtransfer/tensor/detail/slot_runs.hpp"
 
 namespace kvtransfer::layouts {
 
@@ -18,33 +16,32 @@ namespace kvtransfer::layouts {
 /// @param to one per layer; what no slot names stays as it is
 /// @param from likewise
 /// @throws shape_error, device_error, value_error where they do not go together
-inline void copy_lowered_(const std::vector<lowered>& to, const std::vector<lowered>& from,
-                          implementation use = implementation::automatic, std::string_view where = "copy_lowered_") {
-  require<shape_error>(to.size() == from.size(), where, "layers", fmt::format("{}", from.size()),
-                       fmt::format("{}", to.size()));
+inline void copy_storage_(const std::vector<storage>& to, const std::vector<storage>& from,
+                          implementation use = implementation::automatic, std::string_view where = "copy_storage_") {
+  require_count<shape_error>(to.size(), from.size(), where, "layers");
   for (std::size_t begin = 0; begin < to.size();) {
     std::vector<at::Tensor> to_rows;
     std::vector<at::Tensor> from_rows;
     std::size_t end = begin;
     for (; end < to.size() && to[end].is_like(to[begin]) && from[end].is_like(from[begin]); ++end) {
-      to_rows.push_back(to[end].rows);
-      from_rows.push_back(from[end].rows);
+      to_rows.push_back(to[end].blocks);
+      from_rows.push_back(from[end].blocks);
     }
-    copy_slots_(to_rows, from_rows, match_slots(to[begin], from[begin], where), use, where);
+    kvtransfer::detail::copy_slots_(to_rows, from_rows, kvtransfer::detail::match_slots(to[begin], from[begin], where),
+                                    use, where);
     begin = end;
   }
 }
 
 /// A tensor in the plain form as `[batch, kv_heads, seq, head_dim]`: without a copy where strides alone describe it,
 /// else gathered, with zeros for slots that have no storage. Differentiable.
-inline at::Tensor canonical(const lowered& plain, std::string_view where = "canonical") {
+inline at::Tensor canonical(const storage& plain, std::string_view where = "canonical") {
   if (!plain.slots) {
-    return plain.rows;
+    return plain.blocks;
   }
   const cache_extents extents = plain.extents();
-  at::Tensor gathered =
-      at::empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim}, plain.rows.options());
-  copy_lowered_({{gathered, std::nullopt}}, {plain}, implementation::automatic, where);
+  at::Tensor gathered = plain.blocks.new_empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim});
+  copy_storage_({{gathered, std::nullopt}}, {plain}, implementation::automatic, where);
   return gathered;
 }
 

@@ -23,7 +23,7 @@ concept ArrangedByStrides = requires(const T layout, const at::Tensor& tensor) {
 template <class T>
 concept ArrangedByTable = requires(const T layout, const at::Tensor& tensor, std::int64_t size) {
   { layout.slots } -> std::convertible_to<const layouts::slot_table&>;
-  { layout.rows(tensor) } -> std::same_as<at::Tensor>;
+  { layout.blocks(tensor) } -> std::same_as<at::Tensor>;
   { layout.storage_shape(size, size) } -> std::same_as<std::vector<std::int64_t>>;
 };
 
@@ -38,7 +38,7 @@ template <class T>
 concept CacheLayout = std::copyable<T> && requires {
   { T::name } -> std::convertible_to<std::string_view>;
   { T::axes } -> std::convertible_to<std::string_view>;
-} &&(detail::ArrangedByStrides<T> || detail::ArrangedByTable<T>);
+} && (detail::ArrangedByStrides<T> || detail::ArrangedByTable<T>);
 
 /// A layout that is readable without a copy.
 ///
@@ -49,7 +49,7 @@ concept StridedLayout = CacheLayout<T> && detail::ArrangedByStrides<T>;
 
 /// A layout whose slots lie where its table, the member `slots`, says.
 ///
-/// `rows(tensor)` returns the same storage as `[rows, kv_heads, slots, head_dim]`, permuting strides only;
+/// `blocks(tensor)` returns the same storage as `[blocks, kv_heads, slots, head_dim]`, permuting strides only;
 /// `storage_shape(kv_heads, head_dim)` is the shape of the smallest tensor that has every place the table names.
 template <class T>
 concept SlottedLayout = CacheLayout<T> && !StridedLayout<T> && detail::ArrangedByTable<T>;

@@ -17,44 +17,44 @@
 namespace kvtransfer::layouts {
 
 /// The plain form of a layer's keys (or values) in any layout, sharing the storage of the tensor it came from.
-struct lowered {
-  at::Tensor rows;  ///< `[rows, kv_heads, slots, head_dim]`, strided
+struct storage {
+  at::Tensor blocks;  ///< `[blocks, kv_heads, slots, head_dim]`, strided; a block is a sequence where there is no table
   std::optional<slot_table>
-      slots;  ///< where each slot of a batch row lies; nothing where row and slot say it themselves
+      slots;  ///< where each slot of a sequence lies; nothing where block and slot say it themselves
 
   cache_extents extents() const {
-    return slots ? cache_extents{slots->batch(), rows.size(1), slots->seq(), rows.size(3)} : extents_of(rows);
+    return slots ? cache_extents{slots->batch(), blocks.size(1), slots->seq(), blocks.size(3)} : extents_of(blocks);
   }
 
-  /// Whether each slot lies at the same row and slot as in `other`.
-  bool is_like(const lowered& other) const { return rows.sizes() == other.rows.sizes() && slots == other.slots; }
+  /// Whether each slot lies at the same block and slot as in `other`.
+  bool is_like(const storage& other) const { return blocks.sizes() == other.blocks.sizes() && slots == other.slots; }
 };
 
 namespace detail {
 
 template <CacheLayout Layout>
-inline constexpr std::int64_t axes_of = 1 + std::count(std::string_view(Layout::axes).begin(),
-                                                       std::string_view(Layout::axes).end(), ',');
+inline constexpr std::int64_t axes_of =
+    1 + std::count(std::string_view(Layout::axes).begin(), std::string_view(Layout::axes).end(), ',');
 
 template <CacheLayout Layout>
-lowered lower_unchecked(const Layout& layout, const at::Tensor& tensor) {
+storage lower_unchecked(const Layout& layout, const at::Tensor& tensor) {
   if constexpr (StridedLayout<Layout>) {
     return {layout.view(tensor), std::nullopt};
   } else {
-    return {layout.rows(tensor), layout.slots};
+    return {layout.blocks(tensor), layout.slots};
   }
 }
 
-/// @throws shape_error unless `rows` has every place that `slots` names
-inline void require_places(const at::Tensor& rows, const slot_table& slots, std::string_view where,
+/// @throws shape_error unless `blocks` has every place that `slots` names
+inline void require_places(const at::Tensor& blocks, const slot_table& slots, std::string_view where,
                            std::string_view what) {
   const bool slots_fit =
-      slots.row_slots() == 0 ? rows.size(2) >= slots.slots_needed() : rows.size(2) == slots.row_slots();
-  if (rows.size(0) < slots.rows_needed() || !slots_fit) {
+      slots.block_size() == 0 ? blocks.size(2) >= slots.slots_needed() : blocks.size(2) == slots.block_size();
+  if (blocks.size(0) < slots.blocks_needed() || !slots_fit) {
     fail<shape_error>(where, what,
-                      fmt::format("{} rows of {} slots, which the layout's table names", slots.rows_needed(),
-                                  std::max(slots.row_slots(), slots.slots_needed())),
-                      fmt::format("{} rows of {} slots", rows.size(0), rows.size(2)));
+                      fmt::format("{} blocks of {} slots, which the layout's table names", slots.blocks_needed(),
+                                  std::max(slots.block_size(), slots.slots_needed())),
+                      fmt::format("{} blocks of {} slots", blocks.size(0), blocks.size(2)));
   }
 }
 
@@ -63,22 +63,22 @@ inline void require_places(const at::Tensor& rows, const slot_table& slots, std:
 /// Lowers a tensor in `layout` to the plain form.
 /// @throws shape_error unless it is floating, has the layout's axes and every place that the layout's table names
 template <CacheLayout Layout>
-lowered lower(const Layout& layout, const at::Tensor& tensor, std::string_view where, std::string_view what) {
+storage lower(const Layout& layout, const at::Tensor& tensor, std::string_view where, std::string_view what) {
   const auto refuse = [&] {
     fail<shape_error>(where, what, fmt::format("{}, floating", Layout::axes), describe(tensor));
   };
   if (!tensor.defined() || tensor.dim() != detail::axes_of<Layout> || !at::isFloatingType(tensor.scalar_type())) {
     refuse();
   }
-  lowered plain;
+  storage plain;
   try {
     plain = detail::lower_unchecked(layout, tensor);
   } catch (const c10::Error&) {  // an axis too short for what the layout cuts out of it
     refuse();
   }
-  require_heads_tensor(plain.rows, where, what);
+  require_heads_tensor(plain.blocks, where, what);
   if (plain.slots) {
-    detail::require_places(plain.rows, *plain.slots, where, what);
+    detail::require_places(plain.blocks, *plain.slots, where, what);
   }
   return plain;
 }
@@ -100,6 +100,31 @@ const auto& values_of(const Layout& layout) {
     return layout;
   } else {
     return layout.values;
+  }
+}
+
+/// The layout in which the slots [begin, end) of a tensor in `layout` are read from `slice_tensor`'s result.
+/// @throws shape_error for slots outside the table
+template <LayerLayout Layout>
+Layout slice_layout(const Layout& layout, std::int64_t begin, std::int64_t end) {
+  Layout part = layout;
+  if constexpr (SlottedLayout<Layout>) {
+    part.slots = layout.slots.slice(begin, end);
+  } else if constexpr (!CacheLayout<Layout>) {
+    part.keys = slice_layout(layout.keys, begin, end);
+    part.values = slice_layout(layout.values, begin, end);
+  }
+  return part;
+}
+
+/// The slots [begin, end) of a tensor in `layout`, without a copy. Where a table tells the slots apart, the tensor
+/// stays whole.
+template <CacheLayout Layout>
+at::Tensor slice_tensor(const Layout& layout, const at::Tensor& tensor, std::int64_t begin, std::int64_t end) {
+  if constexpr (StridedLayout<Layout>) {
+    return layout.arrange(layout.view(tensor).slice(2, begin, end));
+  } else {
+    return tensor;
   }
 }
 

@@ -79,7 +79,7 @@ inline at::Tensor position_tensor(const position_map& map, at::Device device = a
 }
 
 /// Which slots hold a key: bool `[batch, kv_heads or 1, seq]`, false for padding. All streams of a slot agree.
-inline at::Tensor visibility_tensor(const position_map& map, at::Device device = at::kCPU) {
+inline at::Tensor validity_tensor(const position_map& map, at::Device device = at::kCPU) {
   const std::vector<position_row> first_stream(map.rows().begin(), map.rows().begin() + map.batch() * map.heads());
   return detail::fill_rows<bool>(
       first_stream, {map.batch(), map.heads(), map.size()}, at::kBool, device,

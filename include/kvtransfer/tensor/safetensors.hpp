@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
@@ -17,6 +16,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 
@@ -65,12 +65,11 @@ class safetensors_file {
     std::byte* const data = mapping_->bytes().data() + header_->data_begin + found.begin;
     const auto options = at::TensorOptions().dtype(scalar_type_of(found.dtype));
     if (reinterpret_cast<std::uintptr_t>(data) % describe(found.dtype).bytes != 0) {
-      at::Tensor copy = at::empty(found.shape, options);
+      at::Tensor copy = detail::new_tensor(found.shape, options);
       std::memcpy(copy.data_ptr(), data, found.end - found.begin);
       return copy;
     }
-    return at::from_blob(
-        data, found.shape, [kept = mapping_](void*) {}, options);
+    return at::from_blob(data, found.shape, [kept = mapping_](void*) {}, options);
   }
 
  private:

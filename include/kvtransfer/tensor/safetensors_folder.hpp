@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -15,7 +16,37 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/tensor/safetensors.hpp"
-#include "kvtransfer/tensor/detail/safetensors_index.hpp"
+
+namespace kvtransfer::detail {
+
+/// Which shard, a file name in the index's own folder, holds which tensor.
+using safetensors_index = std::map<std::string, std::string, std::less<>>;
+
+/// A plain file name: not a path, which could leave the folder.
+inline bool is_plain_file_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == name.npos;
+}
+
+/// Reads the text of a `model.safetensors.index.json`.
+/// @param file named in errors
+/// @throws file_error for bad JSON, a missing map, or a shard that is not a file name in the same folder
+inline safetensors_index parse_safetensors_index(std::string_view text, std::string_view file) {
+  const nlohmann::json content = parse_json(text, file);
+  if (!content.is_object() || !content.contains("weight_map") || !content["weight_map"].is_object()) {
+    fail<file_error>(file, "weight_map", "an object that names a shard for every tensor", "none");
+  }
+  safetensors_index index;
+  for (const auto& [tensor, shard] : content["weight_map"].items()) {
+    if (!shard.is_string() || !is_plain_file_name(shard.get_ref<const std::string&>())) {
+      fail<file_error>(file, fmt::format("weight_map: {}", excerpt(tensor)), "a file name in the index's folder",
+                       excerpt(shard));
+    }
+    index.emplace(tensor, shard.get_ref<const std::string&>());
+  }
+  return index;
+}
+
+}  // namespace kvtransfer::detail
 
 namespace kvtransfer {
 
@@ -35,7 +66,7 @@ class safetensors_folder {
     if (std::filesystem::exists(single, ignored)) {
       opened.add_single(safetensors_file::open(single));
     } else if (std::filesystem::exists(index, ignored)) {
-      opened.add_shards(parse_safetensors_index(read_text(index), index.string()), index);
+      opened.add_shards(detail::parse_safetensors_index(read_text(index), index.string()), index);
     } else {
       fail<file_error>(folder.string(), "weights", "model.safetensors or model.safetensors.index.json", "neither");
     }
@@ -75,7 +106,7 @@ class safetensors_folder {
     }
   }
 
-  void add_shards(const safetensors_index& index, const std::filesystem::path& index_path) {
+  void add_shards(const detail::safetensors_index& index, const std::filesystem::path& index_path) {
     std::map<std::string, safetensors_file> shards;
     for (const auto& [name, shard] : index) {
       auto opened = shards.find(shard);

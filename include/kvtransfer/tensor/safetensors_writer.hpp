@@ -74,10 +74,8 @@ class safetensors_writer {
   /// Gives the complete file its name. @throws value_error if a tensor lacks elements; file_error if the disk refuses
   void commit() {
     for (const auto& [name, entry] : header_.tensors) {
-      if (written_[name] != entry.end - entry.begin) {
-        fail<value_error>("safetensors_writer::commit", name, fmt::format("{} bytes written", entry.end - entry.begin),
-                          fmt::format("{}", written_[name]));
-      }
+      require_count<value_error>(written_[name], entry.end - entry.begin, "safetensors_writer::commit", name,
+                                 "{} bytes written");
     }
     file_.commit();
   }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -9,6 +8,8 @@
 #include <array>
 #include <mutex>
 #include <optional>
+
+#include "kvtransfer/tensor/operations.hpp"
 
 // Small lists on their way to a GPU. From pinned memory a copy joins a stream and nobody waits for it; torch keeps the
 // memory until it has happened.
@@ -49,7 +50,7 @@ inline at::Tensor uploaded_beside(const at::Tensor& buffer, at::Device device) {
 
 /// An uninitialized tensor on the host, to be filled for `uploaded`.
 inline at::Tensor upload_buffer(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device) {
-  return at::empty(sizes, at::TensorOptions().dtype(dtype).pinned_memory(device.is_cuda()));
+  return detail::new_tensor(sizes, at::TensorOptions().dtype(dtype).pinned_memory(device.is_cuda()));
 }
 
 /// `buffer` on `device`. A GPU's current stream does not wait for it before what is queued from now on.

@@ -1,11 +1,13 @@
-#include "kvtransfer/cache/detail/move_blocks.hpp"
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
+#include "kvtransfer/cache/detail/move_keys.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 
 namespace {
 
@@ -27,6 +29,18 @@ position_map rows_of(std::vector<position_row> rows) {
   return position_map(1, batch, 1, std::move(rows));
 }
 
+/// The blocks of whole tensors, sequence b in row b.
+std::vector<move_block> move_blocks(const position_map& written, const position_map& wanted) {
+  const placed_positions placed = placed_in_rows(written, wanted);
+  return detail::move_blocks(placed.stored, placed.target, placed.spans, placed.padding);
+}
+
+/// The blocks of a storage with a table.
+std::vector<move_block> row_blocks(const position_map& written, const position_map& wanted,
+                                   const std::vector<layouts::slot_span>& spans) {
+  return detail::move_blocks(written, wanted, spans, padding_moves::never);
+}
+
 /// Few states, so that rows of the same length often change state at the same slots.
 position_row random_states(std::mt19937& random, std::int64_t count, bool with_padding) {
   const slot_state states[] = {rotated_key, slot_state::rotated(1), plain_key, no_key};
@@ -41,17 +55,38 @@ position_row random_states(std::mt19937& random, std::int64_t count, bool with_p
   return row;
 }
 
+position_row keys_then_padding(std::int64_t first, std::int64_t keys, std::int64_t padding,
+                               std::int32_t specification = 0) {
+  position_row row = position_row::consecutive(first, keys, slot_state::rotated(specification));
+  row.append({0, padding, 0, slot_state::padding()});
+  return row;
+}
+
+/// Rows of four slots, row b in row b of the storage.
+std::vector<move_block> blocks_in_place(const position_map& written, const position_map& wanted) {
+  std::vector<layouts::slot_span> spans;
+  for (std::int64_t b = 0; b < written.batch(); ++b) {
+    spans.push_back({b, 0, b, 0, 4});
+  }
+  return row_blocks(written, wanted, spans);
+}
+
+position_map storage_rows(std::vector<position_row> rows) {
+  const auto count = static_cast<std::int64_t>(rows.size());
+  return position_map(1, count, 1, std::move(rows));
+}
+
 }  // namespace
 
 TEST_CASE("keys that all move equally far are one block with a delta", "[cache][move_blocks]") {
   const position_map written = position_map::consecutive(0, 6, 3);
   const auto blocks = move_blocks(written, written.shifted(4));
   REQUIRE(blocks.size() == 1);
-  CHECK_FALSE(blocks[0].batch.has_value());
+  CHECK(blocks[0].rows == std::vector<std::int64_t>{0, 1, 2});
   CHECK_FALSE(blocks[0].head.has_value());
-  CHECK(blocks[0].begin == 0);
-  CHECK(blocks[0].end == 6);
-  CHECK(blocks[0].delta == 4);
+  CHECK(blocks[0].slots.begin == 0);
+  CHECK(blocks[0].slots.end() == 6);
+  CHECK(blocks[0].move.delta == 4);
 }
 
 TEST_CASE("rows that move unequally far are still one block, without a delta", "[cache][move_blocks]") {
@@ -59,33 +94,33 @@ TEST_CASE("rows that move unequally far are still one block, without a delta", "
   const position_map wanted = rows_of({position_row::consecutive(4, 6), position_row::consecutive(5, 6)});
   const auto blocks = move_blocks(written, wanted);
   REQUIRE(blocks.size() == 1);
-  CHECK_FALSE(blocks[0].batch.has_value());
-  CHECK_FALSE(blocks[0].delta.has_value());
+  CHECK(blocks[0].rows == std::vector<std::int64_t>{0, 1});
+  CHECK_FALSE(blocks[0].move.delta.has_value());
 }
 
 TEST_CASE("streams that move unequally far leave no delta", "[cache][move_blocks]") {
   const position_map written(2, 1, 1, {position_row::consecutive(0, 3), position_row::consecutive(0, 3)});
   const position_map wanted(2, 1, 1, {position_row::consecutive(1, 3), position_row::consecutive(2, 3)});
   REQUIRE(move_blocks(written, wanted).size() == 1);
-  CHECK_FALSE(move_blocks(written, wanted)[0].delta.has_value());
-  CHECK(move_blocks(written, written.shifted(7))[0].delta == 7);
+  CHECK_FALSE(move_blocks(written, wanted)[0].move.delta.has_value());
+  CHECK(move_blocks(written, written.shifted(7))[0].move.delta == 7);
 }
 
 TEST_CASE("a repeated position that becomes consecutive ones has no delta", "[cache][move_blocks]") {
   const auto blocks =
       move_blocks(rows_of({position_row::listed({5, 5, 5})}), rows_of({position_row::listed({5, 6, 7})}));
   REQUIRE(blocks.size() == 1);
-  CHECK_FALSE(blocks[0].delta.has_value());
+  CHECK_FALSE(blocks[0].move.delta.has_value());
 }
 
 TEST_CASE("a row is cut where the way its keys are written changes", "[cache][move_blocks]") {
   const position_map written = rows_of({row_of({{2, rotated_key}, {3, slot_state::rotated(1)}, {1, plain_key}})});
   const auto blocks = move_blocks(written, written);
   REQUIRE(blocks.size() == 3);
-  CHECK(blocks[1].begin == 2);
-  CHECK(blocks[1].end == 5);
-  CHECK(blocks[1].from == slot_state::rotated(1));
-  CHECK(blocks[2].from == plain_key);
+  CHECK(blocks[1].slots.begin == 2);
+  CHECK(blocks[1].slots.end() == 5);
+  CHECK(blocks[1].move.from == slot_state::rotated(1));
+  CHECK(blocks[2].move.from == plain_key);
 }
 
 TEST_CASE("rows that differ in padding alone move together", "[cache][move_blocks]") {
@@ -93,9 +128,9 @@ TEST_CASE("rows that differ in padding alone move together", "[cache][move_block
       {row_of({{6, rotated_key}}), row_of({{4, no_key}, {2, rotated_key}}), row_of({{5, rotated_key}, {1, no_key}})});
   const auto blocks = move_blocks(written, written.shifted(9));
   REQUIRE(blocks.size() == 1);
-  CHECK(blocks[0].begin == 0);
-  CHECK(blocks[0].end == 6);
-  CHECK(blocks[0].delta == 9);
+  CHECK(blocks[0].slots.begin == 0);
+  CHECK(blocks[0].slots.end() == 6);
+  CHECK(blocks[0].move.delta == 9);
 }
 
 TEST_CASE("rows that change at different slots move one by one", "[cache][move_blocks]") {
@@ -103,9 +138,9 @@ TEST_CASE("rows that change at different slots move one by one", "[cache][move_b
       rows_of({row_of({{2, rotated_key}, {2, plain_key}}), row_of({{3, rotated_key}, {1, plain_key}})});
   const auto blocks = move_blocks(written, written);
   REQUIRE(blocks.size() == 4);
-  CHECK(blocks[0].batch == 0);
-  CHECK(blocks[2].batch == 1);
-  CHECK(blocks[2].end == 3);
+  CHECK(blocks[0].rows == std::vector<std::int64_t>{0});
+  CHECK(blocks[2].rows == std::vector<std::int64_t>{1});
+  CHECK(blocks[2].slots.end() == 3);
   CHECK_FALSE(blocks[2].head.has_value());
 }
 
@@ -120,7 +155,7 @@ TEST_CASE("a row of padding needs no move, and leaves the others to move one by 
   const position_map written = rows_of({row_of({{3, no_key}}), row_of({{3, rotated_key}})});
   const auto blocks = move_blocks(written, written.shifted(1));
   REQUIRE(blocks.size() == 1);
-  CHECK(blocks[0].batch == 1);
+  CHECK(blocks[0].rows == std::vector<std::int64_t>{1});
 }
 
 TEST_CASE("maps of different sizes are refused", "[cache][move_blocks]") {
@@ -159,8 +194,8 @@ TEST_CASE("random rows: every key is in one block, which goes its way and no oth
           const auto index = static_cast<std::size_t>(slot);
           std::vector<move_block> holding;
           for (const move_block& block : blocks) {
-            if (block.batch.value_or(b) == b && block.head.value_or(h) == h && block.begin <= slot &&
-                slot < block.end) {
+            if (std::ranges::count(block.rows, b) == 1 && block.head.value_or(h) == h && block.slots.begin <= slot &&
+                slot < block.slots.end()) {
               holding.push_back(block);
             }
           }
@@ -169,12 +204,106 @@ TEST_CASE("random rows: every key is in one block, which goes its way and no oth
             continue;
           }
           REQUIRE(holding.size() == 1);
-          REQUIRE(holding[0].from == from[index].state);
-          REQUIRE(holding[0].to == to[index].state);
-          REQUIRE(holding[0].delta.value_or(to[index].first - from[index].first) ==
+          REQUIRE(holding[0].move.from == from[index].state);
+          REQUIRE(holding[0].move.to == to[index].state);
+          REQUIRE(holding[0].move.delta.value_or(to[index].first - from[index].first) ==
                   to[index].first - from[index].first);
         }
       }
     }
   }
+}
+
+TEST_CASE("spans that are alike make one block, wherever their slots come from", "[cache][move_blocks]") {
+  const position_map written(1, 2, 1, {position_row::consecutive(0, 10), keys_then_padding(50, 4, 6)});
+  const std::vector<layouts::slot_span> spans = {{0, 0, 7, 0, 4}, {0, 4, 2, 0, 4}, {0, 8, 5, 0, 2}, {1, 0, 3, 0, 4}};
+  const std::vector<move_block> blocks = row_blocks(written, written.shifted(3), spans);
+  REQUIRE(blocks.size() == 2);
+  CHECK(blocks[0].rows == std::vector<std::int64_t>{7, 2, 3});
+  CHECK((blocks[0].pieces == std::vector<sequence_piece>{{0, 0, 8}, {1, 0, 4}}));
+  CHECK(blocks[0].slots.end() == 4);
+  CHECK(blocks[0].move.delta == 3);
+  CHECK_FALSE(blocks[0].head);
+  CHECK(blocks[1].rows == std::vector<std::int64_t>{5});
+  CHECK((blocks[1].pieces == std::vector<sequence_piece>{{0, 8, 2}}));
+  CHECK(blocks[1].slots.end() == 2);
+}
+
+TEST_CASE("sequences packed one after another make one block, whatever their positions", "[cache][move_blocks]") {
+  const position_map written(1, 2, 1, {keys_then_padding(0, 3, 1), keys_then_padding(70, 4, 0)});
+  const std::vector<layouts::slot_span> spans = {{0, 0, 0, 0, 3}, {1, 0, 0, 3, 4}};
+  const std::vector<move_block> alike = row_blocks(written, written.shifted(5), spans);
+  REQUIRE(alike.size() == 1);
+  CHECK(alike[0].rows == std::vector<std::int64_t>{0});
+  CHECK((alike[0].pieces == std::vector<sequence_piece>{{0, 0, 3}, {1, 0, 4}}));
+  CHECK(alike[0].slots.end() == 7);
+  CHECK(alike[0].move.delta == 5);
+  const position_map wanted(1, 2, 1, {keys_then_padding(10, 3, 1), keys_then_padding(71, 4, 0)});
+  const std::vector<move_block> apart = row_blocks(written, wanted, spans);
+  REQUIRE(apart.size() == 1);
+  CHECK_FALSE(apart[0].move.delta);
+}
+
+TEST_CASE("packed sequences with a gap between them make two blocks", "[cache][move_blocks]") {
+  const position_map written(1, 2, 1, {keys_then_padding(0, 4, 0), keys_then_padding(70, 4, 0)});
+  CHECK(row_blocks(written, written.shifted(5), {{0, 0, 0, 0, 4}, {1, 0, 0, 5, 4}}).size() == 2);
+}
+
+TEST_CASE("padding belongs to no block", "[cache][move_blocks]") {
+  position_row row = position_row::consecutive(0, 1, slot_state::padding());
+  row.append({0, 2, 1});
+  row.append({0, 1, 0, slot_state::padding()});
+  const position_map written(row);
+  const std::vector<move_block> blocks = blocks_in_place(written, written.shifted(1));
+  REQUIRE(blocks.size() == 1);
+  CHECK(blocks[0].slots.begin == 1);
+  CHECK(blocks[0].slots.end() == 3);
+  CHECK(blocks[0].pieces.front().slots.begin == 1);
+}
+
+TEST_CASE("a delta stays where all rows of a block share it", "[cache][move_blocks]") {
+  const position_map written = storage_rows({keys_then_padding(0, 4, 0), keys_then_padding(4, 4, 0)});
+  const position_map wanted = storage_rows({keys_then_padding(1, 4, 0), keys_then_padding(6, 4, 0)});
+  const std::vector<move_block> blocks = blocks_in_place(written, wanted);
+  REQUIRE(blocks.size() == 1);
+  CHECK_FALSE(blocks[0].move.delta);
+}
+
+TEST_CASE("keys of two specifications make two blocks", "[cache][move_blocks]") {
+  position_row mixed = position_row::consecutive(0, 3, slot_state::rotated(0));
+  mixed.append({3, 1, 1, slot_state::rotated(1)});
+  const position_map written = storage_rows({mixed, keys_then_padding(4, 4, 0, 1)});
+  const std::vector<move_block> blocks = blocks_in_place(written, written);
+  REQUIRE(blocks.size() == 3);
+  CHECK(blocks[0].move.from == slot_state::rotated(0));
+  CHECK(blocks[0].slots.end() == 3);
+  CHECK(blocks[1].slots.begin == 3);
+  CHECK(blocks[2].move.from == slot_state::rotated(1));
+}
+
+TEST_CASE("heads that differ in padding make blocks of their own", "[cache][move_blocks]") {
+  const position_map written(1, 1, 2, {keys_then_padding(0, 4, 0), keys_then_padding(0, 3, 1)});
+  const std::vector<move_block> blocks = blocks_in_place(written, written.shifted(1));
+  REQUIRE(blocks.size() == 2);
+  CHECK(blocks[0].head == 0);
+  CHECK(blocks[0].slots.end() == 4);
+  CHECK(blocks[1].head == 1);
+  CHECK(blocks[1].slots.end() == 3);
+}
+
+TEST_CASE("heads that differ in positions alone share a block", "[cache][move_blocks]") {
+  const position_map written(1, 1, 2, {keys_then_padding(0, 4, 0), keys_then_padding(9, 4, 0)});
+  const std::vector<move_block> blocks = blocks_in_place(written, written.shifted(1));
+  REQUIRE(blocks.size() == 1);
+  CHECK(blocks[0].move.delta == 1);
+}
+
+TEST_CASE("streams that move differently leave no shared delta", "[cache][move_blocks]") {
+  const position_map written(2, 1, 1, {keys_then_padding(0, 4, 0), keys_then_padding(9, 4, 0)});
+  const position_map wanted(2, 1, 1, {keys_then_padding(1, 4, 0), keys_then_padding(9, 4, 0)});
+  CHECK_FALSE(blocks_in_place(written, wanted).front().move.delta);
+}
+
+TEST_CASE("no slots make no blocks", "[cache][move_blocks]") {
+  CHECK(row_blocks(position_map(), position_map(), {}).empty());
 }

@@ -1,12 +1,12 @@
-#include "kvtransfer/cache/detail/moved_frame.hpp"
-
 #include <vector>
 
+#include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "rope/random_keys.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -42,7 +42,7 @@ TEST_CASE("rotations come off, go on and change, where the frame justifies it", 
   const std::vector<rotary_specification> same(2, plain_specification(8));
   const std::vector<rotary_specification> other(2, plain_specification(8, 1e6));
   CHECK(rotated(plain, same, "test") == rotated_frame);
-  CHECK((reframed(rotated_frame, other, "test").layer(1).regimes == std::vector{other.front()}));
+  CHECK((reframed(rotated_frame, other, "test").layer(1).specifications == std::vector{other.front()}));
   CHECK_THROWS_AS(unrotated(plain, "test"), frame_error);
   CHECK_THROWS_AS(rotated(rotated_frame, same, "test"), frame_error);
   CHECK_THROWS_AS(reframed(plain, same, "test"), frame_error);

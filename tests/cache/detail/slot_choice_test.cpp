@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/detail/slot_choice.hpp"
+#include "kvtransfer/cache/slot_choice.hpp"
 
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -8,17 +8,18 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 
 TEST_CASE("a choice is shared by rows and heads, or theirs", "[cache][slot_choice]") {
   const slot_choice shared(std::vector<std::int64_t>{4, -1});
   CHECK(shared.count() == 2);
   CHECK(shared.at(7, 7, 0) == 4);
   CHECK(shared.has_padding());
-  CHECK_FALSE(shared.by_row());
+  CHECK_FALSE(shared.by_sequence());
   CHECK_FALSE(shared.by_head());
-  const slot_choice by_row(at::tensor({1, 2, 3, 4}, at::kInt).view({2, 2}));
-  CHECK(by_row.by_row());
-  CHECK(by_row.at(1, 5, 0) == 3);
+  const slot_choice by_sequence(at::tensor({1, 2, 3, 4}, at::kInt).view({2, 2}));
+  CHECK(by_sequence.by_sequence());
+  CHECK(by_sequence.at(1, 5, 0) == 3);
   const slot_choice by_head(at::tensor({1, 2, 3, 4}, at::kLong).view({1, 2, 2}));
   CHECK(by_head.by_head());
   CHECK(by_head.heads() == 2);

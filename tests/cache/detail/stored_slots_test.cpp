@@ -1,11 +1,11 @@
-#include "kvtransfer/cache/detail/stored_slots.hpp"
-
 #include <vector>
 
+#include "kvtransfer/cache/layer_view.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 using layouts::slot_table;
 

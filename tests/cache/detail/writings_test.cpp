@@ -7,9 +7,11 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
-TEST_CASE("the ways keys are written are listed once each, without regimes that no key uses", "[cache][writings]") {
+TEST_CASE("the ways keys are written are listed once each, without specifications that no key uses",
+          "[cache][writings]") {
   position_row row = position_row::consecutive(0, 2, slot_state::rotated(1));
   row.append({0, 3, 0, slot_state::padding()});
   row.append({2, 1, 1, slot_state::unrotated()});

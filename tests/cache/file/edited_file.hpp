@@ -68,7 +68,7 @@ struct edited_file {
   /// What reading the file complains of; empty where it does not.
   std::string complaint() const {
     const std::string all = bytes();
-    return message_of<file_error>([&] { read_cache_contents(std::as_bytes(std::span(all)), "FILE"); });
+    return message_of<file_error>([&] { detail::read_cache_contents(std::as_bytes(std::span(all)), "FILE"); });
   }
 };
 

@@ -6,6 +6,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("a model takes its own caches, and whoever asks for any takes all", "[cache][file]") {

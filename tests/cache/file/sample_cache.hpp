@@ -42,7 +42,7 @@ inline layer_frame unequal_rows(std::int64_t seq = 5) {
   return {position_map(1, 2, 1, {padded_row(seq, 0, seq), padded_row(seq, 100, seq - 2)}), {sample_specification()}};
 }
 
-/// Every head with positions of its own, keys of two regimes and some that were never rotated.
+/// Every head with positions of its own, keys of two specifications and some that were never rotated.
 inline layer_frame positions_by_head() {
   std::vector<position_row> rows;
   for (std::int64_t i = 0; i < 2 * sample_heads; ++i) {

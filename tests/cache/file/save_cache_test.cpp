@@ -16,6 +16,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("a saved cache comes back bit for bit in every type", "[cache][file]") {

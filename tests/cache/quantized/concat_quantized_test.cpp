@@ -17,13 +17,13 @@ TEST_CASE("quantized caches are joined without a second quantization, moves that
     quantized_cache second = first.slice(2, 9);
     second.shift(500);
     const quantized_cache both = concat(first, second);
-    CHECK(both.wanted() ==
-          concat(reference.view(), reference.view().slice(2, 9).with_frame(second.wanted())).view().frame());
-    CHECK(at::equal(both.written_keys(0).codes.view(at::kByte),
-                    at::cat({first.keys(0).codes.view(at::kByte), second.written_keys(0).codes.view(at::kByte)}, 2)));
+    CHECK(both.target() ==
+          concat(reference.view(), reference.view().slice(2, 9).with_frame(second.target())).view().frame());
+    CHECK(at::equal(both.stored_keys(0).codes.view(at::kByte),
+                    at::cat({first.keys(0).codes.view(at::kByte), second.stored_keys(0).codes.view(at::kByte)}, 2)));
     const at::Tensor expected =
         at::cat({first.dequantize().view().layer(1).keys(), second.dequantize().view().layer(1).keys()}, 2);
-    CHECK(held_difference(both.dequantize().view().layer(1).keys(), expected, both.wanted().layer(1)) < 1e-6);
+    CHECK(held_difference(both.dequantize().view().layer(1).keys(), expected, both.target().layer(1)) < 1e-6);
   }
 }
 
@@ -42,7 +42,7 @@ TEST_CASE("a joined cache moves as one, the groups of either part its own", "[ca
     cache expected = concat(exact.view(), behind.view());
     expected.shift(3);
     expected.materialize();
-    CHECK(both.written() == expected.view().frame());
+    CHECK(both.stored() == expected.view().frame());
     CHECK(share_of_key_bound(both, expected.view()) <= 1);
   }
 }

@@ -15,7 +15,7 @@ TEST_CASE("a cache in any layout is quantized to the same codes", "[cache][quant
     const quantized_cache expected = quantize(reference.view(), kivi_keys(4, 4), kivi_values(8, 4));
     for_each_layout(reference, [&](const auto& view) {
       const quantized_cache kv = quantize(view, kivi_keys(4, 4), kivi_values(8, 4));
-      CHECK(kv.written() == reference.frame);
+      CHECK(kv.stored() == reference.frame);
       for (std::int64_t i = 0; i < kv.layers(); ++i) {
         CHECK(at::equal(kv.keys(i).scales, expected.keys(i).scales));
         CHECK(at::equal(kv.keys(i).codes, expected.keys(i).codes));

@@ -35,7 +35,7 @@ position_map backwards(const position_map& positions) {
 /// Calls `visit(move)` for every kind of move, and for some in a row.
 template <class Visit>
 void for_each_move(const cache_frame& frame, Visit&& visit) {
-  const rotary_specification written = frame.layer(0).regimes.front();
+  const rotary_specification written = frame.layer(0).specifications.front();
   const std::vector<rotary_specification> same(2, written);
   const std::vector<rotary_specification> others(2, slower(written));
   const position_map elsewhere = backwards(frame.layer(0).positions);
@@ -62,7 +62,7 @@ void check_codes_move(const reference_cache& reference, const quantization& sche
   move(kv);
   expected.materialize();
   kv.materialize();
-  REQUIRE(kv.written() == expected.view().frame());
+  REQUIRE(kv.stored() == expected.view().frame());
   REQUIRE(share_of_key_bound(kv, expected.view()) <= 1);
   REQUIRE(at::equal(kv.values(1).codes, values));
 }
@@ -91,12 +91,12 @@ void check_waiting_moves(at::Device device) {
       move(kv);
       move(expected);
       expected.materialize();
-      const at::Tensor codes = kv.written_keys(0).codes.clone();
+      const at::Tensor codes = kv.stored_keys(0).codes.clone();
       const cache read = kv.dequantize();
       REQUIRE(read.view().frame() == expected.view().frame());
       REQUIRE(held_difference(read.view().layer(1).keys(), expected.view().layer(1).keys(),
                               expected.view().layer(1).frame()) == 0);
-      REQUIRE(at::equal(kv.written_keys(0).codes, codes));
+      REQUIRE(at::equal(kv.stored_keys(0).codes, codes));
     });
   }
 }
@@ -125,7 +125,7 @@ TEST_CASE("a move that waits costs no second quantization when it is read on a G
 
 TEST_CASE("keys quantized without rotation bear any number of moves without a change of a bit", "[cache][quantized]") {
   const reference_cache reference = reference_in(at::kFloat, padding_side::left);
-  const std::vector<rotary_specification> rotary(2, reference.frame.layer(0).regimes.front());
+  const std::vector<rotary_specification> rotary(2, reference.frame.layer(0).specifications.front());
   cache plain(reference.view());
   plain.unrotate();
   plain.materialize();
@@ -147,7 +147,7 @@ TEST_CASE("keys quantized without rotation bear any number of moves without a ch
     expected.rotate(rotary);
     expected.materialize();
     CHECK(held_difference(kv.dequantize().view().layer(0).keys(), expected.view().layer(0).keys(),
-                          kv.wanted().layer(0)) == 0);
+                          kv.target().layer(0)) == 0);
   }
 }
 
@@ -181,13 +181,13 @@ TEST_CASE("a slice of a quantized cache moves on its own", "[cache][quantized]")
     kv.shift(5);
     quantized_cache part = kv.slice(3, 10);
     CHECK(part.length() == 7);
-    CHECK(part.wanted() == kv.wanted().slice(3, 10));
+    CHECK(part.target() == kv.target().slice(3, 10));
     part.materialize();
     cache expected(in_double(reference).view().slice(3, 10));
     expected.shift(5);
     expected.materialize();
     CHECK(share_of_key_bound(part, expected.view()) <= 1);
-    CHECK(at::equal(dequantize(kv.written_keys(0)), before));
+    CHECK(at::equal(dequantize(kv.stored_keys(0)), before));
     CHECK_THROWS_AS(kv.slice(3, 12), shape_error);
   }
 }
@@ -199,7 +199,7 @@ TEST_CASE("a copy of a quantized cache moves on its own", "[cache][quantized]") 
   copy.shift(7);
   copy.materialize();
   CHECK_FALSE(at::equal(copy.keys(0).codes, kv.keys(0).codes));
-  CHECK(copy.written() == shifted(kv.written(), 7));
+  CHECK(copy.stored() == shifted(kv.stored(), 7));
 }
 
 TEST_CASE("codes are not read while a move waits", "[cache][quantized]") {
@@ -208,7 +208,7 @@ TEST_CASE("codes are not read while a move waits", "[cache][quantized]") {
   kv.shift(1);
   CHECK_FALSE(kv.materialized());
   CHECK_THAT(message_of<frame_error>([&] { kv.keys(0); }),
-             StartsWith("quantized_cache::keys: frame: expected written and wanted to agree"));
+             StartsWith("quantized_cache::keys: frame: expected stored and target to agree"));
   kv.shift(-1);
   CHECK(kv.materialized());
   CHECK_THROWS_AS(kv.keys(2), shape_error);
@@ -222,25 +222,21 @@ TEST_CASE("a refused move changes neither codes nor frame", "[cache][quantized]"
   CHECK_THROWS_AS(kv.reframe({plain_specification(8)}), shape_error);
   CHECK_THROWS_AS(kv.remap(position_map::consecutive(0, 4, reference_batch)), shape_error);
   CHECK_THROWS_AS(kv.remap(position_map::consecutive(0, reference_seq, reference_batch).with_heads(3)), shape_error);
-  CHECK(kv.wanted() == reference.frame);
+  CHECK(kv.target() == reference.frame);
   kv.reframe(
       {plain_specification(8), plain_specification(6)});  // may be wanted, but the second layer cannot be rotated so
   CHECK_THROWS_AS(kv.materialize(), frame_error);
-  CHECK(at::equal(kv.written_keys(0).codes, codes));
-  CHECK(kv.written() == reference.frame);
+  CHECK(at::equal(kv.stored_keys(0).codes, codes));
+  CHECK(kv.stored() == reference.frame);
 }
 
 TEST_CASE("codes that are not what a frame describes are refused", "[cache][quantized]") {
   const reference_cache reference = reference_in(at::kFloat, padding_side::none);
   const quantized_tensor codes = quantize(reference.keys[0], kivi_keys(8, 4));
-  CHECK_THAT(message_of<shape_error>([&] {
-               quantized_cache({codes, codes}, {codes}, reference.frame);
-             }),
+  CHECK_THAT(message_of<shape_error>([&] { quantized_cache({codes, codes}, {codes}, reference.frame); }),
              Equals("quantized_cache: values: expected 2 layers, got 1"));
   const quantized_tensor shorter = slice(codes, 0, 10);
-  CHECK_THAT(message_of<shape_error>([&] {
-               quantized_cache({codes, shorter}, {codes, codes}, reference.frame);
-             }),
+  CHECK_THAT(message_of<shape_error>([&] { quantized_cache({codes, shorter}, {codes, codes}, reference.frame); }),
              Equals("quantized_cache: keys: expected [batch=3, kv_heads=1, seq=11], got [batch=3, kv_heads=2, seq=10, "
                     "head_dim=8]"));
 }

@@ -29,7 +29,7 @@ inline reference_cache in_double(const reference_cache& reference) {
 
 /// The largest difference of two key tensors where `frame` holds a key.
 inline double held_difference(const at::Tensor& a, const at::Tensor& b, const layer_frame& frame) {
-  const at::Tensor held = visibility_tensor(frame.positions).unsqueeze(-1);
+  const at::Tensor held = validity_tensor(frame.positions).unsqueeze(-1);
   const at::Tensor difference = (a.to(at::kCPU, at::kDouble) - b.to(at::kCPU, at::kDouble)).abs();
   return at::where(held, difference, at::Scalar(0.0)).max().item<double>();
 }
@@ -41,7 +41,7 @@ inline double share_of_key_bound(const quantized_cache& kv, const cache_view<>& 
     const quantized_tensor& keys = kv.keys(i);
     const at::Tensor bound = spread_groups(error_bound(keys), keys.scheme, keys.groups).to(at::kCPU);
     const at::Tensor error = (dequantize(keys, at::kDouble).to(at::kCPU) - truth.layer(i).keys().to(at::kCPU)).abs();
-    const at::Tensor held = visibility_tensor(truth.layer(i).frame().positions).unsqueeze(-1);
+    const at::Tensor held = validity_tensor(truth.layer(i).frame().positions).unsqueeze(-1);
     worst = std::max(worst, at::where(held, error / bound, at::Scalar(0.0)).max().item<double>());
   }
   return worst;

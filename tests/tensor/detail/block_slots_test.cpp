@@ -1,13 +1,13 @@
-#include "kvtransfer/tensor/detail/block_slots.hpp"
-
 #include <ATen/ops/tensor.h>
 
 #include <vector>
 
+#include "kvtransfer/tensor/layouts/paged.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 using layouts::block_slots;
 
@@ -15,7 +15,7 @@ TEST_CASE("a block table says where each token lies", "[tensor][layouts][block_s
   const at::Tensor table = at::tensor({5, 2, 3, 0}, at::kInt).view({2, 2});
   const layouts::slot_table slots = block_slots(table, at::tensor({3, 2}, at::kInt), 2);
   CHECK(slots.seq() == 3);
-  CHECK(slots.row_slots() == 2);
+  CHECK(slots.block_size() == 2);
   CHECK(slots.places(2) == std::vector<std::int64_t>{10, 11, 4, 6, 7, -1});
 }
 
@@ -41,9 +41,8 @@ TEST_CASE("a block that is gone stores nothing", "[tensor][layouts][block_slots]
 
 TEST_CASE("lists that do not fit each other are refused", "[tensor][layouts][block_slots]") {
   const at::Tensor table = at::tensor({5, 2, 3, 0}, at::kInt).view({2, 2});
-  CHECK(message_of<shape_error>([&] {
-          block_slots(table, at::tensor({5, 2}, at::kInt), 2);
-        }) == "block_slots: blocks of batch row 0: expected more than 2 of 2 slots, got 5 tokens and more");
+  CHECK(message_of<shape_error>([&] { block_slots(table, at::tensor({5, 2}, at::kInt), 2); }) ==
+        "block_slots: blocks of sequence 0: expected more than 2 of 2 slots, got 5 tokens and more");
   CHECK_THROWS_AS(block_slots(table, at::tensor({3}, at::kInt), 2), shape_error);
   CHECK_THROWS_AS(block_slots(table, at::tensor({3, -1}, at::kInt), 2), shape_error);
   CHECK_THROWS_AS(block_slots(table, at::tensor({3, 2}, at::kInt), 0), shape_error);

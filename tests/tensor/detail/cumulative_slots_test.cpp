@@ -1,12 +1,12 @@
-#include "kvtransfer/tensor/detail/cumulative_slots.hpp"
-
 #include <ATen/ops/tensor.h>
 
 #include <vector>
 
+#include "kvtransfer/tensor/layouts/ragged.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using layouts::cumulative_slots;
 
 TEST_CASE("cumulative lengths say where each sequence begins", "[tensor][layouts][cumulative_slots]") {

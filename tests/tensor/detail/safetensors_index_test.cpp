@@ -1,11 +1,11 @@
-#include "kvtransfer/tensor/detail/safetensors_index.hpp"
-
 #include <string_view>
 
+#include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using kvtransfer::test::message_of;
 
 TEST_CASE("an index names a shard for every tensor", "[tensor][safetensors_index]") {

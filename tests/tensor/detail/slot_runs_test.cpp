@@ -1,18 +1,18 @@
-#include "kvtransfer/tensor/detail/slot_runs.hpp"
-
 #include <ATen/ops/empty.h>
 
 #include <optional>
 #include <vector>
 
+#include "kvtransfer/tensor/detail/copy_slots.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using layouts::slot_table;
 
 namespace {
 
-layouts::lowered storage(std::int64_t rows, std::int64_t slots, std::optional<slot_table> table = std::nullopt) {
+layouts::storage storage(std::int64_t rows, std::int64_t slots, std::optional<slot_table> table = std::nullopt) {
   return {at::empty({rows, 2, slots, 8}), table};
 }
 

@@ -1,5 +1,4 @@
-#include "kvtransfer/tensor/layouts/batch_heads_dim_seq.hpp"
-
+#include "kvtransfer/tensor/layouts/strided.hpp"
 #include "kvtransfer/tensor/lower.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
@@ -10,7 +9,7 @@ using namespace kvtransfer::test;
 TEST_CASE("batch_heads_dim_seq is read and arranged without a copy", "[tensor][layouts]") {
   const layouts::batch_heads_dim_seq layout;
   const at::Tensor tensor = random_keys({2, 3, 8, 5});
-  const at::Tensor canonical = layouts::lower(layout, tensor, "test", "keys").rows;
+  const at::Tensor canonical = layouts::lower(layout, tensor, "test", "keys").blocks;
   CHECK(canonical.sizes() == at::IntArrayRef{2, 3, 5, 8});
   canonical[1][2][4][7].fill_(42);
   const std::int64_t b = 1, h = 2, s = 4, d = 7;

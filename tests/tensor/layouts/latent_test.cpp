@@ -15,8 +15,8 @@ using namespace kvtransfer::test;
 TEST_CASE("keys are the latent with its rotary key, values the latent alone", "[tensor][layouts][latent]") {
   const at::Tensor tensor = random_keys({2, 5, 576});
   const auto layout = layouts::latent();
-  const at::Tensor keys = layouts::lower(layouts::keys_of(layout), tensor, "test", "keys").rows;
-  const at::Tensor values = layouts::lower(layouts::values_of(layout), tensor, "test", "values").rows;
+  const at::Tensor keys = layouts::lower(layouts::keys_of(layout), tensor, "test", "keys").blocks;
+  const at::Tensor values = layouts::lower(layouts::values_of(layout), tensor, "test", "values").blocks;
   CHECK(keys.sizes() == at::IntArrayRef{2, 1, 5, 576});
   CHECK(values.sizes() == at::IntArrayRef{2, 1, 5, 512});
   CHECK(keys.data_ptr() == tensor.data_ptr());

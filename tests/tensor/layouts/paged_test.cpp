@@ -25,7 +25,7 @@ layouts::slot_table five_and_two() {
 TEST_CASE("blocks of vLLM's tensor are read in the order of the table", "[tensor][layouts][paged]") {
   const at::Tensor joined = random_keys({2, 5, 4, 2, 8});
   const keys_and_values halves = split_keys_values({joined}, 0);
-  const layouts::lowered plain = layouts::lower(layouts::paged_nhd{five_and_two()}, halves.values[0], "test", "values");
+  const layouts::storage plain = layouts::lower(layouts::paged_nhd{five_and_two()}, halves.values[0], "test", "values");
   CHECK(plain.extents() == cache_extents{2, 2, 5, 8});
   const at::Tensor read = layouts::canonical(plain);
   CHECK(at::equal(read[0][1][2], joined[1][3][2][1]));
@@ -45,9 +45,8 @@ TEST_CASE("blocks of FlashInfer's tensor are read in the order of the table", "[
 
 TEST_CASE("a pool with other blocks than the table's is refused", "[tensor][layouts][paged]") {
   const layouts::paged_nhd layout{five_and_two()};
-  CHECK(message_of<shape_error>([&] {
-          layouts::lower(layout, random_keys({3, 4, 2, 8}), "test", "keys");
-        }) == "test: keys: expected 4 rows of 4 slots, which the layout's table names, got 3 rows of 4 slots");
+  CHECK(message_of<shape_error>([&] { layouts::lower(layout, random_keys({3, 4, 2, 8}), "test", "keys"); }) ==
+        "test: keys: expected 4 blocks of 4 slots, which the layout's table names, got 3 blocks of 4 slots");
   CHECK_THROWS_AS(layouts::lower(layout, random_keys({5, 8, 2, 8}), "test", "keys"), shape_error);
 }
 

@@ -14,9 +14,9 @@ using namespace kvtransfer::test;
 TEST_CASE("a ragged tensor is one row of all tokens", "[tensor][layouts][ragged]") {
   const layouts::ragged layout{layouts::cumulative_slots(at::tensor({0, 3, 4}, at::kInt))};
   const at::Tensor tokens = random_keys({6, 2, 8});  // two spare places
-  const layouts::lowered plain = layouts::lower(layout, tokens, "test", "keys");
-  CHECK(plain.rows.sizes() == at::IntArrayRef{1, 2, 6, 8});
-  CHECK(plain.rows.data_ptr() == tokens.data_ptr());
+  const layouts::storage plain = layouts::lower(layout, tokens, "test", "keys");
+  CHECK(plain.blocks.sizes() == at::IntArrayRef{1, 2, 6, 8});
+  CHECK(plain.blocks.data_ptr() == tokens.data_ptr());
   CHECK(plain.extents() == cache_extents{2, 2, 3, 8});
   const at::Tensor read = layouts::canonical(plain);
   CHECK(at::equal(read[0], tokens.slice(0, 0, 3).transpose(0, 1)));

@@ -13,7 +13,7 @@ using layouts::slot_table;
 TEST_CASE("a table says where each slot lies", "[tensor][layouts][slot_table]") {
   const slot_table table(2, 3, {{1, 0, 4, 1, 2}, {0, 0, 2, 0, 3}}, 8);
   CHECK(table.places(8) == std::vector<std::int64_t>{16, 17, 18, 33, 34, -1});
-  CHECK(table.rows_needed() == 5);
+  CHECK(table.blocks_needed() == 5);
   CHECK(table.slots_needed() == 3);
   CHECK(table.spans().front() == slot_span{0, 0, 2, 0, 3});
 }
@@ -50,7 +50,6 @@ TEST_CASE("spans that leave their rows or meet are refused", "[tensor][layouts][
   CHECK_THROWS_AS(slot_table(1, 4, {{0, 3, 0, 0, 2}}), shape_error);
   CHECK_THROWS_AS(slot_table(1, 4, {{0, 0, -1, 0, 2}}), shape_error);
   CHECK_THROWS_AS(slot_table(1, 4, {{0, 0, 0, 3, 2}}, 4), shape_error);
-  CHECK(message_of<shape_error>([] {
-          slot_table(1, 4, {{0, 0, 0, 0, 3}, {0, 2, 1, 0, 1}});
-        }) == "slot_table: span: expected each slot in one place, got slots [2, 3) of batch row 0 at slot 0 of row 1");
+  CHECK(message_of<shape_error>([] { slot_table(1, 4, {{0, 0, 0, 0, 3}, {0, 2, 1, 0, 1}}); }) ==
+        "slot_table: span: expected each slot in one place, got slots [2, 3) of sequence 0 at slot 0 of row 1");
 }

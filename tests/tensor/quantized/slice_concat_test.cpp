@@ -6,7 +6,6 @@
 #include "kvtransfer/tensor/quantized/error_bound.hpp"
 #include "kvtransfer/tensor/quantized/quantize.hpp"
 #include "kvtransfer/tensor/quantized/slice.hpp"
-#include "kvtransfer/tensor/quantized/split_groups.hpp"
 #include "rope/random_keys.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
@@ -48,9 +47,7 @@ TEST_CASE("codes that are joined stand for the elements joined, bit for bit", "[
 
 TEST_CASE("codes of different schemes, extents or types are not joined", "[tensor][quantized]") {
   const quantized_tensor first = quantize(random_keys({2, 3, 5, 16}), kivi_keys(4));
-  CHECK_THAT(message_of<value_error>([&] {
-               concat(first, quantize(random_keys({2, 3, 5, 16}), kivi_keys(8)));
-             }),
+  CHECK_THAT(message_of<value_error>([&] { concat(first, quantize(random_keys({2, 3, 5, 16}), kivi_keys(8))); }),
              Equals("concat: part 1: expected int4 per channel in groups of 32, got int8 per channel in groups of 32"));
   CHECK_THROWS_AS(concat(first, quantize(random_keys({2, 2, 5, 16}), kivi_keys(4))), shape_error);
   CHECK_THROWS_AS(concat(first, quantize(random_keys({2, 3, 5, 16}, at::kHalf), kivi_keys(4))), shape_error);

@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
-#include "kvtransfer/tensor/detail/grouped.hpp"
+#include "kvtransfer/tensor/detail/codes.hpp"
 
 namespace kvtransfer::test {
 

@@ -3,31 +3,113 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/detail/moved_frame.hpp"
+#include "kvtransfer/core/alike.hpp"
+#include "kvtransfer/core/error.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
-/// The moves of a cache whose keys are rotated when somebody reads them, and not before: `written` says how they stand
-/// in memory, `wanted` where the caller has asked them to be, and a move changes `wanted` alone.
+/// Every layer's keys in the state that its specification gives them, after `check(state)` of the one they are in.
+template <class Check>
+cache_frame restated(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                     std::string_view where, Check&& check) {
+  require_count<shape_error>(specifications.size(), frame.layers(), where, "specifications",
+                             "one for each of {} layers");
+  return frame.with_layers(make_for_alike(
+      specifications.size(),
+      [&](std::size_t a, std::size_t b) { return frame.layers_share(a, b) && specifications[a] == specifications[b]; },
+      [&](std::size_t i) -> cache_frame::shared_layer {
+        auto layer =
+            std::make_shared<layer_frame>(frame.layer(static_cast<std::int64_t>(i)).with_states([&](slot_state state) {
+              check(state);
+              return slot_state::rotated(0);
+            }));
+        layer->specifications = {specifications[i]};
+        return layer;
+      }));
+}
+
+/// The frame in which every key stands `delta` tokens further on.
+inline cache_frame shifted(const cache_frame& frame, std::int64_t delta) {
+  return frame.transform([=](const layer_frame& layer) { return layer.shifted(delta); });
+}
+
+/// @throws shape_error unless `positions` are one for all heads, or one for each of `kv_heads`
+inline void require_heads(const position_map& positions, std::int64_t kv_heads, std::string_view where) {
+  if (positions.heads() != 1 && positions.heads() != kv_heads) {
+    fail<shape_error>(where, "positions", fmt::format("kv_heads = {} or 1", kv_heads),
+                      fmt::format("{} heads", positions.heads()));
+  }
+}
+
+/// The frame in which the keys of every layer stand at `positions`, slot by slot; which slots are padding stays as it
+/// is.
+/// @param where the operation that errors name
+/// @throws shape_error unless slots, rows and streams fit, and every key has a position
+inline cache_frame remapped(const cache_frame& frame, const position_map& positions, std::string_view where) {
+  return frame.transform([&](const layer_frame& layer) {
+    const position_map& old = layer.positions;
+    if (positions.size() != old.size() || positions.batch() != old.batch() || positions.streams() != old.streams()) {
+      fail<shape_error>(
+          where, "positions", fmt::format("[streams={}, batch={}, seq={}]", old.streams(), old.batch(), old.size()),
+          fmt::format("[streams={}, batch={}, seq={}]", positions.streams(), positions.batch(), positions.size()));
+    }
+    return layer_frame{positions.with_states_of(old), layer.specifications};
+  });
+}
+
+/// The frame in which keys carry no rotation; their positions stay known. @throws frame_error if a key was never
+/// rotated
+inline cache_frame unrotated(const cache_frame& frame, std::string_view where) {
+  return frame.transform([&](const layer_frame& layer) {
+    layer_frame changed = layer.with_states([&](slot_state state) {
+      require<frame_error>(state.is_rotated(), where, "keys", "rotated keys", "keys that were never rotated");
+      return slot_state::unrotated();
+    });
+    changed.specifications.clear();
+    return changed;
+  });
+}
+
+/// The frame in which never-rotated keys are rotated to their positions by each layer's `specifications`.
+/// @throws frame_error if a key is rotated already
+inline cache_frame rotated(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                           std::string_view where) {
+  return restated(frame, specifications, where, [&](slot_state state) {
+    require<frame_error>(state.is_unrotated(), where, "keys", "keys without rotation", "rotated keys");
+  });
+}
+
+/// The frame in which rotated keys are as each layer's `specifications` would have written them at their positions.
+/// @throws frame_error if a key was never rotated
+inline cache_frame reframed(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                            std::string_view where) {
+  return restated(frame, specifications, where, [&](slot_state state) {
+    require<frame_error>(state.is_rotated(), where, "keys", "rotated keys", "keys that were never rotated");
+  });
+}
+
+/// The moves of a cache whose keys are rotated when somebody reads them, and not before: `stored` says how they stand
+/// in memory, `target` where the caller has asked them to be, and a move changes `target` alone.
 /// @tparam Cache what inherits; has a `name` for errors and `kv_heads(layer)`
 template <class Cache>
 class lazily_moved {
  public:
-  std::int64_t layers() const { return wanted_.layers(); }
+  std::int64_t layers() const { return target_.layers(); }
   /// Slots in use in `layer`.
-  std::int64_t length(std::int64_t layer = 0) const { return wanted_.layer(layer).size(); }
-  const cache_frame& written() const { return written_; }
-  const cache_frame& wanted() const { return wanted_; }
-  bool materialized() const { return written_ == wanted_; }
+  std::int64_t length(std::int64_t layer = 0) const { return target_.layer(layer).size(); }
+  const cache_frame& stored() const { return stored_; }
+  const cache_frame& target() const { return target_; }
+  bool materialized() const { return stored_ == target_; }
 
   /// Asks for every key `delta` tokens further on.
-  void shift(std::int64_t delta) { wanted_ = shifted(wanted_, delta); }
+  void shift(std::int64_t delta) { target_ = shifted(target_, delta); }
 
   /// Asks for the keys of every layer at `positions`, slot by slot; which slots are padding stays as it is.
   /// @throws shape_error unless slots, rows, streams and heads fit, and every key has a position
@@ -35,35 +117,35 @@ class lazily_moved {
     for (std::int64_t layer = 0; layer < layers(); ++layer) {
       require_heads(positions, static_cast<const Cache&>(*this).kv_heads(layer), named("remap"));
     }
-    wanted_ = remapped(wanted_, positions, named("remap"));
+    target_ = remapped(target_, positions, named("remap"));
   }
 
   /// Asks for keys without rotation; their positions stay known. @throws frame_error if a key was never rotated
-  void unrotate() { wanted_ = unrotated(wanted_, named("unrotate")); }
+  void unrotate() { target_ = unrotated(target_, named("unrotate")); }
 
   /// Asks for never-rotated keys to be rotated to their positions by each layer's `specifications`.
   /// @throws frame_error if a key is rotated already
   void rotate(const std::vector<rotary_specification>& specifications) {
-    wanted_ = rotated(wanted_, specifications, named("rotate"));
+    target_ = rotated(target_, specifications, named("rotate"));
   }
 
   /// Asks for rotated keys as each layer's `specifications` would have written them at their positions.
   /// @throws frame_error if a key was never rotated
   void reframe(const std::vector<rotary_specification>& specifications) {
-    wanted_ = reframed(wanted_, specifications, named("reframe"));
+    target_ = reframed(target_, specifications, named("reframe"));
   }
 
  protected:
-  lazily_moved(cache_frame written, cache_frame wanted) : written_(std::move(written)), wanted_(std::move(wanted)) {}
+  lazily_moved(cache_frame stored, cache_frame target) : stored_(std::move(stored)), target_(std::move(target)) {}
   lazily_moved(lazily_moved&&) = default;
   lazily_moved& operator=(lazily_moved&&) = default;
   ~lazily_moved() = default;
 
-  cache_frame written_;
-  cache_frame wanted_;
+  cache_frame stored_;
+  cache_frame target_;
 
  private:
   static std::string named(std::string_view operation) { return fmt::format("{}::{}", Cache::name, operation); }
 };
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -25,7 +25,7 @@ inline std::vector<std::optional<rotary_specification>> writings(const layer_fra
       }
       std::optional<rotary_specification> writing;
       if (run.state.is_rotated()) {
-        writing = layer.regimes.at(static_cast<std::size_t>(run.state.regime()));
+        writing = layer.specifications.at(static_cast<std::size_t>(run.state.specification()));
       }
       if (std::find(found.begin(), found.end(), writing) == found.end()) {
         found.push_back(writing);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <array>
@@ -16,10 +15,9 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/file/detail/contents.hpp"
-#include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/mapped_tensors.hpp"
-#include "kvtransfer/cache/file/detail/paging.hpp"
+#include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
 
@@ -27,7 +25,7 @@ namespace kvtransfer {
 
 /// How a cache is taken into memory.
 struct load_options {
-  std::int64_t capacity = 0;  ///< slots to make room for, at least those there are
+  std::int64_t capacity = 0;  ///< slots in all, at least those there are
   at::Device device = at::kCPU;
 };
 
@@ -40,8 +38,8 @@ class cache_file {
   /// Maps the file and checks all of it but the keys' and values' own bytes. @throws file_error
   static cache_file open(const std::filesystem::path& path) {
     auto mapping = mapped_file::open(path);
-    cache_contents contents = read_cache_contents(mapping->bytes(), path.string());
-    return {mapped_tensors(std::move(mapping), std::move(contents.header), std::move(contents.checksums)),
+    detail::cache_contents contents = detail::read_cache_contents(mapping->bytes(), path.string());
+    return {detail::mapped_tensors(std::move(mapping), std::move(contents.header), std::move(contents.checksums)),
             std::make_shared<const cache_frame>(std::move(contents.frame))};
   }
 
@@ -72,7 +70,7 @@ class cache_file {
   /// @throws frame_error where another model wrote it
   cache_view<> view(const expected_model& model) const {
     model.require(frame(), path().string());
-    paging::expect_everything(tensors_.all_bytes());
+    detail::paging::expect_everything(tensors_.all_bytes());
     std::vector<at::Tensor> keys;
     std::vector<at::Tensor> values;
     for (std::int64_t i = 0; i < layers(); ++i) {
@@ -107,12 +105,12 @@ class cache_file {
   }
 
  private:
-  cache_file(mapped_tensors tensors, std::shared_ptr<const cache_frame> frame)
+  cache_file(detail::mapped_tensors tensors, std::shared_ptr<const cache_frame> frame)
       : tensors_(std::move(tensors)), frame_(std::move(frame)) {}
 
   static std::array<std::string, 2> names(std::int64_t layer) {
     const auto index = static_cast<std::size_t>(layer);
-    return {cache_format::key(index), cache_format::value(index)};
+    return {detail::cache_format::key(index), detail::cache_format::value(index)};
   }
 
   void verify(std::int64_t layer) const {
@@ -122,14 +120,13 @@ class cache_file {
   }
 
   static at::Tensor copied(const at::Tensor& part, const load_options& options) {
-    const std::int64_t room = std::max(options.capacity, part.size(2));
-    at::Tensor copy =
-        at::empty({part.size(0), part.size(1), room, part.size(3)}, part.options().device(options.device));
+    const std::int64_t capacity = std::max(options.capacity, part.size(2));
+    at::Tensor copy = part.new_empty({part.size(0), part.size(1), capacity, part.size(3)}, options.device);
     copy.slice(2, 0, part.size(2)).copy_(part);
     return copy;
   }
 
-  mapped_tensors tensors_;
+  detail::mapped_tensors tensors_;
   std::shared_ptr<const cache_frame> frame_;
 };
 

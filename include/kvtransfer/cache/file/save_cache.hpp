@@ -9,7 +9,6 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/file/cache_file_writer.hpp"
-#include "kvtransfer/cache/file/detail/cached_layer.hpp"
 
 namespace kvtransfer {
 
@@ -24,7 +23,7 @@ void save_cache(const std::filesystem::path& path, const cache_view<Layout>& vie
     const layer_view<Layout>& layer = view.layer(i);
     const cache_extents extents = layer.extents();
     layers.push_back({extents.kv_heads, extents.head_dim, layer.stored_keys().scalar_type(),
-                      layer.lowered_values().extents().head_dim, layer.stored_values().scalar_type()});
+                      layer.value_storage().extents().head_dim, layer.stored_values().scalar_type()});
   }
   cache_file_writer writer(path, view.frame(), layers, checksums);
   for (std::int64_t i = 0; i < view.layers(); ++i) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/move_quantized_keys.hpp"
+#include "kvtransfer/cache/detail/move_codes.hpp"
 #include "kvtransfer/cache/quantized/quantized_cache.hpp"
 #include "kvtransfer/tensor/quantized/quantize.hpp"
 
@@ -22,9 +22,9 @@ quantized_cache quantize(const cache_view<Layout>& source, const quantization& k
   std::vector<quantized_tensor> value_codes;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     const layer_view<Layout>& layer = source.layer(i);
-    const at::Tensor held = detail::held_slots(layer.frame().positions, layer.stored_keys().device());
-    key_codes.push_back(quantize(layer.keys(), keys, held, "quantize keys"));
-    value_codes.push_back(quantize(layer.values(), values, held, "quantize values"));
+    const at::Tensor valid = detail::valid_slots(layer.frame().positions, layer.stored_keys().device());
+    key_codes.push_back(quantize(layer.keys(), keys, valid, "quantize keys"));
+    value_codes.push_back(quantize(layer.values(), values, valid, "quantize values"));
   }
   return quantized_cache(std::move(key_codes), std::move(value_codes), source.frame());
 }

@@ -12,8 +12,8 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/detail/lazily_moved.hpp"
-#include "kvtransfer/cache/detail/materialize.hpp"
-#include "kvtransfer/cache/detail/move_quantized_keys.hpp"
+#include "kvtransfer/cache/detail/move_codes.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/quantized/dequantize.hpp"
@@ -24,31 +24,31 @@ namespace kvtransfer {
 
 /// Owns quantized keys and values of every layer, with the frame they are in.
 ///
-/// Moves wait as those of a `cache` do, which here decides what they cost: `dequantize()` rotates full-precision keys to
-/// where they are wanted, so a move that is only ever read that way adds no error at all, however many there were.
+/// Moves wait as those of a `cache` do, which here decides what they cost: `dequantize()` rotates full-precision keys
+/// to their target positions, so a move that is only ever read that way adds no error at all, however many there were.
 /// `materialize()` is for those who read the codes themselves: it rotates them, and so quantizes a second time. Keys
 /// quantized without rotation (`cache::unrotate()`, `materialize()`, `quantize()`) never need it: a shift or remap of
 /// theirs is a change of the frame alone, and `rotate()` before `dequantize()` gives them their rotation.
 ///
 /// A cache in fp8 with one static scale (vLLM's k_scale) needs none of this: a rotation is linear, so a
 /// `borrowed_cache` moves it in units of its scale, which stays, and saturates what outgrows fp8.
-class quantized_cache : public lazily_moved<quantized_cache> {
+class quantized_cache : public detail::lazily_moved<quantized_cache> {
  public:
   static constexpr std::string_view name = "quantized_cache";
 
   /// Takes over the tensors. @throws shape_error, value_error where tensors and frame disagree
-  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame written)
-      : quantized_cache(std::move(keys), std::move(values), written, written) {}
+  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored)
+      : quantized_cache(std::move(keys), std::move(values), stored, stored) {}
 
   /// The same with moves that are yet to be made.
   /// @throws as above, for either frame; frame_error unless both have keys in the same slots
-  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame written,
-                  cache_frame wanted)
-      : lazily_moved(std::move(written), std::move(wanted)), keys_(std::move(keys)), values_(std::move(values)) {
+  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored,
+                  cache_frame target)
+      : lazily_moved(std::move(stored), std::move(target)), keys_(std::move(keys)), values_(std::move(values)) {
     check_tensors(keys_, "keys");
     check_tensors(values_, "values");
     for (std::int64_t i = 0; i < layers(); ++i) {
-      require<frame_error>(written_.layer(i).positions.has_keys_of(wanted_.layer(i).positions), name, "wanted frame",
+      require<frame_error>(stored_.layer(i).positions.has_keys_of(target_.layer(i).positions), name, "target frame",
                            "keys in the slots that hold them", fmt::format("another padding in layer {}", i));
     }
   }
@@ -60,10 +60,10 @@ class quantized_cache : public lazily_moved<quantized_cache> {
 
   /// A copy with storage of its own, its pending moves included.
   quantized_cache clone() const {
-    return transform(written_, wanted_, [](const quantized_tensor& tensor) { return tensor.clone(); });
+    return transform(stored_, target_, [](const quantized_tensor& tensor) { return tensor.clone(); });
   }
 
-  std::int64_t kv_heads(std::int64_t layer = 0) const { return written_keys(layer).extents().kv_heads; }
+  std::int64_t kv_heads(std::int64_t layer = 0) const { return stored_keys(layer).extents().kv_heads; }
 
   /// Bytes of codes, scales and minimums.
   std::int64_t nbytes() const {
@@ -78,24 +78,24 @@ class quantized_cache : public lazily_moved<quantized_cache> {
   /// dequantize()
   const quantized_tensor& keys(std::int64_t layer) const {
     require<frame_error>(materialized(), "quantized_cache::keys", "frame",
-                         "written and wanted to agree (call materialize() first, or dequantize())", "a pending move");
-    return written_keys(layer);
+                         "stored and target to agree (call materialize() first, or dequantize())", "a pending move");
+    return stored_keys(layer);
   }
-  /// The same in the frame `written`, whatever is pending.
-  const quantized_tensor& written_keys(std::int64_t layer) const { return at(keys_, layer); }
+  /// The same in the frame `stored`, whatever is pending.
+  const quantized_tensor& stored_keys(std::int64_t layer) const { return at(keys_, layer); }
   const quantized_tensor& values(std::int64_t layer) const { return at(values_, layer); }
 
   /// Makes all moves asked for so far in the codes: one rotation and one more quantization. Values are not touched.
-  /// @throws as `move_quantized_keys`, and then nothing has moved
+  /// @throws as the rotary operations do, and then nothing has moved
   void materialize(const rope::options& options = {}) {
     if (materialized()) {
       return;
     }
-    move_quantized_keys(keys_, written_, wanted_, options);
-    written_ = wanted_;
+    detail::move_keys(keys_, stored_, target_, options);
+    stored_ = target_;
   }
 
-  /// A cache of what the codes stand for, keys rotated in float32 to where they are wanted, rounded once. Nothing here
+  /// A cache of what the codes stand for, keys rotated in float32 to their target positions, rounded once. Nothing here
   /// changes.
   /// @param dtype as before quantization where there is none
   cache dequantize(std::optional<at::ScalarType> dtype = std::nullopt, const rope::options& options = {}) const {
@@ -105,47 +105,41 @@ class quantized_cache : public lazily_moved<quantized_cache> {
       keys.push_back(kvtransfer::dequantize(keys_[i], at::kFloat));
       values.push_back(kvtransfer::dequantize(values_[i], dtype));
     }
-    move_keys(keys, written_, wanted_, options);
+    detail::move_keys(keys, stored_, target_, options);
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       keys[i] = keys[i].to(dtype.value_or(keys_[i].dtype));
     }
-    return cache(std::move(keys), std::move(values), wanted_);
+    return cache(std::move(keys), std::move(values), target_);
   }
 
   /// A copy of the slots [begin, end) of every layer, pending moves included; groups that are cut keep their scales.
   /// @throws shape_error unless 0 <= begin <= end <= the shortest layer's slots
   quantized_cache slice(std::int64_t begin, std::int64_t end) const {
-    return transform(written_.slice(begin, end), wanted_.slice(begin, end),
+    return transform(stored_.slice(begin, end), target_.slice(begin, end),
                      [=](const quantized_tensor& tensor) { return kvtransfer::slice(tensor, begin, end).clone(); });
   }
 
  private:
   template <class Change>
-  quantized_cache transform(cache_frame written, cache_frame wanted, Change&& change) const {
+  quantized_cache transform(cache_frame stored, cache_frame target, Change&& change) const {
     std::vector<quantized_tensor> keys;
     std::vector<quantized_tensor> values;
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       keys.push_back(change(keys_[i]));
       values.push_back(change(values_[i]));
     }
-    return quantized_cache(std::move(keys), std::move(values), std::move(written), std::move(wanted));
+    return quantized_cache(std::move(keys), std::move(values), std::move(stored), std::move(target));
   }
 
   static const quantized_tensor& at(const std::vector<quantized_tensor>& tensors, std::int64_t layer) {
-    if (layer < 0 || layer >= static_cast<std::int64_t>(tensors.size())) {
-      fail<shape_error>("quantized_cache", "layer", fmt::format("0 <= layer < {}", tensors.size()),
-                        fmt::format("{}", layer));
-    }
+    require_index<shape_error>(layer, tensors.size(), "quantized_cache", "layer");
     return tensors[static_cast<std::size_t>(layer)];
   }
 
   /// @throws shape_error, value_error unless `tensors` hold the slots that both frames describe
   void check_tensors(const std::vector<quantized_tensor>& tensors, std::string_view what) const {
-    for (const cache_frame* frame : {&written_, &wanted_}) {
-      if (static_cast<std::int64_t>(tensors.size()) != frame->layers()) {
-        fail<shape_error>("quantized_cache", what, fmt::format("{} layers", frame->layers()),
-                          fmt::format("{}", tensors.size()));
-      }
+    for (const cache_frame* frame : {&stored_, &target_}) {
+      require_count<shape_error>(tensors.size(), frame->layers(), "quantized_cache", what, "{} layers");
       for (std::int64_t i = 0; i < frame->layers(); ++i) {
         check_layer(at(tensors, i), frame->layer(i), what);
       }

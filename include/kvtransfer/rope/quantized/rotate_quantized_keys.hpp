@@ -114,7 +114,7 @@ inline void rotate_checked_quantized_keys_(std::vector<quantized_tensor>& layers
                                            const at::Tensor& valid = {},
                                            std::string_view where = "rotate_quantized_keys_") {
   const quantized_tensor& first = layers.front();
-  const at::Tensor counted = kvtransfer::detail::held_elements(valid, first.extents(), first.device(), where);
+  const at::Tensor counted = kvtransfer::detail::valid_elements(valid, first.extents(), first.device(), where);
   const rotary_specification& geometry = checked.rotation.geometry();
   if (!geometry.rotates() || first.codes.numel() == 0) {
     return;

@@ -9,10 +9,9 @@
 #include <vector>
 
 #include "kvtransfer/tensor/concepts.hpp"
-#include "kvtransfer/tensor/layouts/batch_heads_seq_dim.hpp"
 #include "kvtransfer/tensor/layouts/paged.hpp"
 #include "kvtransfer/tensor/layouts/ragged.hpp"
-#include "kvtransfer/tensor/layouts/separate.hpp"
+#include "kvtransfer/tensor/layouts/strided.hpp"
 
 namespace kvtransfer::layouts {
 
@@ -47,16 +46,24 @@ struct latent_keys : Base {
   static constexpr std::string_view name = "latent_keys";
   static constexpr std::string_view axes = detail::axes_without_heads<Base>::value;
 
-  at::Tensor view(const at::Tensor& tensor) const requires StridedLayout<Base> {
+  at::Tensor view(const at::Tensor& tensor) const
+    requires StridedLayout<Base>
+  {
     return Base::view(tensor.unsqueeze(1));
   }
-  at::Tensor arrange(const at::Tensor& canonical) const requires StridedLayout<Base> {
+  at::Tensor arrange(const at::Tensor& canonical) const
+    requires StridedLayout<Base>
+  {
     return Base::arrange(canonical).squeeze(1);
   }
-  at::Tensor rows(const at::Tensor& tensor) const requires SlottedLayout<Base> {
-    return Base::rows(tensor.unsqueeze(1));
+  at::Tensor blocks(const at::Tensor& tensor) const
+    requires SlottedLayout<Base>
+  {
+    return Base::blocks(tensor.unsqueeze(1));
   }
-  std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t head_dim) const requires SlottedLayout<Base> {
+  std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t head_dim) const
+    requires SlottedLayout<Base>
+  {
     std::vector<std::int64_t> shape = Base::storage_shape(1, head_dim);
     shape.erase(shape.begin() + 1);
     return shape;
@@ -69,11 +76,15 @@ struct latent_values : latent_keys<Base> {
   static constexpr std::string_view name = "latent_values";
   std::int64_t width = 512;
 
-  at::Tensor view(const at::Tensor& tensor) const requires StridedLayout<Base> {
+  at::Tensor view(const at::Tensor& tensor) const
+    requires StridedLayout<Base>
+  {
     return latent_keys<Base>::view(tensor).narrow(-1, 0, width);
   }
-  at::Tensor rows(const at::Tensor& tensor) const requires SlottedLayout<Base> {
-    return latent_keys<Base>::rows(tensor).narrow(-1, 0, width);
+  at::Tensor blocks(const at::Tensor& tensor) const
+    requires SlottedLayout<Base>
+  {
+    return latent_keys<Base>::blocks(tensor).narrow(-1, 0, width);
   }
 };
 

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 
 namespace kvtransfer {
@@ -50,7 +49,7 @@ inline quantized_tensor concat(const std::vector<quantized_tensor>& parts, std::
     for (const quantized_tensor& part : parts) {
       tensors.push_back(tensor_of(part));
     }
-    return at::cat(tensors, 2);
+    return detail::joined(tensors, 2);
   };
   all.codes =
       joined([](const quantized_tensor& part) { return part.codes.view(at::kByte); }).view(all.codes.scalar_type());
@@ -60,7 +59,7 @@ inline quantized_tensor concat(const std::vector<quantized_tensor>& parts, std::
   }
   if (std::ranges::any_of(parts, [](const quantized_tensor& part) { return part.carried_error.defined(); })) {
     all.carried_error = joined([](const quantized_tensor& part) {
-      return part.carried_error.defined() ? part.carried_error : at::zeros_like(part.scales);
+      return part.carried_error.defined() ? part.carried_error : detail::zeros_as(part.scales);
     });
   }
   return all;

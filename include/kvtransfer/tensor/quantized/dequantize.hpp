@@ -1,19 +1,15 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/addcmul.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/mul.h>
+#include <ATen/ops/addcmul_ops.h>
+#include <ATen/ops/mul_ops.h>
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
 #include <optional>
 
 #include "kvtransfer/tensor/detail/codes.hpp"
-#include "kvtransfer/tensor/detail/grouped.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
-#include "kvtransfer/tensor/detail/slabs.hpp"
 #include "kvtransfer/tensor/quantized/slice.hpp"
 
 namespace kvtransfer {
@@ -28,9 +24,9 @@ inline void dequantize_slots_into(const at::Tensor& elements, const quantized_te
     at::Tensor written = some.of_elements(elements);
     const at::Tensor scales = some.of_groups(quantized.scales);
     if (quantized.minimums.defined()) {
-      at::addcmul_out(written, some.of_groups(quantized.minimums), some.of_elements(numbers), scales);
+      at::_ops::addcmul_out::call(some.of_groups(quantized.minimums), some.of_elements(numbers), scales, 1, written);
     } else {
-      at::mul_out(written, some.of_elements(numbers), scales);
+      at::_ops::mul_out::call(some.of_elements(numbers), scales, written);
     }
   }
 }
@@ -42,14 +38,14 @@ inline void dequantize_slots_into(const at::Tensor& elements, const quantized_te
 /// @return `[batch, kv_heads, seq, head_dim]`
 inline at::Tensor dequantize(const quantized_tensor& quantized, std::optional<at::ScalarType> dtype = std::nullopt) {
   const cache_extents extents = quantized.extents();
-  const at::ScalarType wanted = dtype.value_or(quantized.dtype);
-  const at::ScalarType written = at::elementSize(wanted) < 2 ? at::kFloat : wanted;
-  const at::Tensor elements = at::empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim},
-                                        quantized.scales.options().dtype(written));
+  const at::ScalarType target = dtype.value_or(quantized.dtype);
+  const at::ScalarType computed = at::elementSize(target) < 2 ? at::kFloat : target;
+  const at::Tensor elements =
+      quantized.scales.new_empty({extents.batch, extents.kv_heads, extents.seq, extents.head_dim}, computed);
   detail::for_each_slab(extents, 1, quantized.device(), [&](std::int64_t begin, std::int64_t end) {
     detail::dequantize_slots_into(elements.slice(2, begin, end), slice(quantized, begin, end));
   });
-  return elements.to(wanted);
+  return elements.to(target);
 }
 
 }  // namespace kvtransfer

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/abs.h>
 
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 
@@ -12,14 +10,14 @@ namespace detail {
 
 /// The largest magnitude that the codes of a group can stand for.
 inline at::Tensor largest_magnitude(const quantized_tensor& quantized) {
-  const at::Tensor reach = quantized.scales * largest_code(quantized.scheme.format);
-  return quantized.minimums.defined() ? reach + quantized.minimums.abs() : reach;
+  const at::Tensor reach = quantized.scales.mul(largest_code(quantized.scheme.format));
+  return quantized.minimums.defined() ? reach.add(quantized.minimums.abs()) : reach;
 }
 
 /// Half a step, and what float32 rounds on the way to a code and back.
 inline at::Tensor quantization_error(const quantized_tensor& quantized) {
   constexpr double eight_roundings = 4.76837158e-7;  // 2^-21
-  return quantized.scales * half_step(quantized.scheme.format) + largest_magnitude(quantized) * eight_roundings;
+  return quantized.scales.mul(half_step(quantized.scheme.format)).add(largest_magnitude(quantized), eight_roundings);
 }
 
 }  // namespace detail
@@ -30,7 +28,7 @@ inline at::Tensor quantization_error(const quantized_tensor& quantized) {
 /// @return as `scales`
 inline at::Tensor error_bound(const quantized_tensor& quantized) {
   const at::Tensor bound = detail::quantization_error(quantized);
-  return quantized.carried_error.defined() ? bound + quantized.carried_error : bound;
+  return quantized.carried_error.defined() ? bound.add(quantized.carried_error) : bound;
 }
 
 }  // namespace kvtransfer

@@ -1,12 +1,8 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/mul.h>
-#include <ATen/ops/reciprocal.h>
-#include <ATen/ops/sub.h>
-#include <ATen/ops/where.h>
+#include <ATen/ops/mul_ops.h>
+#include <ATen/ops/sub_ops.h>
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -18,48 +14,45 @@
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/detail/codes.hpp"
 #include "kvtransfer/tensor/quantized/concat.hpp"
-#include "kvtransfer/tensor/detail/group_ranges.hpp"
-#include "kvtransfer/tensor/detail/grouped.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
-#include "kvtransfer/tensor/detail/slabs.hpp"
 
 namespace kvtransfer {
 
 namespace detail {
 
-/// `held` so that it broadcasts against elements. @throws shape_error, device_error unless it does
-/// @param held bool `[batch or 1, kv_heads or 1, seq]`, or undefined
-inline at::Tensor held_elements(const at::Tensor& held, const cache_extents& extents, at::Device device,
-                                std::string_view where) {
-  if (!held.defined()) {
-    return held;
+/// `valid` so that it broadcasts against elements. @throws shape_error, device_error unless it does
+/// @param valid bool `[batch or 1, kv_heads or 1, seq]`, or undefined
+inline at::Tensor valid_elements(const at::Tensor& valid, const cache_extents& extents, at::Device device,
+                                 std::string_view where) {
+  if (!valid.defined()) {
+    return valid;
   }
   const auto fits = [&](std::int64_t axis, std::int64_t size) {
-    return held.size(axis) == 1 || held.size(axis) == size;
+    return valid.size(axis) == 1 || valid.size(axis) == size;
   };
-  if (held.scalar_type() != at::kBool || held.dim() != 3 || !fits(0, extents.batch) || !fits(1, extents.kv_heads) ||
-      held.size(2) != extents.seq) {
-    fail<shape_error>(where, "held",
+  if (valid.scalar_type() != at::kBool || valid.dim() != 3 || !fits(0, extents.batch) || !fits(1, extents.kv_heads) ||
+      valid.size(2) != extents.seq) {
+    fail<shape_error>(where, "valid",
                       fmt::format("bool [{} or 1, {} or 1, {}]", extents.batch, extents.kv_heads, extents.seq),
-                      describe(held));
+                      describe(valid));
   }
-  require<device_error>(held.device() == device, where, "held", device.str(), held.device().str());
-  return held.unsqueeze(-1);
+  require<device_error>(valid.device() == device, where, "valid", device.str(), valid.device().str());
+  return valid.unsqueeze(-1);
 }
 
 /// Elements as codes in `ranges`.
 /// @param elements `[batch, kv_heads, seq, head_dim]`, float32 or less
 inline at::Tensor codes_in(const at::Tensor& elements, const group_ranges& ranges, const quantization& scheme,
                            const slot_groups& groups) {
-  const at::Tensor per_step =
-      at::where(ranges.scales == 0, at::Scalar(0.0), at::reciprocal(ranges.scales)).to(at::kFloat);
-  const at::Tensor steps = at::empty(elements.sizes(), elements.options().dtype(at::kFloat));
+  const at::Tensor per_step = ranges.scales.reciprocal().masked_fill(ranges.scales.eq(0), 0.0);
+  const at::Tensor steps = elements.new_empty(elements.sizes(), at::kFloat);
   for (const equal_groups& some : groups_by_length(scheme, groups)) {
     at::Tensor written = some.of_elements(steps);
     if (ranges.minimums.defined()) {
-      at::sub_out(written, some.of_elements(elements), some.of_groups(ranges.minimums)).mul_(some.of_groups(per_step));
+      at::_ops::sub_out::call(some.of_elements(elements), some.of_groups(ranges.minimums), 1, written)
+          .mul_(some.of_groups(per_step));
     } else {
-      at::mul_out(written, some.of_elements(elements), some.of_groups(per_step));
+      at::_ops::mul_out::call(some.of_elements(elements), some.of_groups(per_step), written);
     }
   }
   return codes_of(steps, scheme.format);
@@ -75,13 +68,13 @@ inline at::Tensor in_float32_or_less(const at::Tensor& elements) {
 
 /// Elements as codes, in one go.
 /// @param elements `[batch, kv_heads, seq, head_dim]`, floating
-/// @param held as `held_elements` gives it
-inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Tensor& held,
+/// @param valid as `valid_elements` gives it
+inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Tensor& valid,
                                         const quantization& scheme) {
   const slot_groups groups =
       scheme.is_per_channel() ? slot_groups::of_size(scheme.group_size, elements.size(2)) : slot_groups();
   const at::Tensor floats = in_float32_or_less(elements);
-  group_ranges ranges = ranges_of(floats, held, scheme, groups);
+  group_ranges ranges = ranges_of(floats, valid, scheme, groups);
   at::Tensor codes = codes_in(floats, ranges, scheme, groups);
   return {scheme, std::move(codes), std::move(ranges.scales), std::move(ranges.minimums),
           {},     groups,           elements.scalar_type()};
@@ -92,17 +85,17 @@ inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Te
 /// Stores `elements` as codes, each at most half a step from what it was; `error_bound` says how far that is.
 /// Infinities and NaNs spoil the group they are in.
 /// @param elements `[batch, kv_heads, seq, head_dim]`, floating, any strides
-/// @param held bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which then counts for nothing in its group;
+/// @param valid bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which then counts for nothing in its group;
 /// undefined: all
 /// @throws shape_error, value_error where tensor and scheme do not go together
-inline quantized_tensor quantize(const at::Tensor& elements, const quantization& scheme, const at::Tensor& held = {},
+inline quantized_tensor quantize(const at::Tensor& elements, const quantization& scheme, const at::Tensor& valid = {},
                                  std::string_view where = "quantize") {
   require_heads_tensor(elements, where, "elements");
   require<value_error>(!elements.requires_grad(), where, "elements", "no gradient (rounding has none)",
                        "requires_grad");
   const cache_extents extents = extents_of(elements);
   validate(scheme, extents.head_dim, where);
-  const at::Tensor kept = detail::held_elements(held, extents, elements.device(), where);
+  const at::Tensor kept = detail::valid_elements(valid, extents, elements.device(), where);
   std::vector<quantized_tensor> slabs;
   detail::for_each_slab(extents, scheme.is_per_channel() ? scheme.group_size : 1, elements.device(),
                         [&](std::int64_t begin, std::int64_t end) {

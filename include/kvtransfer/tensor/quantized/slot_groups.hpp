@@ -91,10 +91,7 @@ class slot_groups {
 
   /// The slots [begin, end). @throws shape_error unless 0 <= begin <= end <= size()
   slot_groups slice(std::int64_t begin, std::int64_t end) const {
-    if (begin < 0 || begin > end || end > size()) {
-      fail<shape_error>("slot_groups", "slice", fmt::format("0 <= begin <= end <= {}", size()),
-                        fmt::format("[{}, {})", begin, end));
-    }
+    require_range<shape_error>(begin, end, size(), "slot_groups", "slice");
     slot_groups part;
     std::int64_t slot = 0;
     for (const group_run& run : runs_) {

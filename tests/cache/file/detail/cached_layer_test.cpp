@@ -1,14 +1,14 @@
-#include "kvtransfer/cache/file/detail/cached_layer.hpp"
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "cache/file/sample_cache.hpp"
+#include "kvtransfer/cache/file/cache_file_writer.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -47,6 +47,6 @@ TEST_CASE("layers that a frame does not fit are not written", "[cache][file]") {
   CHECK_FALSE(writing_complaint<value_error>({.kv_heads = 2, .head_dim = 8, .value_dtype = at::kComplexFloat}).empty());
   CHECK_THROWS_AS(require_writable(cache_frame(1, unequal_rows()), {good, good}, "W"), shape_error);
   layer_frame nameless = unequal_rows();
-  nameless.regimes.clear();
+  nameless.specifications.clear();
   CHECK_THROWS_AS(require_writable(cache_frame(1, nameless), {good}, "W"), shape_error);
 }

@@ -10,6 +10,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -70,22 +71,20 @@ TEST_CASE("a frame that does not fit the tensors is refused by field", "[cache][
   CHECK_THAT(
       complaint_after([](edited_file& file) { file.frame["frames"][0]["regimes"][0]["window_offset"] = 5; }),
       contains("FILE: kvtransfer.frame.frames[0].regimes: expected a rotary window within head_dim=8, got yarn"));
-  CHECK_THAT(complaint_after([](edited_file& file) {
-               file.frame["frames"][2]["regimes"][0]["stream_of"] = {0, 1, 3};
-             }),
+  CHECK_THAT(complaint_after([](edited_file& file) { file.frame["frames"][2]["regimes"][0]["stream_of"] = {0, 1, 3}; }),
              contains("frames[2].regimes: expected at most 3 position streams, as many as there are, got 4"));
 }
 
 TEST_CASE("positions and states that mean nothing are refused", "[cache][file]") {
   CHECK(complaint_after([](edited_file& file) { file.set<std::int32_t>("frames.1.states", 4, 2); }) ==
-        "FILE: frames.1.states[4]: expected -2, -1, or the number of one of 2 regimes, got 2");
+        "FILE: frames.1.states[4]: expected -2, -1, or the number of one of 2 specifications, got 2");
   CHECK(complaint_after([](edited_file& file) { file.set<std::int32_t>("frames.1.states", 4, -3); }) ==
-        "FILE: frames.1.states[4]: expected -2, -1, or the number of one of 2 regimes, got -3");
+        "FILE: frames.1.states[4]: expected -2, -1, or the number of one of 2 specifications, got -3");
   CHECK(complaint_after([](edited_file& file) {
           file.set<std::int64_t>("frames.1.positions", 1, std::numeric_limits<std::int64_t>::min());
         }) == "FILE: frames.1.positions[1]: expected a position within 2^53 of 0, got -9223372036854775808");
   CHECK(complaint_after([](edited_file& file) { file.frame["frames"][1]["regimes"].erase(1); }) ==
-        "FILE: frames.1.states[0]: expected -2, -1, or the number of one of 1 regimes, got 1");
+        "FILE: frames.1.states[0]: expected -2, -1, or the number of one of 1 specifications, got 1");
 }
 
 TEST_CASE("tensors of another type or shape than the format's are refused", "[cache][file]") {
@@ -95,41 +94,32 @@ TEST_CASE("tensors of another type or shape than the format's are refused", "[ca
         "FILE: tensor frames.0.states: expected I32, got F32");
   CHECK(complaint_after([](edited_file& file) { file.header["layers.1.value"]["dtype"] = "I32"; }) ==
         "FILE: tensor layers.1.value: expected a floating dtype, got I32");
-  CHECK(complaint_after([](edited_file& file) {
-          reshape(file, "layers.0.key", {2, 2, 40});
-        }) == "FILE: tensor layers.0.key: expected a shape of 4 axes, got [2, 2, 40]");
-  CHECK(complaint_after([](edited_file& file) {
-          reshape(file, "layers.0.key", {1, 4, 5, 8});
-        }) == "FILE: tensor layers.0.key: expected shape [2, 4, 5, 8], got [1, 4, 5, 8]");
-  CHECK(complaint_after([](edited_file& file) {
-          reshape(file, "layers.0.value", {2, 3, 5, 4});
-        }) == "FILE: tensor layers.0.value: expected shape [2, 2, 5, 4], got [2, 3, 5, 4]");
+  CHECK(complaint_after([](edited_file& file) { reshape(file, "layers.0.key", {2, 2, 40}); }) ==
+        "FILE: tensor layers.0.key: expected a shape of 4 axes, got [2, 2, 40]");
+  CHECK(complaint_after([](edited_file& file) { reshape(file, "layers.0.key", {1, 4, 5, 8}); }) ==
+        "FILE: tensor layers.0.key: expected shape [2, 4, 5, 8], got [1, 4, 5, 8]");
+  CHECK(complaint_after([](edited_file& file) { reshape(file, "layers.0.value", {2, 3, 5, 4}); }) ==
+        "FILE: tensor layers.0.value: expected shape [2, 2, 5, 4], got [2, 3, 5, 4]");
   CHECK(complaint_after([](edited_file& file) {
           reshape(file, "layers.2.key", {2, 4, 7, 4});
           reshape(file, "layers.2.value", {2, 4, 7, 3});
         }) == "FILE: tensor layers.2.key: expected kv_heads=2, as its positions have, got [2, 4, 7, 4]");
-  CHECK(complaint_after([](edited_file& file) {
-          reshape(file, "frames.0.states", {1, 2, 5});
-        }) == "FILE: tensor frames.0.states: expected shape [2, 1, 5], got [1, 2, 5]");
-  CHECK(complaint_after([](edited_file& file) {
-          reshape(file, "token_ids", {5, 2});
-        }) == "FILE: tensor token_ids: expected shape [2, 5], got [5, 2]");
+  CHECK(complaint_after([](edited_file& file) { reshape(file, "frames.0.states", {1, 2, 5}); }) ==
+        "FILE: tensor frames.0.states: expected shape [2, 1, 5], got [1, 2, 5]");
+  CHECK(complaint_after([](edited_file& file) { reshape(file, "token_ids", {5, 2}); }) ==
+        "FILE: tensor token_ids: expected shape [2, 5], got [5, 2]");
   CHECK_THAT(complaint_after([](edited_file& file) { file.header["layers.0.key"]["data_offsets"][1] = 1; }),
              contains("FILE: tensor \"layers.0.key\": data_offsets"));
 }
 
 TEST_CASE("a few bytes do not ask for much memory", "[cache][file]") {
   constexpr std::int64_t many = std::int64_t{1} << 40;
-  CHECK(complaint_after([](edited_file& file) {
-          reshape(file, "frames.4.positions", {1, 2, many, 0});
-        }) ==
+  CHECK(complaint_after([](edited_file& file) { reshape(file, "frames.4.positions", {1, 2, many, 0}); }) ==
         "FILE: tensor frames.4.positions: expected at most 4194304 rows of positions in the file, got [1, 2, "
         "1099511627776, "
         "0]");
   CHECK(
-      complaint_after([](edited_file& file) {
-        reshape(file, "frames.4.positions", {many, 1, 1, 0});
-      }) ==
+      complaint_after([](edited_file& file) { reshape(file, "frames.4.positions", {many, 1, 1, 0}); }) ==
       "FILE: tensor frames.4.positions: expected 1 to 256 streams, 1 or more rows and heads, got [1099511627776, 1, 1, "
       "0]");
   CHECK_THAT(complaint_after([](edited_file& file) {

@@ -1,11 +1,11 @@
-#include "kvtransfer/cache/file/detail/distinct_frames.hpp"
-
 #include <vector>
 
 #include "cache/file/sample_cache.hpp"
+#include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("layers with equal frames name the same one, whether or not they share it", "[cache][file]") {
@@ -16,12 +16,12 @@ TEST_CASE("layers with equal frames name the same one, whether or not they share
   CHECK(distinct.frames.size() == 2);
 }
 
-TEST_CASE("a record says where the cache came from and each frame's regimes", "[cache][file]") {
+TEST_CASE("a record says where the cache came from and each frame's specifications", "[cache][file]") {
   const cache_frame frame = sample_frame();
   const frame_record record = record_of(frame, distinct_frames(frame));
   CHECK(record.model == frame.model());
   CHECK(record.assumed);
   CHECK(record.layers == std::vector<std::size_t>{0, 0, 1, 2, 3, 4});
-  CHECK((record.frames[1] == positions_by_head().regimes));
+  CHECK((record.frames[1] == positions_by_head().specifications));
   CHECK(record.frames[4].empty());
 }

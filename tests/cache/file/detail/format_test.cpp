@@ -3,6 +3,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 
 TEST_CASE("names of layers and frames are the format's own, others are not", "[cache][file]") {
   CHECK(cache_format::key(12) == "layers.12.key");

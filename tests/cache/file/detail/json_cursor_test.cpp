@@ -9,6 +9,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using kvtransfer::test::message_of;
 
 namespace {

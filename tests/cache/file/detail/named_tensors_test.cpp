@@ -1,13 +1,13 @@
-#include "kvtransfer/cache/file/detail/named_tensors.hpp"
-
 #include <optional>
 #include <span>
 #include <string>
 
+#include "kvtransfer/cache/file/detail/framed_file.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -33,9 +33,8 @@ TEST_CASE("a tensor is looked up with what it has to be", "[cache][file]") {
         "FILE: tensor mine: expected a shape of 1 axes, got [3, 1]");
   CHECK(complaint([](auto& tensors) { tensors.expect("mine", 2, safetensors_dtype::i8); }) ==
         "FILE: tensor mine: expected I8, got U8");
-  CHECK(complaint([](auto& tensors) {
-          tensors.require_shape("mine", {1, 3});
-        }) == "FILE: tensor mine: expected shape [1, 3], got [3, 1]");
+  CHECK(complaint([](auto& tensors) { tensors.require_shape("mine", {1, 3}); }) ==
+        "FILE: tensor mine: expected shape [1, 3], got [3, 1]");
 }
 
 TEST_CASE("bytes are verified where the file has checksums", "[cache][file]") {

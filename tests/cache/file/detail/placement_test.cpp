@@ -1,10 +1,10 @@
-#include "kvtransfer/cache/file/detail/placement.hpp"
-
 #include <cstdint>
 
+#include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using enum kvtransfer::safetensors_dtype;
 
 TEST_CASE("wider types come first, each kind in the order given, without gaps", "[cache][file]") {

@@ -15,6 +15,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -47,9 +48,9 @@ TEST_CASE("the contents of a quantized file are those of the cache it was saved 
     const std::string bytes = sample_file(checksums).bytes();
     const quantized_contents contents = read_quantized_contents(std::as_bytes(std::span(bytes)), "FILE");
     quantized_cache kv = sample_quantized_cache();
-    CHECK(contents.written == kv.written());
+    CHECK(contents.stored == kv.stored());
     kv.shift(7);
-    CHECK(contents.wanted == kv.wanted());
+    CHECK(contents.target == kv.target());
     CHECK(contents.codes.layers.size() == 2);
     CHECK(contents.codes.layers[1].keys.scheme == sample_key_scheme());
     CHECK(contents.codes.layers[1].values.scheme == sample_value_scheme());
@@ -74,12 +75,10 @@ TEST_CASE("codes that do not fit what is said of them are refused by field", "[c
         }) == "FILE: tensor layers.0.key.codes: expected F8_E4M3, got U8");
   CHECK(complaint_of_codes_after([](edited_file&, json& codes) { codes["layers"][0]["key"]["format"] = "int8"; }) ==
         "FILE: tensor layers.0.key.scales: expected shape [2, 2, 2, 4], got [2, 2, 2, 8]");
-  CHECK(complaint_of_codes_after([](edited_file&, json& codes) {
-          codes["layers"][0]["key"]["groups"] = {{1, 4}};
-        }) == "FILE: kvtransfer.quantized.layers[0].key.groups: expected groups of 5 slots in all, got 4");
-  CHECK(complaint_of_codes_after([](edited_file&, json& codes) {
-          codes["layers"][0]["key"]["groups"] = {{5, 1}};
-        }) == "FILE: tensor layers.0.key.scales: expected shape [2, 2, 5, 8], got [2, 2, 2, 8]");
+  CHECK(complaint_of_codes_after([](edited_file&, json& codes) { codes["layers"][0]["key"]["groups"] = {{1, 4}}; }) ==
+        "FILE: kvtransfer.quantized.layers[0].key.groups: expected groups of 5 slots in all, got 4");
+  CHECK(complaint_of_codes_after([](edited_file&, json& codes) { codes["layers"][0]["key"]["groups"] = {{5, 1}}; }) ==
+        "FILE: tensor layers.0.key.scales: expected shape [2, 2, 5, 8], got [2, 2, 2, 8]");
   CHECK(complaint_of_codes_after([](edited_file&, json& codes) { codes["layers"][1]["value"]["group_size"] = 4; }) ==
         "FILE: kvtransfer.quantized.layers[1].value: expected a scheme that fits head_dim=6, got int8 per token in "
         "groups "
@@ -116,10 +115,7 @@ TEST_CASE("an entry that was taken out or changed is noticed", "[cache][file][qu
              contains("FILE: metadata: expected an entry kvtransfer.quantized"));
   CHECK_THAT(complaint_of_codes_after([](edited_file& file, json&) { file.metadata().erase("kvtransfer.frame"); }),
              contains("FILE: metadata: expected an entry kvtransfer.frame"));
-  CHECK_THAT(complaint_of_codes_after(
-                 [](edited_file&, json& codes) {
-                   codes["wanted"] = {0, 0};
-                 },
-                 file_checksums::crc32),
-             contains("FILE: checksum of kvtransfer.quantized"));
+  CHECK_THAT(
+      complaint_of_codes_after([](edited_file&, json& codes) { codes["wanted"] = {0, 0}; }, file_checksums::crc32),
+      contains("FILE: checksum of kvtransfer.quantized"));
 }

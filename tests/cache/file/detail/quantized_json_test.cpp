@@ -8,6 +8,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -46,13 +47,9 @@ TEST_CASE("what is said of codes is refused where it means nothing", "[cache][fi
   CHECK(complaint_of_text_after([](json& text) { text["layers"][1]["key"]["dtype"] = "I8"; }) ==
         "FILE: kvtransfer.quantized.layers[1].key.dtype: expected a floating dtype as safetensors names it, got "
         "\"I8\"");
-  CHECK_THAT(complaint_of_text_after([](json& text) {
-               text["layers"][0]["key"]["groups"][1] = {1, 0};
-             }),
+  CHECK_THAT(complaint_of_text_after([](json& text) { text["layers"][0]["key"]["groups"][1] = {1, 0}; }),
              contains("layers[0].key.groups[1]: expected two numbers from 1 on"));
-  CHECK_THAT(complaint_of_text_after([](json& text) {
-               text["layers"][0]["key"]["groups"][1] = {1, 2, 3};
-             }),
+  CHECK_THAT(complaint_of_text_after([](json& text) { text["layers"][0]["key"]["groups"][1] = {1, 2, 3}; }),
              contains("layers[0].key.groups[1]: expected two numbers from 1 on"));
   CHECK_THAT(complaint_of_text_after([](json& text) {
                text["layers"][0]["key"]["groups"][1] = {std::int64_t{1} << 40, std::int64_t{1} << 40};

@@ -10,13 +10,14 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
 
-position_map put_together(const slot_tensors& slots, std::size_t regimes) {
+position_map put_together(const slot_tensors& slots, std::size_t specifications) {
   return slot_reader(slots.shape, std::as_bytes(std::span(slots.positions)), std::as_bytes(std::span(slots.states)),
-                     regimes)
+                     specifications)
       .read("FILE", "positions", "states");
 }
 
@@ -31,7 +32,7 @@ TEST_CASE("positions are spread out slot by slot", "[cache][file]") {
 
 TEST_CASE("positions come back, whatever their runs, states, heads and streams", "[cache][file]") {
   for (const layer_frame& frame : {unequal_rows(), positions_by_head(), three_streams()}) {
-    CHECK(put_together(spread_out(frame.positions), frame.regimes.size()) == frame.positions);
+    CHECK(put_together(spread_out(frame.positions), frame.specifications.size()) == frame.positions);
   }
   const position_map empty(1, 3, 2, std::vector<position_row>(6));
   CHECK(put_together(spread_out(empty), 0) == empty);

@@ -16,6 +16,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("tokens land in every row of the tensor, from any strides", "[cache][file]") {

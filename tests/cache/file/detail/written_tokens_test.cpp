@@ -1,5 +1,3 @@
-#include "kvtransfer/cache/file/detail/written_tokens.hpp"
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -7,10 +5,12 @@
 #include <span>
 #include <vector>
 
+#include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 TEST_CASE("ranges grow together until all is written", "[cache][file]") {

@@ -14,6 +14,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -22,10 +23,10 @@ namespace {
 void check_that_it_comes_back(const quantized_cache& kv, const std::filesystem::path& path) {
   save_cache(path, kv);
   const quantized_cache_file file = quantized_cache_file::open(path);
-  CHECK(file.written() == kv.written());
-  CHECK(file.wanted() == kv.wanted());
+  CHECK(file.stored() == kv.stored());
+  CHECK(file.target() == kv.target());
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
-    CHECK(same_codes(file.written_keys(i), kv.written_keys(i)));
+    CHECK(same_codes(file.stored_keys(i), kv.stored_keys(i)));
     CHECK(same_codes(file.values(i), kv.values(i)));
   }
   CHECK(same_quantized_cache(file.load(any_model), kv));
@@ -72,7 +73,7 @@ TEST_CASE("slices and joined caches are saved with the groups they have", "[cach
   const quantized_cache kv = sample_quantized_cache();
   check_that_it_comes_back(kv.slice(1, 4), folder.path() / "a");
   const quantized_cache joined = concat(kv.slice(0, 4), kv.slice(1, 5), position_overlap::allowed);
-  CHECK(joined.written_keys(0).groups.runs().size() > 2);
+  CHECK(joined.stored_keys(0).groups.runs().size() > 2);
   check_that_it_comes_back(joined, folder.path() / "a");
 }
 
@@ -97,9 +98,9 @@ TEST_CASE("a quantized cache of another model is refused", "[cache][file][quanti
   const quantized_cache kv = sample_quantized_cache();
   save_cache(folder.path() / "a", kv);
   const quantized_cache_file file = quantized_cache_file::open(folder.path() / "a");
-  CHECK_NOTHROW(file.load(kv.written().model()));
+  CHECK_NOTHROW(file.load(kv.stored().model()));
   CHECK_THROWS_AS(file.load("another"), frame_error);
-  CHECK_THROWS_AS(file.written_keys(2), shape_error);
+  CHECK_THROWS_AS(file.stored_keys(2), shape_error);
   CHECK_THROWS_AS(file.values(-1), shape_error);
 }
 
@@ -128,19 +129,18 @@ TEST_CASE("damage to codes or scales is found on loading", "[cache][file][quanti
 
 TEST_CASE("frames with other padding are not one cache", "[cache][quantized]") {
   const quantized_cache kv = sample_quantized_cache();
-  cache_frame other(2, {position_map::consecutive(0, 5, 2), kv.written().layer(0).regimes});
+  cache_frame other(2, {position_map::consecutive(0, 5, 2), kv.stored().layer(0).specifications});
   CHECK_THROWS_AS(
-      quantized_cache({kv.written_keys(0), kv.written_keys(1)}, {kv.values(0), kv.values(1)}, kv.written(), other),
+      quantized_cache({kv.stored_keys(0), kv.stored_keys(1)}, {kv.values(0), kv.values(1)}, kv.stored(), other),
       frame_error);
 }
 
 TEST_CASE("frames of two caches are not saved as one", "[cache][file][quantized]") {
   const temporary_folder folder;
   const quantized_cache kv = sample_quantized_cache();
-  cache_frame other = kv.written();
+  cache_frame other = kv.stored();
   other.set_model("another");
-  const quantized_cache both({kv.written_keys(0), kv.written_keys(1)}, {kv.values(0), kv.values(1)}, kv.written(),
-                             other);
+  const quantized_cache both({kv.stored_keys(0), kv.stored_keys(1)}, {kv.values(0), kv.values(1)}, kv.stored(), other);
   CHECK_THROWS_AS(save_cache(folder.path() / "a", both), frame_error);
   CHECK_FALSE(std::filesystem::exists(folder.path() / "a"));
 }

@@ -39,9 +39,9 @@ inline bool same_codes(const quantized_tensor& a, const quantized_tensor& b) {
 
 /// Whether two caches agree in both frames, and in every bit of keys and values.
 inline bool same_quantized_cache(const quantized_cache& a, const quantized_cache& b) {
-  bool same = a.written() == b.written() && a.wanted() == b.wanted();
+  bool same = a.stored() == b.stored() && a.target() == b.target();
   for (std::int64_t i = 0; same && i < a.layers(); ++i) {
-    same = same_codes(a.written_keys(i), b.written_keys(i)) && same_codes(a.values(i), b.values(i));
+    same = same_codes(a.stored_keys(i), b.stored_keys(i)) && same_codes(a.values(i), b.values(i));
   }
   return same;
 }

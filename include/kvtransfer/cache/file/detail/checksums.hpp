@@ -16,7 +16,7 @@
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/json_cursor.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// The CRC-32 of gzip and PNG (Python: `zlib.crc32`).
 inline std::uint32_t crc32_of(std::span<const std::byte> bytes) {
@@ -80,4 +80,4 @@ inline void require_checksum(const checksum_list& checksums, std::string_view na
   }
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -9,7 +9,7 @@
 #include "kvtransfer/tensor/safetensors_dtype.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// The tensors that a file keeps one layer's keys (or values) in, by name.
 struct code_tensors {
@@ -44,8 +44,6 @@ struct code_tensors {
 };
 
 /// What codes of a format are in a file.
-constexpr safetensors_dtype safetensors_dtype_of(code_format format) {
-  return *safetensors_dtype_of(scalar_type_of(format));
-}
+constexpr safetensors_dtype dtype_of_codes(code_format format) { return *safetensors_dtype_of(scalar_type_of(format)); }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -15,11 +15,10 @@
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/framed_file.hpp"
-#include "kvtransfer/cache/file/detail/named_tensors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// All that a cache file says but the keys and values themselves. No torch: a hostile file is refused before a tensor
 /// exists.
@@ -28,8 +27,6 @@ struct cache_contents {
   cache_frame frame;
   std::optional<checksum_list> checksums;
 };
-
-namespace cache_file_details {
 
 /// @throws file_error for the file of a quantized cache
 inline void refuse_quantized(const safetensors_header& header, std::string_view file) {
@@ -56,29 +53,26 @@ inline std::int64_t check_layer(named_tensors& tensors, std::size_t index, const
   return keys[3];
 }
 
-}  // namespace cache_file_details
-
 /// Reads everything in a cache file but keys and values, and checks their shapes against it without touching them.
 /// @param bytes the whole file
 /// @param file named in errors
 /// @throws file_error naming the field, what was expected and what was found
 inline cache_contents read_cache_contents(std::span<const std::byte> bytes, std::string_view file) {
-  namespace details = cache_file_details;
   cache_contents contents{parse_safetensors_header(bytes, file), {}, {}};
-  const std::string& text = details::frame_text(contents.header, file);
-  details::refuse_quantized(contents.header, file);
-  contents.checksums = details::read_checksums(contents.header, {cache_format::frame_entry}, file);
+  const std::string& text = frame_text(contents.header, file);
+  refuse_quantized(contents.header, file);
+  contents.checksums = read_checksums(contents.header, {cache_format::frame_entry}, file);
   const frame_record record = parse_frame(text, file);
   named_tensors tensors(bytes, file, contents.header, contents.checksums);
-  details::frame_list frames(tensors, record);
+  frame_list frames(tensors, record);
   for (std::size_t i = 0; i < record.layers.size(); ++i) {
     const std::size_t frame = record.layers[i];
-    frames.note(frame, details::check_layer(tensors, i, frames.positions(frame)));
+    frames.note(frame, check_layer(tensors, i, frames.positions(frame)));
   }
-  frames.require_fitting_regimes(file);
+  frames.require_fitting_specifications(file);
   contents.frame = frames.cache_frame_of(record, tensors);
   tensors.refuse_strays();
   return contents;
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -14,15 +14,15 @@
 /// |---|---|---|
 /// | `layers.N.key`, `layers.N.value` | any floating | `[batch, kv_heads, seq, head_dim]`, own seq in every layer |
 /// | `frames.F.positions` | I64 | `[streams, batch, kv_heads or 1, seq]`, tokens; padding reads 0 |
-/// | `frames.F.states` | I32 | `[batch, kv_heads or 1, seq]`: rotated by regime 0, 1, …; -1 never rotated; -2 padding |
-/// | `token_ids` | I64 | `[batch, seq of layer 0]`, -1 for padding; absent where the text is not known |
+/// | `frames.F.states` | I32 | `[batch, kv_heads or 1, seq]`: rotated by specification 0, 1, …; -1 never rotated; -2
+/// padding | | `token_ids` | I64 | `[batch, seq of layer 0]`, -1 for padding; absent where the text is not known |
 ///
 /// The metadata entry `kvtransfer.frame` is JSON: which frame each layer reads, and every frame's rotary
-/// specifications, its regimes. `kvtransfer.checksum`, where present, is JSON with the CRC-32 of every tensor's bytes
-/// and of the other entries' texts. Tensors and metadata under other names are left alone.
+/// specifications, under the name `regimes`. `kvtransfer.checksum`, where present, is JSON with the CRC-32 of every
+/// tensor's bytes and of the other entries' texts. Tensors and metadata under other names are left alone.
 ///
 /// A quantized cache has a metadata entry `kvtransfer.quantized` besides, JSON: how each layer's keys and values were
-/// quantized, and which frame each layer's keys are wanted in (`kvtransfer.frame` says which one they are written in).
+/// quantized, and the target frame of each layer's keys (`kvtransfer.frame` has the one that they are stored in).
 /// Instead of `layers.N.key` it has these, and as many for `layers.N.value`:
 ///
 /// | tensor | dtype | shape |
@@ -31,7 +31,7 @@
 /// | `layers.N.key.scales` | F32 | per token `[batch, kv_heads, seq, groups]`, per channel `[…, groups, head_dim]` |
 /// | `layers.N.key.minimums` | F32 | as the scales; integer codes alone |
 /// | `layers.N.key.carried_error` | F32 | as the scales; only where codes have been moved |
-namespace kvtransfer::cache_format {
+namespace kvtransfer::detail::cache_format {
 
 inline constexpr std::int64_t version = 1;
 /// How keys and values are arranged: the name of a layout. Version 1 knows this one.
@@ -65,4 +65,4 @@ inline constexpr std::int64_t largest_position = std::int64_t{1} << 53;
 /// slot, and then it costs the file nothing: a few bytes could ask for any amount.
 inline constexpr std::int64_t most_rows = std::int64_t{1} << 22;
 
-}  // namespace kvtransfer::cache_format
+}  // namespace kvtransfer::detail::cache_format

@@ -17,7 +17,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// The part of a cache's frame that a file keeps as JSON; positions, slot states and token ids are tensors beside it.
 struct frame_record {
@@ -50,8 +50,6 @@ inline std::string format_frame(const frame_record& record) {
   }
 }
 
-namespace cache_file_details {
-
 inline std::vector<rotary_specification> read_regimes(const json_cursor& list) {
   std::vector<rotary_specification> regimes;
   list.for_each_item([&](const json_cursor& regime) { regimes.push_back(specification_from_json(regime)); });
@@ -83,28 +81,24 @@ inline void require_known_format(const json_cursor& document) {
   }
 }
 
-}  // namespace cache_file_details
-
 /// Reads that text. The version comes first: a document of another one may look any way it likes.
 /// @param file named in errors
 /// @throws file_error naming the field that is missing, unknown or malformed
 inline frame_record parse_frame(std::string_view text, std::string_view file) {
-  namespace details = cache_file_details;
   constexpr int deepest = 6;  // document, frames, frame, regimes, specification, inv_freq
   const nlohmann::json json = parse_json(text, fmt::format("{}: {}", file, cache_format::frame_entry), deepest);
   const json_cursor document(json, file, std::string(cache_format::frame_entry));
-  details::require_known_format(document);
+  require_known_format(document);
   frame_record record;
   record.model = document.member("model").text();
   record.assumed = document.member("assumed").boolean();
   document.member("frames").for_each_item([&](const json_cursor& frame) {
     frame.require_members({"regimes"});
-    record.frames.push_back(details::read_regimes(frame.member("regimes")));
+    record.frames.push_back(read_regimes(frame.member("regimes")));
   });
-  document.member("layers").for_each_item([&](const json_cursor& frame) {
-    record.layers.push_back(details::read_frame_index(frame, record.frames.size()));
-  });
+  document.member("layers").for_each_item(
+      [&](const json_cursor& frame) { record.layers.push_back(read_frame_index(frame, record.frames.size())); });
   return record;
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

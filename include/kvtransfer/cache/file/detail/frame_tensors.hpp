@@ -2,28 +2,97 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/file/detail/distinct_frames.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
-#include "kvtransfer/cache/file/detail/placement.hpp"
+#include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/slot_tensors.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/tensor/safetensors_header.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
+
+/// A tensor that a file is going to hold.
+struct unplaced_tensor {
+  std::string name;
+  safetensors_dtype dtype{};
+  std::vector<std::int64_t> shape;
+};
+
+/// Gives every tensor its bytes: wider types first, so that each stands on its natural alignment without gaps, which
+/// the format forbids; within a type in the order given, so that what is read together lies together.
+/// @throws value_error for sizes below 0, or more than 2^63 - 1 bytes in all
+inline safetensors_header place_tensors(std::vector<unplaced_tensor> tensors) {
+  std::stable_sort(tensors.begin(), tensors.end(), [](const unplaced_tensor& a, const unplaced_tensor& b) {
+    return describe(a.dtype).bytes > describe(b.dtype).bytes;
+  });
+  constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  safetensors_header header;
+  std::uint64_t offset = 0;
+  for (unplaced_tensor& tensor : tensors) {
+    const bool sizes =
+        std::all_of(tensor.shape.begin(), tensor.shape.end(), [](std::int64_t extent) { return extent >= 0; });
+    const auto bytes = safetensors_bytes(tensor.shape, tensor.dtype);
+    if (!sizes || !bytes || *bytes > largest - offset) {
+      fail<value_error>("place_tensors", tensor.name, "sizes from 0, at most 2^63 - 1 bytes in all",
+                        excerpt(tensor.shape));
+    }
+    header.tensors.emplace(std::move(tensor.name),
+                           safetensors_entry{tensor.dtype, std::move(tensor.shape), offset, offset + *bytes});
+    offset += *bytes;
+  }
+  return header;
+}
+
+/// A cache's layer frames, each once, and which of them every layer is read in.
+struct distinct_frames {
+  std::vector<cache_frame::shared_layer> frames;
+  std::vector<std::size_t> layers;
+
+  /// Layers share a frame here where theirs are equal, whether or not they are the same object.
+  explicit distinct_frames(const cache_frame& frame) : layers(add(frame)) {}
+
+  /// Adds the layers of another frame. @return which of `frames` each of them is read in
+  std::vector<std::size_t> add(const cache_frame& frame) {
+    std::vector<std::size_t> indices;
+    for (std::int64_t i = 0; i < frame.layers(); ++i) {
+      const cache_frame::shared_layer& mine = frame.shared(i);
+      const auto found = std::find_if(frames.begin(), frames.end(), [&](const cache_frame::shared_layer& known) {
+        return known == mine || *known == *mine;
+      });
+      indices.push_back(static_cast<std::size_t>(found - frames.begin()));
+      if (found == frames.end()) {
+        frames.push_back(mine);
+      }
+    }
+    return indices;
+  }
+};
+
+/// What a file's JSON says of a frame.
+inline frame_record record_of(const cache_frame& frame, const distinct_frames& distinct) {
+  frame_record record{frame.model(), frame.assumed(), distinct.layers, {}};
+  for (const cache_frame::shared_layer& layer : distinct.frames) {
+    record.frames.push_back(layer->specifications);
+  }
+  return record;
+}
 
 /// A tensor of a cache's frame, ready to be written.
 struct frame_tensor {
   unplaced_tensor declaration;
   std::vector<std::byte> bytes;
 };
-
-namespace cache_file_details {
 
 template <class Scalar>
 frame_tensor frame_tensor_of(std::string name, safetensors_dtype dtype, std::vector<std::int64_t> shape,
@@ -32,12 +101,9 @@ frame_tensor frame_tensor_of(std::string name, safetensors_dtype dtype, std::vec
   return {{std::move(name), dtype, std::move(shape)}, {bytes.begin(), bytes.end()}};
 }
 
-}  // namespace cache_file_details
-
 /// Positions and states of every distinct frame, and the token ids where they are known.
 /// @throws value_error for a position past 2^53, no row of them, or more than a reader takes
 inline std::vector<frame_tensor> frame_tensors(const cache_frame& frame, const distinct_frames& distinct) {
-  namespace details = cache_file_details;
   std::vector<frame_tensor> tensors;
   std::int64_t rows = 0;
   for (std::size_t i = 0; i < distinct.frames.size(); ++i) {
@@ -46,9 +112,8 @@ inline std::vector<frame_tensor> frame_tensors(const cache_frame& frame, const d
     const slot_tensors slots = spread_out(map);
     const std::vector<std::int64_t> states_shape{map.batch(), map.heads(), map.size()};
     tensors.push_back(
-        details::frame_tensor_of(cache_format::positions(i), safetensors_dtype::i64, slots.shape, slots.positions));
-    tensors.push_back(
-        details::frame_tensor_of(cache_format::states(i), safetensors_dtype::i32, states_shape, slots.states));
+        frame_tensor_of(cache_format::positions(i), safetensors_dtype::i64, slots.shape, slots.positions));
+    tensors.push_back(frame_tensor_of(cache_format::states(i), safetensors_dtype::i32, states_shape, slots.states));
     rows += static_cast<std::int64_t>(map.rows().size());
   }
   require<value_error>(rows <= cache_format::most_rows, "frame_tensors", "rows of positions",
@@ -58,10 +123,10 @@ inline std::vector<frame_tensor> frame_tensors(const cache_frame& frame, const d
     for (const std::vector<std::int64_t>& row : frame.token_ids()) {
       ids.insert(ids.end(), row.begin(), row.end());
     }
-    tensors.push_back(details::frame_tensor_of(std::string(cache_format::token_ids), safetensors_dtype::i64,
-                                               {frame.layer(0).positions.batch(), frame.layer(0).size()}, ids));
+    tensors.push_back(frame_tensor_of(std::string(cache_format::token_ids), safetensors_dtype::i64,
+                                      {frame.layer(0).positions.batch(), frame.layer(0).size()}, ids));
   }
   return tensors;
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

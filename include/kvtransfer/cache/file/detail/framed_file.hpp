@@ -1,14 +1,17 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,16 +22,99 @@
 #include "kvtransfer/cache/file/detail/checksums.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
-#include "kvtransfer/cache/file/detail/named_tensors.hpp"
 #include "kvtransfer/cache/file/detail/slot_tensors.hpp"
 #include "kvtransfer/cache/file/detail/specification_json.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 
+namespace kvtransfer::detail {
+
+/// The tensors of a file whose header is sound, looked up by those who know which have to be there. Non-owning.
+class named_tensors {
+ public:
+  /// @param bytes the whole file
+  /// @param file named in errors
+  /// @param checksums of what is read, if the file has any
+  named_tensors(std::span<const std::byte> bytes, std::string_view file, const safetensors_header& header,
+                const std::optional<checksum_list>& checksums)
+      : bytes_(bytes), file_(file), header_(&header), checksums_(&checksums) {}
+
+  std::string_view file() const { return file_; }
+  bool contains(std::string_view tensor) const { return header_->tensors.contains(tensor); }
+
+  /// @throws file_error always
+  [[noreturn]] void refuse(std::string_view tensor, std::string_view expected, std::string_view got) const {
+    fail<file_error>(file_, fmt::format("tensor {}", tensor), expected, got);
+  }
+
+  /// @throws file_error always, with the tensor's shape as what was found
+  [[noreturn]] void refuse_shape(std::string_view tensor, std::string_view expected) const {
+    refuse(tensor, expected, fmt::format("[{}]", fmt::join(header_->tensors.find(tensor)->second.shape, ", ")));
+  }
+
+  /// The entry of a tensor. @throws file_error unless it is there, with so many axes
+  const safetensors_entry& expect(const std::string& tensor, std::size_t axes) {
+    const auto found = header_->tensors.find(tensor);
+    if (found == header_->tensors.end()) {
+      refuse(tensor, "a tensor of that name", "none");
+    }
+    if (found->second.shape.size() != axes) {
+      refuse_shape(tensor, fmt::format("a shape of {} axes", axes));
+    }
+    expected_.insert(tensor);
+    return found->second;
+  }
+
+  /// @throws file_error unless the tensor is there, with so many axes and of that type
+  const safetensors_entry& expect(const std::string& tensor, std::size_t axes, safetensors_dtype dtype) {
+    const safetensors_entry& entry = expect(tensor, axes);
+    if (entry.dtype != dtype) {
+      refuse(tensor, describe(dtype).name, describe(entry.dtype).name);
+    }
+    return entry;
+  }
+
+  /// @throws file_error unless an expected tensor has that shape
+  void require_shape(const std::string& tensor, const std::vector<std::int64_t>& shape) const {
+    if (header_->tensors.find(tensor)->second.shape != shape) {
+      refuse_shape(tensor, fmt::format("shape [{}]", fmt::join(shape, ", ")));
+    }
+  }
+
+  /// The bytes of an expected tensor, to be read at once and so verified at once. @throws file_error for another
+  /// checksum
+  std::span<const std::byte> bytes(const std::string& tensor) const {
+    const safetensors_entry& entry = header_->tensors.find(tensor)->second;
+    const auto bytes = bytes_.subspan(header_->data_begin + entry.begin, entry.end - entry.begin);
+    if (*checksums_) {
+      require_checksum(**checksums_, tensor, bytes, file_);
+    }
+    return bytes;
+  }
+
+  /// @throws file_error where the file has a layer, say, that nobody expected: it would be lost without a word
+  void refuse_strays() const {
+    for (const auto& [tensor, entry] : header_->tensors) {
+      if (cache_format::is_reserved(tensor) && !expected_.contains(tensor)) {
+        refuse(excerpt(tensor), "a name that the frame accounts for", "one of another layer or frame");
+      }
+    }
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+  std::string_view file_;
+  const safetensors_header* header_;
+  const std::optional<checksum_list>* checksums_;
+  std::set<std::string, std::less<>> expected_;
+};
+
+}  // namespace kvtransfer::detail
+
 // What a cache file says of frames, whatever it says of keys and values. No torch: a hostile file is refused before a
 // tensor exists.
 
-namespace kvtransfer::cache_file_details {
+namespace kvtransfer::detail {
 
 /// A metadata entry. @throws file_error where there is none
 /// @param whose as in "a cache file": what has such an entry
@@ -65,7 +151,7 @@ inline std::optional<checksum_list> read_checksums(const safetensors_header& hea
 
 /// Frame `index`, its rows taken off `rows_left`.
 inline layer_frame read_frame(named_tensors& tensors, std::size_t index,
-                              const std::vector<rotary_specification>& regimes, std::int64_t& rows_left) {
+                              const std::vector<rotary_specification>& specifications, std::int64_t& rows_left) {
   constexpr std::int64_t most_streams = 256;  // as many as `rotary_specification::stream_of` can name
   const std::string positions = cache_format::positions(index);
   const std::string states = cache_format::states(index);
@@ -80,8 +166,8 @@ inline layer_frame read_frame(named_tensors& tensors, std::size_t index,
   rows_left -= rows;
   tensors.expect(states, 3, safetensors_dtype::i32);
   tensors.require_shape(states, {shape[1], shape[2], shape[3]});
-  const slot_reader slots(shape, tensors.bytes(positions), tensors.bytes(states), regimes.size());
-  return {slots.read(tensors.file(), positions, states), regimes};
+  const slot_reader slots(shape, tensors.bytes(positions), tensors.bytes(states), specifications.size());
+  return {slots.read(tensors.file(), positions, states), specifications};
 }
 
 /// @throws file_error unless a tensor `[batch, kv_heads, seq, ...]` has as many rows, slots and heads as its positions
@@ -130,10 +216,10 @@ class frame_list {
   void note(std::size_t frame, std::int64_t head_dim) { narrowest_[frame] = std::min(narrowest_[frame], head_dim); }
 
   /// @throws file_error where a rotary specification does not fit all keys that were noted
-  void require_fitting_regimes(std::string_view file) const {
+  void require_fitting_specifications(std::string_view file) const {
     for (std::size_t i = 0; i < frames_.size(); ++i) {
-      for (const rotary_specification& regime : frames_[i]->regimes) {
-        require_fitting<file_error>(regime, frames_[i]->positions.streams(), narrowest_[i], file,
+      for (const rotary_specification& specification : frames_[i]->specifications) {
+        require_fitting<file_error>(specification, frames_[i]->positions.streams(), narrowest_[i], file,
                                     fmt::format("{}.frames[{}].regimes", cache_format::frame_entry, i));
       }
     }
@@ -164,4 +250,4 @@ class frame_list {
   std::vector<std::int64_t> narrowest_;
 };
 
-}  // namespace kvtransfer::cache_file_details
+}  // namespace kvtransfer::detail

@@ -13,13 +13,12 @@
 #include "kvtransfer/cache/file/detail/checksums.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_tensors.hpp"
-#include "kvtransfer/cache/file/detail/placement.hpp"
 #include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// A cache file on its way: header and frames are written at once, the large tensors by whoever has them, and before
 /// `finish` nothing stands under the file's name. Without it (an exception, say) nothing is left.
@@ -111,4 +110,4 @@ class framed_file_writer {
   checksum_list checksums_;
 };
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

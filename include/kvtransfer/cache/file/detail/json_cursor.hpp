@@ -14,7 +14,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// A value inside a file's JSON and the way to it, so that every complaint names file and field. Non-owning.
 class json_cursor {
@@ -110,4 +110,4 @@ class json_cursor {
   std::string field_;
 };
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -17,13 +19,44 @@
 #include <vector>
 
 #include "kvtransfer/cache/file/detail/checksums.hpp"
-#include "kvtransfer/cache/file/detail/paging.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail::paging {
+
+/// Tells the kernel how the pages of `bytes` will be used. Advice: where it is not taken, reading works all the same.
+inline void advise(std::span<const std::byte> bytes, int advice) {
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(bytes.data()) / page * page;
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size());
+  if (!bytes.empty()) {
+    ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+  }
+}
+
+/// Mapped bytes that are read from end to end: the kernel reads ahead, past their end too.
+inline void expect_everything(std::span<const std::byte> bytes) { advise(bytes, MADV_NORMAL); }
+
+/// Mapped bytes of which single pages are read: the kernel fetches those and none of their neighbours, which it
+/// otherwise does by the megabyte.
+inline void expect_single_pages(std::span<const std::byte> bytes) { advise(bytes, MADV_RANDOM); }
+
+/// Starts to fetch mapped bytes that will be read soon, just these, and does not wait for them.
+inline void fetch(std::span<const std::byte> bytes) {
+  constexpr std::size_t at_once = std::size_t{128} << 10;  // the kernel drops what goes beyond its readahead window
+  while (!bytes.empty()) {
+    const std::size_t count = std::min(at_once, bytes.size());
+    advise(bytes.first(count), MADV_WILLNEED);
+    bytes = bytes.subspan(count);
+  }
+}
+
+}  // namespace kvtransfer::detail::paging
+
+namespace kvtransfer::detail {
 
 /// The tensors of a mapped file whose contents are checked, by names that are known to be there. Cheap to copy; tensors
 /// keep the mapping alive, and writing to one changes this process's copy, never the file.
@@ -50,12 +83,11 @@ class mapped_tensors {
     const std::span<std::byte> data = bytes(name);
     const auto options = at::TensorOptions().dtype(scalar_type_of(entry(name).dtype));
     if (reinterpret_cast<std::uintptr_t>(data.data()) % describe(entry(name).dtype).bytes != 0) {
-      at::Tensor copy = at::empty(entry(name).shape, options);
+      at::Tensor copy = new_tensor(entry(name).shape, options);
       std::memcpy(copy.data_ptr(), data.data(), data.size());
       return copy;
     }
-    return at::from_blob(
-        data.data(), entry(name).shape, [kept = mapping_](void*) {}, options);
+    return at::from_blob(data.data(), entry(name).shape, [kept = mapping_](void*) {}, options);
   }
 
   /// Starts to fetch the tokens [begin, end) of every row of `[batch, kv_heads, seq, head_dim]`, and no others.
@@ -96,4 +128,4 @@ class mapped_tensors {
   std::shared_ptr<const index> index_;
 };
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -13,11 +13,10 @@
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/file/detail/checksums.hpp"
+#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/framed_file.hpp"
-#include "kvtransfer/cache/file/detail/named_tensors.hpp"
-#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/quantized_json.hpp"
 #include "kvtransfer/core/cache_extents.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -25,18 +24,16 @@
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// All that the file of a quantized cache says but the codes and scales themselves. No tensor exists yet.
 struct quantized_contents {
   safetensors_header header;
-  cache_frame written;
-  cache_frame wanted;
+  cache_frame stored;
+  cache_frame target;
   quantized_record codes;
   std::optional<checksum_list> checksums;
 };
-
-namespace cache_file_details {
 
 /// @throws file_error unless the scheme is one for heads of `head_dim`, and its groups have `seq` slots
 /// @param field of the JSON that says so
@@ -48,10 +45,7 @@ inline void check_scheme(std::string_view file, const std::string& field, const 
     fail<file_error>(file, field, fmt::format("a scheme that fits head_dim={}", head_dim), describe(record.scheme));
   }
   const std::int64_t slots = record.scheme.is_per_channel() ? seq : 0;
-  if (record.groups.size() != slots) {
-    fail<file_error>(file, field + ".groups", fmt::format("groups of {} slots in all", slots),
-                     fmt::format("{}", record.groups.size()));
-  }
+  require_count<file_error>(record.groups.size(), slots, file, field + ".groups", "groups of {} slots in all");
 }
 
 /// Compares the tensors of one layer's keys (or values) with one another and with the positions that they are to be
@@ -62,8 +56,7 @@ inline cache_extents check_codes(named_tensors& tensors, const std::string& pref
                                  const code_record& record, const position_map& positions) {
   const code_tensors names(prefix, record);
   const std::int64_t codes_a_byte = codes_per_byte(record.scheme.format);
-  const std::vector<std::int64_t>& shape =
-      tensors.expect(names.codes, 4, safetensors_dtype_of(record.scheme.format)).shape;
+  const std::vector<std::int64_t>& shape = tensors.expect(names.codes, 4, dtype_of_codes(record.scheme.format)).shape;
   require_positions_fit(tensors, names.codes, shape, positions);
   if (shape[3] > std::numeric_limits<std::int64_t>::max() / codes_a_byte) {
     tensors.refuse_shape(names.codes, "a head_dim that can be counted");
@@ -100,7 +93,7 @@ inline std::int64_t check_code_layer(named_tensors& tensors, std::size_t index, 
   return keys.head_dim;
 }
 
-/// Compares all codes with their positions, and where keys are written with where they are wanted.
+/// Compares all codes with their positions, and the stored positions of keys with their target ones.
 inline void check_layers(named_tensors& tensors, const frame_record& record, const quantized_record& codes,
                          frame_list& frames) {
   require_layers(tensors.file(), "wanted", codes.wanted.size(), record.layers.size());
@@ -115,10 +108,8 @@ inline void check_layers(named_tensors& tensors, const frame_record& record, con
                        fmt::format("frame {}", codes.wanted[i]));
     }
   }
-  frames.require_fitting_regimes(tensors.file());
+  frames.require_fitting_specifications(tensors.file());
 }
-
-}  // namespace cache_file_details
 
 /// Reads everything in the file of a quantized cache but codes and scales, and checks their shapes against it without
 /// touching them.
@@ -126,22 +117,21 @@ inline void check_layers(named_tensors& tensors, const frame_record& record, con
 /// @param file named in errors
 /// @throws file_error naming the field, what was expected and what was found
 inline quantized_contents read_quantized_contents(std::span<const std::byte> bytes, std::string_view file) {
-  namespace details = cache_file_details;
   quantized_contents contents{parse_safetensors_header(bytes, file), {}, {}, {}, {}};
-  const std::string& frame_text = details::frame_text(contents.header, file);
+  const std::string& frame_entry = frame_text(contents.header, file);
   const std::string& quantized_text =
-      details::metadata_text(contents.header, cache_format::quantized_entry, "the file of a quantized cache", file);
+      metadata_text(contents.header, cache_format::quantized_entry, "the file of a quantized cache", file);
   contents.checksums =
-      details::read_checksums(contents.header, {cache_format::frame_entry, cache_format::quantized_entry}, file);
-  const frame_record record = parse_frame(frame_text, file);
+      read_checksums(contents.header, {cache_format::frame_entry, cache_format::quantized_entry}, file);
+  const frame_record record = parse_frame(frame_entry, file);
   contents.codes = parse_quantized(quantized_text, record.frames.size(), file);
   named_tensors tensors(bytes, file, contents.header, contents.checksums);
-  details::frame_list frames(tensors, record);
-  details::check_layers(tensors, record, contents.codes, frames);
-  contents.written = frames.cache_frame_of(record, tensors);
-  contents.wanted = contents.written.with_layers(frames.shared(contents.codes.wanted));
+  frame_list frames(tensors, record);
+  check_layers(tensors, record, contents.codes, frames);
+  contents.stored = frames.cache_frame_of(record, tensors);
+  contents.target = contents.stored.with_layers(frames.shared(contents.codes.wanted));
   tensors.refuse_strays();
   return contents;
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

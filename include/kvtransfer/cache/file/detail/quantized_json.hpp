@@ -20,7 +20,7 @@
 #include "kvtransfer/tensor/quantized/slot_groups.hpp"
 #include "kvtransfer/tensor/safetensors_dtype.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// How a file's codes of one layer's keys (or values) are to be read.
 struct code_record {
@@ -46,8 +46,6 @@ struct quantized_record {
 
   friend bool operator==(const quantized_record&, const quantized_record&) = default;
 };
-
-namespace cache_file_details {
 
 inline constexpr std::int64_t quantized_version = 1;
 
@@ -110,17 +108,14 @@ inline code_record read_codes(const json_cursor& codes) {
   return record;
 }
 
-}  // namespace cache_file_details
-
 /// The text of the metadata entry `kvtransfer.quantized`.
 inline std::string format_quantized(const quantized_record& record) {
-  namespace details = cache_file_details;
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();
   for (const quantized_record::layer& layer : record.layers) {
-    layers.push_back({{"key", details::to_json(layer.keys)}, {"value", details::to_json(layer.values)}});
+    layers.push_back({{"key", to_json(layer.keys)}, {"value", to_json(layer.values)}});
   }
   return nlohmann::ordered_json{
-      {"version", details::quantized_version}, {"wanted", record.wanted}, {"layers", std::move(layers)}}
+      {"version", quantized_version}, {"wanted", record.wanted}, {"layers", std::move(layers)}}
       .dump();
 }
 
@@ -129,20 +124,19 @@ inline std::string format_quantized(const quantized_record& record) {
 /// @param file named in errors
 /// @throws file_error naming the field that is missing, unknown or malformed
 inline quantized_record parse_quantized(std::string_view text, std::size_t frames, std::string_view file) {
-  namespace details = cache_file_details;
   constexpr int deepest = 6;  // document, layers, layer, key, groups, pair
   const nlohmann::json json = parse_json(text, fmt::format("{}: {}", file, cache_format::quantized_entry), deepest);
   const json_cursor document(json, file, std::string(cache_format::quantized_entry));
-  details::require_version(document.member("version"), details::quantized_version);
+  require_version(document.member("version"), quantized_version);
   document.require_members({"version", "wanted", "layers"});
   quantized_record record;
   document.member("wanted").for_each_item(
-      [&](const json_cursor& frame) { record.wanted.push_back(details::read_frame_index(frame, frames)); });
+      [&](const json_cursor& frame) { record.wanted.push_back(read_frame_index(frame, frames)); });
   document.member("layers").for_each_item([&](const json_cursor& layer) {
     layer.require_members({"key", "value"});
-    record.layers.push_back({details::read_codes(layer.member("key")), details::read_codes(layer.member("value"))});
+    record.layers.push_back({read_codes(layer.member("key")), read_codes(layer.member("value"))});
   });
   return record;
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

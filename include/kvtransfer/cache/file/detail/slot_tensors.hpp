@@ -15,22 +15,20 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
 
-namespace kvtransfer {
+namespace kvtransfer::detail {
 
 /// A frame's positions and slot states as the two tensors that a file holds. No torch: a hostile file meets this first.
 struct slot_tensors {
   std::vector<std::int64_t> shape;      ///< `[streams, batch, kv_heads or 1, seq]`; states lack the streams
   std::vector<std::int64_t> positions;  ///< row-major, tokens; padding reads 0
-  std::vector<std::int32_t> states;     ///< row-major: a regime's index, -1 never rotated, -2 padding
+  std::vector<std::int32_t> states;     ///< row-major: a specification's index, -1 never rotated, -2 padding
 };
-
-namespace cache_file_details {
 
 inline constexpr std::int32_t unrotated_code = -1;
 inline constexpr std::int32_t padding_code = -2;
 
 inline std::int32_t code_of(slot_state state) {
-  return state.is_padding() ? padding_code : state.is_unrotated() ? unrotated_code : state.regime();
+  return state.is_padding() ? padding_code : state.is_unrotated() ? unrotated_code : state.specification();
 }
 
 inline bool is_representable(std::int64_t position) {
@@ -45,22 +43,19 @@ Scalar element(std::span<const std::byte> bytes, std::size_t index) {
   return value;
 }
 
-}  // namespace cache_file_details
-
 /// Writes positions out slot by slot.
 /// @throws value_error for a position that angles cannot be computed for
 inline slot_tensors spread_out(const position_map& map) {
-  namespace details = cache_file_details;
   slot_tensors tensors{{map.streams(), map.batch(), map.heads(), map.size()}, {}, {}};
   const auto with_states = static_cast<std::size_t>(map.batch() * map.heads());
   for (std::size_t row = 0; row < map.rows().size(); ++row) {
     for (const position_run& slot : map.rows()[row].one_run_per_slot()) {
-      if (!details::is_representable(slot.first)) {
+      if (!is_representable(slot.first)) {
         fail<value_error>("spread_out", "position", "within 2^53 of 0", fmt::format("{}", slot.first));
       }
       tensors.positions.push_back(slot.state.is_padding() ? 0 : slot.first);
       if (row < with_states) {
-        tensors.states.push_back(details::code_of(slot.state));
+        tensors.states.push_back(code_of(slot.state));
       }
     }
   }
@@ -73,10 +68,10 @@ class slot_reader {
   /// @param shape `[streams, batch, kv_heads or 1, seq]`, no extent but the last 0, its elements all in `positions`
   /// @param positions int64, as `slot_tensors::positions`
   /// @param states int32, as `slot_tensors::states`
-  /// @param regimes how many there are to name
+  /// @param specifications how many there are to name
   slot_reader(std::vector<std::int64_t> shape, std::span<const std::byte> positions, std::span<const std::byte> states,
-              std::size_t regimes)
-      : shape_(std::move(shape)), positions_(positions), states_(states), regimes_(regimes) {}
+              std::size_t specifications)
+      : shape_(std::move(shape)), positions_(positions), states_(states), specifications_(specifications) {}
 
   /// @param file named in errors, with the tensors' names
   /// @throws file_error for a position out of range or a state that names nothing
@@ -95,8 +90,8 @@ class slot_reader {
 
  private:
   std::int64_t position_at(std::size_t index, std::string_view file, std::string_view name) const {
-    const auto position = cache_file_details::element<std::int64_t>(positions_, index);
-    if (!cache_file_details::is_representable(position)) {
+    const auto position = element<std::int64_t>(positions_, index);
+    if (!is_representable(position)) {
       fail<file_error>(file, fmt::format("{}[{}]", name, index), "a position within 2^53 of 0",
                        fmt::format("{}", position));
     }
@@ -104,14 +99,14 @@ class slot_reader {
   }
 
   slot_state state_at(std::size_t index, std::string_view file, std::string_view name) const {
-    namespace details = cache_file_details;
-    const auto code = details::element<std::int32_t>(states_, index);
-    if (code == details::padding_code || code == details::unrotated_code) {
-      return code == details::padding_code ? slot_state::padding() : slot_state::unrotated();
+    const auto code = element<std::int32_t>(states_, index);
+    if (code == padding_code || code == unrotated_code) {
+      return code == padding_code ? slot_state::padding() : slot_state::unrotated();
     }
-    if (code < 0 || static_cast<std::size_t>(code) >= regimes_) {
+    if (code < 0 || static_cast<std::size_t>(code) >= specifications_) {
       fail<file_error>(file, fmt::format("{}[{}]", name, index),
-                       fmt::format("-2, -1, or the number of one of {} regimes", regimes_), fmt::format("{}", code));
+                       fmt::format("-2, -1, or the number of one of {} specifications", specifications_),
+                       fmt::format("{}", code));
     }
     return slot_state::rotated(code);
   }
@@ -119,7 +114,7 @@ class slot_reader {
   std::vector<std::int64_t> shape_;
   std::span<const std::byte> positions_;
   std::span<const std::byte> states_;
-  std::size_t regimes_;
+  std::size_t specifications_;
 };
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -13,9 +13,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
-namespace kvtransfer {
-
-namespace cache_file_details {
+namespace kvtransfer::detail {
 
 /// fp32 values as numbers that read back to the same bits: each is written as the double it equals.
 inline std::vector<float> read_frequencies(const json_cursor& list) {
@@ -40,8 +38,6 @@ inline rope::pairing read_pairing(const json_cursor& name) {
   name.refuse("half_split or interleaved");
 }
 
-}  // namespace cache_file_details
-
 /// A rotary specification as a cache file tells it, every value exact.
 /// @throws value_error on a frequency or scaling that is not finite, shape_error on a stream list of another length
 inline nlohmann::ordered_json specification_to_json(const rotary_specification& specification) {
@@ -57,17 +53,16 @@ inline nlohmann::ordered_json specification_to_json(const rotary_specification& 
 
 /// @throws file_error naming the field that is missing, unknown or malformed
 inline rotary_specification specification_from_json(const json_cursor& fields) {
-  namespace details = cache_file_details;
   fields.require_members(
       {"rope_type", "inv_freq", "attention_scaling", "pairing", "window_offset", "stream_of", "normed_after_rotation"});
   rotary_specification specification;
   specification.rope_type = fields.member("rope_type").text();
-  specification.inv_freq = details::read_frequencies(fields.member("inv_freq"));
+  specification.inv_freq = read_frequencies(fields.member("inv_freq"));
   specification.attention_scaling = fields.member("attention_scaling").number();
   if (!(std::isfinite(specification.attention_scaling) && specification.attention_scaling > 0)) {
     fields.member("attention_scaling").refuse("a finite, positive number");
   }
-  specification.pairing = details::read_pairing(fields.member("pairing"));
+  specification.pairing = read_pairing(fields.member("pairing"));
   specification.window_offset = fields.member("window_offset").integer_up_to(std::numeric_limits<std::int64_t>::max());
   fields.member("stream_of").for_each_item([&](const json_cursor& stream) {
     specification.stream_of.push_back(static_cast<std::uint8_t>(stream.integer_up_to(255)));
@@ -97,4 +92,4 @@ void require_fitting(const rotary_specification& specification, std::int64_t str
   }
 }
 
-}  // namespace kvtransfer
+}  // namespace kvtransfer::detail

@@ -12,13 +12,12 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/file/expected_model.hpp"
+#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/mapped_tensors.hpp"
-#include "kvtransfer/cache/file/detail/paging.hpp"
-#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/quantized_contents.hpp"
 #include "kvtransfer/cache/file/detail/quantized_json.hpp"
+#include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/quantized/quantized_cache.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
@@ -37,42 +36,42 @@ class quantized_cache_file {
   /// Maps the file and checks all of it but the bytes of codes and scales. @throws file_error
   static quantized_cache_file open(const std::filesystem::path& path) {
     auto mapping = mapped_file::open(path);
-    quantized_contents contents = read_quantized_contents(mapping->bytes(), path.string());
-    return {mapped_tensors(std::move(mapping), std::move(contents.header), std::move(contents.checksums)),
-            std::make_shared<const description>(description{std::move(contents.written), std::move(contents.wanted),
-                                                            std::move(contents.codes.layers)})};
+    detail::quantized_contents contents = detail::read_quantized_contents(mapping->bytes(), path.string());
+    return {detail::mapped_tensors(std::move(mapping), std::move(contents.header), std::move(contents.checksums)),
+            std::make_shared<const description>(
+                description{std::move(contents.stored), std::move(contents.target), std::move(contents.codes.layers)})};
   }
 
   const std::filesystem::path& path() const { return tensors_.path(); }
   /// Where the keys stand as they are stored.
-  const cache_frame& written() const { return description_->written; }
+  const cache_frame& stored() const { return description_->stored; }
   /// Where they are to stand when they are read: the cache may have been saved with moves yet to be made.
-  const cache_frame& wanted() const { return description_->wanted; }
-  std::int64_t layers() const { return written().layers(); }
+  const cache_frame& target() const { return description_->target; }
+  std::int64_t layers() const { return stored().layers(); }
   bool has_checksums() const { return tensors_.has_checksums(); }
 
-  /// The codes of one layer over the mapped bytes, in the frame `written()`: those bytes, and no others, begin to be
+  /// The codes of one layer over the mapped bytes, in the frame `stored()`: those bytes, and no others, begin to be
   /// fetched. @throws shape_error if there is no such layer
-  quantized_tensor written_keys(std::int64_t layer) const {
-    return fetched(cache_format::key(static_cast<std::size_t>(layer)), at(layer).keys);
+  quantized_tensor stored_keys(std::int64_t layer) const {
+    return fetched(detail::cache_format::key(static_cast<std::size_t>(layer)), at(layer).keys);
   }
   quantized_tensor values(std::int64_t layer) const {
-    return fetched(cache_format::value(static_cast<std::size_t>(layer)), at(layer).values);
+    return fetched(detail::cache_format::value(static_cast<std::size_t>(layer)), at(layer).values);
   }
 
   /// The cache in memory of its own, moves that are pending included; checksums are verified where the file has any.
   /// @throws frame_error where another model wrote it, file_error where a checksum differs
   quantized_cache load(const expected_model& model, at::Device device = at::kCPU) const {
-    model.require(written(), path().string());
-    paging::expect_everything(tensors_.all_bytes());
+    model.require(stored(), path().string());
+    detail::paging::expect_everything(tensors_.all_bytes());
     std::vector<quantized_tensor> keys;
     std::vector<quantized_tensor> values;
     for (std::int64_t i = 0; i < layers(); ++i) {
       verify(i);
-      keys.push_back(copied(mapped(cache_format::key(static_cast<std::size_t>(i)), at(i).keys), device));
-      values.push_back(copied(mapped(cache_format::value(static_cast<std::size_t>(i)), at(i).values), device));
+      keys.push_back(copied(mapped(detail::cache_format::key(static_cast<std::size_t>(i)), at(i).keys), device));
+      values.push_back(copied(mapped(detail::cache_format::value(static_cast<std::size_t>(i)), at(i).values), device));
     }
-    return quantized_cache(std::move(keys), std::move(values), written(), wanted());
+    return quantized_cache(std::move(keys), std::move(values), stored(), target());
   }
 
   /// Compares every layer's bytes with its checksums. @throws file_error where one differs; value_error where the file
@@ -86,25 +85,22 @@ class quantized_cache_file {
 
  private:
   struct description {
-    cache_frame written;
-    cache_frame wanted;
-    std::vector<quantized_record::layer> layers;
+    cache_frame stored;
+    cache_frame target;
+    std::vector<detail::quantized_record::layer> layers;
   };
 
-  quantized_cache_file(mapped_tensors tensors, std::shared_ptr<const description> its_description)
+  quantized_cache_file(detail::mapped_tensors tensors, std::shared_ptr<const description> its_description)
       : tensors_(std::move(tensors)), description_(std::move(its_description)) {}
 
-  const quantized_record::layer& at(std::int64_t layer) const {
-    if (layer < 0 || layer >= layers()) {
-      fail<shape_error>("quantized_cache_file", "layer", fmt::format("0 <= layer < {}", layers()),
-                        fmt::format("{}", layer));
-    }
+  const detail::quantized_record::layer& at(std::int64_t layer) const {
+    require_index<shape_error>(layer, layers(), "quantized_cache_file", "layer");
     return description_->layers[static_cast<std::size_t>(layer)];
   }
 
   /// @param prefix `layers.N.key` or `layers.N.value`
-  quantized_tensor mapped(const std::string& prefix, const code_record& record) const {
-    const code_tensors names(prefix, record);
+  quantized_tensor mapped(const std::string& prefix, const detail::code_record& record) const {
+    const detail::code_tensors names(prefix, record);
     const auto tensor = [&](const std::string& name) { return name.empty() ? at::Tensor() : tensors_.tensor(name); };
     const at::ScalarType dtype = scalar_type_of(record.dtype);
     return {record.scheme,
@@ -117,8 +113,8 @@ class quantized_cache_file {
   }
 
   /// The same, and begins to read it.
-  quantized_tensor fetched(const std::string& prefix, const code_record& record) const {
-    for (const std::string& name : code_tensors(prefix, record).all()) {
+  quantized_tensor fetched(const std::string& prefix, const detail::code_record& record) const {
+    for (const std::string& name : detail::code_tensors(prefix, record).all()) {
       tensors_.fetch_tokens(name, 0, tensors_.entry(name).shape[2]);
     }
     return mapped(prefix, record);
@@ -126,8 +122,9 @@ class quantized_cache_file {
 
   void verify(std::int64_t layer) const {
     const auto index = static_cast<std::size_t>(layer);
-    for (const code_tensors& names : {code_tensors(cache_format::key(index), at(layer).keys),
-                                      code_tensors(cache_format::value(index), at(layer).values)}) {
+    for (const detail::code_tensors& names :
+         {detail::code_tensors(detail::cache_format::key(index), at(layer).keys),
+          detail::code_tensors(detail::cache_format::value(index), at(layer).values)}) {
       for (const std::string& name : names.all()) {
         tensors_.verify(name);
       }
@@ -138,7 +135,7 @@ class quantized_cache_file {
     return tensor.transform([&](const at::Tensor& part) { return device.is_cpu() ? part.clone() : part.to(device); });
   }
 
-  mapped_tensors tensors_;
+  detail::mapped_tensors tensors_;
   std::shared_ptr<const description> description_;
 };
 

@@ -9,13 +9,11 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/file/detail/distinct_frames.hpp"
+#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/frame_tensors.hpp"
 #include "kvtransfer/cache/file/detail/framed_file_writer.hpp"
-#include "kvtransfer/cache/file/detail/placement.hpp"
-#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/quantized_json.hpp"
 #include "kvtransfer/cache/file/detail/specification_json.hpp"
 #include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
@@ -26,7 +24,7 @@
 
 namespace kvtransfer {
 
-namespace cache_file_details {
+namespace detail {
 
 /// One of the tensors that a layer's keys (or values) are, and its name in the file.
 struct named_part {
@@ -61,7 +59,7 @@ inline std::vector<named_part> parts_of(const quantized_cache& kv, const quantiz
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
     const auto index = static_cast<std::size_t>(i);
     const quantized_record::layer& layer = record.layers[index];
-    for (const std::vector<named_part>& more : {parts_of(kv.written_keys(i), cache_format::key(index), layer.keys),
+    for (const std::vector<named_part>& more : {parts_of(kv.stored_keys(i), cache_format::key(index), layer.keys),
                                                 parts_of(kv.values(i), cache_format::value(index), layer.values)}) {
       parts.insert(parts.end(), more.begin(), more.end());
     }
@@ -72,32 +70,33 @@ inline std::vector<named_part> parts_of(const quantized_cache& kv, const quantiz
 /// Refuses what a reader of the file would refuse, before anything is written.
 /// @throws frame_error where a rotary specification does not fit the keys, or the frames tell of two caches
 inline void require_writable(const quantized_cache& kv) {
-  require<frame_error>(kv.written().model() == kv.wanted().model() &&
-                           kv.written().token_ids() == kv.wanted().token_ids() &&
-                           kv.written().assumed() == kv.wanted().assumed(),
-                       "save_cache", "wanted frame", "model and text of the written one", "another");
+  require<frame_error>(kv.stored().model() == kv.target().model() &&
+                           kv.stored().token_ids() == kv.target().token_ids() &&
+                           kv.stored().assumed() == kv.target().assumed(),
+                       "save_cache", "target frame", "model and text of the stored one", "another");
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
-    for (const cache_frame* frame : {&kv.written(), &kv.wanted()}) {
-      for (const rotary_specification& regime : frame->layer(i).regimes) {
-        require_fitting<frame_error>(regime, frame->layer(i).positions.streams(), kv.written_keys(i).extents().head_dim,
-                                     "save_cache", cache_format::key(static_cast<std::size_t>(i)));
+    for (const cache_frame* frame : {&kv.stored(), &kv.target()}) {
+      for (const rotary_specification& specification : frame->layer(i).specifications) {
+        require_fitting<frame_error>(specification, frame->layer(i).positions.streams(),
+                                     kv.stored_keys(i).extents().head_dim, "save_cache",
+                                     cache_format::key(static_cast<std::size_t>(i)));
       }
     }
   }
 }
 
-/// How all codes are to be read. @param distinct of the written frame; the wanted one's layers are added
+/// How all codes are to be read. @param distinct of the stored frame; the target's layers are added
 inline quantized_record record_of(const quantized_cache& kv, distinct_frames& distinct) {
-  quantized_record record{distinct.add(kv.wanted()), {}};
+  quantized_record record{distinct.add(kv.target()), {}};
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
     const auto index = static_cast<std::size_t>(i);
     record.layers.push_back(
-        {record_of(kv.written_keys(i), cache_format::key(index)), record_of(kv.values(i), cache_format::value(index))});
+        {record_of(kv.stored_keys(i), cache_format::key(index)), record_of(kv.values(i), cache_format::value(index))});
   }
   return record;
 }
 
-}  // namespace cache_file_details
+}  // namespace detail
 
 /// Writes codes and scales to a file as they are, whole or not at all; an older file of the name is replaced. Moves
 /// that are pending stay so. Tensors on a GPU come over one at a time.
@@ -105,21 +104,21 @@ inline quantized_record record_of(const quantized_cache& kv, distinct_frames& di
 /// rotary specification does not fit the keys, or the frames tell of two caches; file_error if the disk refuses
 inline void save_cache(const std::filesystem::path& path, const quantized_cache& kv,
                        file_checksums checksums = file_checksums::crc32) {
-  namespace details = cache_file_details;
-  details::require_writable(kv);
-  distinct_frames distinct(kv.written());
-  const quantized_record record = details::record_of(kv, distinct);
-  const std::vector<details::named_part> parts = details::parts_of(kv, record);
-  std::vector<unplaced_tensor> declared;
-  for (const details::named_part& part : parts) {
+  detail::require_writable(kv);
+  detail::distinct_frames distinct(kv.stored());
+  const detail::quantized_record record = detail::record_of(kv, distinct);
+  const std::vector<detail::named_part> parts = detail::parts_of(kv, record);
+  std::vector<detail::unplaced_tensor> declared;
+  for (const detail::named_part& part : parts) {
     declared.push_back({part.name, *safetensors_dtype_of(part.tensor.scalar_type()), part.tensor.sizes().vec()});
   }
-  framed_file_writer writer(path, frame_tensors(kv.written(), distinct), declared,
-                            {{std::string(cache_format::frame_entry), format_frame(record_of(kv.written(), distinct))},
-                             {std::string(cache_format::quantized_entry), format_quantized(record)}},
-                            checksums);
-  for (const details::named_part& part : parts) {
-    streamed_tensor tensor = writer.streamed(part.name);
+  detail::framed_file_writer writer(
+      path, detail::frame_tensors(kv.stored(), distinct), declared,
+      {{std::string(detail::cache_format::frame_entry), detail::format_frame(detail::record_of(kv.stored(), distinct))},
+       {std::string(detail::cache_format::quantized_entry), detail::format_quantized(record)}},
+      checksums);
+  for (const detail::named_part& part : parts) {
+    detail::streamed_tensor tensor = writer.streamed(part.name);
     tensor.write(writer.file(), 0, part.tensor);
     writer.complete(tensor, "save_cache");
   }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
@@ -39,7 +38,7 @@ class slot_choice {
   /// Slots chosen, padding included.
   std::int64_t count() const { return slots_.size(2); }
   /// Whether each row has a choice of its own.
-  bool by_row() const { return slots_.size(0) > 1; }
+  bool by_sequence() const { return slots_.size(0) > 1; }
   /// Whether each head has a choice of its own.
   bool by_head() const { return slots_.size(1) > 1; }
   /// Heads with a choice of their own; 1 where all share one.
@@ -50,7 +49,7 @@ class slot_choice {
 
   /// Slot `index` of a row and head; -1 for padding.
   std::int64_t at(std::int64_t batch, std::int64_t head, std::int64_t index) const {
-    const std::int64_t row = (by_row() ? batch : 0) * heads() + (by_head() ? head : 0);
+    const std::int64_t row = (by_sequence() ? batch : 0) * heads() + (by_head() ? head : 0);
     return slots_.const_data_ptr<std::int64_t>()[row * count() + index];
   }
 

@@ -1,4 +1,4 @@
-#include "kvtransfer/cache/detail/materialize.hpp"
+#include "kvtransfer/cache/detail/move_tensors.hpp"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
@@ -12,6 +12,7 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::detail;
 using namespace kvtransfer::test;
 
 namespace {
@@ -143,7 +144,8 @@ TEST_CASE("heads move apart where each has positions of its own", "[cache][mater
   CHECK(distance_from_written(known) < 1e-10);
 }
 
-TEST_CASE("keys of several regimes in one layer each lose their own scaling and frequencies", "[cache][materialize]") {
+TEST_CASE("keys of several specifications in one layer each lose their own scaling and frequencies",
+          "[cache][materialize]") {
   position_row row = position_row::consecutive(0, 4);
   row.append(position_row::consecutive(4, 3, slot_state::rotated(1)));
   row.append(position_row::consecutive(7, 2));
@@ -153,7 +155,7 @@ TEST_CASE("keys of several regimes in one layer each lose their own scaling and 
   known.kv.shift(11);
   known.kv.reframe({known_specification(1.1, 2e4), known_specification(1.1, 2e4)});
   known.kv.materialize();
-  CHECK(known.kv.view().layer(0).frame().regimes.size() == 1);
+  CHECK(known.kv.view().layer(0).frame().specifications.size() == 1);
   CHECK(distance_from_written(known) < 1e-10);
 }
 
@@ -204,7 +206,7 @@ TEST_CASE("layers of different types, sizes and frames move in one call", "[cach
         reference_written(plain.back(), reference_keys(frame.layer(i), 2)).to(i == 2 ? at::kFloat : at::kDouble));
   }
   const cache_frame wanted = frame.transform([](const layer_frame& layer) { return layer.shifted(12); });
-  move_keys(keys, frame, wanted);
+  detail::move_keys(keys, frame, wanted);
   for (std::int64_t i = 0; i < 4; ++i) {
     const auto layer = static_cast<std::size_t>(i);
     CHECK(distance_from_written(keys[layer], plain[layer], wanted.layer(i)) < (i == 2 ? 1e-5 : 1e-10));
@@ -274,16 +276,16 @@ TEST_CASE("the gradient of moves row by row rotates back too, times each row's g
   late.append(position_row::consecutive(2, 3, slot_state::rotated(1)));
   position_row early = position_row::consecutive(0, 4);
   early.append(position_row::consecutive(4, 1, slot_state::rotated(1)));
-  const std::vector<rotary_specification> regimes = {known_specification(1.25), known_specification(0.8, 3e4)};
-  const layer_frame written{position_map(1, 2, 1, {late, early}), regimes};
+  const std::vector<rotary_specification> specifications = {known_specification(1.25), known_specification(0.8, 3e4)};
+  const layer_frame written{position_map(1, 2, 1, {late, early}), specifications};
   const known_cache known = known_cache_in(cache_frame(1, written));
   const at::Tensor gradient = random_keys({2, 2, 5, known_head_dim}, at::kDouble, 50);
   const auto found = gradients_through(known, {gradient}, [](cache& kv) { kv.unrotate(); });
 
   // Un-rotating multiplies by R⁻¹/s, so its transpose multiplies by R/s: written with 1/s in the place of s.
   layer_frame transposed = written;
-  for (rotary_specification& regime : transposed.regimes) {
-    regime.attention_scaling = 1 / regime.attention_scaling;
+  for (rotary_specification& specification : transposed.specifications) {
+    specification.attention_scaling = 1 / specification.attention_scaling;
   }
   CHECK(max_difference(found.front(), reference_written(gradient, reference_keys(transposed, 2))) < 1e-12);
 }
@@ -322,8 +324,8 @@ TEST_CASE("one norm weight does not serve several layers", "[cache][materialize]
 TEST_CASE("frames of different sizes are refused", "[cache][materialize]") {
   std::vector<at::Tensor> keys = {random_keys({1, 2, 4, known_head_dim})};
   const cache_frame four(1, {position_map::consecutive(0, 4), {known_specification()}});
-  CHECK_THROWS_AS(move_keys(keys, four, four.slice(0, 3)), shape_error);
-  CHECK_THROWS_AS(move_keys(keys, cache_frame(2, four.layer(0)), cache_frame(2, four.layer(0))), shape_error);
+  CHECK_THROWS_AS(detail::move_keys(keys, four, four.slice(0, 3)), shape_error);
+  CHECK_THROWS_AS(detail::move_keys(keys, cache_frame(2, four.layer(0)), cache_frame(2, four.layer(0))), shape_error);
 }
 
 TEST_CASE("on a GPU keys move as on the host", "[cache][materialize][cuda]") {
@@ -342,7 +344,7 @@ TEST_CASE("on a GPU keys move as on the host", "[cache][materialize][cuda]") {
     kv->remap(elsewhere);
     kv->materialize();
   }
-  const at::Tensor held = visibility_tensor(ragged_rows()).unsqueeze(-1);
+  const at::Tensor held = validity_tensor(ragged_rows()).unsqueeze(-1);
   CHECK(max_difference(at::where(held, known.kv.view().layer(1).keys(), 0),
                        at::where(held, device.view().layer(1).keys().cpu(), 0)) < 1e-5);
 }

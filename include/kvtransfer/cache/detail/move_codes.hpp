@@ -1,0 +1,98 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/detail/move_keys.hpp"
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/quantized/rotate_quantized_keys.hpp"
+#include "kvtransfer/tensor/operations.hpp"
+#include "kvtransfer/tensor/position_tensor.hpp"
+#include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
+#include "kvtransfer/tensor/quantized/slice.hpp"
+
+namespace kvtransfer::detail {
+
+/// Which slots hold a key, bool `[batch, kv_heads or 1, seq]`; undefined where all do.
+inline at::Tensor valid_slots(const position_map& positions, at::Device device) {
+  const bool padded =
+      std::ranges::any_of(positions.rows(), [](const position_row& row) { return row.key_count() != row.size(); });
+  return padded ? validity_tensor(positions, device) : at::Tensor();
+}
+
+/// Keys as codes. Groups that a block's end cuts are split first, so that keys which stay keep their codes and scales:
+/// a group that is cut is replaced, scales and all; codes stay where they are.
+class key_codes {
+ public:
+  using keys_type = quantized_tensor;
+  using planned = planned_rotation<quantized_tensor>;
+
+  explicit key_codes(std::vector<quantized_tensor> layers) : layers_(std::move(layers)) {}
+
+  std::size_t layers() const { return layers_.size(); }
+  at::Device device(std::size_t layer) const { return layers_[layer].device(); }
+  bool are_alike(std::size_t a, std::size_t b) const {
+    return kvtransfer::are_alike(layers_[a], layers_[b]) && device(a) == device(b);
+  }
+  placed_positions place(std::size_t, const layer_frame& stored, const layer_frame& target, std::string_view) const {
+    return placed_in_rows(stored.positions, target.positions);
+  }
+
+  void prepare(const planned& move) {
+    for (const std::size_t layer : move.layers) {
+      quantized_tensor& whole = layers_[layer];
+      whole = split_groups_at(split_groups_at(whole, move.block.slots.begin), move.block.slots.end());
+      whole.carried_error = whole.carried_error.defined() ? whole.carried_error : zeros_as(whole.scales);
+    }
+  }
+
+  void check(planned& move, const layer_frame& stored, const rope::options& options, std::string_view where) {
+    valid_.push_back(valid_slots(stored.positions, device(move.layers.front())));
+    if (valid_.back().defined()) {
+      valid_.back() = restricted(valid_.back(), move.block).narrow(2, move.block.slots.begin, move.block.slots.count);
+    }
+    for (const std::size_t layer : move.layers) {
+      move.keys.push_back(slice(layers_[layer], move.block.slots.begin, move.block.slots.end())
+                              .transform([&](const at::Tensor& tensor) { return restricted(tensor, move.block); }));
+    }
+    move.checked = rope::require_quantized_rotatable(move.keys, move.rotation, options, where);
+  }
+
+  void rotate(planned& move, std::string_view where) {
+    rope::rotate_checked_quantized_keys_(move.keys, *move.checked, valid_[rotated_++], where);
+  }
+
+  /// The layers once all is moved.
+  std::vector<quantized_tensor> tensors() && { return std::move(layers_); }
+
+ private:
+  /// The rows (which are neighbours) and heads that `block` names.
+  static at::Tensor restricted(const at::Tensor& tensor, const move_block& block) {
+    const at::Tensor rows = tensor.narrow(0, block.rows.front(), static_cast<std::int64_t>(block.rows.size()));
+    return block.head && rows.size(1) > 1 ? rows.narrow(1, *block.head, 1) : rows;
+  }
+
+  std::vector<quantized_tensor> layers_;
+  std::vector<at::Tensor> valid_;  // a rotation's, in the order that they are checked and made in
+  std::size_t rotated_ = 0;
+};
+
+static_assert(KeyStorage<key_codes>);
+
+/// Moves quantized keys in place, as `move_storage` does, with one rotation and one quantization each; `error_bound`
+/// says what that costs. Keys that stay where they are keep their codes.
+/// @param keys one per layer, as many slots as its frame has
+inline void move_keys(std::vector<quantized_tensor>& keys, const cache_frame& stored, const cache_frame& target,
+                      const rope::options& options = {}, std::string_view where = "materialize") {
+  key_codes storage(keys);
+  move_storage(storage, stored, target, options, where);
+  keys = std::move(storage).tensors();
+}
+
+}  // namespace kvtransfer::detail

@@ -1,0 +1,349 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/core/alike.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/position_map.hpp"
+#include "kvtransfer/core/slot_range.hpp"
+#include "kvtransfer/rope/options.hpp"
+#include "kvtransfer/rope/rotate_keys.hpp"
+#include "kvtransfer/rope/rotation.hpp"
+#include "kvtransfer/tensor/layouts/slot_table.hpp"
+#include "kvtransfer/tensor/position_tensor.hpp"
+#include "kvtransfer/tensor/upload.hpp"
+
+namespace kvtransfer::detail {
+
+/// From which state keys go to which.
+struct key_move {
+  slot_state from = slot_state::unrotated();
+  slot_state to = slot_state::unrotated();
+  std::optional<std::int64_t> delta;  ///< tokens moved, where every key moves equally far
+
+  bool has_states_of(const key_move& other) const { return from == other.from && to == other.to; }
+  void keep_common_delta(const key_move& other) { delta = delta == other.delta ? delta : std::nullopt; }
+};
+
+/// Neighbouring slots of one sequence and head whose keys all go one way.
+struct row_cut {
+  slot_range slots;
+  key_move move;
+};
+
+/// Neighbouring slots of one sequence, as they follow one another in a block.
+struct sequence_piece {
+  std::int64_t batch = 0;
+  slot_range slots;
+
+  friend bool operator==(const sequence_piece&, const sequence_piece&) = default;
+};
+
+/// The same slots of several rows of a storage, whose keys all go one way, so that one rotary operation moves them.
+struct move_block {
+  std::optional<std::int64_t> head;  ///< the head meant; all heads where empty
+  slot_range slots;                  ///< of the storage's rows
+  key_move move;
+  std::vector<std::int64_t> rows;
+  std::vector<sequence_piece>
+      pieces;  ///< what lies in the slots: of the first row from left to right, then of the next
+
+  /// Takes in `next` and returns true, if it moves alike and lies in the same slots of another row (the next one, where
+  /// rows have to be `neighbours`), or goes on in the one row that there is: sequences packed one after another.
+  bool absorb(const move_block& next, bool neighbours) {
+    const bool in_same_slots = slots == next.slots && (!neighbours || rows.back() + 1 == next.rows.front());
+    const bool goes_on = rows.size() == 1 && rows == next.rows && slots.end() == next.slots.begin;
+    if (head != next.head || !move.has_states_of(next.move) || !(in_same_slots || goes_on)) {
+      return false;
+    }
+    if (in_same_slots) {
+      rows.push_back(next.rows.front());
+    } else {
+      slots.count += next.slots.count;
+    }
+    const sequence_piece& piece = next.pieces.front();
+    if (pieces.back().batch == piece.batch && pieces.back().slots.end() == piece.slots.begin) {
+      pieces.back().slots.count += piece.slots.count;
+    } else {
+      pieces.push_back(piece);
+    }
+    move.keep_common_delta(next.move);
+    return true;
+  }
+};
+
+/// What becomes of padding when keys are moved.
+enum class padding_moves {
+  never,      ///< its slots may be somebody else's
+  with_keys,  ///< nobody reads it, and rows that differ in padding alone can then be moved by one operation
+};
+
+/// One row cut wherever the pair of states changes. Padding that moves goes with the keys on its left, at the left end
+/// with those on its right.
+inline std::vector<row_cut> cuts_of_row(const position_row& stored, const position_row& target, padding_moves padding) {
+  std::vector<row_cut> cuts;
+  stored.for_each_shared_run(target, [&](std::int64_t slot, const position_run& from, const position_run& to) {
+    if (from.state.is_padding()) {
+      return;
+    }
+    const bool even = from.count == 1 || from.step == to.step;
+    const key_move move{from.state, to.state, even ? std::optional(to.first - from.first) : std::nullopt};
+    const bool adjoins = !cuts.empty() && (padding == padding_moves::with_keys || cuts.back().slots.end() == slot);
+    if (adjoins && cuts.back().move.has_states_of(move)) {
+      cuts.back().slots.count = slot + from.count - cuts.back().slots.begin;
+      cuts.back().move.keep_common_delta(move);
+    } else {
+      cuts.push_back({{slot, from.count}, move});
+    }
+  });
+  for (std::size_t i = 0; padding == padding_moves::with_keys && i < cuts.size(); ++i) {
+    const std::int64_t begin = i == 0 ? 0 : cuts[i].slots.begin;
+    cuts[i].slots = {begin, (i + 1 < cuts.size() ? cuts[i + 1].slots.begin : stored.size()) - begin};
+  }
+  return cuts;
+}
+
+/// The cuts of one sequence: of all heads together where their states change at the same slots, else head by head.
+inline std::vector<std::vector<row_cut>> cuts_of_sequence(const position_map& stored, const position_map& target,
+                                                          std::int64_t batch, padding_moves padding) {
+  const auto keep_common_deltas = [](std::vector<row_cut>& cuts, const std::vector<row_cut>& others) {
+    for (std::size_t i = 0; i < cuts.size(); ++i) {
+      cuts[i].move.keep_common_delta(others[i].move);
+    }
+  };
+  const auto agrees = [](const row_cut& a, const row_cut& b) {
+    return a.slots == b.slots && a.move.has_states_of(b.move);
+  };
+  std::vector<std::vector<row_cut>> by_head;
+  for (std::int64_t head = 0; head < std::max(stored.heads(), target.heads()); ++head) {
+    std::vector<row_cut>& cuts = by_head.emplace_back();
+    for (std::int64_t stream = 0; stream < stored.streams(); ++stream) {  // which are in the same states
+      auto of_stream = cuts_of_row(stored.row(stream, batch, head), target.row(stream, batch, head), padding);
+      if (stream == 0) {
+        cuts = std::move(of_stream);
+      } else {
+        keep_common_deltas(cuts, of_stream);
+      }
+    }
+  }
+  const std::vector<row_cut> first = by_head.front();
+  if (std::ranges::all_of(by_head, [&](const auto& cuts) { return std::ranges::equal(first, cuts, agrees); })) {
+    for (const std::vector<row_cut>& cuts : by_head) {
+      keep_common_deltas(by_head.front(), cuts);
+    }
+    by_head.resize(1);
+  }
+  return by_head;
+}
+
+/// The rotary operations that take the keys of a storage from where they are `stored` to where they shall be.
+/// @param stored, target positions of the sequences
+/// @param spans where their slots lie, sorted by sequence, no two in one place
+/// @throws shape_error unless both maps have the same slots, sequences and streams
+inline std::vector<move_block> move_blocks(const position_map& stored, const position_map& target,
+                                           const std::vector<layouts::slot_span>& spans, padding_moves padding) {
+  const auto described = [](const position_map& map) {
+    return fmt::format("[streams={}, batch={}, seq={}]", map.streams(), map.batch(), map.size());
+  };
+  if (stored.size() != target.size() || stored.batch() != target.batch() || stored.streams() != target.streams()) {
+    fail<shape_error>("move_blocks", "target", described(stored), described(target));
+  }
+  std::vector<move_block> blocks;
+  std::int64_t batch = -1;
+  std::vector<std::vector<row_cut>> by_head;
+  for (const layouts::slot_span& span : spans) {
+    if (span.batch != batch) {
+      batch = span.batch;
+      by_head = cuts_of_sequence(stored, target, batch, padding);
+    }
+    for (std::size_t head = 0; head < by_head.size(); ++head) {
+      const auto only_head = by_head.size() == 1 ? std::nullopt : std::optional(static_cast<std::int64_t>(head));
+      for (const row_cut& cut : by_head[head]) {
+        const slot_range slots = cut.slots.overlap({span.begin, span.count});
+        if (slots.empty()) {
+          continue;
+        }
+        move_block added{
+            only_head, {slots.begin + span.slot - span.begin, slots.count}, cut.move, {span.block}, {{batch, slots}}};
+        const auto absorbs = [&](move_block& block) {
+          return block.absorb(added, padding == padding_moves::with_keys);
+        };
+        if (std::none_of(blocks.rbegin(), blocks.rend(), absorbs)) {
+          blocks.push_back(std::move(added));
+        }
+      }
+    }
+  }
+  return blocks;
+}
+
+}  // namespace kvtransfer::detail
+
+// The one planner of moves: which layers, which of their slots, how far. Whatever keys are stored in is a KeyStorage.
+
+namespace kvtransfer::detail {
+
+/// Where the keys of a layer stand and shall stand, and in which places they lie, each key once.
+struct placed_positions {
+  position_map stored;
+  position_map target;
+  std::vector<layouts::slot_span> spans;
+  padding_moves padding = padding_moves::with_keys;
+};
+
+/// One rotary operation on some slots of layers that share their frames and are alike in all else that matters.
+template <class Keys>
+struct planned_rotation {
+  std::vector<std::size_t> layers;
+  move_block block;
+  rope::rotation rotation;
+  std::vector<Keys> keys = {};  ///< what is rotated, one a layer, sharing memory with the storage
+  std::optional<rope::checked_rotation> checked = {};
+};
+
+/// What keys of several layers are stored in: whole tensors, rows by a table, or codes.
+///
+/// `prepare` is called for every rotation, then `check` for every one, which fills in what is left of it and throws
+/// what `rotate` would; then `rotate` for every one: so all keys move, or none.
+template <class T>
+concept KeyStorage =
+    requires(T storage, const T constant, std::size_t layer, const layer_frame& frame,
+             planned_rotation<typename T::keys_type>& planned, const rope::options& options, std::string_view where) {
+      { constant.layers() } -> std::same_as<std::size_t>;
+      { constant.device(layer) } -> std::same_as<at::Device>;
+      { constant.are_alike(layer, layer) } -> std::same_as<bool>;
+      { constant.place(layer, frame, frame, where) } -> std::same_as<placed_positions>;
+      storage.prepare(planned);
+      storage.check(planned, frame, options, where);
+      storage.rotate(planned, where);
+    };
+
+/// Positions of whole tensors: sequence b in row b.
+inline placed_positions placed_in_rows(const position_map& stored, const position_map& target) {
+  placed_positions placed{stored, target, {}, padding_moves::with_keys};
+  for (std::int64_t batch = 0; batch < stored.batch() && stored.size() > 0; ++batch) {
+    placed.spans.push_back({batch, 0, batch, 0, stored.size()});
+  }
+  return placed;
+}
+
+/// The positions in `map` of the slots that `block` names: int64 `[streams, rows, heads or 1, slots]` on `device`.
+inline at::Tensor positions_of(const move_block& block, const position_map& map, at::Device device) {
+  const std::int64_t slots = block.slots.count;
+  const std::int64_t first_head = block.head && map.heads() > 1 ? *block.head : 0;
+  const std::int64_t heads = block.head ? 1 : map.heads();
+  const auto rows = static_cast<std::int64_t>(block.rows.size());
+  const at::Tensor positions = upload_buffer({map.streams(), rows, heads, slots}, at::kLong, device);
+  std::int64_t* const out = positions.mutable_data_ptr<std::int64_t>();
+  for (std::int64_t stream = 0; stream < map.streams(); ++stream) {
+    for (std::int64_t head = 0; head < heads; ++head) {
+      std::int64_t place = 0;  // of the slots of this head in all rows
+      for (const sequence_piece& piece : block.pieces) {
+        position_reader reader(map.row(stream, piece.batch, first_head + head));
+        for (std::int64_t slot = piece.slots.begin; slot < piece.slots.end();) {
+          const std::int64_t in_row = place % slots;
+          const std::int64_t left = piece.slots.end() - slot;
+          const std::int64_t count = heads == 1 ? left : std::min(left, slots - in_row);
+          reader.read(slot, count, out + ((stream * rows + place / slots) * heads + head) * slots + in_row);
+          slot += count;
+          place += count;
+        }
+      }
+    }
+  }
+  return uploaded(positions, device);
+}
+
+inline const rotary_specification& specification_of(const layer_frame& layer, slot_state state) {
+  static const rotary_specification none;
+  return state.is_rotated() ? layer.specifications.at(static_cast<std::size_t>(state.specification())) : none;
+}
+
+/// The rotation that takes the keys of a block from their positions and specification to the others; one that does not
+/// rotate where they stay as they are. Positions are uploaded only where the rotation depends on them.
+inline rope::rotation rotation_of(const move_block& block, const rotary_specification& from,
+                                  const rotary_specification& to, const placed_positions& placed,
+                                  const rope::options& options, at::Device device) {
+  const auto& delta = block.move.delta;
+  rope::rotation rotation;
+  if (from == to && delta == 0) {
+    return rotation;
+  }
+  rotation.from_specification = from;
+  rotation.to_specification = to;
+  if (from == to && delta && options.angles == rope::angle_mode::exact) {
+    rotation.delta = *delta;
+    return rotation;
+  }
+  if (from.rotates()) {
+    rotation.from = positions_of(block, placed.stored, device);
+  }
+  if (to.rotates()) {
+    rotation.to = positions_of(block, placed.target, device);
+  }
+  return rotation;
+}
+
+template <KeyStorage Storage>
+std::vector<planned_rotation<typename Storage::keys_type>> planned_rotations(const Storage& storage,
+                                                                             const cache_frame& stored,
+                                                                             const cache_frame& target,
+                                                                             const rope::options& options,
+                                                                             std::string_view where) {
+  const auto move_alike = [&](std::size_t a, std::size_t b) {
+    return stored.layers_share(a, b) && target.layers_share(a, b) && storage.are_alike(a, b);
+  };
+  std::vector<planned_rotation<typename Storage::keys_type>> rotations;
+  for (std::vector<std::size_t>& group : alike_groups(storage.layers(), move_alike)) {
+    const layer_frame& from = stored.layer(static_cast<std::int64_t>(group.front()));
+    const layer_frame& to = target.layer(static_cast<std::int64_t>(group.front()));
+    const placed_positions placed = storage.place(group.front(), from, to, where);
+    for (move_block& block : move_blocks(placed.stored, placed.target, placed.spans, placed.padding)) {
+      rope::rotation rotation =
+          rotation_of(block, specification_of(from, block.move.from), specification_of(to, block.move.to), placed,
+                      options, storage.device(group.front()));
+      const bool moves = rotation.from.defined() || rotation.to.defined() || rotation.delta != 0;
+      if (moves && rotation.geometry().rotates()) {
+        rotations.push_back({group, std::move(block), std::move(rotation)});
+      }
+    }
+  }
+  return rotations;
+}
+
+/// Moves keys from the frame they are `stored` in to the `target`, one rotation each. Padding may move with them, or
+/// not, as the storage says; no other slot is touched. An error leaves all keys as they were.
+/// @throws frame_error, shape_error, device_error, value_error as the rotary operations do
+template <KeyStorage Storage>
+void move_storage(Storage& storage, const cache_frame& stored, const cache_frame& target, const rope::options& options,
+                  std::string_view where) {
+  const auto layers = static_cast<std::int64_t>(storage.layers());
+  if (layers != stored.layers() || layers != target.layers()) {
+    fail<shape_error>(where, "layers", fmt::format("{} keys in one frame and the other", layers),
+                      fmt::format("{} in the stored frame, {} in the target", stored.layers(), target.layers()));
+  }
+  require<value_error>(!options.norm_weight.defined() || layers == 1, where, "options.norm_weight",
+                       "a cache of one layer (each layer has a weight of its own)", "several layers");
+  auto rotations = planned_rotations(storage, stored, target, options, where);
+  for (auto& planned : rotations) {
+    storage.prepare(planned);
+  }
+  for (auto& planned : rotations) {
+    storage.check(planned, stored.layer(static_cast<std::int64_t>(planned.layers.front())), options, where);
+  }
+  for (auto& planned : rotations) {
+    storage.rotate(planned, where);
+  }
+}
+
+}  // namespace kvtransfer::detail

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace kvtransfer {
+
+/// Neighbouring slots, or whatever else is counted from 0 on: `begin`, `begin + 1`, … `end() - 1`.
+struct slot_range {
+  std::int64_t begin = 0;
+  std::int64_t count = 0;
+
+  /// One past the last slot.
+  constexpr std::int64_t end() const { return begin + count; }
+  constexpr bool empty() const { return count <= 0; }
+
+  /// What both hold; nothing where they do not meet.
+  constexpr slot_range overlap(const slot_range& other) const {
+    const std::int64_t first = std::max(begin, other.begin);
+    return {first, std::max(std::min(end(), other.end()) - first, std::int64_t{0})};
+  }
+
+  friend constexpr bool operator==(const slot_range&, const slot_range&) = default;
+};
+
+}  // namespace kvtransfer
