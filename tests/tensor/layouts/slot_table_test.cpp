@@ -51,5 +51,5 @@ TEST_CASE("spans that leave their rows or meet are refused", "[tensor][layouts][
   CHECK_THROWS_AS(slot_table(1, 4, {{0, 0, -1, 0, 2}}), shape_error);
   CHECK_THROWS_AS(slot_table(1, 4, {{0, 0, 0, 3, 2}}, 4), shape_error);
   CHECK(message_of<shape_error>([] { slot_table(1, 4, {{0, 0, 0, 0, 3}, {0, 2, 1, 0, 1}}); }) ==
-        "slot_table: span: expected each slot in one place, got slots [2, 3) of sequence 0 at slot 0 of row 1");
+        "slot_table: span: expected each slot in one place, got slots [2, 3) of sequence 0 at slot 0 of block 1");
 }
