@@ -98,6 +98,12 @@ def in_force(module, length):
     return found
 
 
+def table_frequencies(model):
+    """GPT-J and CodeGen keep a table of angles, at a fixed base."""
+    width = getattr(model.config, "rotary_dim", None)
+    return [] if width is None else [1.0 / (10000 ** (torch.arange(0, width, 2, dtype=torch.int64) / width))]
+
+
 def rotated(keys, frequencies, interleaved, offset, by):
     angles = frequencies.double() * by
     cosine, sine, width = angles.cos(), angles.sin(), 2 * len(frequencies)
@@ -140,6 +146,8 @@ def read(config, lengths):
     for number, module in enumerate(modules):
         for kind, (frequencies, _) in in_force(module, 6 + SHIFT).items():
             short[number, kind] = frequencies
+    tables = [] if modules else table_frequencies(model)
+    short |= {(number, None): table for number, table in enumerate(tables)}
     layers = []
     for index, (first, second) in enumerate(zip(before, after)):
         moved = None if first is None else next((i for i in (0, 1) if not alike(first[i], second[i])), None)
@@ -150,7 +158,7 @@ def read(config, lengths):
     layers += [None] * (total - len(layers))
     answer = []
     for length in lengths:
-        forces = [in_force(module, length) for module in modules]
+        forces = [in_force(module, length) for module in modules] + [{None: (table, 1.0)} for table in tables]
         listed = []
         for layer in layers:
             if layer is None:

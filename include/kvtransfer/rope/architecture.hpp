@@ -22,7 +22,7 @@ enum class rotating_layers : std::uint8_t {
   none,                    ///< attention has no positions at all (Jamba)
   listed,                  ///< those with a 1 in `no_rope_layers`, else all but every `no_rope_layer_interval`-th
   sliding,                 ///< layers of type `sliding_attention`
-  sliding_windows,         ///< likewise, and none where `sliding_window` is null
+  sliding_windows,         ///< likewise, and `sliding_window` may not be null
   sliding_windows_if_any,  ///< likewise, but all where `sliding_window` is null (EXAONE 4)
 };
 

@@ -31,7 +31,6 @@ TEST_CASE("layers without RoPE are the ones a model leaves out", "[rope][config_
   CHECK(rotating({{"num_hidden_layers", 4}, {"sliding_window_pattern", 2}}, "cohere2") == "1010");
   CHECK(rotating({{"num_hidden_layers", 4}, {"sliding_window_pattern", "LLLG"}}, "exaone4") == "1110");
   CHECK(rotating({{"num_hidden_layers", 4}, {"sliding_window", nullptr}}, "exaone4") == "1111");
-  CHECK(rotating({{"num_hidden_layers", 4}, {"sliding_window", nullptr}}, "cohere2") == "0000");
   CHECK(rotating({{"num_hidden_layers", 4}, {"sliding_window", nullptr}}, "afmoe") == "1110");
   CHECK(rotating({{"num_hidden_layers", 7}}, "flint") == "0011100");
   CHECK(rotating({{"num_hidden_layers", 6}}, "kolibri1") == "111101");
@@ -72,6 +71,7 @@ TEST_CASE("lists that are no list of the model's layers are refused", "[rope][co
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 3}, {"layer_types", {"full_attention"}}}, "llama"), shape_error);
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 1}, {"layer_types", {"full_attention", "conv"}}}, "llama"), shape_error);
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 2}, {"layer_types", {"full_attention", 3}}}, "llama"), value_error);
+  CHECK_THROWS_AS(rotating({{"num_hidden_layers", 4}, {"sliding_window", nullptr}}, "cohere2"), value_error);
   CHECK_THROWS_AS(rotating({{"hidden_size", 3}}, "llama"), value_error);
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 2}}, "lfm2"), value_error);
 }

@@ -45,7 +45,7 @@ TEST_CASE("what a config leaves out is what its model type assumes", "[rope][con
   CHECK(read({{"rotary_emb_base", 2e4}}, "gpt_neox").theta() == 2e4);
   CHECK(read({}, "gpt_neox").rotary_dim() == 16);
   CHECK(read({{"rotary_pct", 0.5}}, "gpt_neox").rotary_dim() == 32);
-  CHECK(read({}, "glm").rotary_dim() == 32);
+  CHECK(read({}, "glm").rotary_dim() == 64);  // half of its own 128
   CHECK(read({{"rotary_dim", 8}}, "gptj").rotary_dim() == 8);
   CHECK(read({{"rotary_dim", 8}}, "minimax_m2").rotary_dim() == 8);
   CHECK(read({}, "qwen3").head_dim == 128);
@@ -114,7 +114,7 @@ TEST_CASE("a key that could change the rotation and is not understood is refused
           "[rope][config_parameters][misuse]") {
   const nlohmann::json stretched = {{"rope_type", "linear"}, {"factor", 2.0}, {"short_mscale", 1.1}};
   CHECK(test::message_of<value_error>([&] { (void)read({{"rope_scaling", stretched}}); }) ==
-        "rope_parameters: short_mscale: expected no such key: it is not known what it does to the rotation, got 1.1");
+        "rope_parameters: \"short_mscale\": expected no such key: it is not known what it does to the rotation, got 1.1");
   const nlohmann::json incomplete = {{"rope_type", "yarn"}};
   CHECK(test::message_of<value_error>([&] { (void)read({{"rope_scaling", incomplete}}); }) ==
         "rope_parameters: factor: expected a value, for the type yarn, got nothing");

@@ -150,8 +150,11 @@ inline bool is_windowed(const config_reader& config, const architecture& model, 
     }
   }
   const bool windowless = config.contains("sliding_window") && !config.find("sliding_window");
-  if (windowless && model.layers != rotating_layers::sliding) {
-    return model.layers == rotating_layers::sliding_windows_if_any;
+  if (windowless && model.layers == rotating_layers::sliding_windows_if_any) {
+    return true;
+  }
+  if (windowless && model.layers == rotating_layers::sliding_windows && type == "sliding_attention") {
+    config.refuse("sliding_window", "an integer, where layers are sliding");
   }
   return type == "sliding_attention";
 }
