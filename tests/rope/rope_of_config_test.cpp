@@ -122,7 +122,8 @@ TEST_CASE("a line that is no JSON gets an answer of its own, and the exit status
   CHECK(found.lines[0].at("error") == "line 1: JSON: expected valid JSON, got a syntax error at byte 17");
   CHECK(found.lines[1].at("name") == "no config");
   CHECK(found.lines[1].contains("error"));
-  CHECK(found.lines[2].at("lengths").at(0).at("layers").at(0).at("inv_freq") == nlohmann::json{1.0, 0.01});
+  CHECK(found.lines[2].at("lengths").at(0).at("layers").at(0).at("inv_freq") ==
+        nlohmann::json{1.0, static_cast<double>(0.01F)});
 }
 
 }  // namespace kvtransfer::test
