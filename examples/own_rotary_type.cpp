@@ -3,9 +3,9 @@
 // "halved" turns every pair at half of its usual speed. A configuration that names it is read like any other, and keys
 // written with it are moved like any others.
 
+#include <ATen/ops/randn.h>
 #include <fmt/format.h>
 
-#include <ATen/ops/randn.h>
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -43,8 +43,7 @@ int main() {
   usual["rope_parameters"]["rope_type"] = "default";
   const auto plain = kvtransfer::rotary_embeddings_from_config(usual).front().at(1);
   const at::Tensor keys = at::randn({1, 2, 3, 16}, at::kDouble);
-  const double difference =
-      (rope::shift(keys, 20, own) - rope::shift(keys, 10, plain)).abs().max().item<double>();
+  const double difference = (rope::shift(keys, 20, own) - rope::shift(keys, 10, plain)).abs().max().item<double>();
   fmt::print("rope_type {}: keys moved by 20 differ from a plain move by 10 by {:.1e}\n", own.rope_type, difference);
   return difference < 1e-12 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -73,8 +73,9 @@ TEST_CASE("an engine's latent rows are read in the engine's own pairing", "[rope
 TEST_CASE("Phi-3.5-MoE scales attention by what the config gives for short and for long texts",
           "[rope][rotary_embedding]") {
   const std::vector<double> divisors(8, 2.0);
-  const nlohmann::json scaling = {{"type", "longrope"},    {"short_factor", divisors},   {"long_factor", divisors},
-                                  {"short_mscale", 1.1}, {"long_mscale", 1.3}, {"original_max_position_embeddings", 64}};
+  const nlohmann::json scaling = {{"type", "longrope"},      {"short_factor", divisors},
+                                  {"long_factor", divisors}, {"short_mscale", 1.1},
+                                  {"long_mscale", 1.3},      {"original_max_position_embeddings", 64}};
   const nlohmann::json config = two_layers({{"model_type", "phimoe"}, {"rope_scaling", scaling}});
   const rotary_embedding embedding = rotary_embeddings_from_config(config).front();
   CHECK(embedding.at(64).attention_scaling == 1.1);
@@ -82,11 +83,12 @@ TEST_CASE("Phi-3.5-MoE scales attention by what the config gives for short and f
   CHECK(embedding.depends_on_length());
 }
 
-TEST_CASE("null parameters of a layer type and a base of 0 say that a layer carries no RoPE", "[rope][rotary_embedding]") {
+TEST_CASE("null parameters of a layer type and a base of 0 say that a layer carries no RoPE",
+          "[rope][rotary_embedding]") {
   const nlohmann::json nest = {{"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}}},
                                {"full_attention", nullptr}};
-  const auto beam = rotary_embeddings_from_config(
-      two_layers({{"model_type", "beam"}, {"layer_types", {"sliding_attention", "full_attention"}}, {"rope_parameters", nest}}));
+  const auto beam = rotary_embeddings_from_config(two_layers(
+      {{"model_type", "beam"}, {"layer_types", {"sliding_attention", "full_attention"}}, {"rope_parameters", nest}}));
   CHECK(beam[0].rotates());
   CHECK_FALSE(beam[1].rotates());
   const auto granite =

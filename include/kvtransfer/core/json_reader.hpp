@@ -22,8 +22,8 @@
 
 namespace kvtransfer {
 
-/// A value inside a JSON document and the way to it: what does not fit becomes an error that names the file, the field's
-/// path, what was expected and what was found. Non-owning: the document must outlive it.
+/// A value inside a JSON document and the way to it: what does not fit becomes an error that names the file, the
+/// field's path, what was expected and what was found. Non-owning: the document must outlive it.
 ///
 /// A field is read in two ways: `member(key).text()` and `text(key)` demand it; `text(key, otherwise)` and
 /// `find(key)` take one that is missing or null as not given, as transformers does in a configuration.
@@ -56,16 +56,15 @@ class basic_json_reader {
 
   // --- this value ---
 
-  [[nodiscard]] std::string text() const {
-    return expect(value_->is_string(), "a string").template get<std::string>();
-  }
+  [[nodiscard]] std::string text() const { return expect(value_->is_string(), "a string").template get<std::string>(); }
 
   [[nodiscard]] bool boolean() const { return expect(value_->is_boolean(), "true or false").template get<bool>(); }
 
   [[nodiscard]] double number() const { return expect(value_->is_number(), "a number").template get<double>(); }
 
   [[nodiscard]] double finite_number() const {
-    return expect(value_->is_number() && std::isfinite(value_->get<double>()), "a finite number").template get<double>();
+    return expect(value_->is_number() && std::isfinite(value_->get<double>()), "a finite number")
+        .template get<double>();
   }
 
   [[nodiscard]] double positive_number() const {
@@ -90,7 +89,8 @@ class basic_json_reader {
   [[nodiscard]] std::int64_t integer_up_to(std::int64_t high) const { return integer(0, high); }
 
   [[nodiscard]] std::vector<std::int64_t> integers() const {
-    return list<std::int64_t>("a list of integers", [](const nlohmann::json& item) { return item.is_number_integer(); });
+    return list<std::int64_t>("a list of integers",
+                              [](const nlohmann::json& item) { return item.is_number_integer(); });
   }
 
   [[nodiscard]] std::vector<std::string> texts() const {

@@ -122,14 +122,14 @@ inline void require_rotary_positions(const config_reader& config, const architec
     config.refuse("rotary", "rope_parameters or rope_scaling");
   }
   const auto kind = config.find("position_embedding_type");
-  if (kind && model.rotates_if_key != "position_embedding_type" && kind->value() != "rope" && kind->value() != "rotary") {
+  if (kind && model.rotates_if_key != "position_embedding_type" && kind->value() != "rope" &&
+      kind->value() != "rotary") {
     config.refuse("position_embedding_type", "rope");
   }
 }
 
-/// A type as Phi-3.5-MoE applies it: frequencies are those of a short text at every length, and what scales attention is
-/// given for texts within and beyond the original length.
-/// Source: transformers, PhimoeRotaryEmbedding.forward
+/// A type as Phi-3.5-MoE applies it: frequencies are those of a short text at every length, and what scales attention
+/// is given for texts within and beyond the original length. Source: transformers, PhimoeRotaryEmbedding.forward
 inline rotary_type with_mscale_by_length(rotary_type plain) {
   const auto build = [inner = std::move(plain.build)](const type_parameters& parameters, std::int64_t length) {
     frequencies found = inner(parameters, 1);
@@ -182,8 +182,7 @@ inline std::vector<rotary_embedding> embeddings_for(const config_reader& config,
   std::vector<rotary_embedding> embeddings;
   for (std::int64_t layer = 0; layer < layer_count(config); ++layer) {
     const std::string type = types.empty() ? "" : types[static_cast<std::size_t>(layer)];
-    const bool rotates =
-        layer_rotates(config, model, layer, type) && !is_switched_off(config, model, layer, type);
+    const bool rotates = layer_rotates(config, model, layer, type) && !is_switched_off(config, model, layer, type);
     embeddings.push_back(rotates ? embedding_for(config, model, layer, type, knowledge) : rotary_embedding());
   }
   return embeddings;

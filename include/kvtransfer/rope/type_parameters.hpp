@@ -72,7 +72,8 @@ struct type_parameters {
 
   double partial_rotary_factor() const { return optional_number("partial_rotary_factor").value_or(1.0); }
 
-  /// Elements of a head that rotate, the d of θ^(−2i/d). Where it is odd (MiMo-V2), the last pair takes one element more.
+  /// Elements of a head that rotate, the d of θ^(−2i/d). Where it is odd (MiMo-V2), the last pair takes one element
+  /// more.
   /// @throws value_error unless they make pairs within the head
   std::int64_t rotary_dim() const {
     const double elements = std::floor(static_cast<double>(head_dim) * partial_rotary_factor());

@@ -38,8 +38,9 @@ TEST_CASE("layers without RoPE are the ones a model leaves out", "[rope][config_
   CHECK(rotating({{"num_hidden_layers", 5}}, "qwen3_next") == "00010");
   CHECK(rotating({{"num_hidden_layers", 2}, {"position_embedding_type", "nope"}}, "granitemoehybrid") == "00");
   CHECK(rotating({{"num_hidden_layers", 2}}, "granitemoehybrid") == "00");
-  CHECK(rotating({{"num_hidden_layers", 2}, {"position_embedding_type", "rope"}, {"layer_types", {"mamba", "attention"}}},
-                 "granitemoehybrid") == "01");
+  CHECK(
+      rotating({{"num_hidden_layers", 2}, {"position_embedding_type", "rope"}, {"layer_types", {"mamba", "attention"}}},
+               "granitemoehybrid") == "01");
   CHECK(rotating({{"num_hidden_layers", 2}, {"layer_types", {"full_attention", "sliding_attention"}}}, "exaone4") ==
         "01");
 }
@@ -69,7 +70,8 @@ TEST_CASE("lists that are no list of the model's layers are refused", "[rope][co
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 2}, {"no_rope_layers", {1e300, 0}}}, "smollm3"), value_error);
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 3}, {"no_rope_layers", {1, 0}}}, "smollm3"), shape_error);
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 3}, {"layer_types", {"full_attention"}}}, "llama"), shape_error);
-  CHECK_THROWS_AS(rotating({{"num_hidden_layers", 1}, {"layer_types", {"full_attention", "conv"}}}, "llama"), shape_error);
+  CHECK_THROWS_AS(rotating({{"num_hidden_layers", 1}, {"layer_types", {"full_attention", "conv"}}}, "llama"),
+                  shape_error);
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 2}, {"layer_types", {"full_attention", 3}}}, "llama"), value_error);
   CHECK_THROWS_AS(rotating({{"num_hidden_layers", 4}, {"sliding_window", nullptr}}, "cohere2"), value_error);
   CHECK_THROWS_AS(rotating({{"hidden_size", 3}}, "llama"), value_error);

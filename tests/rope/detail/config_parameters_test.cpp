@@ -80,7 +80,8 @@ TEST_CASE("types under older names are read as what they became", "[rope][config
 
 TEST_CASE("an empty rope_scaling leaves the word to rope_parameters", "[rope][config_parameters]") {
   const nlohmann::json linear = {{"rope_type", "linear"}, {"factor", 2.0}, {"rope_theta", 5e5}};
-  const rope::type_parameters parameters = read({{"rope_parameters", linear}, {"rope_scaling", nlohmann::json::object()}});
+  const rope::type_parameters parameters =
+      read({{"rope_parameters", linear}, {"rope_scaling", nlohmann::json::object()}});
   CHECK(parameters.values.at("rope_type") == "linear");
   CHECK(parameters.theta() == 5e5);
 }
@@ -99,8 +100,9 @@ TEST_CASE("a base under the name of another architecture is not read", "[rope][c
 }
 
 TEST_CASE("a nest is read by the types of the layers", "[rope][config_parameters]") {
-  const nlohmann::json nest = {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 5e6}, {"partial_rotary_factor", 0.5}}},
-                               {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}}}};
+  const nlohmann::json nest = {
+      {"full_attention", {{"rope_type", "default"}, {"rope_theta", 5e6}, {"partial_rotary_factor", 0.5}}},
+      {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}}}};
   CHECK(read({{"rope_parameters", nest}}, "laguna", "full_attention").rotary_dim() == 64);
   CHECK(read({{"rope_parameters", nest}}, "laguna", "full_attention").theta() == 5e6);
   CHECK(read({{"rope_parameters", nest}}, "laguna", "sliding_attention").rotary_dim() == 128);
@@ -113,8 +115,9 @@ TEST_CASE("a nest is read by the types of the layers", "[rope][config_parameters
 TEST_CASE("a key that could change the rotation and is not understood is refused by name",
           "[rope][config_parameters][misuse]") {
   const nlohmann::json stretched = {{"rope_type", "linear"}, {"factor", 2.0}, {"short_mscale", 1.1}};
-  CHECK(test::message_of<value_error>([&] { (void)read({{"rope_scaling", stretched}}); }) ==
-        "rope_parameters: \"short_mscale\": expected no such key: it is not known what it does to the rotation, got 1.1");
+  CHECK(
+      test::message_of<value_error>([&] { (void)read({{"rope_scaling", stretched}}); }) ==
+      "rope_parameters: \"short_mscale\": expected no such key: it is not known what it does to the rotation, got 1.1");
   const nlohmann::json incomplete = {{"rope_type", "yarn"}};
   CHECK(test::message_of<value_error>([&] { (void)read({{"rope_scaling", incomplete}}); }) ==
         "rope_parameters: factor: expected a value, for the type yarn, got nothing");

@@ -79,7 +79,8 @@ inline std::int64_t period_of(const config_reader& config, const layer_pattern& 
   if (!stated) {
     return pattern.period;
   }
-  return stated->value().is_string() ? static_cast<std::int64_t>(stated->text().size()) : stated->integer(1, most_layers);
+  return stated->value().is_string() ? static_cast<std::int64_t>(stated->text().size())
+                                     : stated->integer(1, most_layers);
 }
 
 /// Whether the model rotates at all: some do only if a field of their config says so.

@@ -71,7 +71,8 @@ inline std::optional<nlohmann::json> dictionary(const config_reader& config, std
 /// Parameters of models that had a base for full and one for sliding layers before `rope_parameters` could be nested:
 /// what the dictionary says beside the layer types is not read.
 /// Source: transformers, Gemma3TextConfig, ModernBertConfig and Olmo3Config.convert_rope_params_to_dict
-inline nlohmann::json two_base_parameters(const config_reader& config, const two_bases& bases, const std::string& type) {
+inline nlohmann::json two_base_parameters(const config_reader& config, const two_bases& bases,
+                                          const std::string& type) {
   const nlohmann::json plain = {{"rope_type", "default"}};
   nlohmann::json nested = dictionary(config, "rope_parameters")
                               .value_or(nlohmann::json{{"full_attention", plain}, {"sliding_attention", plain}});
@@ -131,16 +132,29 @@ inline nlohmann::json flat_parameters(const config_reader& config, const archite
 
 /// Refuses what is not understood and could change the result.
 inline void require_known_parameters(const config_reader& parameters, const architecture& model) {
-  constexpr std::array<std::string_view, 19> known = {
-      "rope_type",    "type",        "rope_theta",  "partial_rotary_factor", "factor",           "original_max_position_embeddings",
-      "beta_fast",    "beta_slow",   "mscale",      "mscale_all_dim",        "attention_factor", "truncate",
-      "short_factor", "long_factor", "mrope_section", "low_freq_factor",     "high_freq_factor",
-      "llama_4_scaling_beta",  // scales queries
-      "max_position_embeddings"};
+  constexpr std::array<std::string_view, 19> known = {"rope_type",
+                                                      "type",
+                                                      "rope_theta",
+                                                      "partial_rotary_factor",
+                                                      "factor",
+                                                      "original_max_position_embeddings",
+                                                      "beta_fast",
+                                                      "beta_slow",
+                                                      "mscale",
+                                                      "mscale_all_dim",
+                                                      "attention_factor",
+                                                      "truncate",
+                                                      "short_factor",
+                                                      "long_factor",
+                                                      "mrope_section",
+                                                      "low_freq_factor",
+                                                      "high_freq_factor",
+                                                      "llama_4_scaling_beta",  // scales queries
+                                                      "max_position_embeddings"};
   constexpr std::array<std::string_view, 3> mrope = {"mrope_interleaved", "interleaved", "finetuned"};
   parameters.for_each_member([&](const std::string& key, const config_reader& member) {
-    const bool is_known = std::ranges::find(known, key) != known.end() || std::ranges::find(mrope, key) != mrope.end() ||
-                          (model.ntk_alpha && key == "alpha") ||
+    const bool is_known = std::ranges::find(known, key) != known.end() ||
+                          std::ranges::find(mrope, key) != mrope.end() || (model.ntk_alpha && key == "alpha") ||
                           (model.mscale_by_length && (key == "short_mscale" || key == "long_mscale"));
     if (!is_known && !member.value().is_null()) {
       member.refuse("no such key: it is not known what it does to the rotation");
@@ -207,11 +221,12 @@ inline void set_defaults(nlohmann::json& values, const config_reader& config, co
     }
   } else if (!values.contains("partial_rotary_factor")) {
     if (!model.width_key.empty() && (config.find(model.width_key) || model.rotary_dim > 0)) {
-      const std::int64_t width = config.size_of(
-          model.width_key, model.rotary_dim > 0 ? std::optional(model.rotary_dim) : std::nullopt);
+      const std::int64_t width =
+          config.size_of(model.width_key, model.rotary_dim > 0 ? std::optional(model.rotary_dim) : std::nullopt);
       values["partial_rotary_factor"] = static_cast<double>(width) / static_cast<double>(head_dim);
     } else {
-      values["partial_rotary_factor"] = beside ? beside->value() : nlohmann::json(model.partial_rotary_factor.value_or(1.0));
+      values["partial_rotary_factor"] =
+          beside ? beside->value() : nlohmann::json(model.partial_rotary_factor.value_or(1.0));
     }
   }
 }

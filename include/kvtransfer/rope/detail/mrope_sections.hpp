@@ -35,8 +35,7 @@ inline std::vector<std::uint8_t> mrope_streams(mrope_layout layout, const std::v
   const bool positive = std::all_of(sections.begin(), sections.end(), is_possible);
   const std::int64_t sum = positive ? std::accumulate(sections.begin(), sections.end(), std::int64_t{0}) : -1;
   const bool fits = layout == mrope_layout::interleaved || sum == pairs;
-  if (!positive || !fits ||
-      (layout != mrope_layout::contiguous && sections.size() != 3)) {
+  if (!positive || !fits || (layout != mrope_layout::contiguous && sections.size() != 3)) {
     fail<shape_error>("rope_parameters", "mrope_section",
                       fmt::format("{} that add up to {} frequencies",
                                   layout == mrope_layout::contiguous ? "sections" : "three sections", pairs),
