@@ -80,6 +80,15 @@ class RotaryTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "no rotary embedding"):
             kvtransfer.rotary_of(GPT2Model(GPT2Config(n_layer=1, n_embd=8, n_head=2, vocab_size=16)))
 
+    def test_a_model_type_that_is_not_known_is_refused_unless_its_conventions_are_named(self):
+        _, model = fixtures.build(*fixtures.FAMILIES["llama"], 0)
+        model.config.model_type = "someones_own"
+        with self.assertRaisesRegex(ValueError, "expected one of afmoe, .* got 'someones_own'"):
+            kvtransfer.rotary_of(model)
+        self.assertFalse(kvtransfer.rotary_of(model, conventions={})[0].interleaved)
+        with self.assertRaisesRegex(ValueError, "rotate other pairs"):
+            kvtransfer.rotary_of(model, conventions={"pairing": "interleaved"})
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -57,6 +57,61 @@ TEST_CASE("MLA's window is the end of the compressed row", "[rope][rotary_embedd
   CHECK(specification.pairing == rope::pairing::half_split);
 }
 
+TEST_CASE("an engine's latent rows are read in the engine's own pairing", "[rope][rotary_embedding]") {
+  const auto pairing_of = [](const char* model_type, rope::cache_writer writer) {
+    const rope::config_knowledge knowledge{.writer = writer};
+    const nlohmann::json config = two_layers({{"model_type", model_type}, {"kv_lora_rank", 512}});
+    return rotary_embeddings_from_config(config, knowledge).front().at(1).pairing;
+  };
+  CHECK(pairing_of("deepseek_v3", rope::cache_writer::transformers) == rope::pairing::half_split);
+  CHECK(pairing_of("deepseek_v3", rope::cache_writer::vllm) == rope::pairing::interleaved);
+  CHECK(pairing_of("deepseek_v2", rope::cache_writer::vllm) == rope::pairing::interleaved);
+  CHECK(pairing_of("minicpm3", rope::cache_writer::vllm) == rope::pairing::half_split);
+  CHECK(pairing_of("llama", rope::cache_writer::vllm) == rope::pairing::half_split);
+}
+
+TEST_CASE("Phi-3.5-MoE scales attention by what the config gives for short and for long texts",
+          "[rope][rotary_embedding]") {
+  const std::vector<double> divisors(8, 2.0);
+  const nlohmann::json scaling = {{"type", "longrope"},      {"short_factor", divisors},
+                                  {"long_factor", divisors}, {"short_mscale", 1.1},
+                                  {"long_mscale", 1.3},      {"original_max_position_embeddings", 64}};
+  const nlohmann::json config = two_layers({{"model_type", "phimoe"}, {"rope_scaling", scaling}});
+  const rotary_embedding embedding = rotary_embeddings_from_config(config).front();
+  CHECK(embedding.at(64).attention_scaling == 1.1);
+  CHECK(embedding.at(65).attention_scaling == 1.3);
+  CHECK(embedding.depends_on_length());
+}
+
+TEST_CASE("null parameters of a layer type and a base of 0 say that a layer carries no RoPE",
+          "[rope][rotary_embedding]") {
+  const nlohmann::json nest = {{"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}}},
+                               {"full_attention", nullptr}};
+  const auto beam = rotary_embeddings_from_config(two_layers(
+      {{"model_type", "beam"}, {"layer_types", {"sliding_attention", "full_attention"}}, {"rope_parameters", nest}}));
+  CHECK(beam[0].rotates());
+  CHECK_FALSE(beam[1].rotates());
+  const auto granite =
+      rotary_embeddings_from_config(two_layers({{"model_type", "granite_swa"}, {"layer_rope_theta", {5e5, 0}}}));
+  CHECK(granite[0].parameters().theta() == 5e5);
+  CHECK_FALSE(granite[1].rotates());
+  CHECK_THROWS_AS(rotary_embeddings_from_config(two_layers({{"model_type", "laguna"},
+                                                            {"layer_types", {"sliding_attention", "full_attention"}},
+                                                            {"rope_parameters", nest}})),
+                  value_error);
+}
+
+TEST_CASE("a model type that is not known is refused unless the caller names its conventions",
+          "[rope][rotary_embedding]") {
+  const nlohmann::json config = two_layers({{"model_type", "someones_own"}});
+  CHECK_THROWS_AS(rotary_embeddings_from_config(config), value_error);
+  rope::config_knowledge knowledge;
+  knowledge.conventions = rope::architecture{.pairs = rope::pairing::interleaved, .theta = 5e5};
+  const rotary_embedding embedding = rotary_embeddings_from_config(config, knowledge).front();
+  CHECK(embedding.at(1).pairing == rope::pairing::interleaved);
+  CHECK(embedding.parameters().theta() == 5e5);
+}
+
 TEST_CASE("lengths of a length-dependent type are regimes", "[rope][rotary_embedding]") {
   const nlohmann::json dynamic = two_layers({{"rope_scaling", {{"type", "dynamic"}, {"factor", 2.0}}}});
   const rotary_embedding embedding = rotary_embeddings_from_config(dynamic).front();
@@ -78,9 +133,10 @@ TEST_CASE("a model that turns backwards has frequencies below zero", "[rope][rot
 
 TEST_CASE("types and architectures of one's own come in with the knowledge", "[rope][rotary_embedding]") {
   rope::config_knowledge knowledge;
-  knowledge.types["still"] = {[](const rope::type_parameters& parameters, std::int64_t) {
+  const auto still = [](const rope::type_parameters& parameters, std::int64_t) {
     return rope::frequencies{std::vector<float>(static_cast<std::size_t>(parameters.head_dim / 2), 0.0f)};
-  }};
+  };
+  knowledge.types.add("still", {still});
   knowledge.architectures["mine"] = {.pairs = rope::pairing::interleaved};
   const nlohmann::json config = two_layers({{"model_type", "mine"}, {"rope_scaling", {{"rope_type", "still"}}}});
   const rotary_specification specification = rotary_embeddings_from_config(config, knowledge).front().at(1);
@@ -104,6 +160,8 @@ TEST_CASE("configs that cannot be right are refused when they are read", "[rope]
   CHECK_THROWS_AS(rotary_embeddings_from_config(two_layers({{"rope_theta", -1.0}})), value_error);
   CHECK_THROWS_AS(rotary_embeddings_from_config(two_layers({{"model_type", "gpt2"}})), value_error);
   CHECK_THROWS_AS(rotary_embeddings_from_config(two_layers({{"model_type", "falcon"}, {"alibi", true}})), value_error);
+  CHECK_THROWS_AS(rotary_embeddings_from_config(two_layers({{"rotary", {{"type", "dynamic"}}}})), value_error);
+  CHECK_THROWS_AS(rotary_embeddings_from_config(two_layers({{"position_embedding_type", "alibi"}})), value_error);
   CHECK_THROWS_AS(rotary_embeddings_from_config(nlohmann::json::object()), value_error);
 }
 

@@ -34,6 +34,21 @@ TEST_CASE("a rotary share that leaves no element or more than all is refused", "
   CHECK_THROWS_AS(with({{"partial_rotary_factor", 1.5}}).rotary_dim(), value_error);
 }
 
+TEST_CASE("an odd width takes one element more", "[rope][type_parameters]") {
+  CHECK(with({{"partial_rotary_factor", 0.334}}).rotary_dim() == 21);
+  CHECK(with({{"partial_rotary_factor", 0.334}}).pairs() == 11);
+  CHECK_THROWS_AS((rope::type_parameters{{}, 63, 2048}.rotary_dim()), value_error);
+}
+
+TEST_CASE("null and 0 are false, as they are to transformers", "[rope][type_parameters]") {
+  const rope::type_parameters parameters = with({{"null", nullptr}, {"zero", 0}, {"no", false}, {"yes", true}});
+  for (const char* key : {"null", "zero", "no"}) {
+    CHECK_FALSE(parameters.truth(key, true));
+  }
+  CHECK(parameters.truth("yes", false));
+  CHECK(parameters.truth("missing", true));
+}
+
 TEST_CASE("factor lists have one positive number per frequency", "[rope][type_parameters][misuse]") {
   const rope::type_parameters parameters = with({{"list", {1.0, 2, 3.5}}, {"zero", {1, 0}}, {"word", {1, "two"}}});
   CHECK(parameters.positive_list("list", 3) == std::vector<float>{1, 2, 3.5});

@@ -1,10 +1,12 @@
 """How each layer of a transformers model rotates its keys, read from the model itself."""
 
 import copy
+import json
 from dataclasses import dataclass
 
 import torch
 
+from .architectures import conventions_of
 from .pairing import pairing_of
 
 
@@ -28,35 +30,46 @@ class Rotary:
         return other is not None and torch.equal(self.inv_freq, other.inv_freq) and self.interleaved == other.interleaved
 
 
-def rotary_of(model, length: int | None = None) -> list[Rotary | None]:
+def rotary_of(model, length: int | None = None, conventions: dict | None = None) -> list[Rotary | None]:
     """The rotary embedding of every layer of `model`, None for a layer without RoPE.
 
     model   a transformers decoder, with or without its head
     length  for types that depend on it (dynamic NTK, LongRoPE): tokens up to and with the last position; the frequencies are
             then those the model would use next at that length. None: those of its last forward pass: ask after a prefill.
+    conventions  for a model_type that the table (architectures.json) doesn't have: an entry as the table's
 
     Raises ValueError for a model whose keys cannot be moved by a rotation alone, or whose way to rotate is not known.
     """
     config = model.config.get_text_config()
-    _refuse(config)
+    known = conventions_of(config.model_type) if conventions is None else conventions
+    _refuse(config, known)
     embedding = _embedding(model)
+    if embedding is None and not _is_rotary(config, known):
+        return [None] * config.num_hidden_layers
     if embedding is None:
         every = [_from_table(model, config)] * config.num_hidden_layers
     else:
         every = _from_embedding(embedding if length is None else _at_length(embedding, length), config)
-    return [rotary if _rotates(config, layer) else None for layer, rotary in enumerate(every)]
+    if known.get("mscale_by_length"):
+        every = [_with_mscale(rotary, embedding, config, length) for rotary in every]
+    for rotary in every:
+        if rotary is not None and rotary.interleaved != (known.get("pairing") == "interleaved"):
+            raise ValueError(f"rotary_of: {config.model_type}: its functions rotate other pairs than its conventions say")
+    return [rotary if _rotates(config, known, layer) else None for layer, rotary in enumerate(every)]
 
 
-def _refuse(config) -> None:
+def _refuse(config, known) -> None:
     kind = config.model_type
-    if kind.startswith("hunyuan"):
+    if known.get("norms_after_rotation"):
         raise ValueError(f"rotary_of: {kind}: its keys pass a weighted norm after RoPE, which does not commute with a rotation")
-    if getattr(config, "kv_lora_rank", None) is not None:
+    if known.get("latent"):
         raise ValueError(
             f"rotary_of: {kind}: latent attention caches a rotary part apart from its keys: move that tensor with remap_"
         )
-    if kind.startswith("ernie4_5_vl"):
+    if known.get("mrope") == "height_width":
         raise ValueError(f"rotary_of: {kind}: its inv_freq is not in the order of its pairs")
+    if known.get("layer_theta_key") or known.get("layers") == "none":
+        raise ValueError(f"rotary_of: {kind}: its layers have a base each, or no positions at all")
 
 
 def _embedding(model):
@@ -88,8 +101,21 @@ def _from_embedding(embedding, config) -> list[Rotary]:
 
     if hasattr(embedding, "inv_freq"):
         return [rotary("")] * config.num_hidden_layers
-    by_type = {kind: rotary(f"{kind}_") for kind in set(config.layer_types)}
-    return [by_type[kind] for kind in config.layer_types]
+    kinds = {kind for kind in config.layer_types if hasattr(embedding, f"{kind}_inv_freq")}
+    by_type = {kind: rotary(f"{kind}_") for kind in kinds}
+    return [by_type.get(kind) for kind in config.layer_types]
+
+
+def _with_mscale(rotary: Rotary, embedding, config, length: int | None) -> Rotary:
+    """Phi-3.5-MoE's: frequencies of a short text at every length, scaled by what its config gives for short and long ones."""
+    parameters = config.rope_parameters
+    if parameters["rope_type"] == "default":
+        return rotary
+    if length is None:
+        raise ValueError(f"rotary_of: {config.model_type}: how it scales its keys depends on the length: give one")
+    scaling = parameters["long_mscale" if length > parameters["original_max_position_embeddings"] else "short_mscale"]
+    inv_freq = embedding.original_inv_freq.detach().float().cpu()
+    return Rotary(inv_freq, float(scaling), rotary.interleaved, rotary.streams)
 
 
 def _mrope_section(embedding, config):
@@ -107,11 +133,18 @@ def _from_table(model, config) -> Rotary:
     return Rotary(sign * 1.0 / (10000 ** (torch.arange(0, dim, 2, dtype=torch.int64) / dim)), 1.0, interleaved)
 
 
-def _rotates(config, layer: int) -> bool:
-    """False for a layer without RoPE. No config field says so for all models."""
-    if getattr(config, "no_rope_layers", None):  # Llama 4, SmolLM3: 1 where there is RoPE
+def _is_rotary(config, known) -> bool:
+    """False for a model that says in its config that it has no RoPE."""
+    key = known.get("rotates_if_key")
+    return key is None or getattr(config, key, None) == json.loads(known["rotates_if_value"])
+
+
+def _rotates(config, known, layer: int) -> bool:
+    """False for a layer without RoPE."""
+    kind = config.layer_types[layer] if getattr(config, "layer_types", None) else None
+    rule = known.get("layers", "all")
+    if rule == "listed":
         return bool(config.no_rope_layers[layer])
-    windowed_only = config.model_type in ("afmoe", "cohere2", "cohere2_moe")
-    if config.model_type in ("exaone4", "exaone_moe"):
-        windowed_only = config.sliding_window is not None
-    return not windowed_only or config.layer_types[layer] == "sliding_attention"
+    if rule == "sliding_windows_if_any" and config.sliding_window is None:
+        return True
+    return kind == "sliding_attention" if rule.startswith("sliding") else kind not in ("linear_attention", "conv")

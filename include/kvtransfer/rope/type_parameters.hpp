@@ -72,16 +72,29 @@ struct type_parameters {
 
   double partial_rotary_factor() const { return optional_number("partial_rotary_factor").value_or(1.0); }
 
-  /// Elements of a head that rotate.
+  /// Elements of a head that rotate, the d of θ^(−2i/d). Where it is odd (MiMo-V2), the last pair takes one element
+  /// more.
   /// @throws value_error unless they make pairs within the head
   std::int64_t rotary_dim() const {
     const double elements = std::floor(static_cast<double>(head_dim) * partial_rotary_factor());
     const auto most = static_cast<double>(std::min(head_dim, most_elements));
-    if (!(elements >= 2 && elements <= most) || std::fmod(elements, 2) != 0) {
-      fail<value_error>("rope_parameters", "partial_rotary_factor",
-                        fmt::format("an even number of rotary elements, 2 to {}", most), fmt::format("{}", elements));
+    if (!(elements >= 1 && elements + std::fmod(elements, 2) <= most)) {
+      fail<value_error>("rope_parameters", "partial_rotary_factor", fmt::format("1 to {} rotary elements", most),
+                        fmt::format("{}", elements));
     }
     return static_cast<std::int64_t>(elements);
+  }
+
+  /// Frequencies: one for each pair of elements that rotates.
+  std::int64_t pairs() const { return (rotary_dim() + 1) / 2; }
+
+  /// What `key` says as a condition in Python: null, 0 and false are false. `otherwise` where it is missing.
+  bool truth(const char* key, bool otherwise) const {
+    if (!values.contains(key)) {
+      return otherwise;
+    }
+    const nlohmann::json& value = values.at(key);
+    return !value.is_null() && value != false && value != 0;
   }
 
   /// Tokens the model was trained on before its context was extended.

@@ -1,16 +1,9 @@
 #pragma once
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <cstdint>
 #include <functional>
-#include <map>
-#include <string>
-#include <string_view>
-#include <vector>
 
-#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/registry.hpp"
 #include "kvtransfer/rope/frequencies.hpp"
 #include "kvtransfer/rope/type_parameters.hpp"
 #include "kvtransfer/rope/types/default.hpp"
@@ -31,30 +24,21 @@ struct rotary_type {
   bool depends_on_length = false;
 };
 
-/// Rotary types by the name that a config gives them. A type of your own is one more entry in a copy.
-using type_registry = std::map<std::string, rotary_type, std::less<>>;
+/// Rotary types by the name that a config gives them. A type of your own is one `add` to a copy.
+using type_registry = registry<rotary_type>;
 
 /// The types that transformers knows.
-inline const type_registry& builtin_types() {
-  static const type_registry types = {
-      {"default", {types::plain}},         {"linear", {types::linear}},       {"proportional", {types::proportional}},
-      {"dynamic", {types::dynamic, true}}, {"yarn", {types::yarn}},           {"longrope", {types::longrope, true}},
-      {"llama3", {types::llama3}},         {"ntk_alpha", {types::ntk_alpha}},
-  };
-  return types;
-}
-
-/// @throws value_error that lists the known types
-inline const rotary_type& find_type(const type_registry& types, std::string_view name) {
-  const auto found = types.find(name);
-  if (found == types.end()) {
-    std::vector<std::string> known;
-    for (const auto& [type, builder] : types) {
-      known.push_back(type);
-    }
-    fail<value_error>("rope_parameters", "rope_type", fmt::format("one of {}", fmt::join(known, ", ")), name);
-  }
-  return found->second;
+[[nodiscard]] inline type_registry builtin_types() {
+  type_registry known("rope_parameters", "rope_type");
+  known.add("default", {rope::types::plain});
+  known.add("linear", {rope::types::linear});
+  known.add("proportional", {rope::types::proportional});
+  known.add("dynamic", {rope::types::dynamic, true});
+  known.add("yarn", {rope::types::yarn});
+  known.add("longrope", {rope::types::longrope, true});
+  known.add("llama3", {rope::types::llama3});
+  known.add("ntk_alpha", {rope::types::ntk_alpha});
+  return known;
 }
 
 }  // namespace kvtransfer::rope

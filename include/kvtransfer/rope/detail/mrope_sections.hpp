@@ -22,16 +22,20 @@ enum class mrope_layout : std::uint8_t {
 
 /// The stream that each frequency reads.
 /// @param sections how many frequencies each stream gets; t, h, w, but h, w, t for `height_width`
-/// @throws shape_error unless the sections add up to `pairs`
+/// @throws shape_error unless the sections add up to `pairs`; for `interleaved` the rest reads t, and
+/// what is too long is cut off
 /// Source: transformers, `recomposition_frequencies` of Qwen2-VL, Qwen3-VL and Ernie 4.5 VL
 inline std::vector<std::uint8_t> mrope_streams(mrope_layout layout, const std::vector<std::int64_t>& sections,
                                                std::int64_t pairs) {
   if (layout == mrope_layout::none) {
     return {};
   }
-  const bool positive = std::all_of(sections.begin(), sections.end(), [](std::int64_t size) { return size >= 0; });
-  if (!positive || std::accumulate(sections.begin(), sections.end(), std::int64_t{0}) != pairs ||
-      (layout != mrope_layout::contiguous && sections.size() != 3)) {
+  constexpr std::int64_t longest = 65536;  // far more than any head has: a mistake in the file
+  const auto is_possible = [](std::int64_t size) { return size >= 0 && size <= longest; };
+  const bool positive = std::all_of(sections.begin(), sections.end(), is_possible);
+  const std::int64_t sum = positive ? std::accumulate(sections.begin(), sections.end(), std::int64_t{0}) : -1;
+  const bool fits = layout == mrope_layout::interleaved || sum == pairs;
+  if (!positive || !fits || (layout != mrope_layout::contiguous && sections.size() != 3)) {
     fail<shape_error>("rope_parameters", "mrope_section",
                       fmt::format("{} that add up to {} frequencies",
                                   layout == mrope_layout::contiguous ? "sections" : "three sections", pairs),

@@ -48,7 +48,7 @@ inline std::pair<double, double> yarn_ramp(const type_parameters& parameters, st
   };
   double low = yarn_pair_of(nonzero("beta_fast", 32), dim, parameters.theta(), parameters.original_length());
   double high = yarn_pair_of(nonzero("beta_slow", 1), dim, parameters.theta(), parameters.original_length());
-  if (!parameters.has("truncate") || parameters.values.at("truncate").get<bool>()) {
+  if (parameters.truth("truncate", true)) {
     low = std::floor(low);
     high = std::ceil(high);
   }
@@ -63,6 +63,8 @@ inline std::pair<double, double> yarn_ramp(const type_parameters& parameters, st
 /// Source: Peng et al. 2023, sections 3.2 to 3.4; transformers, _compute_yarn_parameters
 inline frequencies yarn(const type_parameters& parameters, std::int64_t /*length*/) {
   const std::int64_t dim = parameters.rotary_dim();
+  require<value_error>(dim % 2 == 0, "rope_parameters", "partial_rotary_factor", "an even number of rotary elements",
+                       fmt::format("{}", dim));
   const double factor =
       parameters.has("factor") ? parameters.positive("factor") : parameters.max_length() / parameters.original_length();
   const at::Tensor wavelengths = wavelength_series(parameters.theta(), dim);

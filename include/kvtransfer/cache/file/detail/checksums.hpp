@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "kvtransfer/cache/file/detail/format.hpp"
-#include "kvtransfer/cache/file/detail/json_cursor.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 
 namespace kvtransfer::detail {
 
@@ -47,13 +47,13 @@ inline std::string format_checksums(const checksum_list& checksums) {
 inline checksum_list parse_checksums(std::string_view text, std::string_view file) {
   constexpr int deepest = 2;
   const nlohmann::json json = parse_json(text, fmt::format("{}: {}", file, cache_format::checksum_entry), deepest);
-  const json_cursor document(json, file, std::string(cache_format::checksum_entry));
+  const json_reader document(json, file, std::string(cache_format::checksum_entry));
   document.require_members({"algorithm", "values"});
   if (document.member("algorithm").text() != "crc32") {
     document.member("algorithm").refuse("crc32");
   }
   checksum_list checksums;
-  document.member("values").for_each_member([&](const std::string& name, const json_cursor& value) {
+  document.member("values").for_each_member([&](const std::string& name, const json_reader& value) {
     const std::string digits = value.text();
     std::uint32_t checksum = 0;
     const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), checksum, 16).ptr;

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/file/detail/format.hpp"
-#include "kvtransfer/cache/file/detail/json_cursor.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/cache/file/detail/specification_json.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/specification.hpp"
@@ -50,21 +50,21 @@ inline std::string format_frame(const frame_record& record) {
   }
 }
 
-inline std::vector<rotary_specification> read_regimes(const json_cursor& list) {
+inline std::vector<rotary_specification> read_regimes(const json_reader& list) {
   std::vector<rotary_specification> regimes;
-  list.for_each_item([&](const json_cursor& regime) { regimes.push_back(specification_from_json(regime)); });
+  list.for_each_item([&](const json_reader& regime) { regimes.push_back(specification_from_json(regime)); });
   return regimes;
 }
 
 /// @throws file_error unless `version` is the one that this library knows
-inline void require_version(const json_cursor& version, std::int64_t known) {
+inline void require_version(const json_reader& version, std::int64_t known) {
   if (version.integer_up_to(std::numeric_limits<std::int64_t>::max()) != known) {
     version.refuse(fmt::format("{}", known));
   }
 }
 
 /// The number of one of `frames` frames.
-inline std::size_t read_frame_index(const json_cursor& number, std::size_t frames) {
+inline std::size_t read_frame_index(const json_reader& number, std::size_t frames) {
   const auto index = static_cast<std::size_t>(number.integer_up_to(std::numeric_limits<std::int64_t>::max()));
   if (index >= frames) {
     number.refuse(fmt::format("the number of one of {} frames", frames));
@@ -73,7 +73,7 @@ inline std::size_t read_frame_index(const json_cursor& number, std::size_t frame
 }
 
 /// @throws file_error unless the document is of the version and layout that this library knows
-inline void require_known_format(const json_cursor& document) {
+inline void require_known_format(const json_reader& document) {
   require_version(document.member("version"), cache_format::version);
   document.require_members({"version", "layout", "model", "assumed", "layers", "frames"});
   if (document.member("layout").text() != cache_format::layout) {
@@ -87,17 +87,17 @@ inline void require_known_format(const json_cursor& document) {
 inline frame_record parse_frame(std::string_view text, std::string_view file) {
   constexpr int deepest = 6;  // document, frames, frame, regimes, specification, inv_freq
   const nlohmann::json json = parse_json(text, fmt::format("{}: {}", file, cache_format::frame_entry), deepest);
-  const json_cursor document(json, file, std::string(cache_format::frame_entry));
+  const json_reader document(json, file, std::string(cache_format::frame_entry));
   require_known_format(document);
   frame_record record;
   record.model = document.member("model").text();
   record.assumed = document.member("assumed").boolean();
-  document.member("frames").for_each_item([&](const json_cursor& frame) {
+  document.member("frames").for_each_item([&](const json_reader& frame) {
     frame.require_members({"regimes"});
     record.frames.push_back(read_regimes(frame.member("regimes")));
   });
   document.member("layers").for_each_item(
-      [&](const json_cursor& frame) { record.layers.push_back(read_frame_index(frame, record.frames.size())); });
+      [&](const json_reader& frame) { record.layers.push_back(read_frame_index(frame, record.frames.size())); });
   return record;
 }
 

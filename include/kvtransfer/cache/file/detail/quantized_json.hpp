@@ -13,7 +13,7 @@
 
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
-#include "kvtransfer/cache/file/detail/json_cursor.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/tensor/quantized/code_format.hpp"
 #include "kvtransfer/tensor/quantized/quantization.hpp"
@@ -59,7 +59,7 @@ inline nlohmann::ordered_json to_json(const code_record& codes) {
           {"dtype", describe(codes.dtype).name},      {"moved", codes.moved}};
 }
 
-inline code_format read_code_format(const json_cursor& name) {
+inline code_format read_code_format(const json_reader& name) {
   for (const code_format format :
        {code_format::int4, code_format::int8, code_format::float8_e4m3fn, code_format::float8_e5m2}) {
     if (name.text() == to_string(format)) {
@@ -69,7 +69,7 @@ inline code_format read_code_format(const json_cursor& name) {
   name.refuse("int4, int8, float8_e4m3fn or float8_e5m2");
 }
 
-inline safetensors_dtype read_floating_dtype(const json_cursor& name) {
+inline safetensors_dtype read_floating_dtype(const json_reader& name) {
   const auto dtype = safetensors_dtype_named(name.text());
   if (!dtype || !cache_format::is_floating(*dtype)) {
     name.refuse("a floating dtype as safetensors names it");
@@ -78,12 +78,12 @@ inline safetensors_dtype read_floating_dtype(const json_cursor& name) {
 }
 
 /// Runs of groups: pairs of how many there are and how many slots each has.
-inline slot_groups read_groups(const json_cursor& list) {
+inline slot_groups read_groups(const json_reader& list) {
   std::vector<group_run> runs;
   std::int64_t left = std::numeric_limits<std::int64_t>::max();  // slots
-  list.for_each_item([&](const json_cursor& pair) {
+  list.for_each_item([&](const json_reader& pair) {
     std::vector<std::int64_t> numbers;
-    pair.for_each_item([&](const json_cursor& number) {
+    pair.for_each_item([&](const json_reader& number) {
       numbers.push_back(number.integer_up_to(std::numeric_limits<std::int64_t>::max()));
     });
     if (numbers.size() != 2 || numbers[0] < 1 || numbers[1] < 1 || numbers[0] > left / numbers[1]) {
@@ -95,7 +95,7 @@ inline slot_groups read_groups(const json_cursor& list) {
   return slot_groups::of_runs(runs);
 }
 
-inline code_record read_codes(const json_cursor& codes) {
+inline code_record read_codes(const json_reader& codes) {
   codes.require_members({"format", "per_channel", "group_size", "groups", "dtype", "moved"});
   code_record record;
   record.scheme.format = read_code_format(codes.member("format"));
@@ -126,13 +126,13 @@ inline std::string format_quantized(const quantized_record& record) {
 inline quantized_record parse_quantized(std::string_view text, std::size_t frames, std::string_view file) {
   constexpr int deepest = 6;  // document, layers, layer, key, groups, pair
   const nlohmann::json json = parse_json(text, fmt::format("{}: {}", file, cache_format::quantized_entry), deepest);
-  const json_cursor document(json, file, std::string(cache_format::quantized_entry));
+  const json_reader document(json, file, std::string(cache_format::quantized_entry));
   require_version(document.member("version"), quantized_version);
   document.require_members({"version", "wanted", "layers"});
   quantized_record record;
   document.member("wanted").for_each_item(
-      [&](const json_cursor& frame) { record.wanted.push_back(read_frame_index(frame, frames)); });
-  document.member("layers").for_each_item([&](const json_cursor& layer) {
+      [&](const json_reader& frame) { record.wanted.push_back(read_frame_index(frame, frames)); });
+  document.member("layers").for_each_item([&](const json_reader& layer) {
     layer.require_members({"key", "value"});
     record.layers.push_back({read_codes(layer.member("key")), read_codes(layer.member("value"))});
   });

@@ -9,16 +9,16 @@
 #include <string_view>
 #include <vector>
 
-#include "kvtransfer/cache/file/detail/json_cursor.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
 namespace kvtransfer::detail {
 
 /// fp32 values as numbers that read back to the same bits: each is written as the double it equals.
-inline std::vector<float> read_frequencies(const json_cursor& list) {
+inline std::vector<float> read_frequencies(const json_reader& list) {
   std::vector<float> frequencies;
-  list.for_each_item([&](const json_cursor& item) {
+  list.for_each_item([&](const json_reader& item) {
     const double number = item.number();
     const bool in_range = std::abs(number) <= std::numeric_limits<float>::max();
     if (!in_range || static_cast<double>(static_cast<float>(number)) != number) {
@@ -29,7 +29,7 @@ inline std::vector<float> read_frequencies(const json_cursor& list) {
   return frequencies;
 }
 
-inline rope::pairing read_pairing(const json_cursor& name) {
+inline rope::pairing read_pairing(const json_reader& name) {
   for (const rope::pairing known : {rope::pairing::half_split, rope::pairing::interleaved}) {
     if (name.text() == rope::to_string(known)) {
       return known;
@@ -52,7 +52,7 @@ inline nlohmann::ordered_json specification_to_json(const rotary_specification& 
 }
 
 /// @throws file_error naming the field that is missing, unknown or malformed
-inline rotary_specification specification_from_json(const json_cursor& fields) {
+inline rotary_specification specification_from_json(const json_reader& fields) {
   fields.require_members(
       {"rope_type", "inv_freq", "attention_scaling", "pairing", "window_offset", "stream_of", "normed_after_rotation"});
   rotary_specification specification;
@@ -64,7 +64,7 @@ inline rotary_specification specification_from_json(const json_cursor& fields) {
   }
   specification.pairing = read_pairing(fields.member("pairing"));
   specification.window_offset = fields.member("window_offset").integer_up_to(std::numeric_limits<std::int64_t>::max());
-  fields.member("stream_of").for_each_item([&](const json_cursor& stream) {
+  fields.member("stream_of").for_each_item([&](const json_reader& stream) {
     specification.stream_of.push_back(static_cast<std::uint8_t>(stream.integer_up_to(255)));
   });
   if (!specification.stream_of.empty() && specification.stream_of.size() != specification.inv_freq.size()) {
