@@ -63,7 +63,7 @@ TEST_CASE("the standard registry knows the library's policies", "[inject][positi
 
 TEST_CASE("an unknown policy is refused with the names that are known", "[inject][position_policies]") {
   CHECK(message_of<value_error>([] { position_policy_registry::standard().parse("offest"); }) ==
-        "position policy: name: expected one of gap, offset, restart, got offest");
+        "position policy: name: expected one of offset, restart, gap, got \"offest\"");
 }
 
 TEST_CASE("an argument that a policy cannot take is refused", "[inject][position_policies]") {
@@ -81,5 +81,5 @@ TEST_CASE("a program adds policies of its own", "[inject][position_policies]") {
   CHECK(registry.parse("every:10").label() == "every_second");
   CHECK(registry.parse("every:10").place(source_up_to_nine(), 2).positions() == std::vector<std::int64_t>{19, 29});
   CHECK(message_of<value_error>([&] { registry.parse("?"); }) ==
-        "position policy: name: expected one of every, gap, offset, restart, got ?");
+        "position policy: name: expected one of offset, restart, gap, every, got \"?\"");
 }

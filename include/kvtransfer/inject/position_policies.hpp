@@ -1,13 +1,11 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <charconv>
 #include <concepts>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +13,7 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_row.hpp"
+#include "kvtransfer/core/registry.hpp"
 #include "kvtransfer/inject/concepts.hpp"
 
 namespace kvtransfer {
@@ -79,28 +78,21 @@ class position_policy_registry {
 
   /// The library's own: offset, restart, gap:TOKENS.
   static position_policy_registry standard() {
-    position_policy_registry registry;
-    registry.add("offset", without_argument(positions::offset{}));
-    registry.add("restart", without_argument(positions::restart{}));
-    registry.add("gap", [](const std::string& tokens) { return positions::gap{parse_tokens(tokens)}; });
-    return registry;
+    position_policy_registry known;
+    known.add("offset", without_argument(positions::offset{}));
+    known.add("restart", without_argument(positions::restart{}));
+    known.add("gap", [](const std::string& tokens) { return positions::gap{parse_tokens(tokens)}; });
+    return known;
   }
 
-  void add(std::string policy_name, maker make) { makers_[std::move(policy_name)] = std::move(make); }
+  /// @throws value_error if the name is empty or taken
+  void add(std::string policy_name, maker make) { makers_.add(std::move(policy_name), std::move(make)); }
 
   /// @param text a name, or `name:argument`
   /// @throws value_error listing the known names
-  any_position_policy parse(const std::string& text) const {
+  [[nodiscard]] any_position_policy parse(const std::string& text) const {
     const std::size_t colon = text.find(':');
-    const auto found = makers_.find(text.substr(0, colon));
-    if (found == makers_.end()) {
-      std::vector<std::string> known;
-      for (const auto& [policy_name, make] : makers_) {
-        known.push_back(policy_name);
-      }
-      fail<value_error>("position policy", "name", fmt::format("one of {}", fmt::join(known, ", ")), text);
-    }
-    return found->second(colon == std::string::npos ? "" : text.substr(colon + 1));
+    return makers_.at(text.substr(0, colon))(colon == std::string::npos ? "" : text.substr(colon + 1));
   }
 
  private:
@@ -120,7 +112,7 @@ class position_policy_registry {
     return tokens;
   }
 
-  std::map<std::string, maker> makers_;
+  registry<maker> makers_{"position policy", "name"};
 };
 
 }  // namespace kvtransfer
