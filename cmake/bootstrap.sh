@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a bare machine to a running program, in one command:
-#   cmake/bootstrap.sh phase2a [arguments of phase2a]     builds and runs the Phase 2a matrix
+#   cmake/bootstrap.sh phase2a [arguments of phase2a]     builds and runs the Phase 2a matrix; a model that --model names is
+#                                                         fetched where examples/models can (smollm2-135m-instruct)
 #   cmake/bootstrap.sh test    [arguments of ctest]       builds everything and runs the tests
 # What is there already is used, so a second call goes straight to building. Environment:
 #   KVTRANSFER_PYTHON             a Python that imports torch; else the active venv if it does; else .venv, made here
@@ -18,7 +19,7 @@ die() {
 }
 
 usage() {
-  sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 }
 
@@ -190,8 +191,34 @@ prepare() {
   configure
 }
 
+# What the last --model of the arguments names.
+named_model() {
+  local name=""
+  while (($# > 0)); do
+    case "$1" in
+      --model) name="${2:-}" ;;
+      --model=*) name="${1#--model=}" ;;
+    esac
+    shift
+  done
+  echo "$name"
+}
+
+has_pip() { "$1" -m pip --version >/dev/null 2>&1; }
+
+# Fetches a model that examples/models knows by the name given, unless it is there and right.
+fetch_model() {
+  local name fetching="$python" fetch="$root/examples/models/fetch.py"
+  name="$(named_model "$@")"
+  [[ -n "$name" && ! -e "$name" ]] || return 0
+  "$python" "$fetch" --list | cut -f 1 | grep -xF -e "$name" >/dev/null || return 0
+  has_pip "$python" || fetching=python3
+  "$fetching" "$fetch" "$name" >&2 || exit 2
+}
+
 run_phase2a() {
   prepare
+  fetch_model "$@"
   build --target phase2a
   # Threads that spin while they wait for the next small product make a busy machine slower still.
   export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"

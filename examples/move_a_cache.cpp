@@ -4,13 +4,13 @@
 
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/generate.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 
 int main() {
   using namespace kvtransfer;
   const auto folder = KVT_EXAMPLES_DIR "/models/lab-llama";
   const causal_lm model = causal_lm::open(folder, at::kCPU, at::kFloat);
-  const tokenizer text = tokenizer::open(folder);
+  const any_tokenizer text = open_tokenizer(folder);
   const generation_config settings{.eos_token_ids = model.config.eos_token_ids};
   const auto question = text.encode("What is your name and where do you live?");
 

@@ -6,7 +6,7 @@
 #include "kvtransfer/experiment.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/generate.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 
 using namespace kvtransfer;
 
@@ -21,15 +21,14 @@ struct moved_transfer {
   }
   std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
   std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
-    return distance + bos_count(prompts) + count_of(prompts.source) + count_of(prompts.target);
+    return distance + count_of(prompts.whole());
   }
   prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config&) const {
-    cache source = prefill(model, {begun_text(prompts, prompts.source)});
+    cache source = prefill(model, {ids_of(prompts.head)});
     source.shift(distance);
     source.materialize();
-    sequence parts = begun_parts(prompts, token_role::source, count_of(prompts.source), true);
-    parts.push_back({token_role::target, count_of(prompts.target), false});
-    return {prepend(source.view(), {prompts.target}), parts};
+    return {prepend(source.view(), {ids_of(prompts.tail)}),
+            joined(parts_of(prompts.head, true), parts_of(prompts.tail, false))};
   }
 
   std::int64_t distance = 100;
@@ -39,7 +38,7 @@ int main() {
   run_settings settings;
   settings.model = KVT_EXAMPLES_DIR "/models/lab-llama";
   const causal_lm model = causal_lm::open(settings.model, at::kCPU, at::kFloat);
-  const tokenizer text = tokenizer::open(settings.model);
+  const prompt_encoding prompts{open_tokenizer(settings.model)};
 
   condition_registry known = condition_registry::standard();
   known.add(moved_transfer{});
@@ -48,7 +47,7 @@ int main() {
 
   results run = planned_run(tests, conditions, settings, make_program_info(model, "none"),
                             make_model_info(model, settings.model));
-  run_experiment(model, text, conditions, run);
+  run_experiment(model, prompts, conditions, run);
   fmt::print("{}", report_terminal(run));
 
   for (const test_record& test : run.tests) {

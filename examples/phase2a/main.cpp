@@ -16,7 +16,8 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/chat_format_registry.hpp"
+#include "model_path.hpp"
 #include "options.hpp"
 #include "passive_waiting.hpp"
 #include "progress_bar.hpp"
@@ -53,14 +54,14 @@ void run(const phase2a::options& chosen, const kvtransfer::condition_registry& k
   }
   settings.threads = at::get_num_threads();
 
-  const fs::path folder = settings.model;
-  const auto model = kvtransfer::causal_lm::open(folder, device, dtype);
-  const auto text = kvtransfer::tokenizer::open(folder);
+  const fs::path path = phase2a::model_path(settings.model, KVT_EXAMPLES_DIR "/models");
+  const auto encoding = kvtransfer::open_prompt_encoding(path, settings, kvtransfer::chat_format_registry::standard());
+  const auto model = kvtransfer::causal_lm::open(path, device, dtype);
   kvtransfer::results results =
       kvtransfer::planned_run(suite, conditions, settings, kvtransfer::make_program_info(model, settings.quantize),
-                              kvtransfer::make_model_info(model, folder));
+                              kvtransfer::make_model_info(model, path));
 
-  (void)kvtransfer::checked_prompts(model, text, conditions, results);  // before anything is written
+  (void)kvtransfer::checked_prompts(model, encoding, conditions, results);  // before anything is written
 
   const fs::path output = settings.output;
   const auto older = kvtransfer::make_output_folder(output, program, settings.resume);
@@ -69,13 +70,14 @@ void run(const phase2a::options& chosen, const kvtransfer::condition_registry& k
   }
   kvtransfer::journal journal(kvtransfer::journal_file(output, program), results, settings.resume);
   phase2a::progress_bar bar;
-  kvtransfer::run_experiment(model, text, conditions, results, journal, [&](const kvtransfer::run_progress& progress) {
-    bar.show(progress);
-    if (interrupt_asked != 0) {
-      bar.clear();
-      throw interrupted{};
-    }
-  });
+  kvtransfer::run_experiment(model, encoding, conditions, results, journal,
+                             [&](const kvtransfer::run_progress& progress) {
+                               bar.show(progress);
+                               if (interrupt_asked != 0) {
+                                 bar.clear();
+                                 throw interrupted{};
+                               }
+                             });
   bar.clear();
   kvtransfer::write_reports(results, output, program);
   fmt::print("{}\nWritten: {}, report.md, report.html\n", kvtransfer::report_terminal(results),

@@ -54,12 +54,18 @@ inline void add_flags(CLI::App& app, options& chosen, const kvtransfer::conditio
   kvtransfer::run_settings& settings = chosen.settings;
   const auto positive = at_least<std::int64_t>(1, "an integer, 1 or more");
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.add_option("--model", settings.model, "Model folder in Hugging Face format")->capture_default_str();
+  app.add_option("--model", settings.model,
+                 "Model folder in Hugging Face format, GGUF file, or name of a model in examples/models")
+      ->capture_default_str();
   app.add_option("--device", settings.device, "auto, cpu, cuda or cuda:INDEX")->capture_default_str();
   app.add_option("--dtype", settings.dtype, "float32, bfloat16 or float16; by default what suits the device");
   app.add_option("--quantize", settings.quantize, "none or nf4")->check(known_quantization)->capture_default_str();
   app.add_option("--threads", settings.threads, "Threads of the CPU; by default what torch chooses")
       ->check(at_least<std::int64_t>(1, "an integer from 1 to 1024", 1024));
+  app.add_option("--prompt-form", settings.prompt_form,
+                 "raw, chat (the format of the model's own template) or chat:NAME")
+      ->capture_default_str();
+  app.add_option("--system", settings.system, "System text of chat prompts; by default there is none");
   app.add_option("--suite", settings.suite, "Suite of tests, a JSON file")->capture_default_str();
   app.add_option("--conditions", chosen.conditions, "Comma-separated list, or all")->capture_default_str();
   app.add_option("--trials", settings.trials, "Trials of each test and condition; trial i draws with seed S + i")

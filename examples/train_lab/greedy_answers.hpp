@@ -14,7 +14,7 @@
 
 #include "kvtransfer/model/causal_logits.hpp"
 #include "kvtransfer/model/config.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/any_tokenizer.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "settings.hpp"
 
@@ -64,7 +64,7 @@ inline std::vector<token_row> continue_rows(const model_config& config, const mo
 /// The texts that the model continues prompts with.
 /// @param prompts each a list of texts that are encoded one by one and follow each other directly, after one BOS
 inline std::vector<std::string> greedy_answers(const model_config& config, const model_weights& weights,
-                                               const tokenizer& subwords,
+                                               const any_tokenizer& subwords,
                                                const std::vector<std::vector<std::string>>& prompts,
                                                at::Device device) {
   constexpr std::size_t rows_at_once = 64;

@@ -20,7 +20,7 @@
 #include "kvtransfer/experiment/device_choice.hpp"
 #include "kvtransfer/experiment/suite.hpp"
 #include "kvtransfer/model/config_json.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "model_card.hpp"
 #include "recall.hpp"
@@ -119,7 +119,7 @@ std::int64_t count_parameters(const model_weights& weights) {
 }
 
 std::vector<suite_answer> answer_suite(const choices& chosen, const model_config& config, const model_weights& weights,
-                                       const tokenizer& subwords, at::Device device) {
+                                       const any_tokenizer& subwords, at::Device device) {
   std::vector<suite_answer> answers;
   if (chosen.suite_file.empty()) {
     return answers;
@@ -146,7 +146,7 @@ void run(const choices& chosen) {
   check(chosen);
   const at::Device device = choose_device(device_name);
   write_surroundings(chosen);
-  const tokenizer subwords = tokenizer::open(settings.output);
+  const any_tokenizer subwords = open_tokenizer(settings.output);
   const model_config config = model_config_from_json(hugging_face_config(shape, plan.sequence_length));
   constexpr double initial_deviation = 0.02;
   model_weights weights = changed(config, random_weights(config, plan.seed, initial_deviation),

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "greedy_answers.hpp"
 #include "corpus/encyclopedia.hpp"
 #include "corpus/recall_cases.hpp"
+#include "greedy_answers.hpp"
 
 namespace kvtransfer::train_lab {
 
@@ -68,8 +68,9 @@ inline void judge(const corpus::recall_case& asked, const std::string& informed,
 }
 
 /// Asks the model the held-out cases with and without their source, and has it complete true sentences.
-inline recall_scores measure_recall(const model_config& config, const model_weights& weights, const tokenizer& subwords,
-                                    std::size_t count, std::uint64_t seed, at::Device device) {
+inline recall_scores measure_recall(const model_config& config, const model_weights& weights,
+                                    const any_tokenizer& subwords, std::size_t count, std::uint64_t seed,
+                                    at::Device device) {
   const auto cases = corpus::held_out_cases(count, seed);
   const auto sentences = corpus::completions();
   std::vector<std::vector<std::string>> with_source, alone, beginnings;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "corpus/document.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/any_tokenizer.hpp"
 #include "settings.hpp"
 
 namespace kvtransfer::train_lab {
@@ -15,7 +15,7 @@ namespace kvtransfer::train_lab {
 ///
 /// The row depends on the three numbers alone: a run that is resumed, or has more threads, reads the same text.
 /// @param row [sequence_length + 1], tokens
-inline void fill_row(const tokenizer& subwords, std::uint64_t seed, std::int64_t step, std::int64_t index,
+inline void fill_row(const any_tokenizer& subwords, std::uint64_t seed, std::int64_t step, std::int64_t index,
                      std::span<std::int64_t> row) {
   corpus::dice throws{corpus::mixed_seed(seed, static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(index))};
   std::size_t filled = 0;

@@ -21,7 +21,7 @@
 #include "checkpoint.hpp"
 #include "kvtransfer/model/causal_logits.hpp"
 #include "kvtransfer/model/config.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/any_tokenizer.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "rows.hpp"
 #include "settings.hpp"
@@ -37,7 +37,7 @@ void say(fmt::format_string<Args...> text, Args&&... args) {
 }
 
 /// The batch of one step, made anew from the seed. @return [rows, sequence_length + 1] int64
-inline at::Tensor make_batch(const tokenizer& subwords, const recipe& plan, std::int64_t step) {
+inline at::Tensor make_batch(const any_tokenizer& subwords, const recipe& plan, std::int64_t step) {
   const auto width = static_cast<std::size_t>(plan.sequence_length + 1);
   at::Tensor batch = at::empty({plan.rows(), plan.sequence_length + 1}, at::kLong);
   for (std::int64_t row = 0; row < plan.rows(); ++row) {
@@ -96,7 +96,7 @@ inline std::int64_t data_threads(const run_settings& run) {
 
 /// Trains `weights` in place, from the checkpoint in the output folder where the run resumes.
 /// @param measure called with the number of steps done whenever a checkpoint has been written, the last step excepted
-inline void train(const model_config& config, model_weights& weights, const tokenizer& subwords, const recipe& plan,
+inline void train(const model_config& config, model_weights& weights, const any_tokenizer& subwords, const recipe& plan,
                   const run_settings& run, at::Device device, const std::function<void(std::int64_t)>& measure) {
   const std::filesystem::path checkpoint = run.output / "checkpoint.safetensors";
   adamw optimizer{weights};

@@ -1,40 +1,64 @@
 #include "kvtransfer/experiment/prompt_ids.hpp"
 
-#include <fmt/format.h>
-
-#include <string>
-
-#include "kvtransfer/core/error.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include <algorithm>
 
 namespace kvtransfer {
 
-prompt_ids encode_prompts(const tokenizer& text, const test_case& test) {
-  prompt_ids prompts{text.bos(), text.encode(test.source), text.encode(test.target)};
-  const auto require_some = [&](const std::vector<std::int64_t>& ids, const char* which) {
-    require<value_error>(!ids.empty(), test.name, which, "at least one token", "none");
-  };
-  require_some(prompts.source, "source");
-  require_some(prompts.target, "target");
-  return prompts;
-}
+namespace {
 
-std::vector<std::int64_t> begun_text(const prompt_ids& prompts, const std::vector<std::int64_t>& ids) {
-  std::vector<std::int64_t> text;
-  if (prompts.bos) {
-    text.push_back(*prompts.bos);
-  }
-  text.insert(text.end(), ids.begin(), ids.end());
+prompt_text followed_by(prompt_text text, const prompt_text& more) {
+  text.insert(text.end(), more.begin(), more.end());
   return text;
 }
 
-sequence begun_parts(const prompt_ids& prompts, token_role role, std::int64_t count, bool injected) {
-  sequence parts;
-  if (prompts.bos) {
-    parts.push_back({token_role::bos, 1, injected});
+}  // namespace
+
+prompt_text prompt_ids::alone() const { return followed_by(opening, tail); }
+
+prompt_text prompt_ids::whole() const { return followed_by(head, tail); }
+
+prompt_ids raw_prompts(std::vector<std::int64_t> before, std::vector<std::int64_t> source,
+                       std::vector<std::int64_t> target) {
+  prompt_ids prompts;
+  if (!before.empty()) {
+    prompts.opening.push_back({token_role::bos, std::move(before)});
   }
-  parts.push_back({role, count, injected});
+  prompts.head = followed_by(prompts.opening, {{token_role::source, std::move(source)}});
+  prompts.tail.push_back({token_role::target, std::move(target)});
+  return prompts;
+}
+
+std::int64_t count_of(const prompt_text& text) { return length_of(parts_of(text, false)); }
+
+std::vector<std::int64_t> ids_of(const prompt_text& text) {
+  std::vector<std::int64_t> ids;
+  for (const prompt_part& part : text) {
+    ids.insert(ids.end(), part.token_ids.begin(), part.token_ids.end());
+  }
+  return ids;
+}
+
+sequence parts_of(const prompt_text& text, bool injected) {
+  sequence parts;
+  for (const prompt_part& part : text) {
+    parts.push_back({part.role, static_cast<std::int64_t>(part.token_ids.size()), injected});
+  }
   return parts;
+}
+
+bool begins_with_bos(const prompt_text& text) { return !text.empty() && text.front().role == token_role::bos; }
+
+prompt_text without_bos(const prompt_text& text) {
+  return {text.begin() + (begins_with_bos(text) ? 1 : 0), text.end()};
+}
+
+std::pair<prompt_text, prompt_part> without_last_token(prompt_text text) {
+  prompt_part last{text.back().role, {text.back().token_ids.back()}};
+  text.back().token_ids.pop_back();
+  if (text.back().token_ids.empty()) {
+    text.pop_back();
+  }
+  return {std::move(text), std::move(last)};
 }
 
 }  // namespace kvtransfer

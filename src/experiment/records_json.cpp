@@ -14,6 +14,8 @@ nlohmann::ordered_json to_json_value(const run_settings& settings) {
           {"dtype", settings.dtype},
           {"quantize", settings.quantize},
           {"threads", settings.threads},
+          {"prompt_form", settings.prompt_form},
+          {"system", settings.system},
           {"suite", settings.suite},
           {"conditions", settings.conditions},
           {"trials", settings.trials},

@@ -10,17 +10,17 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
 
 namespace kvtransfer {
 
 namespace {
 
-generation_config generation_settings_of(const run_settings& settings, const tokenizer& text, const causal_lm& model) {
+generation_config generation_settings_of(const run_settings& settings, const any_tokenizer& tokens,
+                                         const causal_lm& model) {
   generation_config generation;
   generation.max_new_tokens = settings.max_new_tokens;
   generation.temperature = settings.temperature;
-  generation.eos_token_ids = model.config.eos_token_ids.empty() ? text.eos_ids() : model.config.eos_token_ids;
+  generation.eos_token_ids = model.config.eos_token_ids.empty() ? tokens.boundaries().eos : model.config.eos_token_ids;
   return generation;
 }
 
@@ -39,7 +39,7 @@ void require_positions(const any_condition& condition, const test_case& test, co
     fail<value_error>(settings.suite, place_of(test, condition),
                       fmt::format("at most max_position_embeddings = {} tokens in front of the answer", known),
                       fmt::format("{} ({} of the source, {} of the target, max_new_tokens = {})", needed,
-                                  prompts.source.size(), prompts.target.size(), settings.max_new_tokens));
+                                  count_of(prompts.head), count_of(prompts.tail), settings.max_new_tokens));
   }
 }
 
@@ -57,7 +57,7 @@ std::optional<std::string> why_not_applicable(const test_case& test, const any_c
 /// Everything that the trials of a run share.
 struct running_experiment {
   const causal_lm& model;
-  const tokenizer& text;
+  const any_tokenizer& tokens;
   generation_config generation;
   journal* finished;  ///< null where trials are kept in memory alone
   const progress_callback& report;
@@ -75,7 +75,7 @@ struct running_experiment {
       } else {
         const std::uint64_t seed = settings.seed + static_cast<std::uint64_t>(i);
         record.trials.push_back(detail::naming(place_of(test, condition), [&] {
-          return detail::run_trial(model, text, condition, test, prompts, generation, seed);
+          return detail::run_trial(model, tokens, condition, test, prompts, generation, seed);
         }));
         if (finished != nullptr) {
           finished->append(key, record.trials.back());
@@ -92,10 +92,11 @@ struct running_experiment {
   }
 };
 
-void run_all(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions, results& run,
-             journal* finished, const progress_callback& report) {
-  const std::vector<prompt_ids> prompts = checked_prompts(model, text, conditions, run);
-  running_experiment running{model, text, generation_settings_of(run.settings, text, model), finished, report, {}};
+void run_all(const causal_lm& model, const prompt_encoding& encoding, const std::vector<any_condition>& conditions,
+             results& run, journal* finished, const progress_callback& report) {
+  const std::vector<prompt_ids> prompts = checked_prompts(model, encoding, conditions, run);
+  running_experiment running{model,    encoding.tokens, generation_settings_of(run.settings, encoding.tokens, model),
+                             finished, report,          {}};
   for (std::size_t t = 0; t < run.tests.size(); ++t) {
     running.progress.total +=
         run.settings.trials * std::count_if(conditions.begin(), conditions.end(), [&](const auto& condition) {
@@ -133,12 +134,12 @@ results planned_run(const suite& tests, const std::vector<any_condition>& condit
   return run;
 }
 
-std::vector<prompt_ids> checked_prompts(const causal_lm& model, const tokenizer& text,
+std::vector<prompt_ids> checked_prompts(const causal_lm& model, const prompt_encoding& encoding,
                                         const std::vector<any_condition>& conditions, const results& run) {
   require_valid(run.settings);
   std::vector<prompt_ids> prompts;
   for (const test_record& test : run.tests) {
-    prompts.push_back(encode_prompts(text, test.test));
+    prompts.push_back(encode_prompts(encoding, test.test));
     for (const any_condition& condition : conditions) {
       if (!why_not_applicable(test.test, condition, prompts.back())) {
         require_positions(condition, test.test, prompts.back(), run.settings, model);
@@ -148,14 +149,15 @@ std::vector<prompt_ids> checked_prompts(const causal_lm& model, const tokenizer&
   return prompts;
 }
 
-void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
-                    results& run, journal& finished, const progress_callback& report) {
-  run_all(model, text, conditions, run, &finished, report);
+void run_experiment(const causal_lm& model, const prompt_encoding& encoding,
+                    const std::vector<any_condition>& conditions, results& run, journal& finished,
+                    const progress_callback& report) {
+  run_all(model, encoding, conditions, run, &finished, report);
 }
 
-void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
-                    results& run, const progress_callback& report) {
-  run_all(model, text, conditions, run, nullptr, report);
+void run_experiment(const causal_lm& model, const prompt_encoding& encoding,
+                    const std::vector<any_condition>& conditions, results& run, const progress_callback& report) {
+  run_all(model, encoding, conditions, run, nullptr, report);
 }
 
 }  // namespace kvtransfer

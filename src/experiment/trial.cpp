@@ -7,8 +7,8 @@
 
 namespace kvtransfer::detail {
 
-trial_record record_of(const completion& made, const prepared_input& read, const tokenizer& text, const test_case& test,
-                       std::uint64_t seed) {
+trial_record record_of(const completion& made, const prepared_input& read, const any_tokenizer& text,
+                       const test_case& test, std::uint64_t seed) {
   trial_record trial;
   trial.seed = seed;
   trial.token_ids = made.token_ids;
@@ -22,7 +22,7 @@ trial_record record_of(const completion& made, const prepared_input& read, const
   return trial;
 }
 
-trial_record run_trial(const causal_lm& model, const tokenizer& text, const any_condition& condition,
+trial_record run_trial(const causal_lm& model, const any_tokenizer& text, const any_condition& condition,
                        const test_case& test, const prompt_ids& prompts, generation_config settings,
                        std::uint64_t seed) {
   settings.seeds = {seed};

@@ -9,18 +9,18 @@
 #include "kvtransfer/experiment/suite.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/any_tokenizer.hpp"
 
 namespace kvtransfer::detail {
 
 /// What a record keeps of one generation.
 /// @param seed the trial's
-[[nodiscard]] trial_record record_of(const completion& made, const prepared_input& read, const tokenizer& text,
+[[nodiscard]] trial_record record_of(const completion& made, const prepared_input& read, const any_tokenizer& text,
                                      const test_case& test, std::uint64_t seed);
 
 /// Runs one trial: prepares what the condition has the model read, and continues it.
 /// @param settings how to generate; its seeds are replaced by `seed`
-[[nodiscard]] trial_record run_trial(const causal_lm& model, const tokenizer& text, const any_condition& condition,
+[[nodiscard]] trial_record run_trial(const causal_lm& model, const any_tokenizer& text, const any_condition& condition,
                                      const test_case& test, const prompt_ids& prompts, generation_config settings,
                                      std::uint64_t seed);
 

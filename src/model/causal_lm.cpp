@@ -1,14 +1,25 @@
 #include "kvtransfer/model/causal_lm.hpp"
 
+#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "kvtransfer/model/config_json.hpp"
+#include "kvtransfer/model/weights/find_gguf.hpp"
+#include "kvtransfer/model/weights/gguf_config.hpp"
+#include "kvtransfer/model/weights/gguf_weights.hpp"
 #include "model/fingerprint.hpp"
 
 namespace kvtransfer {
 
-causal_lm causal_lm::open(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype) {
-  model_config config = read_model_config(folder);
-  model_weights weights = load_weights(folder, config, device, dtype);
+causal_lm causal_lm::open(const std::filesystem::path& path, at::Device device, at::ScalarType dtype) {
+  if (const auto file = find_gguf(path)) {
+    const gguf_weights stored(gguf_file::open(*file));
+    model_config config = model_config_from_json(gguf_config(stored.file()), file->string());
+    model_weights weights = load_weights(stored, config, device, dtype);
+    return of(std::move(config), std::move(weights));
+  }
+  model_config config = read_model_config(path);
+  model_weights weights = load_weights(path, config, device, dtype);
   return of(std::move(config), std::move(weights));
 }
 

@@ -67,6 +67,6 @@ TEST_CASE("a condition of one's own joins the registry and runs", "[experiment][
   const any_condition own = registry.parse("target_twice").front();
   const prompt_ids prompts = sample_prompts();
   CHECK(said_under(own, small_model(), prompts, {.max_new_tokens = 5}) ==
-        said_after(small_model(), joined(prompts.target, prompts.target), {.max_new_tokens = 5}));
+        said_after(small_model(), joined(sample_target(), sample_target()), {.max_new_tokens = 5}));
   CHECK_THROWS_AS(registry.add(target_twice{}), value_error);
 }

@@ -169,6 +169,11 @@ TEST_CASE("wrong arguments are refused in one line", "[experiment][phase2a]") {
       {"--conditions transfer,magic", "\"magic\""},
       {"--suite /no/such/suite.json", "/no/such/suite.json"},
       {"--model /no/such/model", "/no/such/model"},
+      {"--model no-such-model", "expected a path, or one of lab-llama"},
+      {"--prompt-form poem", "expected raw, chat or chat:NAME, got \"poem\""},
+      {"--prompt-form chat:latin", "\"latin\""},
+      {"--prompt-form chat", "chat_template"},
+      {"--system 'Be brief.'", "raw prompts"},
       {"--no-such-flag", "--no-such-flag"},
       {"--max-new-tokens 300", "max_position_embeddings = 256"},
   };

@@ -10,7 +10,7 @@
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/experiment/condition_registry.hpp"
 #include "kvtransfer/experiment/model_info.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 #include "support/message.hpp"
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
@@ -31,7 +31,7 @@ struct small_experiment {
   }
 
   causal_lm model = small_model(1, config());
-  tokenizer text = tokenizer::open(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
+  prompt_encoding encoding{open_tokenizer(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer")};
   suite tests{"two",
               "",
               "",
@@ -45,16 +45,16 @@ struct small_experiment {
 
   results plan() const { return planned_run(tests, conditions, settings, {}, make_model_info(model, "small")); }
 
-  results run_without_journal() const {
-    results planned = plan();
-    run_experiment(model, text, conditions, planned);
-    return planned;
-  }
-
   results run(bool resume = false, const progress_callback& report = [](const run_progress&) {}) const {
     results planned = plan();
     journal finished(folder.path() / "journal", planned, resume);
-    run_experiment(model, text, conditions, planned, finished, report);
+    run_experiment(model, encoding, conditions, planned, finished, report);
+    return planned;
+  }
+
+  results run_without_journal() const {
+    results planned = plan();
+    run_experiment(model, encoding, conditions, planned);
     return planned;
   }
 };
@@ -76,7 +76,7 @@ TEST_CASE("a run has every test, condition and trial, with the trials' seeds", "
       CHECK(record.trials[1].seed == 41);
       CHECK(record.trials[0].token_ids != record.trials[1].token_ids);
       CHECK(record.trials[0].top2_margins.size() >= record.trials[0].token_ids.size());
-      CHECK(record.trials[0].text == setup.text.decode(record.trials[0].token_ids));
+      CHECK(record.trials[0].text == setup.encoding.tokens.decode(record.trials[0].token_ids));
     }
   }
   CHECK(run.settings.conditions == condition_registry::standard().ids());
@@ -131,11 +131,11 @@ TEST_CASE("resuming with other settings is refused", "[experiment][run]") {
 TEST_CASE("a model without BOS runs all but what needs one", "[experiment][run]") {
   small_experiment setup;
   temporary_folder tokens;
-  for (const char* name : {"tokenizer.model", "tokenizer.json"}) {
+  for (const char* name : {"tokenizer.model"}) {
     tokens.put(name, read_text(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer" / name));
   }
   tokens.put("tokenizer_config.json", R"({"bos_token": null, "eos_token": "</s>"})");
-  setup.text = tokenizer::open(tokens.path());
+  setup.encoding.tokens = open_tokenizer(tokens.path());
   const results run = setup.run();
   CHECK(run.tests[0].find("as_reported_transfer")->not_applicable.has_value());
   CHECK(run.tests[0].find("as_reported_transfer")->trials.empty());

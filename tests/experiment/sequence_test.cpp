@@ -5,8 +5,8 @@
 using namespace kvtransfer;
 
 TEST_CASE("every role has a name that finds it again", "[experiment][sequence]") {
-  for (const token_role role : {token_role::bos, token_role::source, token_role::target, token_role::generated,
-                                token_role::eos, token_role::noise}) {
+  for (const token_role role : {token_role::format, token_role::bos, token_role::source, token_role::target,
+                                token_role::generated, token_role::eos, token_role::noise}) {
     CHECK(token_role_named(name_of(role)) == role);
   }
   CHECK(token_role_named("prompt") == std::nullopt);

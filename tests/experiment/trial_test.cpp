@@ -2,13 +2,14 @@
 
 #include <filesystem>
 
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
 using namespace kvtransfer::detail;
 
 TEST_CASE("a record keeps what was generated, read and found", "[experiment][trial]") {
-  const tokenizer text = tokenizer::open(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
+  const any_tokenizer text = open_tokenizer(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
   const test_case test{"t", "s", "t", {"PARIS", "Rome"}, {}, {}, {}};
   completion made;
   made.token_ids = text.encode("The capital is Paris");
@@ -29,7 +30,7 @@ TEST_CASE("a record keeps what was generated, read and found", "[experiment][tri
 }
 
 TEST_CASE("a generation that ends at once is recorded as stalled", "[experiment][trial]") {
-  const tokenizer text = tokenizer::open(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
+  const any_tokenizer text = open_tokenizer(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
   completion made;
   made.stop = stop_reason::eos;
   CHECK(record_of(made, {}, text, {"t", "s", "t", {"x"}, {}, {}, {}}, 0).stalled);

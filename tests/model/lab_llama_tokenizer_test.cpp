@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kvtransfer/core/json_file.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 #include "support/test.hpp"
 
 namespace {
@@ -18,7 +18,7 @@ TEST_CASE("the laboratory model's tokenizer gives the ids that AutoTokenizer giv
   // Source: examples/train_lab/convert_tokenizer.py, which checked both against these ids.
   const auto file = std::filesystem::path{KVT_SOURCE_DIR} / "tests/model/fixtures/lab_llama_tokenizer.json";
   const auto cases = kvtransfer::parse_json(kvtransfer::read_text(file), file.string());
-  const auto tokenizer = kvtransfer::tokenizer::open(lab_llama);
+  const auto tokenizer = kvtransfer::open_tokenizer(lab_llama);
   CHECK(cases.size() >= 20);
   for (const auto& entry : cases) {
     const auto text = entry.at("text").get<std::string>();

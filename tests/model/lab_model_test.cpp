@@ -7,7 +7,7 @@
 #include "kvtransfer/inject/noise.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/generate.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 #include "kvtransfer/tensor/safetensors.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/small_model.hpp"
@@ -74,7 +74,7 @@ TEST_CASE("the lab model on a GPU says what transformers said on the CPU", "[mod
 }
 
 TEST_CASE("the suite's prompts are the ids that transformers encodes", "[model][lab]") {
-  const tokenizer text = tokenizer::open(lab_folder);
+  const any_tokenizer text = open_tokenizer(lab_folder);
   std::ifstream file(std::filesystem::path(KVT_SOURCE_DIR) / "examples/phase2a/suites/phase2a.json");
   const auto tests = nlohmann::json::parse(file).at("tests");
   const auto cases = lab_cases();

@@ -1,11 +1,11 @@
 // A program of somebody else's that needs what kvtransfer::model adds.
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 
 int main() {
   try {
-    (void)kvtransfer::tokenizer::open("no such folder");
+    (void)kvtransfer::open_tokenizer("no such folder");
   } catch (const kvtransfer::file_error&) {
     return 0;
   }

@@ -15,6 +15,7 @@ namespace kvtransfer::test::lookalikes {
 struct own_tokenizer {
   std::vector<std::int64_t> encode(std::string_view text) const;
   std::vector<std::int64_t> encode_markup(std::string_view text) const;
+  std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments, text_begin begin) const;
   std::string decode(std::span<const std::int64_t> ids) const;
   text_stream stream() const;
   std::string token_text(std::int64_t id) const;

@@ -23,7 +23,9 @@ struct run_settings {
   std::string device = "auto";
   std::string dtype;
   std::string quantize = "none";
-  std::int64_t threads = 0;  ///< threads of the CPU; 0: what torch chooses
+  std::int64_t threads = 0;         ///< threads of the CPU; 0: what torch chooses
+  std::string prompt_form = "raw";  ///< raw, chat or chat:NAME
+  std::string system;               ///< the system text of chat prompts; empty: none
   std::string suite;
   std::vector<std::string> conditions;
   std::int64_t trials = 1;

@@ -7,6 +7,7 @@
 
 #include "kvtransfer/experiment/any_condition.hpp"
 #include "kvtransfer/experiment/journal.hpp"
+#include "kvtransfer/experiment/prompt_encoding.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/records.hpp"
 #include "kvtransfer/experiment/suite.hpp"
@@ -14,7 +15,6 @@
 namespace kvtransfer {
 
 struct causal_lm;
-class tokenizer;
 
 /// How far a run is.
 struct run_progress {
@@ -33,17 +33,18 @@ using progress_callback = std::function<void(const run_progress&)>;
 
 /// The prompts of a planned run as token ids, test by test, checked before anything runs or is written.
 /// @throws value_error for prompts or settings that the model can't serve
-[[nodiscard]] std::vector<prompt_ids> checked_prompts(const causal_lm& model, const tokenizer& text,
+[[nodiscard]] std::vector<prompt_ids> checked_prompts(const causal_lm& model, const prompt_encoding& encoding,
                                                       const std::vector<any_condition>& conditions, const results& run);
 
 /// Runs every trial of a planned run that the journal does not hold yet, and fills in the run's records.
 /// @param conditions those that the run was planned with
 /// @throws what `checked_prompts` or `report` throws; an error of a trial, with the test and the condition in front
-void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
-                    results& run, journal& finished, const progress_callback& report);
+void run_experiment(const causal_lm& model, const prompt_encoding& encoding,
+                    const std::vector<any_condition>& conditions, results& run, journal& finished,
+                    const progress_callback& report);
 
 /// The same with the trials kept in memory alone, so that an interrupted run starts again.
-void run_experiment(const causal_lm& model, const tokenizer& text, const std::vector<any_condition>& conditions,
-                    results& run, const progress_callback& report = {});
+void run_experiment(const causal_lm& model, const prompt_encoding& encoding,
+                    const std::vector<any_condition>& conditions, results& run, const progress_callback& report = {});
 
 }  // namespace kvtransfer

@@ -12,6 +12,7 @@ namespace kvtransfer {
 
 /// What a part of the sequence that a model reads consists of.
 enum class token_role {
+  format,     ///< what a chat format puts around the prompts, the system text included
   bos,        ///< beginning-of-sequence token
   source,     ///< the source prompt
   target,     ///< the target prompt
@@ -21,8 +22,8 @@ enum class token_role {
 };
 
 /// Names used in files and reports, in the order of `token_role`.
-inline constexpr std::array<std::string_view, 6> token_role_names{"bos",       "source", "target",
-                                                                  "generated", "eos",    "noise"};
+inline constexpr std::array<std::string_view, 7> token_role_names{"format",    "bos", "source", "target",
+                                                                  "generated", "eos", "noise"};
 
 [[nodiscard]] inline constexpr std::string_view name_of(token_role role) {
   return token_role_names[static_cast<std::size_t>(role)];
@@ -49,6 +50,12 @@ struct sequence_part {
 
 /// Everything in front of the first generated token, left to right.
 using sequence = std::vector<sequence_part>;
+
+/// One sequence behind the other.
+[[nodiscard]] inline sequence joined(sequence parts, const sequence& more) {
+  parts.insert(parts.end(), more.begin(), more.end());
+  return parts;
+}
 
 /// Its length in tokens.
 [[nodiscard]] inline std::int64_t length_of(const sequence& parts) {

@@ -19,8 +19,9 @@ struct causal_lm {
   [[nodiscard]] at::Device device() const { return weights.embed_tokens.device(); }
   [[nodiscard]] at::ScalarType dtype() const { return weights.embed_tokens.scalar_type(); }
 
-  /// Opens a Hugging Face folder as it is. @throws file_error naming what is missing or malformed
-  [[nodiscard]] static causal_lm open(const std::filesystem::path& folder, at::Device device, at::ScalarType dtype);
+  /// Opens a folder in Hugging Face's layout, a GGUF file, or a folder that holds one GGUF file and no `config.json`.
+  /// @throws file_error naming what is missing or malformed
+  [[nodiscard]] static causal_lm open(const std::filesystem::path& path, at::Device device, at::ScalarType dtype);
 
   /// A model of weights at hand, with their fingerprint.
   [[nodiscard]] static causal_lm of(model_config config, model_weights weights);

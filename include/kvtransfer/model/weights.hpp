@@ -12,6 +12,8 @@
 
 namespace kvtransfer {
 
+class gguf_weights;
+
 /// One decoder layer's parameters; a bias that the model lacks is an undefined tensor. Matrices are [out, in].
 struct layer_weights {
   at::Tensor input_layernorm;           // [hidden_size]
@@ -41,6 +43,14 @@ struct model_weights {
 /// @throws file_error for a missing, surplus or misshapen tensor; device_error if the device refuses
 [[nodiscard]] model_weights load_weights(const std::filesystem::path& folder, const model_config& config,
                                          at::Device device, at::ScalarType dtype);
+
+/// Brings a GGUF file's parameters back from its blocks, one after the other.
+/// @param config the file's own, see `gguf_config`
+/// @param dtype float32, float16 or bfloat16
+/// @throws file_error for a missing, surplus or misshapen tensor; value_error for another dtype; device_error if the
+/// device refuses
+[[nodiscard]] model_weights load_weights(const gguf_weights& stored, const model_config& config, at::Device device,
+                                         at::ScalarType dtype);
 
 /// Writes `config.json` and `model.safetensors` as transformers' from_pretrained reads them, each file atomically.
 /// @param folder made if it is not there

@@ -21,7 +21,7 @@ struct as_reported_same_cache_condition {
     description.id = "as_reported_same_cache";
     description.title = "As reported: same-cache";
     description.injected =
-        "the cache that generating from BOS and the target leaves (its EOS not fed); the target is fed again, "
+        "the cache that generating from what the baseline reads leaves (its EOS not fed); the target is fed again, "
         "without BOS, at the positions that follow";
     description.tells = "a harness that gives the report's column";
     description.reference = "baseline";
@@ -35,15 +35,15 @@ struct as_reported_same_cache_condition {
   std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
 
   std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
-    return bos_count(prompts) + 2 * count_of(prompts.target) + max_new_tokens;
+    return count_of(prompts.alone()) + max_new_tokens + count_of(without_bos(prompts.alone()));
   }
 
   prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
-    const generation_output first = generate(model, plan_of({begun_text(prompts, prompts.target)}), settings);
-    sequence parts = begun_parts(prompts, token_role::target, count_of(prompts.target), true);
+    const prompt_text again = without_bos(prompts.alone());
+    const generation_output first = generate(model, plan_of({ids_of(prompts.alone())}), settings);
+    sequence parts = parts_of(prompts.alone(), true);
     parts.push_back({token_role::generated, first.kv.length() - length_of(parts), true});
-    parts.push_back({token_role::target, count_of(prompts.target), false});
-    return {prepend(first.kv.view(), {prompts.target}), std::move(parts)};
+    return {prepend(first.kv.view(), {ids_of(again)}), joined(std::move(parts), parts_of(again, false))};
   }
 };
 

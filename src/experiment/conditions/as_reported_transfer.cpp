@@ -34,29 +34,29 @@ struct as_reported_transfer_condition {
   }
 
   std::optional<std::string> not_applicable(const prompt_ids& prompts) const {
-    return prompts.bos ? std::nullopt
-                       : std::optional<std::string>("the model has no BOS token to put in front of the target");
+    return begins_with_bos(prompts.alone())
+               ? std::nullopt
+               : std::optional<std::string>("this model puts no BOS in front of a text, so there is no second one");
   }
 
   std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
-    constexpr std::int64_t two_bos_and_eos = 3;
-    return two_bos_and_eos + count_of(prompts.source) + max_new_tokens + count_of(prompts.target);
+    constexpr std::int64_t eos = 1;
+    return count_of(prompts.head) + max_new_tokens + eos + count_of(prompts.alone());
   }
 
   /// Where generation ends by length there is no EOS to feed.
   prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
-    session running(model, plan_of({begun_text(prompts, prompts.source)}), settings.max_new_tokens + 1);
+    session running(model, plan_of({ids_of(prompts.head)}), settings.max_new_tokens + 1);
     const completion first = generate(model, running, settings).front();
-    sequence parts = begun_parts(prompts, token_role::source, count_of(prompts.source), true);
+    sequence parts = parts_of(prompts.head, true);
     parts.push_back({token_role::generated, running.length() - length_of(parts), true});
     if (first.eos_token_id) {
       running.step({*first.eos_token_id});
       parts.push_back({token_role::eos, 1, true});
     }
     const cache left = std::move(running).release();
-    parts.push_back({token_role::bos, 1, false});
-    parts.push_back({token_role::target, count_of(prompts.target), false});
-    return {prepend(left.view(), {begun_text(prompts, prompts.target)}), std::move(parts)};
+    return {prepend(left.view(), {ids_of(prompts.alone())}),
+            joined(std::move(parts), parts_of(prompts.alone(), false))};
   }
 };
 

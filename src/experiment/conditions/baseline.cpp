@@ -17,20 +17,17 @@ struct baseline_condition {
     condition_description description;
     description.id = "baseline";
     description.title = "Baseline";
-    description.injected = "nothing; BOS and the target are fed";
+    description.injected = "nothing; the target is fed, behind BOS where the model adds one";
     description.tells = "the control: what the model generates without the source";
     return description;
   }
 
   std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
 
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
-    return bos_count(prompts) + count_of(prompts.target);
-  }
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return count_of(prompts.alone()); }
 
   prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
-    return {plan_of({begun_text(prompts, prompts.target)}),
-            begun_parts(prompts, token_role::target, count_of(prompts.target), false)};
+    return {plan_of({ids_of(prompts.alone())}), parts_of(prompts.alone(), false)};
   }
 };
 

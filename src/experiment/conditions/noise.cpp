@@ -31,15 +31,13 @@ struct noise_condition {
 
   std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
 
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
-    return bos_count(prompts) + count_of(prompts.source) + count_of(prompts.target);
-  }
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return count_of(prompts.whole()); }
 
   prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
-    const cache source = prefill(model, {begun_text(prompts, prompts.source)});
+    const cache source = prefill(model, {ids_of(prompts.head)});
     const cache random = moment_matched_noise(source.view(), settings.seeds.front());
-    return {prepend(random.view(), {prompts.target}),
-            {{token_role::noise, random.length(), true}, {token_role::target, count_of(prompts.target), false}}};
+    return {prepend(random.view(), {ids_of(prompts.tail)}),
+            joined({{token_role::noise, random.length(), true}}, parts_of(prompts.tail, false))};
   }
 };
 

@@ -1,7 +1,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "kvtransfer/experiment/concepts.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
@@ -20,7 +19,8 @@ struct transfer_condition {
     description.id = "transfer";
     description.title = "Transfer";
     description.injected =
-        "the cache of BOS and the source; the target is fed, without a second BOS, at the positions that follow";
+        "the cache of the source, behind BOS where the model adds one; the target is fed, without a second BOS, at the "
+        "positions that follow";
     description.tells = "the experiment: it must equal the text oracle";
     description.reference = "text_oracle";
     description.must_equal_reference = true;
@@ -29,15 +29,12 @@ struct transfer_condition {
 
   std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
 
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
-    return bos_count(prompts) + count_of(prompts.source) + count_of(prompts.target);
-  }
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return count_of(prompts.whole()); }
 
   prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config&) const {
-    const cache source = prefill(model, {begun_text(prompts, prompts.source)});
-    sequence parts = begun_parts(prompts, token_role::source, count_of(prompts.source), true);
-    parts.push_back({token_role::target, count_of(prompts.target), false});
-    return {prepend(source.view(), {prompts.target}), std::move(parts)};
+    const cache source = prefill(model, {ids_of(prompts.head)});
+    return {prepend(source.view(), {ids_of(prompts.tail)}),
+            joined(parts_of(prompts.head, true), parts_of(prompts.tail, false))};
   }
 };
 

@@ -8,11 +8,11 @@ inline constexpr const char* html_style = R"css(
 :root { color-scheme: light dark;
   --page: #ffffff; --ink: #1c2430; --soft: #5d6875; --line: #d9dee5; --panel: #f5f7fa;
   --good: #00795a; --good-fill: #d8f0e7; --bad: #b84a00; --bad-fill: #fbe6d8; --accent: #0067a5;
-  --bos: #7a5195; --source: #0072b2; --target: #e69f00; --generated: #56b4e9; --eos: #d55e00; --noise: #8a929c; }
+  --bos: #7a5195; --source: #0072b2; --target: #e69f00; --generated: #56b4e9; --eos: #d55e00; --noise: #8a929c; --format: #b9c1cb; }
 @media (prefers-color-scheme: dark) { :root {
   --page: #14181e; --ink: #e4e8ee; --soft: #9aa5b2; --line: #323a45; --panel: #1c222a;
   --good: #53c9a3; --good-fill: #123d31; --bad: #f09a5c; --bad-fill: #472a17; --accent: #66b3e6;
-  --bos: #b08ac9; --source: #4aa3d8; --target: #e6b045; --generated: #8fcdf0; --eos: #e8834a; --noise: #7b848f; } }
+  --bos: #b08ac9; --source: #4aa3d8; --target: #e6b045; --generated: #8fcdf0; --eos: #e8834a; --noise: #7b848f; --format: #a3acb8; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 32px 24px 64px; }
@@ -54,9 +54,11 @@ svg text.soft { fill: var(--soft); }
 svg .rule { stroke: var(--line); stroke-width: 1; fill: none; }
 .bos { fill: var(--bos); } .source { fill: var(--source); } .target { fill: var(--target); }
 .generated-part { fill: var(--generated); } .eos { fill: var(--eos); } .noise { fill: var(--noise); }
+.format { fill: var(--format); }
 .fed { fill-opacity: 0.28; stroke-width: 1.2; }
 .fed.bos { stroke: var(--bos); } .fed.source { stroke: var(--source); } .fed.target { stroke: var(--target); }
 .fed.generated-part { stroke: var(--generated); } .fed.eos { stroke: var(--eos); } .fed.noise { stroke: var(--noise); }
+.fed.format { stroke: var(--format); }
 .equal-bar { fill: var(--good); } .other-bar { fill: var(--bad); }
 .range { stroke: var(--accent); stroke-width: 2; } .rate { fill: var(--accent); }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 4px 28px; }

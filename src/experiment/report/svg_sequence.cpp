@@ -18,7 +18,8 @@ std::string css_class(token_role role) {
 
 /// Dark parts have white labels, light ones dark labels, in either colour scheme.
 const char* label_style(const sequence_part& part) {
-  const bool light = part.role == token_role::target || part.role == token_role::generated;
+  const bool light =
+      part.role == token_role::target || part.role == token_role::generated || part.role == token_role::format;
   return !part.injected ? "" : light ? R"( style="fill:#1c2430")" : R"( style="fill:#fff")";
 }
 
@@ -77,10 +78,10 @@ std::string svg_sequences(const std::vector<named_sequence>& strips) {
 }
 
 std::string svg_sequence_legend() {
-  std::string svg = R"(<svg viewBox="0 0 860 24" width="860" role="img" aria-label="Legend">)";
+  std::string svg = R"(<svg viewBox="0 0 960 24" width="960" role="img" aria-label="Legend">)";
   double x = 0;
-  for (const token_role role : {token_role::bos, token_role::source, token_role::target, token_role::generated,
-                                token_role::eos, token_role::noise}) {
+  for (const token_role role : {token_role::format, token_role::bos, token_role::source, token_role::target,
+                                token_role::generated, token_role::eos, token_role::noise}) {
     svg +=
         fmt::format(R"(<rect class="{}" x="{}" y="5" width="14" height="14" rx="2"/><text x="{}" y="16.5">{}</text>)",
                     css_class(role), x, x + 19, name_of(role));

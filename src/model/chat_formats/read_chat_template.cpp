@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/model/weights/find_gguf.hpp"
+#include "kvtransfer/model/weights/gguf_file.hpp"
 #include "model/json_fields.hpp"
 
 namespace kvtransfer {
@@ -28,12 +30,17 @@ std::string default_of(const nlohmann::json& list, const detail::json_fields& fi
 
 }  // namespace
 
-std::optional<model_chat_template> read_chat_template(const std::filesystem::path& folder) {
+std::optional<model_chat_template> read_chat_template(const std::filesystem::path& path) {
+  if (const auto stored = find_gguf(path)) {
+    const gguf_file opened = gguf_file::open(*stored);
+    const auto text = opened.metadata().text("tokenizer.chat_template");
+    return text ? std::optional(model_chat_template{std::string(*text), stored->string()}) : std::nullopt;
+  }
   std::error_code ignored;
-  if (const auto file = folder / "chat_template.jinja"; std::filesystem::exists(file, ignored)) {
+  if (const auto file = path / "chat_template.jinja"; std::filesystem::exists(file, ignored)) {
     return model_chat_template{read_text(file), file.string()};
   }
-  const auto file = folder / "tokenizer_config.json";
+  const auto file = path / "tokenizer_config.json";
   if (!std::filesystem::exists(file, ignored)) {
     return std::nullopt;
   }

@@ -76,10 +76,22 @@ std::optional<std::pair<std::size_t, std::size_t>> added_token_finder::longest_a
 }
 
 std::vector<token_or_text> added_token_finder::split(std::string_view text, bool plain) const {
+  const text_range whole{0, text.size()};
+  return split(text, plain ? std::span<const text_range>() : std::span(&whole, 1));
+}
+
+std::vector<token_or_text> added_token_finder::split(std::string_view text, std::span<const text_range> markup) const {
   std::vector<token_or_text> parts;
   std::size_t done = 0;
   for (std::size_t at = 0; at < text.size();) {
-    const auto found = longest_at(text, at);
+    while (!markup.empty() && markup.front().end <= at) {
+      markup = markup.subspan(1);
+    }
+    const bool in_markup = !markup.empty() && markup.front().begin <= at;
+    auto found = longest_at(text, at);
+    if (found && in_markup && found->first > markup.front().end && tokens_[found->second].special) {
+      found = longest_at(text.substr(0, markup.front().end), at);
+    }
     if (!found) {
       ++at;
       continue;
@@ -87,7 +99,7 @@ std::vector<token_or_text> added_token_finder::split(std::string_view text, bool
     text_range match{at, found->first};
     at = match.end;  // what is passed over is passed over whole
     const added_token& token = tokens_[found->second];
-    if ((plain && token.special) || (token.single_word && word_goes_on(text, match))) {
+    if ((token.special && !in_markup) || (token.single_word && word_goes_on(text, match))) {
       continue;
     }
     if (token.lstrip) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -39,6 +40,8 @@ class added_token_finder {
   /// @return false, and nothing is changed, if it is empty or taken
   bool insert(const std::string& written, const added_token& token);
 
+  /// @param markup in order; passes over special tokens that lie wholly in none of them
+  std::vector<token_or_text> split(std::string_view text, std::span<const text_range> markup) const;
   /// @param plain passes over special tokens
   std::vector<token_or_text> split(std::string_view text, bool plain) const;
 

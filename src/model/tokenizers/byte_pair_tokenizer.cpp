@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
-#include "model/tokenizers/utf8.hpp"
 
 namespace kvtransfer::detail {
 
@@ -70,20 +69,29 @@ std::int64_t byte_pair_parts::vocab_size() const {
   return size;
 }
 
-void byte_pair_parts::encode_between(std::string_view text, bool at_start, bool plain,
+void byte_pair_parts::encode_between(const segmented_text& source, const text_range& range,
                                      std::vector<std::int64_t>& ids) const {
-  text_piece whole{std::string(text), at_start};
+  const std::string_view text = source.part(range);
+  const bool plain = !source.is_markup(range);
+  text_piece whole{std::string(text), range.begin == 0 && !source.continues, range.begin == 0 && source.continues};
   for (const normalizer& normalize : normalizers) {
     normalize(whole);
     check_growth(whole.text.size(), text.size());
   }
-  for (const token_or_text& part : normalized_finder_.split(whole.text, plain)) {
+  const std::vector<token_or_text> parts = normalized_finder_.split(whole.text, plain);
+  if (plain && source.has_markup(range) && parts.size() != normalized_finder_.split(whole.text, false).size()) {
+    // What normalizing makes of the text does not say which of it is markup.
+    fail<value_error>("encode_segments", "text", "no special token that is looked for after normalizing",
+                      fmt::format("\"{}\"", text.substr(0, 80)));
+  }
+  for (const token_or_text& part : parts) {
     if (part.id) {
       ids.push_back(*part.id);
       continue;
     }
     const auto [begin, end] = part.range;
-    std::vector<text_piece> words{{whole.text.substr(begin, end - begin), whole.at_start && begin == 0}};
+    std::vector<text_piece> words{
+        {whole.text.substr(begin, end - begin), whole.at_start && begin == 0, whole.continues && begin == 0}};
     for (const pre_tokenizer& split : pre_tokenizers) {
       split(words);
       std::size_t bytes = 0;
@@ -98,15 +106,13 @@ void byte_pair_parts::encode_between(std::string_view text, bool at_start, bool 
   }
 }
 
-std::vector<std::int64_t> byte_pair_parts::encode(std::string_view bytes, bool plain) const {
-  const std::string text = valid_utf8(bytes);
+std::vector<std::int64_t> byte_pair_parts::encode(const segmented_text& text) const {
   std::vector<std::int64_t> ids;
-  for (const token_or_text& part : raw_finder_.split(text, plain)) {
+  for (const token_or_text& part : raw_finder_.split(text.text, text.markup)) {
     if (part.id) {
       ids.push_back(*part.id);
     } else {
-      const auto [begin, end] = part.range;
-      encode_between(std::string_view(text).substr(begin, end - begin), begin == 0, plain, ids);
+      encode_between(text, part.range, ids);
     }
   }
   return ids;

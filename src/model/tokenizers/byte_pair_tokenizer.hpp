@@ -16,6 +16,7 @@
 #include "model/tokenizers/decoders.hpp"
 #include "model/tokenizers/normalizers.hpp"
 #include "model/tokenizers/pre_tokenizers.hpp"
+#include "model/tokenizers/segmented_text.hpp"
 
 namespace kvtransfer::detail {
 
@@ -37,12 +38,13 @@ struct byte_pair_parts {
   std::optional<std::int32_t> id_of(const std::string& text) const;
   /// As what a token stands in a text that is decoded; null for an id that nothing has.
   const std::string* decoded_text_of(std::int64_t id) const;
-  std::vector<std::int64_t> encode(std::string_view text, bool plain) const;
+  std::vector<std::int64_t> encode(const segmented_text& text) const;
   std::int64_t vocab_size() const;
 
  private:
   /// The ids of text without added tokens, up to those that are looked for after normalizing.
-  void encode_between(std::string_view text, bool at_start, bool plain, std::vector<std::int64_t>& ids) const;
+  /// @param range of `whole`
+  void encode_between(const segmented_text& whole, const text_range& range, std::vector<std::int64_t>& ids) const;
 
   std::unordered_map<std::int64_t, added_token> added_;
   std::unordered_map<std::int64_t, std::string> normalized_;  ///< of the added tokens that are looked for in that form
@@ -56,8 +58,11 @@ class byte_pair_tokenizer {
  public:
   explicit byte_pair_tokenizer(std::shared_ptr<const byte_pair_parts> parts) : parts_(std::move(parts)) {}
 
-  std::vector<std::int64_t> encode(std::string_view text) const { return parts_->encode(text, /*plain=*/true); }
-  std::vector<std::int64_t> encode_markup(std::string_view text) const { return parts_->encode(text, /*plain=*/false); }
+  std::vector<std::int64_t> encode(std::string_view text) const { return parts_->encode(plain_text(text)); }
+  std::vector<std::int64_t> encode_markup(std::string_view text) const { return parts_->encode(markup_text(text)); }
+  std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments, text_begin begin) const {
+    return parts_->encode(joined_segments(segments, begin));
+  }
   std::string decode(std::span<const std::int64_t> ids) const { return read_all(stream(), ids); }
   text_stream stream() const;
   std::string token_text(std::int64_t id) const;

@@ -54,7 +54,7 @@ normalizer to_lower_case() {
 
 normalizer prepend(std::string text) {
   return [text = std::move(text)](text_piece& piece) {
-    if (!piece.text.empty()) {
+    if (!piece.text.empty() && !piece.continues) {
       piece.text.insert(0, text);
     }
   };
@@ -71,7 +71,7 @@ normalizer strip_white_space(bool left, bool right) {
     if (right) {
       piece.text.resize(trailing_white_space(piece.text));
     }
-    if (left) {
+    if (left && !piece.continues) {
       const std::size_t bytes = leading_white_space(piece.text);
       piece.text.erase(0, bytes);
       piece.at_start = piece.at_start && bytes == 0;

@@ -9,6 +9,9 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/model/tokenizers/gguf_vocabulary.hpp"
+#include "kvtransfer/model/weights/find_gguf.hpp"
+#include "kvtransfer/model/weights/gguf_file.hpp"
 #include "model/tokenizers/folder_settings.hpp"
 #include "model/tokenizers/sentencepiece_tokenizer.hpp"
 #include "model/tokenizers/tokenizer_json.hpp"
@@ -70,15 +73,18 @@ any_tokenizer open_sentencepiece(const std::filesystem::path& folder, const std:
 
 }  // namespace
 
-any_tokenizer open_tokenizer(const std::filesystem::path& folder) {
+any_tokenizer open_tokenizer(const std::filesystem::path& path) {
+  if (const auto file = find_gguf(path)) {
+    return tokenizer_of(read_gguf_vocabulary(gguf_file::open(*file).metadata()));
+  }
   std::error_code ignored;
-  if (std::filesystem::exists(folder / "tokenizer.json", ignored)) {
-    return open_json(folder, folder / "tokenizer.json");
+  if (std::filesystem::exists(path / "tokenizer.json", ignored)) {
+    return open_json(path, path / "tokenizer.json");
   }
-  if (std::filesystem::exists(folder / "tokenizer.model", ignored)) {
-    return open_sentencepiece(folder, folder / "tokenizer.model");
+  if (std::filesystem::exists(path / "tokenizer.model", ignored)) {
+    return open_sentencepiece(path, path / "tokenizer.model");
   }
-  fail<file_error>(folder.string(), "tokenizer", "tokenizer.json or tokenizer.model", "neither");
+  fail<file_error>(path.string(), "tokenizer", "tokenizer.json or tokenizer.model", "neither");
 }
 
 }  // namespace kvtransfer

@@ -20,7 +20,9 @@ void split_each(std::vector<text_piece>& pieces, RangesOf ranges_of) {
   for (text_piece& piece : pieces) {
     for (const text_range& range : ranges_of(piece)) {
       if (range.end > range.begin) {
-        result.push_back({piece.text.substr(range.begin, range.end - range.begin), piece.at_start && range.begin == 0});
+        const bool first = range.begin == 0;
+        result.push_back({piece.text.substr(range.begin, range.end - range.begin), piece.at_start && first,
+                          piece.continues && first});
       }
     }
   }
@@ -102,7 +104,7 @@ pre_tokenizer byte_level(bool add_prefix_space, bool use_regex) {
   static const text_pattern gpt2 = text_pattern::regex(gpt2_expression, "byte_level");
   return [add_prefix_space, use_regex](std::vector<text_piece>& pieces) {
     split_each(pieces, [&](text_piece& piece) {
-      if (add_prefix_space && !piece.text.starts_with(' ')) {
+      if (add_prefix_space && !piece.continues && !piece.text.starts_with(' ')) {
         piece.text.insert(0, 1, ' ');
       }
       return use_regex ? split(parts_by_pattern(piece.text, gpt2), split_behavior::isolated)
@@ -121,7 +123,7 @@ pre_tokenizer metaspace(std::string replacement, prepend_scheme scheme, bool spl
     split_each(pieces, [&](text_piece& piece) {
       piece.text = replaced(piece.text, space, replacement);
       const bool wanted = scheme == prepend_scheme::always || (scheme == prepend_scheme::first && piece.at_start);
-      if (wanted && !piece.text.starts_with(replacement)) {
+      if (wanted && !piece.continues && !piece.text.starts_with(replacement)) {
         piece.text.insert(0, replacement);
       }
       return splits ? split(parts_by_pattern(piece.text, mark), split_behavior::merged_with_next)

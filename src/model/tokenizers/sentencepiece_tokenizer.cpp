@@ -125,17 +125,16 @@ void sentencepiece_parts::encode_between(std::string_view text, bool spaced, boo
   encode_between(text.substr(done), false, plain, ids);
 }
 
-std::vector<std::int64_t> sentencepiece_parts::encode(std::string_view bytes, bool plain) const {
-  const std::string text = valid_utf8(bytes);
+std::vector<std::int64_t> sentencepiece_parts::encode(const segmented_text& text) const {
   std::vector<std::int64_t> ids;
-  for (const token_or_text& part : finder_.split(text, plain)) {
+  for (const token_or_text& part : finder_.split(text.text, text.markup)) {
     if (part.id) {
       ids.push_back(*part.id);
       continue;
     }
-    const auto [begin, end] = part.range;
-    const bool spaced = prefix_ == prefix::each || (prefix_ == prefix::first && begin == 0);
-    encode_between(std::string_view(text).substr(begin, end - begin), spaced, plain, ids);
+    const bool first = part.range.begin == 0;
+    const bool spaced = first ? prefix_ != prefix::none && !text.continues : prefix_ == prefix::each;
+    encode_between(text.part(part.range), spaced, !text.is_markup(part.range), ids);
   }
   return ids;
 }

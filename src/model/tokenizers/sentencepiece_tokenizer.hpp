@@ -15,6 +15,7 @@
 
 #include "kvtransfer/model/tokenizers/concepts.hpp"
 #include "model/tokenizers/added_tokens.hpp"
+#include "model/tokenizers/segmented_text.hpp"
 
 namespace kvtransfer::detail {
 
@@ -49,7 +50,7 @@ class sentencepiece_parts {
   bool drops_first_space() const { return prefix_ != prefix::none; }
   std::int64_t vocab_size() const;
 
-  std::vector<std::int64_t> encode(std::string_view text, bool plain) const;
+  std::vector<std::int64_t> encode(const segmented_text& text) const;
 
  private:
   using processor = sentencepiece::SentencePieceProcessor;
@@ -69,8 +70,11 @@ class sentencepiece_tokenizer {
  public:
   explicit sentencepiece_tokenizer(std::shared_ptr<const sentencepiece_parts> parts) : parts_(std::move(parts)) {}
 
-  std::vector<std::int64_t> encode(std::string_view text) const { return parts_->encode(text, /*plain=*/true); }
-  std::vector<std::int64_t> encode_markup(std::string_view text) const { return parts_->encode(text, /*plain=*/false); }
+  std::vector<std::int64_t> encode(std::string_view text) const { return parts_->encode(plain_text(text)); }
+  std::vector<std::int64_t> encode_markup(std::string_view text) const { return parts_->encode(markup_text(text)); }
+  std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments, text_begin begin) const {
+    return parts_->encode(joined_segments(segments, begin));
+  }
   std::string decode(std::span<const std::int64_t> ids) const { return read_all(stream(), ids); }
   text_stream stream() const;
   std::string token_text(std::int64_t id) const;

@@ -7,7 +7,7 @@ using namespace kvtransfer::test;
 
 TEST_CASE("the target is read again behind what was generated from it", "[experiment][conditions]") {
   const causal_lm model = small_model();
-  const auto target = sample_prompts().target;
+  const auto target = sample_target();
   const generation_config settings{.max_new_tokens = 9};
   std::vector<std::int64_t> answer = said_after(model, text_of({target}), settings);
   REQUIRE(answer.size() == 9);
@@ -18,7 +18,7 @@ TEST_CASE("the target is read again behind what was generated from it", "[experi
 
 TEST_CASE("where generation ends at EOS, EOS is not in the cache", "[experiment][conditions]") {
   const causal_lm model = small_model();
-  const auto target = sample_prompts().target;
+  const auto target = sample_target();
   const auto free = said_after(model, text_of({target}), {.max_new_tokens = 9});
   const generation_config settings{.max_new_tokens = 9, .eos_token_ids = {free[4]}};
   const auto answer = said_after(model, text_of({target}), settings);

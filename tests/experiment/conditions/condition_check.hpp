@@ -13,9 +13,23 @@ namespace kvtransfer::test {
 
 constexpr std::int64_t sample_bos = 1;
 
+inline std::vector<std::int64_t> sample_source() { return some_tokens(7, 3); }
+inline std::vector<std::int64_t> sample_target() { return some_tokens(5, 8); }
+
 /// Prompts of seven and five tokens.
 inline prompt_ids sample_prompts(std::optional<std::int64_t> bos = sample_bos) {
-  return {bos, some_tokens(7, 3), some_tokens(5, 8)};
+  return raw_prompts(bos ? std::vector<std::int64_t>{*bos} : std::vector<std::int64_t>{}, sample_source(),
+                     sample_target());
+}
+
+/// The same prompts in a chat format that writes two tokens in front of the user's text and one behind it.
+inline prompt_ids sample_chat(std::optional<std::int64_t> bos = sample_bos) {
+  prompt_ids prompts = sample_prompts(bos);
+  const prompt_part begin{token_role::format, some_tokens(2, 21)};
+  prompts.opening.push_back(begin);
+  prompts.head.insert(prompts.head.end() - 1, begin);
+  prompts.tail.push_back({token_role::format, some_tokens(1, 22)});
+  return prompts;
 }
 
 /// BOS, then the lists one after the other.
@@ -57,10 +71,10 @@ struct target_twice {
     return description;
   }
   std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return 2 * count_of(prompts.target); }
+  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return 2 * count_of(prompts.tail); }
   prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
-    return {plan_of({joined(prompts.target, prompts.target)}),
-            {{token_role::target, 2 * count_of(prompts.target), false}}};
+    return {plan_of({joined(ids_of(prompts.tail), ids_of(prompts.tail))}),
+            joined(parts_of(prompts.tail, false), parts_of(prompts.tail, false))};
   }
 };
 

@@ -21,7 +21,7 @@ TEST_CASE("noise has the source cache's shape and place, and says that its frame
   const any_condition condition = conditions::noise();
   const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
   CHECK(read.input.injected(0) == 8);
-  CHECK(read.input.token_ids.front() == sample_prompts().target);
+  CHECK(read.input.token_ids.front() == sample_target());
   CHECK(read.input.positions.row(0, 0, 0).positions().front() == 8);
   CHECK(read.input.origin.assumed);
   CHECK(parts_fit_plan(read));

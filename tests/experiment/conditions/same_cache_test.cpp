@@ -19,17 +19,15 @@ TEST_CASE("all of the target but its last token is injected", "[experiment][cond
   const any_condition condition = conditions::same_cache();
   const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
   CHECK(read.input.injected(0) == 5);
-  CHECK(read.input.token_ids.front() == std::vector<std::int64_t>{sample_prompts().target.back()});
+  CHECK(read.input.token_ids.front() == std::vector<std::int64_t>{sample_target().back()});
   CHECK_FALSE(read.input.origin.assumed);
   CHECK(parts_fit_plan(read));
   CHECK(condition.tokens_needed(sample_prompts(), 40) == length_of(read.parts));
 }
 
 TEST_CASE("a target of one token has no cache to inject unless BOS is in it", "[experiment][conditions]") {
-  prompt_ids prompts = sample_prompts();
-  prompts.target.resize(1);
-  CHECK_FALSE(conditions::same_cache().not_applicable(prompts).has_value());
-  CHECK(parts_fit_plan(conditions::same_cache().prepare(small_model(), prompts, {})));
-  prompts.bos.reset();
-  CHECK(conditions::same_cache().not_applicable(prompts).has_value());
+  const auto prompts = [](std::vector<std::int64_t> before) { return raw_prompts(std::move(before), {3, 4}, {5}); };
+  CHECK_FALSE(conditions::same_cache().not_applicable(prompts({sample_bos})).has_value());
+  CHECK(parts_fit_plan(conditions::same_cache().prepare(small_model(), prompts({sample_bos}), {})));
+  CHECK(conditions::same_cache().not_applicable(prompts({})).has_value());
 }

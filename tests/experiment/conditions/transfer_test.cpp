@@ -20,7 +20,7 @@ TEST_CASE("a transfer gives the text oracle's tokens", "[experiment][conditions]
 TEST_CASE("a transfer's target stands at the positions after the source", "[experiment][conditions]") {
   const any_condition condition = conditions::transfer();
   const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
-  CHECK(read.input.token_ids.front() == sample_prompts().target);
+  CHECK(read.input.token_ids.front() == sample_target());
   CHECK(read.input.injected(0) == 8);
   CHECK(read.input.positions.row(0, 0, 0).positions() == std::vector<std::int64_t>{8, 9, 10, 11, 12});
   CHECK(parts_fit_plan(read));
@@ -30,8 +30,8 @@ TEST_CASE("a transfer's target stands at the positions after the source", "[expe
 TEST_CASE("the model of these tests tells a position from the next", "[experiment][conditions]") {
   const causal_lm model = small_model();
   const generation_config settings{.max_new_tokens = 20};
-  const cache source = prefill(model, {text_of({sample_prompts().source})});
-  const plan displaced = prepend(source.view(), {sample_prompts().target}, positions::gap{1});
+  const cache source = prefill(model, {text_of({sample_source()})});
+  const plan displaced = prepend(source.view(), {sample_target()}, positions::gap{1});
   CHECK(generate(model, displaced, settings).rows.front().token_ids !=
         said_under(conditions::transfer(), model, sample_prompts(), settings));
 }

@@ -122,3 +122,36 @@ TEST_CASE("a corrupt tokenizer.model is refused by name", "[model][tokenizers]")
                test::StartsWith(file.string() + ": content: expected a SentencePiece model"));
   }
 }
+
+TEST_CASE("a tokenizer.model gives the ids and texts of transformers' LlamaTokenizer", "[model][tokenizers]") {
+  const temporary_folder folder;
+  test::put_sentencepiece(folder, R"({"bos_token": "<s>", "eos_token": "</s>"})");
+  const any_tokenizer tokens = open_tokenizer(folder.path());
+  const nlohmann::json expected = read_json_object(KVT_SOURCE_DIR "/tests/model/fixtures/tokenizer/expected.json");
+  CHECK(tokens.boundaries().before == id_list{expected["bos"].get<std::int64_t>()});
+  CHECK(tokens.boundaries().eos == id_list{expected["eos"].get<std::int64_t>()});
+  for (const nlohmann::json& one : expected["cases"]) {
+    const auto text = one["text"].get<std::string>();
+    CAPTURE(text);
+    const id_list ids = tokens.encode(text);
+    CHECK(ids == one["ids"].get<id_list>());
+    CHECK(tokens.decode(ids) == one["decoded"].get<std::string>());
+  }
+  for (const std::string text : {" a", "  a b  ", " "}) {
+    CHECK(tokens.decode(tokens.encode(text)) == text);
+  }
+}
+
+TEST_CASE("SentencePiece's special tokens and ids beyond its pieces decode to nothing", "[model][tokenizers]") {
+  const temporary_folder folder;
+  test::put_sentencepiece(folder, "{}");
+  const any_tokenizer tokens = open_tokenizer(folder.path());
+  id_list ids = tokens.encode("Paris is");
+  CHECK(tokens.token_text(ids.front()).starts_with("▁"));
+  ids.insert(ids.begin(), {1, 0});
+  ids.insert(ids.end(), {2, tokens.vocab_size() + 5});
+  CHECK(tokens.decode(ids) == "Paris is");
+  CHECK_THROWS_AS(tokens.decode(id_list{-1}), value_error);
+  CHECK_THROWS_AS(tokens.token_text(-1), value_error);
+  CHECK_THROWS_AS(tokens.token_text(tokens.vocab_size()), value_error);
+}

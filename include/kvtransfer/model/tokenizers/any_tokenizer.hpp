@@ -27,6 +27,10 @@ class any_tokenizer {
   [[nodiscard]] std::vector<std::int64_t> encode_markup(std::string_view text) const {
     return chosen_->encode_markup(text);
   }
+  [[nodiscard]] std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments,
+                                                          text_begin begin) const {
+    return chosen_->encode_segments(segments, begin);
+  }
   [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const { return chosen_->decode(ids); }
   [[nodiscard]] text_stream stream() const { return chosen_->stream(); }
   [[nodiscard]] std::string token_text(std::int64_t id) const { return chosen_->token_text(id); }
@@ -39,6 +43,8 @@ class any_tokenizer {
     virtual ~interface() = default;
     virtual std::vector<std::int64_t> encode(std::string_view text) const = 0;
     virtual std::vector<std::int64_t> encode_markup(std::string_view text) const = 0;
+    virtual std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments,
+                                                      text_begin begin) const = 0;
     virtual std::string decode(std::span<const std::int64_t> ids) const = 0;
     virtual text_stream stream() const = 0;
     virtual std::string token_text(std::int64_t id) const = 0;
@@ -52,6 +58,9 @@ class any_tokenizer {
     explicit holder(Chosen value) : tokens(std::move(value)) {}
     std::vector<std::int64_t> encode(std::string_view text) const override { return tokens.encode(text); }
     std::vector<std::int64_t> encode_markup(std::string_view text) const override { return tokens.encode_markup(text); }
+    std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments, text_begin begin) const override {
+      return tokens.encode_segments(segments, begin);
+    }
     std::string decode(std::span<const std::int64_t> ids) const override { return tokens.decode(ids); }
     text_stream stream() const override { return tokens.stream(); }
     std::string token_text(std::int64_t id) const override { return tokens.token_text(id); }

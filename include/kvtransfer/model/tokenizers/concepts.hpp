@@ -23,27 +23,42 @@ struct boundary_tokens {
   bool operator==(const boundary_tokens&) const = default;
 };
 
+/// A part of a text, and whether special tokens may be read from it.
+struct text_segment {
+  std::string text;
+  bool is_markup = false;
+
+  bool operator==(const text_segment&) const = default;
+};
+
+/// Whether a text stands for itself or goes on from one that was encoded before: then no space is put in front of it.
+enum class text_begin { fresh, continued };
+
 /// Text to token ids and back. A value: cheap to copy, safe to share between threads.
 ///
-/// There are two ways in, so that no flag can be forgotten. `encode` is for text that somebody wrote: "</s>" in it is
+/// There are three ways in, so that no flag can be forgotten. `encode` is for text that somebody wrote: "</s>" in it is
 /// four characters and never the token. `encode_markup` is for the pieces of a chat format, which this library chose:
-/// there the text of a special token is that token. Neither adds anything around the text; `boundaries()` says what
-/// the model's rule would. Bytes that are not UTF-8 are read as U+FFFD, as Python's errors="replace" does.
+/// there the text of a special token is that token. `encode_segments` is for one text of both kinds ("[INST] " and
+/// "Who" give the ids of "[INST] Who"): a special token must lie wholly in one segment of markup. None of them adds
+/// anything around the text; `boundaries()` says what the model's rule would. Bytes that are not UTF-8 are read as
+/// U+FFFD, as Python's errors="replace" does.
 template <class T>
-concept Tokenizer = std::copyable<T> && requires(const T& tokens, std::string_view text,
-                                                 std::span<const std::int64_t> ids, std::int64_t id) {
-  { tokens.encode(text) } -> std::same_as<std::vector<std::int64_t>>;
-  { tokens.encode_markup(text) } -> std::same_as<std::vector<std::int64_t>>;
-  { tokens.decode(ids) } -> std::same_as<std::string>;
-  { tokens.stream() } -> std::same_as<text_stream>;
-  /// A token as the vocabulary writes it ("▁Paris", "ĠParis"); @throws value_error where there is none.
-  { tokens.token_text(id) } -> std::same_as<std::string>;
-  /// One past the largest id; the network's vocabulary may be padded beyond it.
-  { tokens.vocab_size() } -> std::same_as<std::int64_t>;
-  { tokens.boundaries() } -> std::same_as<const boundary_tokens&>;
-  /// The files that decide what the ids are, in a fixed order: what a digest of the tokenizer has to cover.
-  { tokens.files() } -> std::same_as<const std::vector<std::filesystem::path>&>;
-};
+concept Tokenizer =
+    std::copyable<T> && requires(const T& tokens, std::string_view text, std::span<const text_segment> segments,
+                                 text_begin begin, std::span<const std::int64_t> ids, std::int64_t id) {
+      { tokens.encode(text) } -> std::same_as<std::vector<std::int64_t>>;
+      { tokens.encode_markup(text) } -> std::same_as<std::vector<std::int64_t>>;
+      { tokens.encode_segments(segments, begin) } -> std::same_as<std::vector<std::int64_t>>;
+      { tokens.decode(ids) } -> std::same_as<std::string>;
+      { tokens.stream() } -> std::same_as<text_stream>;
+      /// A token as the vocabulary writes it ("▁Paris", "ĠParis"); @throws value_error where there is none.
+      { tokens.token_text(id) } -> std::same_as<std::string>;
+      /// One past the largest id; the network's vocabulary may be padded beyond it.
+      { tokens.vocab_size() } -> std::same_as<std::int64_t>;
+      { tokens.boundaries() } -> std::same_as<const boundary_tokens&>;
+      /// The files that decide what the ids are, in a fixed order: what a digest of the tokenizer has to cover.
+      { tokens.files() } -> std::same_as<const std::vector<std::filesystem::path>&>;
+    };
 
 /// Ids of a whole text as the model's own rule has it: with BOS where it adds one, and nothing else changed.
 template <Tokenizer T>

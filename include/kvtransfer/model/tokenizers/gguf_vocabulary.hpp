@@ -10,6 +10,8 @@
 
 namespace kvtransfer {
 
+class gguf_metadata;
+
 /// What a GGUF file's metadata says of its tokenizer; each member is named after its key under `tokenizer.ggml.`.
 struct gguf_vocabulary {
   std::filesystem::path file;       ///< the GGUF file: named in errors, and what a digest has to cover
@@ -27,6 +29,9 @@ struct gguf_vocabulary {
   std::optional<bool> add_eos_token;         ///< absent: none is added
   std::optional<bool> add_space_prefix;      ///< absent: as SentencePiece does for "llama", none for "gpt2"
 };
+
+/// Reads what a GGUF file says of its tokenizer. @throws file_error for a value of another type than its key has
+[[nodiscard]] gguf_vocabulary read_gguf_vocabulary(const gguf_metadata& metadata);
 
 /// The tokenizer that a GGUF file's metadata describes.
 ///

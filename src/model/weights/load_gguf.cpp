@@ -1,0 +1,40 @@
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <string>
+#include <unordered_set>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/model/weights.hpp"
+#include "kvtransfer/model/weights/gguf_weights.hpp"
+
+namespace kvtransfer {
+
+model_weights load_weights(const gguf_weights& stored, const model_config& config, at::Device device,
+                           at::ScalarType dtype) {
+  const std::string file = stored.file().path().string();
+  std::unordered_set<std::string> used;
+  try {
+    model_weights weights = make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) {
+      used.insert(name);
+      if (stored.contains(name) && stored.shape(name) != shape) {
+        fail<file_error>(file, fmt::format("tensor {}: shape", excerpt(stored.name_in_file(name))), excerpt(shape),
+                         excerpt(stored.shape(name)));
+      }
+      return stored.load(name, dtype, device);
+    });
+    for (const std::string& name : stored.names()) {
+      if (!used.contains(name)) {
+        fail<file_error>(file, "tensors", fmt::format("those of a {} with this metadata", config.architecture),
+                         excerpt(stored.name_in_file(name)));
+      }
+    }
+    return weights;
+  } catch (const c10::Error& bad) {
+    fail<device_error>("load_weights", "device", fmt::format("memory for the model on {}", device.str()),
+                       bad.what_without_backtrace());
+  }
+}
+
+}  // namespace kvtransfer
