@@ -11,7 +11,7 @@
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate.hpp"
-#include "kvtransfer/model/tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 
 namespace {
 
@@ -33,7 +33,7 @@ int main() {
   using namespace kvtransfer;
   const auto folder = KVT_EXAMPLES_DIR "/models/lab-llama";
   const causal_lm model = causal_lm::open(folder, at::kCPU, at::kFloat);
-  const tokenizer text = tokenizer::open(folder);
+  const any_tokenizer text = open_tokenizer(folder);
   const generation_config settings{.eos_token_ids = model.config.eos_token_ids};
   const auto question = text.encode("What is your name and where do you live?");
   const cache source = prefill(model, {text.encode("Hello, my name is Lyra and I live in Seattle.")});
