@@ -3,6 +3,6 @@
 namespace kvtransfer {
 
 /// This library's version; CMake reads it here.
-inline constexpr const char* library_version = "0.1.0";
+inline constexpr const char* library_version = "0.2.0";
 
 }  // namespace kvtransfer
