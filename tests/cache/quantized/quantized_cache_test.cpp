@@ -199,7 +199,7 @@ TEST_CASE("a copy of a quantized cache moves on its own", "[cache][quantized]") 
   copy.shift(7);
   copy.materialize();
   CHECK_FALSE(at::equal(copy.keys(0).codes, kv.keys(0).codes));
-  CHECK(copy.stored() == shifted(kv.stored(), 7));
+  CHECK(copy.stored() == detail::shifted(kv.stored(), 7));
 }
 
 TEST_CASE("codes are not read while a move waits", "[cache][quantized]") {

@@ -2,7 +2,6 @@
 #include "support/test.hpp"
 
 using namespace kvtransfer;
-using namespace kvtransfer::detail;
 
 TEST_CASE("the slots with keys are those that any head holds", "[tensor][layouts][key_slots]") {
   position_row first = position_row::consecutive(0, 2);
