@@ -20,7 +20,7 @@ TEST_CASE("a text begins with BOS where the model adds one", "[experiment][promp
   const prompt_ids without = raw_prompts({}, {7, 8}, {9});
   CHECK(ids_of(without.whole()) == id_list{7, 8, 9});
   CHECK_FALSE(begins_with_bos(without.alone()));
-  CHECK(without_bos(without.alone()) == without.alone());
+  CHECK((without_bos(without.alone()) == without.alone()));
 }
 
 TEST_CASE("the last token of a text keeps its role, and no part is left empty", "[experiment][prompt_ids]") {

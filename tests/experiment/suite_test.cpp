@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "experiment/suite_json.hpp"
+#include "kvtransfer/core/error.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"

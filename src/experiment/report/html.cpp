@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "experiment/records_json.hpp"
+#include "experiment/report/cells.hpp"
 #include "experiment/report/headings.hpp"
 #include "experiment/report/html_comparisons.hpp"
 #include "experiment/report/html_escape.hpp"
@@ -37,10 +38,11 @@ std::string html_verdicts(const results& run) {
     }
   }
   for (const column_verdict& verdict : column_verdicts(run)) {
-    cards +=
-        html_card("info", fmt::format("{} of {}", verdict.by_reconstruction, verdict.cells),
-                  fmt::format(R"(cells of the published column “{}” come out of <span class="id">{}</span>)",
-                              html_escape(column_title(run, verdict.column)), html_escape(verdict.reconstruction)));
+    cards += html_card(
+        "info",
+        verdict.reconstructed ? fmt::format("{} of {}", verdict.by_reconstruction, verdict.cells) : not_applicable_text,
+        fmt::format(R"(cells of the published column “{}” come out of <span class="id">{}</span>)",
+                    html_escape(column_title(run, verdict.column)), html_escape(verdict.reconstruction)));
   }
   return cards.empty() ? "" : R"(<div class="verdicts">)" + cards + "</div>";
 }

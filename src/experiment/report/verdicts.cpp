@@ -41,7 +41,7 @@ std::vector<column_verdict> column_verdicts(const results& run) {
     if (reconstruction == nullptr) {
       continue;
     }
-    column_verdict verdict{column, reconstruction->id, 0, 0, 0};
+    column_verdict verdict{column, reconstruction->id, 0, 0, 0, false};
     for (const test_record& test : run.tests) {
       const auto published = test.test.reported.find(column);
       if (published == test.test.reported.end() || published->second.error) {
@@ -51,6 +51,8 @@ std::vector<column_verdict> column_verdicts(const results& run) {
         const condition_record* record = test.find(id);
         return record != nullptr && agrees(published->second, test.test, *record) ? 1 : 0;
       };
+      const condition_record* reconstructed = test.find(reconstruction->id);
+      verdict.reconstructed = verdict.reconstructed || (reconstructed != nullptr && !reconstructed->not_applicable);
       ++verdict.cells;
       verdict.by_reconstruction += gives(reconstruction->id);
       verdict.by_proper += gives(column);
@@ -83,6 +85,10 @@ std::string sentence(const equality_verdict& verdict) {
 }
 
 std::string sentence(const column_verdict& verdict) {
+  if (!verdict.reconstructed) {
+    return fmt::format("The published column {} is given by {} in {} of {} cells; {} is {}.", verdict.column,
+                       verdict.column, verdict.by_proper, verdict.cells, verdict.reconstruction, not_applicable_text);
+  }
   return fmt::format("The published column {} is given by {} in {} of {} cells, by {} in {}.", verdict.column,
                      verdict.reconstruction, verdict.by_reconstruction, verdict.cells, verdict.column,
                      verdict.by_proper);

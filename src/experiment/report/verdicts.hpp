@@ -28,6 +28,7 @@ struct column_verdict {
   std::int64_t cells = 0;              ///< published cells that are no error
   std::int64_t by_reconstruction = 0;  ///< of those, how many the reconstruction gives
   std::int64_t by_proper = 0;          ///< and how many the condition of the column's own name
+  bool reconstructed = false;          ///< whether the reconstruction could be run on any of them
 };
 
 /// One verdict for each condition of the run that has a reference.

@@ -38,6 +38,14 @@ TEST_CASE("columns are judged by the harness that reconstructs them and by their
   CHECK(verdicts[0].by_proper == 0);
 }
 
+TEST_CASE("a reconstruction that this model can't run is said to be not applicable", "[experiment][report]") {
+  results run = sample_results();
+  CHECK(column_verdicts(run)[0].reconstructed);
+  run.tests[0].conditions[2] = {"as_reported_transfer", "no BOS", {}};
+  CHECK(sentence(column_verdicts(run)[0]) ==
+        "The published column transfer is given by transfer in 0 of 1 cells; as_reported_transfer is not applicable.");
+}
+
 TEST_CASE("an error in a published column is not counted as a cell", "[experiment][report]") {
   results run = sample_results();
   run.tests[0].test.reported["transfer"].error = true;
