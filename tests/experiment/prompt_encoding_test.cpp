@@ -57,7 +57,8 @@ std::vector<std::int64_t> ids_of_role(const prompt_text& text, token_role role) 
 }  // namespace
 
 TEST_CASE("raw prompts are encoded each by itself, behind BOS where the model adds one", "[experiment][prompts]") {
-  const prompt_encoding encoding{open_tokenizer(fixture)};
+  const chat_model model(zephyr);
+  const prompt_encoding encoding = model.open("raw");
   const any_tokenizer& tokens = encoding.tokens;
   CHECK(encode_prompts(encoding, sample) ==
         raw_prompts(tokens.boundaries().before, tokens.encode(sample.source), tokens.encode(sample.target)));

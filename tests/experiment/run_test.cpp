@@ -22,6 +22,13 @@ using namespace kvtransfer::test;
 
 namespace {
 
+/// The fixture's SentencePiece model, whose rule puts BOS in front.
+any_tokenizer sentencepiece_with_bos() {
+  const temporary_folder folder;
+  folder.put("tokenizer.model", read_text(KVT_SOURCE_DIR "/tests/model/fixtures/tokenizer/tokenizer.model"));
+  return open_tokenizer(folder.path());
+}
+
 /// A random model that reads text, and what one needs to run a suite of two tests on it.
 struct small_experiment {
   static nlohmann::json config() {
@@ -31,7 +38,7 @@ struct small_experiment {
   }
 
   causal_lm model = small_model(1, config());
-  prompt_encoding encoding{open_tokenizer(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer")};
+  prompt_encoding encoding{sentencepiece_with_bos()};
   suite tests{"two",
               "",
               "",
