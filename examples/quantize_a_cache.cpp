@@ -1,6 +1,7 @@
 // Keeps a prompt's cache in 4 bits, moves it a hundred times, and shows what that costs: nothing while the moves wait,
 // a second rounding where the codes themselves are moved, one for every time that they are.
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <fmt/format.h>
 
