@@ -48,7 +48,7 @@ void read_header(std::span<const std::byte> file) {
 
 void read_index(std::span<const std::byte> file) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
-  for (const auto& [tensor, shard] : kvtransfer::parse_safetensors_index(text, "fuzz")) {
+  for (const auto& [tensor, shard] : kvtransfer::detail::parse_safetensors_index(text, "fuzz")) {
     insist(shard.find('/') == shard.npos && shard != "..");
   }
 }

@@ -138,14 +138,15 @@ TEST_CASE("values that do not fit together or change the arithmetic are refused"
 
 TEST_CASE("heads that are not rotated as a whole, or of a width that no pairs make up, are refused",
           "[model][config]") {
-  CHECK_THAT(complaint_with("partial_rotary_factor", 0.5),
-             test::EndsWith("rotary width: expected head_dim = 8, got 4"));
+  CHECK_THAT(complaint_with("rope_scaling", {{"rope_type", "linear"}, {"factor", 2}, {"partial_rotary_factor", 0.5}}),
+             test::contains("partial_rotary_factor: expected 1: the model rotates whole heads, got 0.5"));
   CHECK_THAT(complaint_with("head_dim", 7), test::contains("head_dim: expected an even number"));
   CHECK_THAT(complaint_with("head_dim", 1000000), test::contains("head_dim: expected an integer from 1 to 65536"));
 }
 
 TEST_CASE("keys of other architectures have no effect", "[model][config]") {
   CHECK(complaint_with("qk_rope_head_dim", 4).empty());
+  CHECK(complaint_with("partial_rotary_factor", 0.5).empty());  // transformers' Llama rotates whole heads all the same
   CHECK(complaint_with("text_config", {{"hidden_size", 1}}).empty());
 }
 
