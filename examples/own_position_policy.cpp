@@ -1,7 +1,8 @@
 // A position policy of one's own: where the text stands that is read behind a cache. No edit of the library.
 //
-// "aligned" begins at the next multiple of a block, as an engine does that hands out positions block by block. A causal RoPE
-// model sees differences alone, so what it makes of the gap is a question to put to it; here both answers are printed.
+// "aligned" begins at the next multiple of a block, as an engine does that hands out positions block by block. A causal
+// RoPE model sees differences alone, so what it makes of the gap is a question to put to it; here both answers are
+// printed.
 
 #include <fmt/format.h>
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <unordered_map>
 
-#include "kvtransfer/core/error.hpp"
 #include "corpus/document.hpp"
+#include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer::train_lab {
 

@@ -11,9 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/contents.hpp"
 #include "kvtransfer/cache/file/detail/frame_tensors.hpp"
-#include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/quantized_contents.hpp"
 #include "kvtransfer/cache/file/detail/quantized_json.hpp"
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <string_view>
 
-#include "kvtransfer/tensor/safetensors_header.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
+#include "kvtransfer/tensor/safetensors_header.hpp"
 
 namespace {
 

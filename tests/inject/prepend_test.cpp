@@ -131,9 +131,8 @@ TEST_CASE("a row without keys begins at 0", "[inject][prepend]") {
 
 TEST_CASE("another number of rows than the source's is refused", "[inject][prepend]") {
   const cache source = ragged_source();
-  CHECK(message_of<shape_error>([&] {
-          prepend(source.view(), {{7}, {8}, {9}});
-        }) == "prepend: token_ids: expected 2 rows, got 3");
+  CHECK(message_of<shape_error>([&] { prepend(source.view(), {{7}, {8}, {9}}); }) ==
+        "prepend: token_ids: expected 2 rows, got 3");
   CHECK_THROWS_AS(prepend(source.view(), {{7}}), shape_error);
   CHECK_THROWS_AS(prepend(source.view(), {{7}, {}}), shape_error);
   CHECK_THROWS_AS(prepend(source.view(), {}), shape_error);

@@ -41,9 +41,10 @@ TEST_CASE("apply_rotary rotates each pair of the window as a complex number, in 
     const at::Tensor x = random_keys({2, 3, 5, 14}, at::kDouble);
     const at::Tensor positions = at::arange(5, at::kLong);
     const rope::cos_sin table = rope::cos_sin_table(specification, positions, at::kDouble);
-    const at::Tensor expected = rotated_as_complex(x, specification, 1, [&](auto, auto, std::int64_t s, std::int64_t i) {
-      return static_cast<double>(static_cast<float>(s) * specification.inv_freq[static_cast<std::size_t>(i)]);
-    });
+    const at::Tensor expected =
+        rotated_as_complex(x, specification, 1, [&](auto, auto, std::int64_t s, std::int64_t i) {
+          return static_cast<double>(static_cast<float>(s) * specification.inv_freq[static_cast<std::size_t>(i)]);
+        });
     CHECK(relative_error(rope::apply_rotary(x, table.cos, table.sin, specification), expected) < 1e-7);
   }
 }

@@ -19,7 +19,8 @@ rope::rotation some_rotation(const at::Tensor& from, const at::Tensor& to) {
 
 /// What `rotate_keys_` says about `keys` it refuses; empty if it takes them.
 template <class Error>
-std::string complaint(const std::vector<at::Tensor>& keys, const rope::rotation& rotation, const rope::options& how = {}) {
+std::string complaint(const std::vector<at::Tensor>& keys, const rope::rotation& rotation,
+                      const rope::options& how = {}) {
   try {
     rope::rotate_keys_(keys, rotation, how, "move");
   } catch (const Error& error) {
@@ -53,7 +54,8 @@ TEST_CASE("elements outside the rotary window keep their bits", "[rope][rotate_k
 TEST_CASE("a rotation of an expanded view reads it as the tensor it stands for", "[rope][rotate_keys]") {
   const rope::rotation rotation{.delta = 5, .to_specification = plain_specification(8)};
   const at::Tensor keys = random_keys({1, 1, 5, 8}).expand({2, 3, 5, 8});
-  CHECK(at::equal(rope::rotate_keys({keys}, rotation).front(), rope::rotate_keys({keys.contiguous()}, rotation).front()));
+  CHECK(
+      at::equal(rope::rotate_keys({keys}, rotation).front(), rope::rotate_keys({keys.contiguous()}, rotation).front()));
 }
 
 TEST_CASE("empty keys are rotated to empty keys", "[rope][rotate_keys]") {

@@ -30,9 +30,8 @@ TEST_CASE("keys have four axes and a floating type", "[tensor][checks]") {
   CHECK_THROWS_AS(require_heads_tensor(empty_tensor({1, 2, 3, 4}, at::kLong), "shift", "keys"), shape_error);
   CHECK_THROWS_AS(require_heads_tensor(empty_tensor({2, 3, 4}), "shift", "keys"), shape_error);
   CHECK_THROWS_AS(require_heads_tensor(at::Tensor(), "shift", "keys"), shape_error);
-  CHECK(message_of<shape_error>([] {
-          require_heads_tensor(empty_tensor({2, 3}), "shift", "keys");
-        }) == "shift: keys: expected [batch, kv_heads, seq, head_dim], floating, got [2, 3] Float on cpu");
+  CHECK(message_of<shape_error>([] { require_heads_tensor(empty_tensor({2, 3}), "shift", "keys"); }) ==
+        "shift: keys: expected [batch, kv_heads, seq, head_dim], floating, got [2, 3] Float on cpu");
 }
 
 TEST_CASE("extents name the axes", "[tensor][checks]") {

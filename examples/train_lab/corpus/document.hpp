@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 
-#include "kvtransfer/core/error.hpp"
 #include "corpus/conversation.hpp"
 #include "corpus/dice.hpp"
 #include "corpus/encyclopedia.hpp"
@@ -13,6 +12,7 @@
 #include "corpus/invention.hpp"
 #include "corpus/reserved_names.hpp"
 #include "corpus/split.hpp"
+#include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer::corpus {
 

@@ -46,7 +46,7 @@ class mapped_file {
     if (descriptor < 0) {
       complain("a readable file");
     }
-    struct stat status {};
+    struct stat status{};
     const bool known = ::fstat(descriptor, &status) == 0;
     if (!known || !S_ISREG(status.st_mode)) {
       ::close(descriptor);

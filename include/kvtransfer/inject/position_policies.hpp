@@ -54,11 +54,10 @@ class any_position_policy {
   static constexpr std::string_view name = "any";
 
   template <class Policy>
-  requires(!std::same_as<Policy, any_position_policy>) &&
-      PositionPolicy<Policy> any_position_policy(
-          Policy policy)  // NOLINT(google-explicit-constructor): a policy is a policy
+    requires(!std::same_as<Policy, any_position_policy>) && PositionPolicy<Policy>
+  any_position_policy(Policy policy)  // NOLINT(google-explicit-constructor): a policy is a policy
       : label_(Policy::name),
-  place_([policy](const position_row& source, std::int64_t count) { return policy.place(source, count); }) {}
+        place_([policy](const position_row& source, std::int64_t count) { return policy.place(source, count); }) {}
 
   position_row place(const position_row& source, std::int64_t count) const { return place_(source, count); }
   const std::string& label() const { return label_; }

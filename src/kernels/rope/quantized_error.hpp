@@ -7,8 +7,8 @@
 
 #include "kernels/rope/quantized_rotation.hpp"
 
-// What a rotation does to the bound of its elements' errors: the formulas of error_bound.hpp and rotated_error.hpp, for a
-// row of scales that is about to be replaced. Internal linkage, as in rotation_cpu.hpp.
+// What a rotation does to the bound of its elements' errors: the formulas of error_bound.hpp and rotated_error.hpp, for
+// a row of scales that is about to be replaced. Internal linkage, as in rotation_cpu.hpp.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -72,11 +72,12 @@ struct pair_groups {
   std::int64_t second;
 
   C10_ALWAYS_INLINE C10_HOST_DEVICE pair_groups(const rotation_arguments& rotation, std::int64_t pair)
-      : first(rotation.interleaved ? 2 * pair : pair), second(rotation.interleaved ? first + 1 : first + rotation.pairs) {}
+      : first(rotation.interleaved ? 2 * pair : pair),
+        second(rotation.interleaved ? first + 1 : first + rotation.pairs) {}
 };
 
 C10_ALWAYS_INLINE C10_HOST_DEVICE void rotate_error_of_pair(const quantized_rotation& given, const scale_row& row,
-                                                          std::int64_t pair) {
+                                                            std::int64_t pair) {
   const pair_groups groups(given.rotation, pair);
   const float error =
       rotated_error(error_at(given, row, groups.first), error_at(given, row, groups.second), given.rotation.gain);

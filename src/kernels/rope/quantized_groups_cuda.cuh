@@ -105,7 +105,8 @@ struct token_group {
 
 /// Replaces a group's row of scales, and what goes with it. The threads of a block share out the pairs.
 __device__ inline void renew_row(const quantized_rotation& given, const scale_row& row, const column_ranges& ranges) {
-  for (int pair = threadIdx.y * blockDim.x + threadIdx.x; pair < given.rotation.pairs; pair += blockDim.x * blockDim.y) {
+  for (int pair = threadIdx.y * blockDim.x + threadIdx.x; pair < given.rotation.pairs;
+       pair += blockDim.x * blockDim.y) {
     if (row.errors != nullptr) {
       rotate_error_of_pair(given, row, pair);
     }

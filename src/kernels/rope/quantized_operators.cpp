@@ -136,8 +136,8 @@ void check_ends(const at::Tensor& ends, const at::Tensor& codes) {
 
 key_strides broadcast_strides(const at::Tensor& valid, const at::Tensor& codes) {
   const auto fits = [&](std::int64_t axis) { return valid.size(axis) == 1 || valid.size(axis) == codes.size(axis); };
-  if (valid.dim() != 3 || valid.scalar_type() != at::kBool || valid.device() != codes.device() || !fits(0) || !fits(1) ||
-      !fits(2)) {
+  if (valid.dim() != 3 || valid.scalar_type() != at::kBool || valid.device() != codes.device() || !fits(0) ||
+      !fits(1) || !fits(2)) {
     fail<shape_error>(where, "valid",
                       fmt::format("bool that broadcasts to [{}, {}, {}]", codes.size(0), codes.size(1), codes.size(2)),
                       describe(valid));

@@ -36,7 +36,7 @@ struct quantized_rotation {
   key_strides errors;
   const std::int64_t* group_ends = nullptr;  ///< per channel: one past each group's last token; null: per token
   std::int64_t groups = 0;                   ///< per channel
-  const bool* valid = nullptr;                ///< false: the token is padding; null: there is none
+  const bool* valid = nullptr;               ///< false: the token is padding; null: there is none
   key_strides valid_strides;
   std::int64_t count = 0;       ///< elements of a head that get new codes
   std::int64_t group_size = 0;  ///< elements, per token; 1 per channel
@@ -45,7 +45,8 @@ struct quantized_rotation {
 
   C10_ALWAYS_INLINE C10_HOST_DEVICE bool is_per_channel() const { return group_ends != nullptr; }
   C10_ALWAYS_INLINE C10_HOST_DEVICE bool is_valid(std::int64_t batch, std::int64_t head, std::int64_t token) const {
-    return valid == nullptr || valid[batch * valid_strides.batch + head * valid_strides.head + token * valid_strides.token];
+    return valid == nullptr ||
+           valid[batch * valid_strides.batch + head * valid_strides.head + token * valid_strides.token];
   }
 
   /// The codes of a token.

@@ -34,7 +34,7 @@ struct float_codes {
 }  // namespace
 
 void rotate_tiles_scalar(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order,
-                       std::int64_t begin, std::int64_t end, const tile_memory& memory) {
+                         std::int64_t begin, std::int64_t end, const tile_memory& memory) {
   switch (given.code) {
     case code_type::int4:
       return rotate_tiles<scalar_lanes, int4_codes>(given, keys, order, begin, end, memory);

@@ -8,12 +8,12 @@
 #include <cstdint>
 #include <limits>
 
-#include "kvtransfer/core/error.hpp"
 #include "kernels/device_of_layers.cuh"
 #include "kernels/rope/quantized_groups_cuda.cuh"
 #include "kernels/rope/quantized_operators.hpp"
-#include "kernels/rope/quantized_tokens_cuda.cuh"
 #include "kernels/rope/quantized_rotation_cuda.cuh"
+#include "kernels/rope/quantized_tokens_cuda.cuh"
+#include "kvtransfer/core/error.hpp"
 
 // The operator of quantized_operators.cpp on CUDA: which kernel rotates which keys.
 
@@ -104,14 +104,15 @@ void launch_words(const quantized_rotation& given, const quantized_keys* layers,
   } else {
     const std::int64_t tokens = static_cast<std::int64_t>(block.y) * tokens_in_registers;
     const std::int64_t tiles = (given.rotation.seq + tokens - 1) / tokens;
-    rotate_tokens_kernel<Codes, Shared><<<grid_of(heads * tiles, count), block, sizeof(float) * table, stream>>>(launch);
+    rotate_tokens_kernel<Codes, Shared>
+        <<<grid_of(heads * tiles, count), block, sizeof(float) * table, stream>>>(launch);
   }
 }
 
 template <class Codes>
 void launch_by_rule(const quantized_rotation& given, const quantized_keys* layers, std::int64_t count) {
   given.rotation.rule == angle_rule::shared ? launch_words<Codes, true>(given, layers, count)
-                                        : launch_words<Codes, false>(given, layers, count);
+                                            : launch_words<Codes, false>(given, layers, count);
 }
 
 void launch_by_codes(const quantized_rotation& given, const quantized_keys* layers, std::int64_t count) {

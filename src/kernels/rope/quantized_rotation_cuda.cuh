@@ -66,8 +66,8 @@ struct token_range {
 };
 
 /// Cosine and sine, gain included, that a pair of a token rotates by.
-__device__ inline void rotation_of(const rotation_arguments& rotation, const shared_tile& tile, const token_range& range,
-                                   int token, int pair, float& cosine, float& sine) {
+__device__ inline void rotation_of(const rotation_arguments& rotation, const shared_tile& tile,
+                                   const token_range& range, int token, int pair, float& cosine, float& sine) {
   const pair_frequency f = tile.frequencies.at(pair);
   if (rotation.rule == angle_rule::shared) {
     cosine = f.target_value;
@@ -90,7 +90,8 @@ __device__ inline float element_at(const quantized_rotation& given, const token_
 }
 
 /// Rotated elements of `range` in shared memory.
-__device__ inline void rotate_into_tile(const quantized_rotation& given, const shared_tile& tile, const token_range& range) {
+__device__ inline void rotate_into_tile(const quantized_rotation& given, const shared_tile& tile,
+                                        const token_range& range) {
   const rotation_arguments& rotation = given.rotation;
   const int count = static_cast<int>(given.count);
   const int window = static_cast<int>(given.window);
@@ -218,7 +219,8 @@ __device__ inline void requantize_tokens(const cuda_tiles& launch, const shared_
   write_codes(given, tile, range);
 }
 
-__global__ __launch_bounds__(threads_per_tile) void rotate_quantized_keys_kernel(const __grid_constant__ cuda_tiles launch) {
+__global__ __launch_bounds__(threads_per_tile) void rotate_quantized_keys_kernel(
+    const __grid_constant__ cuda_tiles launch) {
   extern __shared__ __align__(16) float memory[];
   const quantized_rotation& given = launch.given;
   const rotation_arguments& rotation = given.rotation;

@@ -11,8 +11,8 @@
 #include "kernels/rope/words_cuda.cuh"
 
 // The CUDA kernels of quantized keys whose heads rotate as a whole and whose codes lie in words of four: a thread owns
-// one word in either half of its tokens' heads, so both elements of four pairs, as in rotation_cuda.cuh, and between the
-// old codes and the new ones they stay in its registers. `quantized_rotation_cuda.cu` says which keys these are.
+// one word in either half of its tokens' heads, so both elements of four pairs, as in rotation_cuda.cuh, and between
+// the old codes and the new ones they stay in its registers. `quantized_rotation_cuda.cu` says which keys these are.
 
 namespace kvtransfer::rope::kernels {
 
@@ -115,8 +115,9 @@ struct thread_tokens {
 /// Rotates the elements of all of a thread's tokens.
 /// @tparam Shared whether all tokens rotate by the same angles
 template <bool Shared>
-__device__ inline void rotate_tokens(const rotation_arguments& rotation, const frequency_table& table, const thread_elements& own,
-                                   const thread_tokens& tokens, halves (&elements)[tokens_in_registers]) {
+__device__ inline void rotate_tokens(const rotation_arguments& rotation, const frequency_table& table,
+                                     const thread_elements& own, const thread_tokens& tokens,
+                                     halves (&elements)[tokens_in_registers]) {
   token_positions at[tokens_in_registers];
 #pragma unroll
   for (int k = 0; !Shared && k < tokens_in_registers; ++k) {
@@ -136,7 +137,7 @@ __device__ inline void rotate_tokens(const rotation_arguments& rotation, const f
         cosine *= rotation.gain;
         sine *= rotation.gain;
       }
-      float(&of)[2][codes_in_word] = elements[k].of;
+      float (&of)[2][codes_in_word] = elements[k].of;
       if (rotation.interleaved) {
         rotate(of[i / 2][i % 2 * 2], of[i / 2][i % 2 * 2 + 1], cosine, sine);
       } else {

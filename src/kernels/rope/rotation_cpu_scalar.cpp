@@ -7,7 +7,7 @@
 namespace kvtransfer::rope::kernels {
 
 void rotate_range_scalar(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
-                       std::int64_t begin, std::int64_t end) {
+                         std::int64_t begin, std::int64_t end) {
   switch (arguments.element) {
     case element_type::float32:
       return rotate_range<scalar_lanes, float>(arguments, layers, order, begin, end);

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <limits>
 
-#include "kvtransfer/core/error.hpp"
 #include "kernels/rope/rotation_cuda_elements.hpp"
 #include "kernels/rope/rotation_launch.hpp"
+#include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -59,7 +59,8 @@ void launch_by_element(const rotation_arguments& rotation, const layer_keys* lay
 void rotate_on_cuda(const rotation_arguments& arguments, const layer_keys* layers, std::int64_t count) {
   const std::int64_t rows = arguments.batch * arguments.kv_heads * arguments.seq;
   if (rows > std::numeric_limits<std::int32_t>::max()) {
-    fail<shape_error>("rotate_keys", "keys", "batch * kv_heads * seq below 2^31 in a layer on CUDA", fmt::format("{}", rows));
+    fail<shape_error>("rotate_keys", "keys", "batch * kv_heads * seq below 2^31 in a layer on CUDA",
+                      fmt::format("{}", rows));
   }
   for (std::int64_t first = 0; first < count; first += layers_per_launch) {
     launch_by_element(arguments, layers + first, std::min(count - first, layers_per_launch));

@@ -17,8 +17,8 @@ namespace kvtransfer::rope::kernels {
 
 /// The fastest of 128 to 1024 for every rule. A row of single elements may need more.
 template <class Element, class Word>
-inline constexpr int threads_per_block = std::max(sizeof(Element) == 1 ? 256 : 128,
-                                                  max_pairs / elements_in<Word, Element>);
+inline constexpr int threads_per_block =
+    std::max(sizeof(Element) == 1 ? 256 : 128, max_pairs / elements_in<Word, Element>);
 
 /// Everything a launch needs, passed by value, so that a captured graph owns it and nothing is copied or awaited.
 ///
@@ -44,8 +44,8 @@ struct cuda_rotation {
 using short_rotation = cuda_rotation<64, 32>;
 using long_rotation = cuda_rotation<max_pairs, 128>;
 
-/// Rows a thread rotates at once: several words under way hide the memory's latency. A row of fp8 is as much work as two
-/// of 16 bits. Where there are fewer rows than threads could run, each takes one, and less of it.
+/// Rows a thread rotates at once: several words under way hide the memory's latency. A row of fp8 is as much work as
+/// two of 16 bits. Where there are fewer rows than threads could run, each takes one, and less of it.
 template <class Element>
 inline constexpr int rows_per_thread = sizeof(Element) == 1 ? 1 : 2;
 
@@ -136,7 +136,8 @@ struct thread_share {
 };
 
 template <class Element, class Word, bool Interleaved, angle_rule Rule, int rows, class Launch>
-__global__ __launch_bounds__(threads_per_block<Element, Word>) void rotate_kernel(const __grid_constant__ Launch launch) {
+__global__ __launch_bounds__(threads_per_block<Element, Word>) void rotate_kernel(
+    const __grid_constant__ Launch launch) {
   constexpr int count = elements_in<Word, Element>;
   __shared__ shared_frequencies<Rule, Launch::most_pairs> table;
   const rotation_geometry& rotation = launch.rotation;
@@ -181,7 +182,8 @@ __global__ __launch_bounds__(threads_per_block<Element, Word>) void rotate_kerne
     for (int r = 0; r < rows; ++r) {
       float cosine;
       float sine;
-      if (Rule != angle_rule::shared && rotation.many_streams) {  // a loop for each case takes more registers, and longer
+      if (Rule != angle_rule::shared &&
+          rotation.many_streams) {  // a loop for each case takes more registers, and longer
         positions[r] = positions_at(rotation, places[r], launch.stream_of[pair]);
       }
       pair_rotation<Element, Rule>(frequency, positions[r], cosine, sine);

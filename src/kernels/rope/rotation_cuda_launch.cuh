@@ -11,8 +11,8 @@
 #include "kernels/rope/rotation_cuda.cuh"
 #include "kernels/rope/rotation_cuda_elements.hpp"
 
-// From the plain struct to one of the kernels, for one element type. A file for each instantiates `launch_rotation`: that
-// is most of what the compiler does here.
+// From the plain struct to one of the kernels, for one element type. A file for each instantiates `launch_rotation`:
+// that is most of what the compiler does here.
 
 namespace kvtransfer::rope::kernels {
 
@@ -57,7 +57,8 @@ template <class Element, class Word, bool Interleaved, angle_rule Rule, int Rows
 void launch_kernel(const rotation_arguments& rotation, const layer_keys* layers, std::int64_t count) {
   const launch_shape<Element, Word, Rows> shape(rotation, count);
   rotate_kernel<Element, Word, Interleaved, Rule, Rows>
-      <<<shape.grid, shape.block, 0, c10::cuda::getCurrentCUDAStream()>>>(parameters_for<Launch>(rotation, layers, count));
+      <<<shape.grid, shape.block, 0, c10::cuda::getCurrentCUDAStream()>>>(
+          parameters_for<Launch>(rotation, layers, count));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
@@ -89,7 +90,7 @@ void launch_by_rule(const rotation_arguments& rotation, const layer_keys* layers
 template <class Element, class Word, class Launch>
 void launch_by_pairing(const rotation_arguments& rotation, const layer_keys* layers, std::int64_t count) {
   rotation.interleaved ? launch_by_rule<Element, Word, true, Launch>(rotation, layers, count)
-                   : launch_by_rule<Element, Word, false, Launch>(rotation, layers, count);
+                       : launch_by_rule<Element, Word, false, Launch>(rotation, layers, count);
 }
 
 /// The integer that is as long as one element.
@@ -109,7 +110,8 @@ struct single_word<4> {
 };
 
 template <class Element>
-void launch_rotation(const rotation_arguments& rotation, const layer_keys* layers, std::int64_t count, std::int64_t word_bytes) {
+void launch_rotation(const rotation_arguments& rotation, const layer_keys* layers, std::int64_t count,
+                     std::int64_t word_bytes) {
   const bool fits_short = rotation.pairs <= short_rotation::most_pairs && count <= short_rotation::most_layers;
   if (word_bytes == 16 && fits_short) {
     launch_by_pairing<Element, uint4, short_rotation>(rotation, layers, count);

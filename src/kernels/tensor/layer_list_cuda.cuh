@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "kvtransfer/core/error.hpp"
 #include "kernels/tensor/slot_copy.hpp"
+#include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer::kernels {
 

@@ -2,8 +2,8 @@
 
 #include <string>
 
-#include "kvtransfer/core/error.hpp"
 #include "kernels/rope/rotation_cases.hpp"
+#include "kvtransfer/core/error.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 

@@ -1,8 +1,8 @@
 #include <ATen/ops/randn_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "kvtransfer/core/error.hpp"
 #include "kernels/rope/rotation_cases.hpp"
+#include "kvtransfer/core/error.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
@@ -50,9 +50,7 @@ TEST_CASE("what needs a gradient is not rotated in place", "[rope][kernels][oper
   const at::Tensor keys = random_keys({1, 2, 5, 8}).requires_grad_();
   const kernel_rotation rotation{.delta = 3, .to_inv_freq = plain_frequencies(4)};
   CHECK_THAT(message_of<value_error>([&] { rotate_by_kernel({keys}, rotation); }), contains("one that requires_grad"));
-  CHECK_THAT(message_of<value_error>([&] {
-               rotate_by_kernel({keys.view({2, 1, 5, 8})}, rotation);
-             }),
+  CHECK_THAT(message_of<value_error>([&] { rotate_by_kernel({keys.view({2, 1, 5, 8})}, rotation); }),
              contains("one that requires_grad"));
 }
 

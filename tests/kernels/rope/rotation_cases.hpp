@@ -30,10 +30,10 @@ inline const std::vector<head_shape>& head_shapes() {
   return shapes;
 }
 
-/// Every kind of rotation, for positions below a million: one delta, rotate, unrotate, remap, reframe, and a model's own
-/// angles.
+/// Every kind of rotation, for positions below a million: one delta, rotate, unrotate, remap, reframe, and a model's
+/// own angles.
 inline std::vector<kernel_rotation> kinds_of_rotation(const head_shape& head, std::int64_t batch, std::int64_t kv_heads,
-                                              std::int64_t seq) {
+                                                      std::int64_t seq) {
   const at::Tensor f = plain_frequencies(head.rotary_dim / 2);
   const at::Tensor g = plain_frequencies(head.rotary_dim / 2, 5e5);
   const at::Tensor shared = random_positions({1, 1, 1, seq});
@@ -96,8 +96,8 @@ inline void check_rotation(const at::Tensor& keys, const kernel_rotation& rotati
   rotate_by_kernel({keys}, rotation);
   CHECK(at::equal(keys.to(at::kFloat), rotated[0].to(at::kFloat)));
   const std::int64_t pairs = (rotation.to_inv_freq.defined() ? rotation.to_inv_freq : rotation.from_inv_freq).numel();
-  for (const auto& [begin, end] :
-       {std::pair(std::int64_t{0}, rotation.window_offset), std::pair(rotation.window_offset + 2 * pairs, keys.size(3))}) {
+  for (const auto& [begin, end] : {std::pair(std::int64_t{0}, rotation.window_offset),
+                                   std::pair(rotation.window_offset + 2 * pairs, keys.size(3))}) {
     CHECK(at::equal(keys.slice(3, begin, end).to(at::kFloat), before.slice(3, begin, end).to(at::kFloat)));
   }
 }
@@ -123,9 +123,9 @@ inline void check_all_rotations(at::ScalarType dtype, at::Device device) {
 /// 130 layers, more than one launch takes, in two layouts by turns.
 inline void check_many_layers(at::Device device) {
   const kernel_rotation rotation{.from = random_positions({1, 1, 1, 9}),
-                         .to = random_positions({1, 1, 1, 9}, 1 << 20, 3),
-                         .from_inv_freq = plain_frequencies(32),
-                         .to_inv_freq = plain_frequencies(32)};
+                                 .to = random_positions({1, 1, 1, 9}, 1 << 20, 3),
+                                 .from_inv_freq = plain_frequencies(32),
+                                 .to_inv_freq = plain_frequencies(32)};
   std::vector<at::Tensor> layers;
   std::vector<at::Tensor> exact;
   for (std::int64_t i = 0; i < 130; ++i) {

@@ -14,7 +14,9 @@ TEST_CASE("the CPU kernel rotates any number of layers in one call", "[rope][ker
   check_many_layers(at::kCPU);
 }
 
-TEST_CASE("the CPU kernel writes nothing but the keys", "[rope][kernels][rotation_cpu]") { check_surroundings(at::kCPU); }
+TEST_CASE("the CPU kernel writes nothing but the keys", "[rope][kernels][rotation_cpu]") {
+  check_surroundings(at::kCPU);
+}
 
 TEST_CASE("the CPU kernel changes the scale of fp8 keys by the gain", "[rope][kernels][rotation_cpu]") {
   check_fp8_scale(at::kCPU);
@@ -26,9 +28,9 @@ TEST_CASE("a rotation by no tokens changes no bit", "[rope][kernels][rotation_cp
   const at::Tensor positions = random_positions({300});
   rotate_by_kernel({keys}, {.delta = 0, .to_inv_freq = plain_frequencies(32)});
   rotate_by_kernel({keys}, {.from = positions,
-                          .to = positions,
-                          .from_inv_freq = plain_frequencies(32),
-                          .to_inv_freq = plain_frequencies(32)});
+                            .to = positions,
+                            .from_inv_freq = plain_frequencies(32),
+                            .to_inv_freq = plain_frequencies(32)});
   CHECK(at::equal(keys, before));
 }
 

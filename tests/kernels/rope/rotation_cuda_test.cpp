@@ -38,7 +38,8 @@ TEST_CASE("the kernels of CPU and CUDA agree to the last bits", "[rope][kernels]
   const head_shape head{128, 0, 128};
   for (const kernel_rotation& rotation : kinds_of_rotation(head, 2, 3, 501)) {
     const at::Tensor keys = random_keys({2, 3, 501, 128}, at::kFloat);
-    CHECK(relative_error(rotated_by_kernel({keys.cuda()}, rotation)[0].cpu(), rotated_by_kernel({keys}, rotation)[0]) < 1e-7);
+    CHECK(relative_error(rotated_by_kernel({keys.cuda()}, rotation)[0].cpu(), rotated_by_kernel({keys}, rotation)[0]) <
+          1e-7);
   }
 }
 

@@ -1,5 +1,5 @@
-// A program of somebody else's that has our headers and none of our libraries: it moves a cache, cuts it, joins it, saves it and
-// plans with it.
+// A program of somebody else's that has our headers and none of our libraries: it moves a cache, cuts it, joins it,
+// saves it and plans with it.
 
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/randn.h>

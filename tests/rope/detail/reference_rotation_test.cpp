@@ -18,7 +18,8 @@ TEST_CASE("an exact table is a rotation times the gain", "[rope][reference_rotat
 
 TEST_CASE("a model-faithful table undoes the model's rounded table, not the ideal one", "[rope][reference_rotation]") {
   rope::rotation rotation{.from = random_positions({1, 1, 1, 6}), .from_specification = plain_specification(8)};
-  const rope::cos_sin back = rope::detail::rotation_table(rotation, at::kDouble, at::kCPU, rope::angle_mode::model_faithful);
+  const rope::cos_sin back =
+      rope::detail::rotation_table(rotation, at::kDouble, at::kCPU, rope::angle_mode::model_faithful);
   const rope::cos_sin there = rope::cos_sin_table(rotation.from_specification, rotation.from, at::kDouble);
   const at::Tensor real = there.cos * back.cos - there.sin * back.sin;
   CHECK(relative_error(real, at::ones_like(real)) < 1e-15);

@@ -151,8 +151,8 @@ void check_kernel(at::Device device) {
   }
 }
 
-/// Heads that rotation as a whole, which the kernels read by words, in groups longer than their registers hold and in short
-/// ones.
+/// Heads that rotation as a whole, which the kernels read by words, in groups longer than their registers hold and in
+/// short ones.
 void check_whole_heads(at::Device device) {
   const std::int64_t seq = 301;
   at::Tensor valid = at::ones({2, 1, seq}, at::kBool).to(device);
@@ -320,8 +320,10 @@ TEST_CASE("codes that cannot be rotated are refused, and stay", "[rope][quantize
   quantized_tensor keys = quantize(random_keys({2, 3, 21, 16}), kivi_keys(4, 8));
   const at::Tensor codes = keys.codes.clone();
   const rope::rotation rotation{.delta = 3, .to_specification = plain_specification(16)};
-  CHECK_THROWS_AS(rope::rotate_quantized_keys_(keys, {.delta = 3, .to_specification = plain_specification(18)}), shape_error);
-  CHECK_THROWS_AS(rope::rotate_quantized_keys_(keys, rotation, {.angles = rope::angle_mode::model_faithful}), value_error);
+  CHECK_THROWS_AS(rope::rotate_quantized_keys_(keys, {.delta = 3, .to_specification = plain_specification(18)}),
+                  shape_error);
+  CHECK_THROWS_AS(rope::rotate_quantized_keys_(keys, rotation, {.angles = rope::angle_mode::model_faithful}),
+                  value_error);
   CHECK_THROWS_AS(rope::rotate_quantized_keys_(keys, rotation, {}, at::ones({2, 1, 20}, at::kBool)), shape_error);
   const rope::rotation odd{.delta = 3, .to_specification = window_specification(8, 3, rope::pairing::half_split)};
   CHECK_THAT(message_of<value_error>([&] { rope::rotate_quantized_keys_(keys, odd); }),

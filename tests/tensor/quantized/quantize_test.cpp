@@ -131,9 +131,7 @@ TEST_CASE("ranges that are hardly there keep the bound", "[tensor][quantized]") 
 TEST_CASE("what cannot be quantized is refused", "[tensor][quantized]") {
   const quantization scheme;
   CHECK_THROWS_AS(quantize(random_keys({2, 3, 64}), scheme), shape_error);
-  CHECK_THAT(message_of<shape_error>([&] {
-               quantize(at::ones({1, 1, 4, 64}, at::kInt), scheme);
-             }),
+  CHECK_THAT(message_of<shape_error>([&] { quantize(at::ones({1, 1, 4, 64}, at::kInt), scheme); }),
              StartsWith("quantize: elements: expected [batch, kv_heads, seq, head_dim], floating"));
   CHECK_THROWS_AS(quantize(random_keys({1, 1, 4, 64}).requires_grad_(), scheme), value_error);
   CHECK_THROWS_AS(quantize(random_keys({1, 1, 4, 80}), scheme), value_error);

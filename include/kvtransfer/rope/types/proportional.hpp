@@ -15,8 +15,8 @@ inline frequencies proportional(const type_parameters& parameters, std::int64_t 
   const std::int64_t pairs = parameters.head_dim / 2;
   const double share = parameters.partial_rotary_factor() * static_cast<double>(parameters.head_dim);
   const auto rotation = static_cast<std::int64_t>(share / 2);
-  require<value_error>(rotation >= 0 && rotation <= pairs, "rope_parameters", "partial_rotary_factor", "between 0 and 1",
-                       fmt::format("{}", parameters.partial_rotary_factor()));
+  require<value_error>(rotation >= 0 && rotation <= pairs, "rope_parameters", "partial_rotary_factor",
+                       "between 0 and 1", fmt::format("{}", parameters.partial_rotary_factor()));
   const at::Tensor exponents = frequency_exponents(2 * rotation, parameters.head_dim);
   const at::Tensor rotated = at::reciprocal(at::pow(at::Scalar(parameters.theta()), exponents));
   const at::Tensor still = at::zeros({pairs - rotation}, rotated.options());

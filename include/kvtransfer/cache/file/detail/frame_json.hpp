@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "kvtransfer/cache/file/detail/format.hpp"
-#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/cache/file/detail/specification_json.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
 namespace kvtransfer::detail {

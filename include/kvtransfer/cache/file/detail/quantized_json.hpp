@@ -13,8 +13,8 @@
 
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
-#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/tensor/quantized/code_format.hpp"
 #include "kvtransfer/tensor/quantized/quantization.hpp"
 #include "kvtransfer/tensor/quantized/slot_groups.hpp"

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
 namespace kvtransfer::detail {
