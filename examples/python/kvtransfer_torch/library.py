@@ -37,7 +37,7 @@ valid            bool that broadcasts to [batch, kv_heads, seq]: false for paddi
 runs             int64 [n, 3]: place in `to`, place in `from`, count, where a place is row * slots + slot; a place of -1 in
                  `from` writes zeros. None: every slot to its like. Places are not checked
 
-What does not fit raises RuntimeError; so do keys that need a gradient, in place. All run under torch.compile(fullgraph=True).
+What does not fit raises RuntimeError; so do keys that need a gradient, in place, and frequencies that need one. All run under torch.compile(fullgraph=True).
 `moves` puts them into the words of a cache.
 """
 
@@ -48,19 +48,36 @@ from pathlib import Path
 import torch
 
 NAME = "libkvtransfer_kernels.so"
-CHECKOUT = Path(__file__).resolve().parents[3]
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = _PACKAGE.parents[2]
 
 
 def load(path: str | os.PathLike | None = None) -> None:
-    """Loads the kernels library once: `path`, else $KVTRANSFER_LIBRARY, else the checkout's build folder.
+    """Loads the kernels library once: `path`, else $KVTRANSFER_LIBRARY, else the file beside this package's own, else the
+    newest in the build folders of the checkout that the package lies in.
 
     The library goes with the torch it was built with, as every C++ extension does.
 
-    Raises FileNotFoundError where there is none.
+    Raises FileNotFoundError where there is none, and OSError where it does not go with this torch.
     """
-    if not hasattr(torch.ops.kvtransfer, "rotate_keys_"):
-        torch.ops.load_library(find(path))
+    if not _is_loaded():
+        found = find(path)
+        try:
+            torch.ops.load_library(found)
+        except OSError as error:
+            raise OSError(f"load: {found}: expected a library built with torch {torch.__version__}, got {error}") from error
     _let_tables_stay_on_the_cpu()
+
+
+def operators():
+    """torch.ops.kvtransfer. Raises RuntimeError before `load()`."""
+    if not _is_loaded():
+        raise RuntimeError(f"kvtransfer_torch: {NAME}: expected it loaded by kvtransfer_torch.load(), got no library")
+    return torch.ops.kvtransfer
+
+
+def _is_loaded() -> bool:
+    return hasattr(torch.ops.kvtransfer, "rotate_keys_")
 
 
 @functools.cache
@@ -73,22 +90,28 @@ def _let_tables_stay_on_the_cpu() -> None:
 
 
 def find(path: str | os.PathLike | None = None) -> Path:
-    """Where the library lies, as `load` looks for it; the newest of several builds."""
+    """Where the library lies, as `load` looks for it."""
     given = path or os.environ.get("KVTRANSFER_LIBRARY")
-    candidates = [Path(given)] if given else sorted(CHECKOUT.glob(f"build/*/lib/{NAME}"), key=_age)
+    candidates = [Path(given)] if given else [_PACKAGE / NAME, *_built()]
     for candidate in candidates:
-        if candidate.exists():
+        if candidate.is_file():
             return candidate.resolve()
-    where = given or f"{CHECKOUT}/build/*/lib/{NAME}"
+    looked_at = ", ".join(map(str, candidates if given else [_PACKAGE / NAME, *_build_folders()]))
     raise FileNotFoundError(
-        f"load: expected the kernels library, got nothing at {where}: "
-        "build it (cmake --preset release && cmake --build --preset release --target kvtransfer_kernels) "
-        "or name it in KVTRANSFER_LIBRARY"
+        f"load: expected the kernels library, got nothing at {looked_at}: "
+        "build it in a checkout (cmake --preset release && cmake --build --preset release --target kvtransfer_kernels), "
+        f"then name it in load(path) or KVTRANSFER_LIBRARY, or put {NAME} beside the package"
     )
 
 
-def _age(path: Path) -> float:
-    return -path.stat().st_mtime
+def _build_folders() -> list[Path]:
+    """Of the checkout that this package is a part of; none where it was installed elsewhere."""
+    return [_CHECKOUT / "build"] if (_CHECKOUT / "src" / "kernels").is_dir() else []
+
+
+def _built() -> list[Path]:
+    found = [file for folder in _build_folders() for file in folder.glob(f"*/lib/{NAME}")]
+    return sorted(found, key=lambda file: -file.stat().st_mtime)
 
 
 def _fake_rotation(keys: list[torch.Tensor], *_) -> list[torch.Tensor]:
