@@ -50,6 +50,7 @@ class atomic_file {
     }
   }
 
+  /// The name that the file gets, not the neighbour's.
   const std::filesystem::path& path() const { return target_; }
 
   /// Puts bytes at an offset; ranges may come in any order. @throws file_error

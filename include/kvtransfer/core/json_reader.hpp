@@ -36,8 +36,11 @@ class basic_json_reader {
   basic_json_reader(const nlohmann::json& value, std::string_view file, std::string path = {})
       : value_(&value), file_(file), path_(std::move(path)) {}
 
+  /// The JSON itself, for what this reader has no call for.
   [[nodiscard]] const nlohmann::json& value() const { return *value_; }
+  /// What stands in front of complaints, as given.
   [[nodiscard]] std::string_view file() const { return file_; }
+  /// The way from the document's root, as `tests[2].source`; empty for the whole document.
   [[nodiscard]] std::string_view path() const { return path_; }
 
   /// @throws Error always: file, path, what was expected, and the value found
@@ -56,17 +59,22 @@ class basic_json_reader {
 
   // --- this value ---
 
+  /// A string. @throws Error for anything else
   [[nodiscard]] std::string text() const { return expect(value_->is_string(), "a string").template get<std::string>(); }
 
+  /// True or false. @throws Error for anything else, 0 and 1 included
   [[nodiscard]] bool boolean() const { return expect(value_->is_boolean(), "true or false").template get<bool>(); }
 
+  /// Any JSON number. @throws Error for anything else
   [[nodiscard]] double number() const { return expect(value_->is_number(), "a number").template get<double>(); }
 
+  /// A number that a double holds: 1e999 reads as infinite and is refused. @throws Error for anything else
   [[nodiscard]] double finite_number() const {
     return expect(value_->is_number() && std::isfinite(value_->get<double>()), "a finite number")
         .template get<double>();
   }
 
+  /// A finite number above zero. @throws Error for anything else
   [[nodiscard]] double positive_number() const {
     const bool positive = value_->is_number() && std::isfinite(value_->get<double>()) && value_->get<double>() > 0;
     return expect(positive, "a number above zero").template get<double>();
@@ -88,11 +96,13 @@ class basic_json_reader {
   /// A whole number from 0 to `high`.
   [[nodiscard]] std::int64_t integer_up_to(std::int64_t high) const { return integer(0, high); }
 
+  /// A list of whole numbers. @throws Error that names the first entry which is none
   [[nodiscard]] std::vector<std::int64_t> integers() const {
     return list<std::int64_t>("a list of integers",
                               [](const nlohmann::json& item) { return item.is_number_integer(); });
   }
 
+  /// A list of strings. @throws Error that names the first entry which is none
   [[nodiscard]] std::vector<std::string> texts() const {
     return list<std::string>("a list of strings", [](const nlohmann::json& item) { return item.is_string(); });
   }
@@ -147,6 +157,7 @@ class basic_json_reader {
     return member(key);
   }
 
+  /// A reader for each entry of the list under `key`. @throws Error unless it is a list of objects alone
   [[nodiscard]] std::vector<basic_json_reader> objects(std::string_view key) const {
     std::vector<basic_json_reader> all;
     if (raw(key) == nullptr || !raw(key)->is_array()) {
@@ -159,18 +170,24 @@ class basic_json_reader {
     return all;
   }
 
+  /// The string under `key`. @throws Error if it is missing or something else
   [[nodiscard]] std::string text(std::string_view key) const { return demanded(key, "a string").text(); }
+  /// Likewise, or `otherwise` where the field is missing or null. @throws Error if it is something else
   [[nodiscard]] std::string text(std::string_view key, std::string_view otherwise) const {
     const auto found = find(key);
     return found ? found->text() : std::string(otherwise);
   }
 
+  /// The truth value under `key`. @throws Error if it is missing or something else
   [[nodiscard]] bool boolean(std::string_view key) const { return demanded(key, "true or false").boolean(); }
+  /// Likewise, or `otherwise` where the field is missing or null. @throws Error if it is something else
   [[nodiscard]] bool boolean(std::string_view key, bool otherwise) const {
     const auto found = find(key);
     return found ? found->boolean() : otherwise;
   }
 
+  /// A finite number above zero under `key`, or `otherwise` where it is missing or null. @throws Error for anything
+  /// else
   [[nodiscard]] double positive_number(std::string_view key, double otherwise) const {
     const auto found = find(key);
     return found ? found->positive_number() : otherwise;
@@ -261,6 +278,6 @@ class basic_json_reader {
   std::string path_;
 };
 
-using json_reader = basic_json_reader<file_error>;
+using json_reader = basic_json_reader<file_error>;  ///< For files: complains by file_error.
 
 }  // namespace kvtransfer

@@ -37,7 +37,10 @@ class mapped_file {
     }
   }
 
+  /// As given to `open`.
   const std::filesystem::path& path() const { return path_; }
+  /// The whole content, as long as this object lives; empty for an empty file. Writing changes this process's copy
+  /// alone.
   std::span<std::byte> bytes() const { return {static_cast<std::byte*>(data_), size_}; }
 
  private:

@@ -46,14 +46,18 @@ class position_map {
     return position_map(position_row::consecutive(first, count), batch);
   }
 
+  /// 3 for M-RoPE (temporal, height, width), 1 for text.
   std::int64_t streams() const { return streams_; }
+  /// Sequences.
   std::int64_t batch() const { return batch_; }
   /// 1 where all heads share their positions.
   std::int64_t heads() const { return heads_; }
   /// Slots per row.
   std::int64_t size() const { return rows_.empty() ? 0 : rows_.front().size(); }
 
+  /// All rows in the constructor's order: stream, then sequence, then head.
   const std::vector<position_row>& rows() const { return rows_; }
+  /// One head's positions in a sequence; where heads share, any `head` gives the shared row. Indices are not checked.
   const position_row& row(std::int64_t stream, std::int64_t batch, std::int64_t head) const {
     return rows_[static_cast<std::size_t>((stream * batch_ + batch) * heads_ + (heads_ == 1 ? 0 : head))];
   }
@@ -68,14 +72,17 @@ class position_map {
     return changed;
   }
 
+  /// Every position moved by `delta` tokens; padding stays.
   position_map shifted(std::int64_t delta) const {
     return transform([delta](const position_row& row) { return row.shifted(delta); });
   }
 
+  /// The slots [begin, end) of every row. @throws shape_error unless they exist
   position_map slice(std::int64_t begin, std::int64_t end) const {
     return transform([=](const position_row& row) { return row.slice(begin, end); });
   }
 
+  /// The slots named by `slots` of every row, in that order. @throws shape_error if there is no such slot
   position_map gather(const std::vector<std::int64_t>& slots) const {
     return transform([&](const position_row& row) { return row.gather(slots); });
   }

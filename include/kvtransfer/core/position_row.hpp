@@ -25,8 +25,11 @@ class slot_state {
   /// A slot that no query may see; its contents mean nothing.
   static constexpr slot_state padding() { return slot_state{kPadding}; }
 
+  /// A key that carries the rotation of its position.
   constexpr bool is_rotated() const { return code_ >= 0; }
+  /// A key that carries no rotation.
   constexpr bool is_unrotated() const { return code_ == kUnrotated; }
+  /// Not a key.
   constexpr bool is_padding() const { return code_ == kPadding; }
   /// Index into the frame's specifications. Only meaningful for a rotated slot.
   constexpr std::int32_t specification() const { return code_; }
@@ -44,11 +47,13 @@ class slot_state {
 ///
 /// Text has step 1; a token whose position repeats (an image patch on the temporal stream) has step 0.
 struct position_run {
-  std::int64_t first = 0;
-  std::int64_t count = 0;
-  std::int64_t step = 1;
+  std::int64_t first = 0;  ///< position of the first slot, in tokens
+  std::int64_t count = 0;  ///< slots
+  std::int64_t step = 1;   ///< tokens from one slot's position to the next slot's
+  /// of every slot
   slot_state state = slot_state::rotated();
 
+  /// The position of the slot `index` places after the first.
   constexpr std::int64_t at(std::int64_t index) const { return first + index * step; }
 
   friend constexpr bool operator==(const position_run&, const position_run&) = default;
@@ -75,7 +80,9 @@ class position_row {
     return row;
   }
 
+  /// Slots, padding included.
   std::int64_t size() const { return size_; }
+  /// Left to right, as few as the canonical form allows: equal rows have equal runs.
   const std::vector<position_run>& runs() const { return runs_; }
 
   /// Adds a run at the right end and merges it with its neighbour where the two read as one.
@@ -95,6 +102,7 @@ class position_row {
     }
   }
 
+  /// Adds the slots of `other` at the right end.
   void append(const position_row& other) {
     for (const position_run& run : other.runs_) {
       append(run);

@@ -20,9 +20,10 @@ namespace kvtransfer {
 template <class Maker>
 class registry {
  public:
+  /// A name and what it stands for.
   struct entry {
-    std::string name;
-    Maker make;
+    std::string name;  ///< not empty, and no other entry's
+    Maker make;        ///< what `at` gives for the name
   };
 
   /// @param where stands in front of complaints ("rope_parameters")
@@ -37,6 +38,7 @@ class registry {
     entries_.push_back({std::move(name), std::move(make)});
   }
 
+  /// Whether the name has been added.
   [[nodiscard]] bool contains(std::string_view name) const { return find(name) != entries_.end(); }
 
   /// What a name stands for. @throws value_error that lists the known names
@@ -48,6 +50,7 @@ class registry {
     return found->make;
   }
 
+  /// All names, in the order in which they were added.
   [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> all;
     for (const entry& each : entries_) {
@@ -56,8 +59,11 @@ class registry {
     return all;
   }
 
+  /// How many names there are.
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  /// The first entry in the order in which they were added.
   [[nodiscard]] auto begin() const { return entries_.begin(); }
+  /// Past the last entry.
   [[nodiscard]] auto end() const { return entries_.end(); }
 
  private:

@@ -7,11 +7,12 @@ namespace kvtransfer {
 
 /// Neighbouring slots, or whatever else is counted from 0 on: `begin`, `begin + 1`, … `end() - 1`.
 struct slot_range {
-  std::int64_t begin = 0;
-  std::int64_t count = 0;
+  std::int64_t begin = 0;  ///< the first slot
+  std::int64_t count = 0;  ///< how many
 
   /// One past the last slot.
   constexpr std::int64_t end() const { return begin + count; }
+  /// Whether there is no slot in it.
   constexpr bool empty() const { return count <= 0; }
 
   /// What both hold; nothing where they do not meet.

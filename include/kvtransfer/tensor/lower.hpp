@@ -22,6 +22,7 @@ struct storage {
   std::optional<slot_table>
       slots;  ///< where each slot of a sequence lies; nothing where block and slot say it themselves
 
+  /// Sizes as a cache counts them: sequences and their slots, whatever the blocks are.
   cache_extents extents() const {
     return slots ? cache_extents{slots->batch(), blocks.size(1), slots->seq(), blocks.size(3)} : extents_of(blocks);
   }

@@ -35,8 +35,11 @@ class safetensors_file {
     return {std::move(mapping), std::make_shared<const safetensors_header>(std::move(header))};
   }
 
+  /// As given to `open`.
   const std::filesystem::path& path() const { return mapping_->path(); }
+  /// What the file says before its data, checked.
   const safetensors_header& header() const { return *header_; }
+  /// Whether there is a tensor of that name.
   bool contains(std::string_view name) const { return header_->tensors.contains(name); }
 
   /// All tensors' names, sorted.

@@ -31,9 +31,9 @@ enum class safetensors_dtype {
 
 /// What the header calls a type, and its size.
 struct safetensors_dtype_description {
-  safetensors_dtype dtype;
-  std::string_view name;
-  std::uint64_t bytes;
+  safetensors_dtype dtype;  ///< its place in `safetensors_dtypes` too
+  std::string_view name;    ///< as in a header
+  std::uint64_t bytes;      ///< of one element
 };
 
 /// Source: the `Dtype` enumeration of huggingface/safetensors, `tensor.rs`.

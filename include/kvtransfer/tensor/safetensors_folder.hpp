@@ -73,7 +73,9 @@ class safetensors_folder {
     return opened;
   }
 
+  /// The folder, as given to `open`.
   const std::filesystem::path& path() const { return path_; }
+  /// Whether there is a tensor of that name in any of its files.
   bool contains(std::string_view name) const { return files_.find(name) != files_.end(); }
 
   /// All tensors' names, sorted.

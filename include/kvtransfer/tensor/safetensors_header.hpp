@@ -26,10 +26,10 @@ namespace kvtransfer {
 
 /// One tensor as a safetensors header describes it.
 struct safetensors_entry {
-  safetensors_dtype dtype{};
-  std::vector<std::int64_t> shape;
-  std::uint64_t begin = 0;  ///< bytes from the start of the data
-  std::uint64_t end = 0;    ///< one past the last byte
+  safetensors_dtype dtype{};        ///< of the stored elements
+  std::vector<std::int64_t> shape;  ///< row-major; empty for a scalar
+  std::uint64_t begin = 0;          ///< bytes from the start of the data
+  std::uint64_t end = 0;            ///< one past the last byte
 
   friend bool operator==(const safetensors_entry&, const safetensors_entry&) = default;
 };
@@ -56,10 +56,11 @@ namespace safetensors_details {
 
 /// Names the tensor and the field that a header gets wrong.
 struct entry_field {
-  std::string_view file;
-  std::string_view tensor;
-  std::string_view field;
+  std::string_view file;    ///< the file's name
+  std::string_view tensor;  ///< the tensor's name
+  std::string_view field;   ///< as "dtype"
 
+  /// @throws file_error always
   [[noreturn]] void refuse(std::string_view expected, std::string_view got) const {
     fail<file_error>(file, fmt::format("tensor {}: {}", excerpt(tensor), field), expected, got);
   }
@@ -123,9 +124,9 @@ static_assert(std::endian::native == std::endian::little, "safetensors data is l
 
 /// Everything a safetensors file says before its data. No torch here: a hostile file is refused before a tensor exists.
 struct safetensors_header {
-  std::map<std::string, safetensors_entry, std::less<>> tensors;
-  std::map<std::string, std::string, std::less<>> metadata;
-  std::uint64_t data_begin = 0;  ///< bytes from the start of the file
+  std::map<std::string, safetensors_entry, std::less<>> tensors;  ///< by name; together they tile the data
+  std::map<std::string, std::string, std::less<>> metadata;       ///< free text by key, the header's `__metadata__`
+  std::uint64_t data_begin = 0;                                   ///< bytes from the start of the file
 
   friend bool operator==(const safetensors_header&, const safetensors_header&) = default;
 };

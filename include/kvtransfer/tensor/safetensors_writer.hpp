@@ -25,9 +25,9 @@ namespace kvtransfer {
 
 /// A tensor that a file is going to hold.
 struct safetensors_declaration {
-  std::string name;
-  at::ScalarType dtype = at::kFloat;
-  std::vector<std::int64_t> shape;
+  std::string name;                   ///< unique in the file, other than `__metadata__`
+  at::ScalarType dtype = at::kFloat;  ///< a type the format has
+  std::vector<std::int64_t> shape;    ///< sizes from 0
 };
 
 using safetensors_metadata = std::map<std::string, std::string, std::less<>>;

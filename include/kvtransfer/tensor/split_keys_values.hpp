@@ -14,8 +14,8 @@ namespace kvtransfer {
 
 /// One tensor per layer for keys and one for values.
 struct keys_and_values {
-  std::vector<at::Tensor> keys;
-  std::vector<at::Tensor> values;
+  std::vector<at::Tensor> keys;    ///< one per layer
+  std::vector<at::Tensor> values;  ///< one per layer
 };
 
 /// The two halves of tensors that hold keys and values together, without a copy.

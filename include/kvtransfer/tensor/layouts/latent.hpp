@@ -43,24 +43,30 @@ struct axes_without_heads {
 ///         head_dim]`
 template <CacheLayout Base = batch_heads_seq_dim>
 struct latent_keys : Base {
+  /// For messages.
   static constexpr std::string_view name = "latent_keys";
+  /// Those of `Base` without its heads.
   static constexpr std::string_view axes = detail::axes_without_heads<Base>::value;
 
+  /// `[batch, 1, seq, head_dim]`, sharing the tensor's storage.
   at::Tensor view(const at::Tensor& tensor) const
     requires StridedLayout<Base>
   {
     return Base::view(tensor.unsqueeze(1));
   }
+  /// The inverse of `view`, which takes one head alone.
   at::Tensor arrange(const at::Tensor& canonical) const
     requires StridedLayout<Base>
   {
     return Base::arrange(canonical).squeeze(1);
   }
+  /// `[blocks, 1, slots, head_dim]`, sharing the tensor's storage.
   at::Tensor blocks(const at::Tensor& tensor) const
     requires SlottedLayout<Base>
   {
     return Base::blocks(tensor.unsqueeze(1));
   }
+  /// The shape of `Base` for one head, without that axis.
   std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t head_dim) const
     requires SlottedLayout<Base>
   {
@@ -73,9 +79,11 @@ struct latent_keys : Base {
 /// The same tensor read as values, which are the latent alone: the first `width` elements.
 template <CacheLayout Base = batch_heads_seq_dim>
 struct latent_values : latent_keys<Base> {
-  static constexpr std::string_view name = "latent_values";
-  std::int64_t width = 512;
+  static constexpr std::string_view name = "latent_values";  ///< for messages
+  std::int64_t width = 512;                                  ///< elements of the latent
 
+  /// What `latent_keys` gives, without the rotary key.
+  /// @{
   at::Tensor view(const at::Tensor& tensor) const
     requires StridedLayout<Base>
   {
@@ -86,6 +94,7 @@ struct latent_values : latent_keys<Base> {
   {
     return latent_keys<Base>::blocks(tensor).narrow(-1, 0, width);
   }
+  /// @}
 };
 
 /// Keys and values of multi-head latent attention, both read from one tensor, given twice. The rotary specification

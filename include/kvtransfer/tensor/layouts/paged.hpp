@@ -25,6 +25,8 @@ namespace kvtransfer::layouts {
 /// Where keys and values share a tensor, `split_keys_values` gives the two halves that this layout reads.
 /// Source: FlashInfer, "KV-Cache Layout in FlashInfer"; vLLM, v1/attention/backends/flash_attn.py.
 struct paged_nhd {
+  /// What `SlottedLayout` asks for.
+  /// @{
   static constexpr std::string_view name = "paged_nhd";
   static constexpr std::string_view axes = "[num_blocks, block_size, kv_heads, head_dim]";
   slot_table slots = {};
@@ -33,10 +35,13 @@ struct paged_nhd {
   std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
     return {slots.blocks_needed(), slots.block_size(), kv_heads, head_dim};
   }
+  /// @}
 };
 
 /// Blocks of tokens in any order, a head's tokens side by side: FlashInfer's HND.
 struct paged_hnd {
+  /// What `SlottedLayout` asks for.
+  /// @{
   static constexpr std::string_view name = "paged_hnd";
   static constexpr std::string_view axes = "[num_blocks, kv_heads, block_size, head_dim]";
   slot_table slots = {};
@@ -45,6 +50,7 @@ struct paged_hnd {
   std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
     return {slots.blocks_needed(), kv_heads, slots.block_size(), head_dim};
   }
+  /// @}
 };
 
 static_assert(SlottedLayout<paged_nhd>);

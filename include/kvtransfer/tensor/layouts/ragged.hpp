@@ -21,6 +21,8 @@ namespace kvtransfer::layouts {
 ///
 /// `layouts::ragged{layouts::cumulative_slots(cu_seqlens)}`. It lowers to one row that holds every token.
 struct ragged {
+  /// What `SlottedLayout` asks for.
+  /// @{
   static constexpr std::string_view name = "ragged";
   static constexpr std::string_view axes = "[total_tokens, kv_heads, head_dim]";
   slot_table slots = {};
@@ -29,6 +31,7 @@ struct ragged {
   std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
     return {slots.slots_needed(), kv_heads, head_dim};
   }
+  /// @}
 };
 
 static_assert(SlottedLayout<ragged>);

@@ -18,11 +18,11 @@ namespace kvtransfer::layouts {
 
 /// Slots [begin, begin + count) of one sequence, lying side by side in one block of a storage.
 struct slot_span {
-  std::int64_t batch = 0;
+  std::int64_t batch = 0;  ///< the sequence
   std::int64_t begin = 0;  ///< first slot of the sequence
   std::int64_t block = 0;  ///< of the storage: a block of a paged cache
   std::int64_t slot = 0;   ///< first slot in that block
-  std::int64_t count = 0;
+  std::int64_t count = 0;  ///< slots; a span of none is left out of a table
 
   friend bool operator==(const slot_span&, const slot_span&) = default;
 };
@@ -56,8 +56,11 @@ class slot_table {
     spans_ = std::make_shared<const std::vector<slot_span>>(std::move(spans));
   }
 
+  /// Sequences.
   std::int64_t batch() const { return batch_; }
+  /// Slots of every sequence, stored or not.
   std::int64_t seq() const { return seq_; }
+  /// Slots of a block; 0 where a storage's blocks may have any number that is large enough.
   std::int64_t block_size() const { return block_size_; }
   /// Blocks that a storage must have at least.
   std::int64_t blocks_needed() const { return blocks_needed_; }

@@ -19,10 +19,11 @@ enum class quantization_axis : std::uint8_t {
 
 /// A scheme: elements are stored as codes, and every group of them has a scale of its own.
 struct quantization {
-  code_format format = code_format::int8;
-  quantization_axis axis = quantization_axis::per_token;
-  std::int64_t group_size = 32;  ///< per token: elements of a head; per channel: slots
+  code_format format = code_format::int8;                 ///< of each code
+  quantization_axis axis = quantization_axis::per_token;  ///< along which neighbours share a scale
+  std::int64_t group_size = 32;                           ///< per token: elements of a head; per channel: slots
 
+  /// Whether a group runs over slots, rather than over a token's elements.
   bool is_per_channel() const { return axis == quantization_axis::per_channel; }
 
   friend bool operator==(const quantization&, const quantization&) = default;

@@ -23,7 +23,7 @@ namespace kvtransfer {
 /// outlier would be off by more than a step of 8 bits. They cost 64 bits a group (float formats 32). Copying the struct
 /// copies no data.
 struct quantized_tensor {
-  quantization scheme;
+  quantization scheme;       ///< of codes and groups
   at::Tensor codes;          ///< `[batch, kv_heads, seq, head_dim / codes a byte]`, bytes or fp8
   at::Tensor scales;         ///< float32, per token `[batch, kv_heads, seq, head_dim / group_size]`, per channel
                              ///< `[batch, kv_heads, groups, head_dim]`
@@ -37,6 +37,7 @@ struct quantized_tensor {
   cache_extents extents() const {
     return {codes.size(0), codes.size(1), codes.size(2), codes.size(3) * codes_per_byte(scheme.format)};
   }
+  /// The one on which all tensors lie.
   at::Device device() const { return codes.device(); }
 
   /// Bytes that codes, scales and minimums take: what a cache costs in memory.
@@ -54,6 +55,7 @@ struct quantized_tensor {
     return changed;
   }
 
+  /// This with copies of all tensors.
   quantized_tensor clone() const {
     return transform([](const at::Tensor& tensor) { return tensor.clone(); });
   }

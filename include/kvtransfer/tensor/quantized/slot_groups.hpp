@@ -12,8 +12,8 @@ namespace kvtransfer {
 
 /// Neighbouring groups of equal length.
 struct group_run {
-  std::int64_t groups = 0;
-  std::int64_t slots = 0;  ///< in each of them
+  std::int64_t groups = 0;  ///< how many
+  std::int64_t slots = 0;   ///< in each of them
 
   friend bool operator==(const group_run&, const group_run&) = default;
 };
@@ -41,6 +41,7 @@ class slot_groups {
     return groups;
   }
 
+  /// From the first slot on; neighbouring runs differ in their groups' length.
   const std::vector<group_run>& runs() const { return runs_; }
 
   /// How many groups.
@@ -102,6 +103,7 @@ class slot_groups {
     return part;
   }
 
+  /// These groups and `other`'s behind them; none are joined, so every scale stays valid.
   slot_groups followed_by(const slot_groups& other) const {
     slot_groups joined = *this;
     for (const group_run& run : other.runs_) {
