@@ -31,6 +31,7 @@ class borrowed_cache {
                  Layout layout = {})
       : borrowed_cache(cache_view<Layout>(keys, values, std::move(frame), std::move(layout))) {}
 
+  /// Takes over the tensors that `view` shows, in its frame.
   explicit borrowed_cache(const cache_view<Layout>& view) : frame_(view.frame()), view_(view) {
     for (std::int64_t i = 0; i < view.layers(); ++i) {
       keys_.push_back(view.layer(i).key_storage());
@@ -39,6 +40,7 @@ class borrowed_cache {
 
   /// The tensors with the frame that they are in now.
   cache_view<Layout> view() const { return view_.with_frame(frame_); }
+  /// Where the keys stand now.
   const cache_frame& frame() const { return frame_; }
 
   /// Moves every key `delta` tokens on. @throws as `rope::rotate_keys_`, and then nothing has moved

@@ -26,7 +26,7 @@ namespace kvtransfer {
 /// `materialize()`. The tensors can be read only while both agree.
 class cache : public detail::lazily_moved<cache> {
  public:
-  static constexpr std::string_view name = "cache";
+  static constexpr std::string_view name = "cache";  ///< As errors call it.
 
   /// Takes over the tensors; slots past the frame's size are spare capacity.
   /// @throws shape_error where tensors and frame disagree
@@ -46,7 +46,9 @@ class cache : public detail::lazily_moved<cache> {
     }
   }
 
+  /// Leaves nothing behind that may be read.
   cache(cache&&) = default;
+  /// Leaves nothing behind that may be read.
   cache& operator=(cache&&) = default;
   cache(const cache&) = delete;
   cache& operator=(const cache&) = delete;
@@ -63,6 +65,7 @@ class cache : public detail::lazily_moved<cache> {
 
   /// Slots in use and spare in `layer`.
   std::int64_t capacity(std::int64_t layer = 0) const { return stored_keys(layer).size(2); }
+  /// Heads that hold keys and values in `layer`. @throws shape_error if there is no such layer
   std::int64_t kv_heads(std::int64_t layer = 0) const { return stored_keys(layer).size(1); }
 
   /// The slots in use, to be read. @throws frame_error while a move is pending: call materialize() first

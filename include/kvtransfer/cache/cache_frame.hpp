@@ -19,8 +19,8 @@ namespace kvtransfer {
 /// from.
 class cache_frame {
  public:
-  using shared_layer = std::shared_ptr<const layer_frame>;
-  using token_rows = std::vector<std::vector<std::int64_t>>;
+  using shared_layer = std::shared_ptr<const layer_frame>;    ///< One frame for all layers that agree.
+  using token_rows = std::vector<std::vector<std::int64_t>>;  ///< Ids by sequence and slot.
 
   cache_frame() = default;
 
@@ -28,10 +28,14 @@ class cache_frame {
   cache_frame(std::int64_t layers, layer_frame shared)
       : layers_(static_cast<std::size_t>(layers), std::make_shared<layer_frame>(std::move(shared))) {}
 
+  /// One frame per layer; equal ones should be one object, so that work on them is done once.
   explicit cache_frame(std::vector<shared_layer> layers) : layers_(std::move(layers)) {}
 
+  /// How many layers there are.
   std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
+  /// @throws shape_error if there is no such layer
   const layer_frame& layer(std::int64_t index) const { return *shared(index); }
+  /// Likewise, with a share in it. @throws shape_error if there is no such layer
   const shared_layer& shared(std::int64_t index) const {
     require_index<shape_error>(index, layers(), "cache_frame", "layer");
     return layers_[static_cast<std::size_t>(index)];
@@ -71,6 +75,7 @@ class cache_frame {
         }));
   }
 
+  /// The slots [begin, end) of every layer and of the text. @throws shape_error unless every layer has them
   cache_frame slice(std::int64_t begin, std::int64_t end) const {
     cache_frame part = transform([=](const layer_frame& layer) { return layer.slice(begin, end); });
     token_rows ids;
@@ -111,6 +116,7 @@ class cache_frame {
   void append(const cache_frame& tail) {
     append(tail, [](const layer_frame&, const layer_frame&) {});
   }
+  /// Likewise, after `check(mine, theirs)` for every pair of layers.
   template <class Check>
   void append(const cache_frame& tail, Check&& check) {
     require_layers(tail.layers());
@@ -165,10 +171,12 @@ class cache_frame {
 
   /// Fingerprint of the model that wrote the keys; empty where it is not known.
   const std::string& model() const { return model_; }
+  /// Names the model, or none where `fingerprint` is empty.
   void set_model(std::string fingerprint) { model_ = std::move(fingerprint); }
 
   /// True once somebody relabelled this data by `assume_frame`: results made with it must say so.
   bool assumed() const { return assumed_; }
+  /// Marks the frame for good: no call takes the mark off.
   void set_assumed() { assumed_ = true; }
 
   /// Frames that share layers and text are told apart, or not, without reading either.

@@ -35,6 +35,7 @@ class cache_view {
     }
   }
 
+  /// How many layers there are.
   std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
   /// @throws shape_error if there is no such layer
   const layer_view<Layout>& layer(std::int64_t index) const {
@@ -54,8 +55,10 @@ class cache_view {
     return slots;
   }
 
+  /// How the tensors are arranged.
   const Layout& layout() const { return layout_; }
 
+  /// Sequences; 0 for a cache without layers.
   std::int64_t batch() const { return layers_.empty() ? 0 : layers_.front().extents().batch; }
 
   /// The same tensors read in another frame. @throws shape_error, frame_error where tensors and frame disagree

@@ -21,13 +21,13 @@ struct head_differences {
 
 /// The same for a layer.
 struct layer_difference {
-  head_differences keys;
-  head_differences values;
+  head_differences keys;    ///< of every head
+  head_differences values;  ///< of every head
 };
 
 /// How far two caches are apart, layer by layer.
 struct cache_difference {
-  std::vector<layer_difference> layers;
+  std::vector<layer_difference> layers;  ///< one per layer
 
   /// The largest absolute difference of any key or value.
   double largest() const {

@@ -19,16 +19,21 @@ namespace kvtransfer {
 /// A rotated slot names its specification by index, so that one cache may hold keys of several specifications (dynamic
 /// NTK, LongRoPE).
 struct layer_frame {
-  position_map positions;
-  std::vector<rotary_specification> specifications;
+  position_map positions;                            ///< of every slot, and its state
+  std::vector<rotary_specification> specifications;  ///< those that rotated slots name by index
 
+  /// Slots.
   std::int64_t size() const { return positions.size(); }
 
+  /// The slots [begin, end). @throws shape_error unless they exist
   layer_frame slice(std::int64_t begin, std::int64_t end) const {
     return {positions.slice(begin, end), specifications};
   }
+  /// The slots named, in that order (one may be named more than once). @throws shape_error if there is no such slot
   layer_frame gather(const std::vector<std::int64_t>& slots) const { return {positions.gather(slots), specifications}; }
+  /// Every position moved by `delta` tokens; padding stays.
   layer_frame shifted(std::int64_t delta) const { return {positions.shifted(delta), specifications}; }
+  /// The sequences named, in that order (one may be named more than once). @throws shape_error if there is no such one
   layer_frame select_batch(const std::vector<std::int64_t>& sequences) const {
     return {positions.select_batch(sequences), specifications};
   }

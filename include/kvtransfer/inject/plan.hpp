@@ -19,7 +19,7 @@ namespace kvtransfer {
 
 /// Keys and values that a layer may attend to besides the plan's own tokens.
 struct segment {
-  layer_view<> kv;
+  layer_view<> kv;  ///< one layer's, in the frame they are read in
   /// bool `[batch, kv_heads or 1, seq]`: which of them a query sees. Undefined: every one that is not padding.
   at::Tensor visible;
 };
@@ -39,8 +39,9 @@ struct plan {
   std::vector<std::vector<std::int64_t>> token_ids;  ///< one row per text, never empty
   position_map positions;                            ///< `[streams, batch, 1, longest row]`
   std::vector<std::vector<segment>> layers;          ///< `[layer][segment]`; empty where nothing is injected
-  plan_origin origin;
+  plan_origin origin;                                ///< of what is injected
 
+  /// Sequences.
   std::int64_t batch() const { return static_cast<std::int64_t>(token_ids.size()); }
   /// Tokens in the longest row.
   std::int64_t size() const { return positions.size(); }
@@ -54,6 +55,8 @@ struct plan {
     return slots;
   }
 
+  /// What is injected in front of the tokens in `layer`, left to right. @throws std::out_of_range if there is no such
+  /// layer
   const std::vector<segment>& segments(std::int64_t layer) const {
     static const std::vector<segment> none;
     return layers.empty() ? none : layers.at(static_cast<std::size_t>(layer));

@@ -23,7 +23,8 @@ namespace positions {
 /// The token after the last one held, and on from there: what a causal model saw in training, hence the default
 /// everywhere.
 struct offset {
-  static constexpr std::string_view name = "offset";
+  static constexpr std::string_view name = "offset";  ///< as in a registry
+  /// Consecutive, from one past the largest position of `source` on.
   position_row place(const position_row& source, std::int64_t count) const {
     return position_row::consecutive(source.last_position().value_or(-1) + 1, count);
   }
@@ -31,14 +32,16 @@ struct offset {
 
 /// From 0 again, as if nothing had been injected: two texts then share positions. For reproducing harnesses that do so.
 struct restart {
-  static constexpr std::string_view name = "restart";
+  static constexpr std::string_view name = "restart";  ///< as in a registry
+  /// 0 to `count` − 1.
   position_row place(const position_row&, std::int64_t count) const { return position_row::consecutive(0, count); }
 };
 
 /// As `offset`, with `tokens` positions left free between source and target.
 struct gap {
-  static constexpr std::string_view name = "gap";
-  std::int64_t tokens = 0;
+  static constexpr std::string_view name = "gap";  ///< as in a registry
+  std::int64_t tokens = 0;                         ///< positions left free
+  /// Consecutive, from `tokens` past where `offset` would begin.
   position_row place(const position_row& source, std::int64_t count) const {
     return position_row::consecutive(source.last_position().value_or(-1) + 1 + tokens, count);
   }
@@ -51,15 +54,18 @@ static_assert(PositionPolicy<offset> && PositionPolicy<restart> && PositionPolic
 /// A position policy chosen at run time.
 class any_position_policy {
  public:
-  static constexpr std::string_view name = "any";
+  static constexpr std::string_view name = "any";  ///< of the type; `label()` tells which policy was chosen.
 
+  /// Takes any policy, by value.
   template <class Policy>
     requires(!std::same_as<Policy, any_position_policy>) && PositionPolicy<Policy>
   any_position_policy(Policy policy)  // NOLINT(google-explicit-constructor): a policy is a policy
       : label_(Policy::name),
         place_([policy](const position_row& source, std::int64_t count) { return policy.place(source, count); }) {}
 
+  /// As the chosen policy places them.
   position_row place(const position_row& source, std::int64_t count) const { return place_(source, count); }
+  /// The chosen policy's name.
   const std::string& label() const { return label_; }
 
  private:
@@ -73,6 +79,7 @@ static_assert(PositionPolicy<any_position_policy>);
 /// registry on.
 class position_policy_registry {
  public:
+  /// Makes a policy from the text behind the colon, empty where there is none.
   using maker = std::function<any_position_policy(const std::string& argument)>;
 
   /// The library's own: offset, restart, gap:TOKENS.

@@ -14,8 +14,8 @@ namespace kvtransfer::rope {
 
 /// A rotation of every pair: each `[batch or 1, kv_heads or 1, seq or 1, rotary_dim/2]`.
 struct cos_sin {
-  at::Tensor cos;
-  at::Tensor sin;
+  at::Tensor cos;  ///< of every pair's angle
+  at::Tensor sin;  ///< of every pair's angle
 };
 
 /// The angle of every pair at every position, radians, computed in `dtype` from the specification's fp32 frequencies.

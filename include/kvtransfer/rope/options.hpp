@@ -23,8 +23,8 @@ enum class angle_mode : std::uint8_t {
 /// same hidden state at the new position. But such attention depends on more than differences of positions, so a text
 /// prefilled elsewhere has other hidden states in its deeper layers: only its first layer is a shift of this one's.
 struct options {
-  implementation use = implementation::automatic;
-  angle_mode angles = angle_mode::exact;
+  implementation use = implementation::automatic;  ///< ATen or the fused kernel
+  angle_mode angles = angle_mode::exact;           ///< of the positions moved between
   at::Tensor norm_weight = {};  ///< `[head_dim]`: the weight of a norm applied after RoPE, for keys that have one
 };
 

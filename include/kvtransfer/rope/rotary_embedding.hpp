@@ -23,8 +23,8 @@
 
 namespace kvtransfer {
 
-/// What a config.json says about one layer's RoPE: a type with its parameters, of which each sequence length is a
-/// regime.
+/// What a config.json says about one layer's RoPE: a type with its parameters, which has a specification for each
+/// sequence length.
 class rotary_embedding {
  public:
   /// A layer without RoPE.
@@ -35,7 +35,9 @@ class rotary_embedding {
   rotary_embedding(rope::rotary_type type, rope::type_parameters parameters, rotary_specification geometry)
       : type_(std::move(type)), parameters_(std::move(parameters)), geometry_(std::move(geometry)) {}
 
+  /// As in a config: "default", "yarn", …; "none" for a layer without RoPE.
   const std::string& rope_type() const { return geometry_.rope_type; }
+  /// What the frequencies are computed from.
   const rope::type_parameters& parameters() const { return parameters_; }
 
   /// False for a layer without RoPE.
@@ -44,7 +46,7 @@ class rotary_embedding {
   /// Whether two lengths may have different frequencies (dynamic NTK, LongRoPE).
   bool depends_on_length() const { return type_.depends_on_length; }
 
-  /// The regime in force while the longest row of the batch has `length` tokens, that is, max(position) + 1.
+  /// The specification in force while the longest row of the batch has `length` tokens, that is, max(position) + 1.
   rotary_specification at(std::int64_t length) const {
     rotary_specification specification = geometry_;
     if (rotates()) {
@@ -76,11 +78,11 @@ enum class cache_writer : std::uint8_t { transformers, vllm };
 
 /// What `rotary_embeddings_from_config` knows; extend a copy by a type or an architecture of your own.
 struct config_knowledge {
-  type_registry types = builtin_types();
-  architecture_table architectures = builtin_architectures();
+  type_registry types = builtin_types();                       ///< by the name that a config gives them
+  architecture_table architectures = builtin_architectures();  ///< by `model_type`
   /// The conventions to read a config by, whatever its `model_type` says: for a model that the table doesn't have.
   std::optional<architecture> conventions = {};
-  cache_writer writer = cache_writer::transformers;
+  cache_writer writer = cache_writer::transformers;  ///< whose rows of latent attention are meant
 };
 
 namespace detail {

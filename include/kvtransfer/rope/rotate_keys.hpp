@@ -18,8 +18,8 @@ namespace kvtransfer::rope {
 /// to make checks all of them first, and so makes all or none; none is checked again.
 struct checked_rotation {
   rope::rotation rotation;  ///< with four-dimensional positions
-  options how;
-  implementation used;
+  options how;              ///< as asked for
+  implementation used;      ///< never automatic
 };
 
 /// Which implementation a rotation of keys like `keys` under `specification` runs on.

@@ -22,11 +22,11 @@ namespace kvtransfer::rope {
 /// rotation yet; without `to` they are left with none; without both, every key moves by `delta` tokens under
 /// `to_specification`.
 struct rotation {
-  at::Tensor from = {};
-  at::Tensor to = {};
-  std::int64_t delta = 0;
-  rotary_specification from_specification = {};
-  rotary_specification to_specification = {};
+  at::Tensor from = {};                          ///< where keys stand; undefined: see above
+  at::Tensor to = {};                            ///< where they shall stand; undefined: see above
+  std::int64_t delta = 0;                        ///< tokens; read where neither list is given
+  rotary_specification from_specification = {};  ///< under which they stand; read with `from`
+  rotary_specification to_specification = {};    ///< under which they shall stand
 
   /// What `rope::rotate` does.
   static rotation rotate(at::Tensor positions, rotary_specification specification) {
@@ -50,7 +50,9 @@ struct rotation {
     return {std::move(from), std::move(to), 0, std::move(from_specification), std::move(to_specification)};
   }
 
+  /// Whether every key moves by `delta`.
   bool is_shared_delta() const { return !from.defined() && !to.defined(); }
+  /// Whether nothing is to be done: what a rotation is by default.
   bool is_identity() const { return is_shared_delta() && delta == 0 && to_specification == rotary_specification(); }
 
   /// The specification that says which elements rotate in which pairs; both sides agree on that.

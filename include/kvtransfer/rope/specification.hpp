@@ -18,16 +18,17 @@ namespace kvtransfer {
 ///
 /// A key at position p holds s·R(p·f)·k on its rotary window: every pair i rotated by p·f[i] radians, then scaled by s.
 struct rotary_specification {
-  std::string rope_type = "default";
+  std::string rope_type = "default";  ///< as a config names it; told in messages and compared, nothing else
   /// f `[rotary_dim/2]`, radians per token, the model's own bits; below zero where a model rotates backwards; empty: no
   /// RoPE.
   std::vector<float> inv_freq = {};
-  double attention_scaling = 1.0;  ///< s, written into a key once
-  rope::pairing pairing = rope::pairing::half_split;
-  std::int64_t window_offset = 0;            ///< first rotated element of a head (MLA: 512)
+  double attention_scaling = 1.0;                     ///< s, written into a key once
+  rope::pairing pairing = rope::pairing::half_split;  ///< which elements of the window make a pair
+  std::int64_t window_offset = 0;                     ///< first rotated element of a head (MLA: 512)
   std::vector<std::uint8_t> stream_of = {};  ///< M-RoPE: the position stream that frequency i reads; empty: stream 0
   bool normed_after_rotation = false;        ///< keys are w·norm(R·k) (HunYuan): a move needs the weight w
 
+  /// Elements of a head that rotate: two for each frequency.
   std::int64_t rotary_dim() const { return 2 * static_cast<std::int64_t>(inv_freq.size()); }
   /// False for a layer without RoPE, whose keys no move changes.
   bool rotates() const { return !inv_freq.empty(); }

@@ -21,6 +21,7 @@ struct type_parameters {
   std::int64_t head_dim = 0;                         ///< elements
   std::int64_t max_position_embeddings = 0;          ///< tokens; 0 where the config has none
 
+  /// Whether there is such a parameter, other than null.
   bool has(const char* key) const { return values.contains(key) && !values.at(key).is_null(); }
 
   /// @throws value_error if `key` is missing or not a finite number
@@ -31,6 +32,7 @@ struct type_parameters {
     return values.at(key).get<double>();
   }
 
+  /// Nothing where there is none. @throws value_error for anything but a finite number
   std::optional<double> optional_number(const char* key) const {
     return has(key) ? std::optional<double>(number(key)) : std::nullopt;
   }
@@ -70,6 +72,7 @@ struct type_parameters {
   /// θ, the base of the geometric series of wavelengths.
   double theta() const { return positive("rope_theta"); }
 
+  /// The share of a head that rotates; 1 where the config has none. @throws value_error unless it is a number
   double partial_rotary_factor() const { return optional_number("partial_rotary_factor").value_or(1.0); }
 
   /// Elements of a head that rotate, the d of θ^(−2i/d). Where it is odd (MiMo-V2), the last pair takes one element

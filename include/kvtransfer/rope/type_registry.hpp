@@ -21,7 +21,7 @@ namespace kvtransfer::rope {
 struct rotary_type {
   /// @param length tokens in the longest row of the batch, max(position) + 1; ignored by most types
   std::function<frequencies(const type_parameters& parameters, std::int64_t length)> build;
-  bool depends_on_length = false;
+  bool depends_on_length = false;  ///< whether `build` reads `length`
 };
 
 /// Rotary types by the name that a config gives them. A type of your own is one `add` to a copy.

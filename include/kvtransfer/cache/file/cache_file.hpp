@@ -25,8 +25,8 @@ namespace kvtransfer {
 
 /// How a cache is taken into memory.
 struct load_options {
-  std::int64_t capacity = 0;  ///< slots in all, at least those there are
-  at::Device device = at::kCPU;
+  std::int64_t capacity = 0;     ///< slots in all, at least those there are
+  at::Device device = at::kCPU;  ///< where the tensors shall lie
 };
 
 /// A cache in a file, mapped: opening reads the frame, keys and values are read from the disk as they are touched.
@@ -43,9 +43,13 @@ class cache_file {
             std::make_shared<const cache_frame>(std::move(contents.frame))};
   }
 
+  /// As given to `open`.
   const std::filesystem::path& path() const { return tensors_.path(); }
+  /// Where the keys stand, and whose cache it is.
   const cache_frame& frame() const { return *frame_; }
+  /// How many layers there are.
   std::int64_t layers() const { return frame().layers(); }
+  /// Whether `load` and `verify` can tell a damaged file.
   bool has_checksums() const { return tensors_.has_checksums(); }
 
   /// One layer over the mapped bytes, to be looked at: whose cache it is, `frame()` says. Its bytes, and no others,

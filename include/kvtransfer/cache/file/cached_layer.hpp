@@ -9,13 +9,15 @@ namespace kvtransfer {
 
 /// What a frame leaves open about one layer's keys and values; how many rows and tokens there are, it says itself.
 struct cached_layer {
-  std::int64_t kv_heads = 1;
-  std::int64_t head_dim = 0;
-  at::ScalarType dtype = at::kFloat;
+  std::int64_t kv_heads = 1;                        ///< of keys and values alike
+  std::int64_t head_dim = 0;                        ///< elements of a key
+  at::ScalarType dtype = at::kFloat;                ///< of the keys
   std::optional<std::int64_t> value_head_dim = {};  ///< where it is not that of the keys
   std::optional<at::ScalarType> value_dtype = {};   ///< likewise
 
+  /// Elements of a value.
   std::int64_t values_head_dim() const { return value_head_dim.value_or(head_dim); }
+  /// Of the values.
   at::ScalarType values_dtype() const { return value_dtype.value_or(dtype); }
 };
 

@@ -20,7 +20,9 @@ class expected_model {
  public:
   /// @param fingerprint as `model_fingerprint` gives it; a cache of unknown origin is not of this model
   expected_model(std::string fingerprint) : fingerprint_(std::move(fingerprint)) {}
+  /// Likewise.
   expected_model(const char* fingerprint) : fingerprint_(fingerprint) {}
+  /// Takes a cache of any model, or of none that is known.
   expected_model(any_model_t) : any_(true) {}
 
   /// @param file named in the error

@@ -34,7 +34,7 @@ namespace kvtransfer {
 /// `borrowed_cache` moves it in units of its scale, which stays, and saturates what outgrows fp8.
 class quantized_cache : public detail::lazily_moved<quantized_cache> {
  public:
-  static constexpr std::string_view name = "quantized_cache";
+  static constexpr std::string_view name = "quantized_cache";  ///< As errors call it.
 
   /// Takes over the tensors. @throws shape_error, value_error where tensors and frame disagree
   quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored)
@@ -53,7 +53,9 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
     }
   }
 
+  /// Leaves nothing behind that may be read.
   quantized_cache(quantized_cache&&) = default;
+  /// Leaves nothing behind that may be read.
   quantized_cache& operator=(quantized_cache&&) = default;
   quantized_cache(const quantized_cache&) = delete;
   quantized_cache& operator=(const quantized_cache&) = delete;
@@ -63,6 +65,7 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
     return transform(stored_, target_, [](const quantized_tensor& tensor) { return tensor.clone(); });
   }
 
+  /// Heads that hold keys and values in `layer`. @throws shape_error if there is no such layer
   std::int64_t kv_heads(std::int64_t layer = 0) const { return stored_keys(layer).extents().kv_heads; }
 
   /// Bytes of codes, scales and minimums.
@@ -83,6 +86,7 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
   }
   /// The same in the frame `stored`, whatever is pending.
   const quantized_tensor& stored_keys(std::int64_t layer) const { return at(keys_, layer); }
+  /// The codes of a layer's values, which no move touches. @throws shape_error if there is no such layer
   const quantized_tensor& values(std::int64_t layer) const { return at(values_, layer); }
 
   /// Makes all moves asked for so far in the codes: one rotation and one more quantization. Values are not touched.

@@ -42,12 +42,15 @@ class quantized_cache_file {
                 description{std::move(contents.stored), std::move(contents.target), std::move(contents.codes.layers)})};
   }
 
+  /// As given to `open`.
   const std::filesystem::path& path() const { return tensors_.path(); }
   /// Where the keys stand as they are stored.
   const cache_frame& stored() const { return description_->stored; }
   /// Where they are to stand when they are read: the cache may have been saved with moves yet to be made.
   const cache_frame& target() const { return description_->target; }
+  /// How many layers there are.
   std::int64_t layers() const { return stored().layers(); }
+  /// Whether `load` and `verify` can tell a damaged file.
   bool has_checksums() const { return tensors_.has_checksums(); }
 
   /// The codes of one layer over the mapped bytes, in the frame `stored()`: those bytes, and no others, begin to be
@@ -55,6 +58,7 @@ class quantized_cache_file {
   quantized_tensor stored_keys(std::int64_t layer) const {
     return fetched(detail::cache_format::key(static_cast<std::size_t>(layer)), at(layer).keys);
   }
+  /// Likewise the values of one layer, which no move touches.
   quantized_tensor values(std::int64_t layer) const {
     return fetched(detail::cache_format::value(static_cast<std::size_t>(layer)), at(layer).values);
   }
