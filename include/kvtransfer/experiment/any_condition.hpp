@@ -14,18 +14,23 @@ namespace kvtransfer {
 /// A condition chosen at run time. Copies share the one they were made from.
 class any_condition {
  public:
+  /// Takes any condition, by value.
   template <Condition Chosen>
     requires(!std::same_as<Chosen, any_condition>)
   any_condition(Chosen chosen)  // NOLINT(google-explicit-constructor): a condition is a condition
       : chosen_(std::make_shared<const holder<Chosen>>(std::move(chosen))) {}
 
+  /// What it is, for tables and files.
   [[nodiscard]] condition_description describe() const { return chosen_->describe(); }
+  /// Why it can't be done with this model and these prompts; nothing where it can.
   [[nodiscard]] std::optional<std::string> not_applicable(const prompt_ids& prompts) const {
     return chosen_->not_applicable(prompts);
   }
+  /// Positions in front of the first generated token, at most.
   [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
     return chosen_->tokens_needed(prompts, max_new_tokens);
   }
+  /// The plan; it may run the model first. @param settings with one seed, the trial's
   [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
                                        const generation_config& settings) const {
     return chosen_->prepare(model, prompts, settings);

@@ -13,8 +13,8 @@ namespace kvtransfer {
 
 /// The first place where a condition's tokens leave its reference's.
 struct first_difference {
-  std::int64_t trial = 0;
-  divergence at;
+  std::int64_t trial = 0;        ///< the first trial that differs
+  divergence at;                 ///< step and tokens
   std::optional<double> margin;  ///< the reference's largest minus second largest logit at that step
 
   friend bool operator==(const first_difference&, const first_difference&) = default;
@@ -22,11 +22,12 @@ struct first_difference {
 
 /// A condition's generated tokens against those of its reference, trial by trial (equal seeds).
 struct comparison {
-  std::string reference;
-  std::int64_t trials = 0;
+  std::string reference;                  ///< the condition compared with
+  std::int64_t trials = 0;                ///< those that both have
   std::int64_t equal = 0;                 ///< trials with the same tokens and the same stop
   std::optional<first_difference> first;  ///< nothing if all are equal
 
+  /// Whether no trial differs.
   [[nodiscard]] bool all_equal() const { return equal == trials; }
 
   friend bool operator==(const comparison&, const comparison&) = default;

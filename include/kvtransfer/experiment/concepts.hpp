@@ -17,7 +17,7 @@ struct generation_config;
 
 /// What a condition has the model read, one sequence.
 struct prepared_input {
-  plan input;
+  plan input;      ///< runs as it is
   sequence parts;  ///< what it consists of, injected slots included
 };
 

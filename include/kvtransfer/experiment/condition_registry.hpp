@@ -19,6 +19,7 @@ class condition_registry {
   /// Adds a condition under its id. @throws value_error if that is taken
   void add(any_condition condition);
 
+  /// All ids, in the order of tables.
   [[nodiscard]] std::vector<std::string> ids() const { return conditions_.names(); }
 
   /// The conditions that a comma-separated list names, in the registry's order; `all` names every one.

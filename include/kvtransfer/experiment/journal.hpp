@@ -18,9 +18,9 @@ class file_lock;
 
 /// Which trial of a run.
 struct trial_key {
-  std::string test;
-  std::string condition;
-  std::int64_t trial = 0;
+  std::string test;        ///< its name
+  std::string condition;   ///< its id
+  std::int64_t trial = 0;  ///< from 0
 
   friend auto operator<=>(const trial_key&, const trial_key&) = default;
 };
@@ -40,6 +40,7 @@ class journal {
   journal& operator=(const journal&) = delete;
   ~journal();
 
+  /// Finished trials.
   [[nodiscard]] std::size_t size() const { return trials_.size(); }
 
   /// The trial, if it has finished already; null otherwise.

@@ -10,16 +10,16 @@ struct causal_lm;
 
 /// The model that ran.
 struct model_info {
-  std::string path;
-  std::string architecture;
-  std::int64_t layers = 0;
-  std::int64_t hidden_size = 0;
-  std::int64_t q_heads = 0;
-  std::int64_t kv_heads = 0;
-  std::int64_t head_dim = 0;
-  std::int64_t vocab_size = 0;
-  std::string rope;         ///< type and parameters of the first layer's rotary embedding, a JSON object
-  std::string fingerprint;  ///< tells whether trials of two runs are of one model
+  std::string path;              ///< its folder or file, as given
+  std::string architecture;      ///< transformers' class that computes the same
+  std::int64_t layers = 0;       ///< decoder layers
+  std::int64_t hidden_size = 0;  ///< elements
+  std::int64_t q_heads = 0;      ///< heads of queries
+  std::int64_t kv_heads = 0;     ///< heads of keys and values
+  std::int64_t head_dim = 0;     ///< elements of a head
+  std::int64_t vocab_size = 0;   ///< rows of the embedding
+  std::string rope;              ///< type and parameters of the first layer's rotary embedding, a JSON object
+  std::string fingerprint;       ///< tells whether trials of two runs are of one model
 };
 
 /// What a report says of a model. In `rope`, `layers_that_differ` counts the layers with another rotary embedding than

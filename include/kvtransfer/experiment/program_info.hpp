@@ -9,12 +9,12 @@ struct causal_lm;
 
 /// The program that ran, and on what.
 struct program_info {
-  std::string version;
-  std::string libtorch;
-  std::string device;
-  std::string dtype;
-  std::string quantization;
-  std::int64_t threads = 0;
+  std::string version;       ///< this library's
+  std::string libtorch;      ///< libtorch's version
+  std::string device;        ///< as torch writes it: "cpu", "cuda:0"
+  std::string dtype;         ///< of weights and caches, as "float32"
+  std::string quantization;  ///< of weights: "none", …
+  std::int64_t threads = 0;  ///< of the CPU
 };
 
 /// What a report says of the program that ran `model`.

@@ -16,7 +16,7 @@ struct run_settings;
 
 /// How a test's prompts become tokens.
 struct prompt_encoding {
-  any_tokenizer tokens;
+  any_tokenizer tokens;                  ///< the model's own
   std::optional<chat_format> chat = {};  ///< nothing: the prompts are raw text
   std::string system = {};               ///< in chat form; empty: no system turn
 };

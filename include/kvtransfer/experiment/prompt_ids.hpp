@@ -10,8 +10,8 @@ namespace kvtransfer {
 
 /// Tokens of one role.
 struct prompt_part {
-  token_role role = token_role::target;
-  std::vector<std::int64_t> token_ids;  ///< never empty
+  token_role role = token_role::target;  ///< whose they are
+  std::vector<std::int64_t> token_ids;   ///< never empty
 
   friend bool operator==(const prompt_part&, const prompt_part&) = default;
 };

@@ -19,51 +19,51 @@ namespace kvtransfer {
 
 /// Every flag of a run; the JSON name of a flag is its name in snake_case.
 struct run_settings {
-  std::string model;
-  std::string device = "auto";
-  std::string dtype;
-  std::string quantize = "none";
-  std::int64_t threads = 0;         ///< threads of the CPU; 0: what torch chooses
-  std::string prompt_form = "raw";  ///< raw, chat or chat:NAME
-  std::string system;               ///< the system text of chat prompts; empty: none
-  std::string suite;
-  std::vector<std::string> conditions;
-  std::int64_t trials = 1;
-  double temperature = 0.0;
-  std::uint64_t seed = 0;  ///< trial i draws with seed + i
-  std::int64_t max_new_tokens = 40;
-  std::string output = "results";
-  bool resume = false;
+  std::string model;                    ///< a folder or a file
+  std::string device = "auto";          ///< "auto", "cpu" or "cuda:INDEX"
+  std::string dtype;                    ///< as "float32"
+  std::string quantize = "none";        ///< how weights are stored: "none", …
+  std::int64_t threads = 0;             ///< threads of the CPU; 0: what torch chooses
+  std::string prompt_form = "raw";      ///< raw, chat or chat:NAME
+  std::string system;                   ///< the system text of chat prompts; empty: none
+  std::string suite;                    ///< the suite's name or file
+  std::vector<std::string> conditions;  ///< ids, in the order of tables
+  std::int64_t trials = 1;              ///< of each test under each condition
+  double temperature = 0.0;             ///< 0: greedy
+  std::uint64_t seed = 0;               ///< trial i draws with seed + i
+  std::int64_t max_new_tokens = 40;     ///< per trial
+  std::string output = "results";       ///< the folder that results go to
+  bool resume = false;                  ///< whether trials that an earlier run finished are kept
 };
 
 /// One generation.
 struct trial_record {
-  std::uint64_t seed = 0;
-  std::vector<std::int64_t> token_ids;  ///< the generated tokens alone, EOS left out
-  std::string text;
-  std::vector<std::string> markers_found;
-  stop_reason stop = stop_reason::length;
-  bool stalled = false;
-  std::vector<double> top2_margins;  ///< per step: largest minus second largest logit; the EOS step included
-  sequence read;                     ///< what stood in front of the first generated token
-  bool assumed_frame = false;        ///< the injected cache's frame was set by hand: it does not describe what it holds
+  std::uint64_t seed = 0;                  ///< that its draws were made with
+  std::vector<std::int64_t> token_ids;     ///< the generated tokens alone, EOS left out
+  std::string text;                        ///< the tokens' text
+  std::vector<std::string> markers_found;  ///< in the test's order
+  stop_reason stop = stop_reason::length;  ///< why it ended
+  bool stalled = false;                    ///< whether it ended at once: see `is_stalled`
+  std::vector<double> top2_margins;        ///< per step: largest minus second largest logit; the EOS step included
+  sequence read;                           ///< what stood in front of the first generated token
+  bool assumed_frame = false;  ///< the injected cache's frame was set by hand: it does not describe what it holds
 
   friend bool operator==(const trial_record&, const trial_record&) = default;
 };
 
 /// All trials of one test under one condition, in order.
 struct condition_record {
-  std::string id;
+  std::string id;                             ///< the condition's
   std::optional<std::string> not_applicable;  ///< why this model can't run it; then there are no trials
-  std::vector<trial_record> trials;
+  std::vector<trial_record> trials;           ///< in the order of their seeds
 
   friend bool operator==(const condition_record&, const condition_record&) = default;
 };
 
 /// One test under all conditions, in the order in which they were asked for.
 struct test_record {
-  test_case test;
-  std::vector<condition_record> conditions;
+  test_case test;                            ///< its prompts and markers
+  std::vector<condition_record> conditions;  ///< in the order asked for
 
   /// The condition of that id; null if it did not run.
   [[nodiscard]] const condition_record* find(std::string_view id) const {
@@ -75,14 +75,14 @@ struct test_record {
 
 /// A finished run: what a report is made from.
 struct results {
-  program_info program;
-  model_info model;
-  run_settings settings;
-  std::string suite_name;
-  std::string suite_description;
-  std::string reported_by;  ///< whose published table the tests carry; may be empty
-  std::vector<condition_description> conditions;
-  std::vector<test_record> tests;
+  program_info program;                           ///< that ran
+  model_info model;                               ///< that was run
+  run_settings settings;                          ///< that were asked for
+  std::string suite_name;                         ///< as the suite has it
+  std::string suite_description;                  ///< as the suite has it; may be empty
+  std::string reported_by;                        ///< whose published table the tests carry; may be empty
+  std::vector<condition_description> conditions;  ///< in the order asked for
+  std::vector<test_record> tests;                 ///< in the suite's order
 
   /// The description of that id; null if the run did not include it.
   [[nodiscard]] const condition_description* find_condition(std::string_view id) const {

@@ -21,7 +21,7 @@ struct run_progress {
   std::int64_t done = 0;   ///< trials, those taken from the journal included
   std::int64_t total = 0;  ///< trials
   std::string test;        ///< of the trial just done
-  std::string condition;
+  std::string condition;   ///< the id, of the trial just done
 };
 
 /// Called after every trial. What it throws ends the run; finished trials stay in the journal.

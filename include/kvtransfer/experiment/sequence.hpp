@@ -25,6 +25,7 @@ enum class token_role {
 inline constexpr std::array<std::string_view, 7> token_role_names{"format",    "bos", "source", "target",
                                                                   "generated", "eos", "noise"};
 
+/// The name used in files and reports.
 [[nodiscard]] inline constexpr std::string_view name_of(token_role role) {
   return token_role_names[static_cast<std::size_t>(role)];
 }
@@ -41,9 +42,9 @@ inline constexpr std::array<std::string_view, 7> token_role_names{"format",    "
 
 /// A part of the sequence in front of the first generated token.
 struct sequence_part {
-  token_role role = token_role::target;
-  std::int64_t tokens = 0;
-  bool injected = false;  ///< present as cached keys and values, not fed as tokens
+  token_role role = token_role::target;  ///< whose it is
+  std::int64_t tokens = 0;               ///< or slots, where it has no tokens
+  bool injected = false;                 ///< present as cached keys and values, not fed as tokens
 
   friend bool operator==(const sequence_part&, const sequence_part&) = default;
 };

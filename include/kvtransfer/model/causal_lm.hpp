@@ -12,11 +12,13 @@ namespace kvtransfer {
 
 /// A model ready to run: its configuration, its weights on one device, and the fingerprint that its caches carry.
 struct causal_lm {
-  model_config config;
-  model_weights weights;
-  std::string fingerprint;
+  model_config config;      ///< sizes, rotary embeddings, special tokens
+  model_weights weights;    ///< all on one device, in one type
+  std::string fingerprint;  ///< tells models apart; empty for none
 
+  /// The one on which all weights lie.
   [[nodiscard]] at::Device device() const { return weights.embed_tokens.device(); }
+  /// The weights' type.
   [[nodiscard]] at::ScalarType dtype() const { return weights.embed_tokens.scalar_type(); }
 
   /// Opens a folder in Hugging Face's layout, a GGUF file, or a folder that holds one GGUF file and no `config.json`.

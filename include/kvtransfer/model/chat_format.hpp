@@ -26,16 +26,16 @@ enum class user_strip {
 /// the user's turn stands behind before_user. Without a system text there is no system turn, whatever default a model's
 /// own template would put there. BOS is a token, never part of a piece: see `begins_with_bos`.
 struct chat_format {
-  std::string name;
-  std::string before_system;
-  std::string after_system;
-  std::string before_user;
-  std::string after_user;
-  std::string assistant_prompt;
-  system_placement placement = system_placement::own_turn;
-  user_strip user = user_strip::nothing;
-  bool strips_system = false;
-  bool prints_bos = false;  ///< the template writes BOS itself
+  std::string name;                                         ///< as a command line gives it, unique in a registry
+  std::string before_system;                                ///< opens the system text's turn
+  std::string after_system;                                 ///< closes it
+  std::string before_user;                                  ///< opens the user's turn
+  std::string after_user;                                   ///< closes it
+  std::string assistant_prompt;                             ///< opens the answer
+  system_placement placement = system_placement::own_turn;  ///< where the system text goes
+  user_strip user = user_strip::nothing;                    ///< what is stripped of the user's side
+  bool strips_system = false;  ///< whether the system text loses the white space at its ends
+  bool prints_bos = false;     ///< the template writes BOS itself
 };
 
 /// Whether a chat's ids begin with BOS: once, if the template prints it or the tokenizer adds it, never twice.
@@ -43,9 +43,11 @@ struct chat_format {
   return format.prints_bos || tokenizer_adds_bos;
 }
 
+/// Whose a piece of a chat's text is.
 enum class chat_part {
   format,  ///< the format's own pieces, and the system text
-  source,
+  source,  ///< the prompt that a transfer carries over
+  /// the prompt that is answered
   target
 };
 
@@ -54,9 +56,9 @@ enum class chat_part {
 /// Segments that follow one another are one text to the tokenizer ("[INST] " and "Who" give the ids of "[INST] Who"):
 /// only a special token must lie wholly in one segment of markup. So what a prompt says never becomes one.
 struct chat_segment {
-  std::string text;
-  bool is_markup;
-  chat_part part;
+  std::string text;  ///< as it stands in the chat
+  bool is_markup;    ///< whether special tokens may be read from it
+  chat_part part;    ///< whose it is
 
   friend bool operator==(const chat_segment&, const chat_segment&) = default;
 };

@@ -10,8 +10,8 @@ namespace kvtransfer {
 
 /// The texts of a model's special tokens that templates print; empty for one that the model does not have.
 struct special_token_texts {
-  std::string bos;
-  std::string eos;
+  std::string bos;  ///< beginning of text
+  std::string eos;  ///< end of text
 };
 
 /// The chat formats that a program knows. A program adds its own and passes the registry on.
@@ -27,6 +27,7 @@ class chat_format_registry {
   /// @throws value_error if the name is taken
   void add(chat_format format);
 
+  /// All names, in the order in which they were added.
   [[nodiscard]] std::vector<std::string> names() const;
 
   /// The format of a name, for a model with these special tokens.

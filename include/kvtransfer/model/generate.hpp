@@ -14,7 +14,7 @@ namespace kvtransfer {
 
 /// How text is continued.
 struct generation_config {
-  std::int64_t max_new_tokens = 40;
+  std::int64_t max_new_tokens = 40;              ///< per sequence
   double temperature = 0;                        ///< 0: greedy
   std::vector<std::uint64_t> seeds = {0};        ///< one per sequence, or one for all; unused when greedy
   std::vector<std::int64_t> eos_token_ids = {};  ///< each ends its sequence
@@ -22,9 +22,9 @@ struct generation_config {
 
 /// One sequence's continuation.
 struct completion {
-  std::vector<std::int64_t> token_ids;  ///< the end-of-text token left out
-  std::vector<float> top2_margins;      ///< one per choice, the end-of-text token's included
-  stop_reason stop = stop_reason::length;
+  std::vector<std::int64_t> token_ids;       ///< the end-of-text token left out
+  std::vector<float> top2_margins;           ///< one per choice, the end-of-text token's included
+  stop_reason stop = stop_reason::length;    ///< why it ended
   std::optional<std::int64_t> eos_token_id;  ///< which one ended the sequence
 };
 
@@ -35,8 +35,8 @@ std::vector<completion> generate(const causal_lm& model, session& running, const
 
 /// The continuations, one per sequence of the batch, and the cache that they left behind.
 struct generation_output {
-  std::vector<completion> rows;
-  cache kv;
+  std::vector<completion> rows;  ///< in the plan's order
+  cache kv;                      ///< all that was injected and read, the last token chosen left out
 };
 
 /// Reads a plan and continues its sequences. @throws what `session` and `generate` throw

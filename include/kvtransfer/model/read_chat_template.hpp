@@ -8,8 +8,8 @@ namespace kvtransfer {
 
 /// A model's own chat template, and the file that it stands in.
 struct model_chat_template {
-  std::string text;
-  std::string file;
+  std::string text;  ///< Jinja, as it stands there
+  std::string file;  ///< for messages
 };
 
 /// The chat template of a model's folder or GGUF file: of a GGUF file `tokenizer.chat_template`, of a folder

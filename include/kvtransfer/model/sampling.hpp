@@ -17,8 +17,8 @@ namespace kvtransfer {
 
 /// The next token and by how much the best score beats the second best.
 struct token_choice {
-  std::int64_t token_id = 0;
-  float top2_margin = 0;  ///< logit units, whatever the temperature
+  std::int64_t token_id = 0;  ///< an index into the logits
+  float top2_margin = 0;      ///< logit units, whatever the temperature
 };
 
 /// Chooses the next token of one sequence: the best at temperature 0, else a draw keyed on `(seed, step)`.

@@ -26,13 +26,16 @@ class session {
   ///         where the plan does not fit it
   session(const causal_lm& model, const plan& input, std::int64_t capacity = 0);
 
+  /// The moved-from session can only be assigned to or destroyed.
   session(session&&) noexcept;
+  /// Likewise.
   session& operator=(session&&) noexcept;
   ~session();
 
   /// Scores of the next token of every sequence: `[batch, vocab_size]`, in the model's dtype.
   [[nodiscard]] const at::Tensor& logits() const;
 
+  /// Sequences.
   [[nodiscard]] std::int64_t batch() const;
 
   /// Slots held so far, injected ones and padding included.

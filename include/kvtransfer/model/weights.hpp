@@ -16,25 +16,30 @@ class gguf_weights;
 
 /// One decoder layer's parameters; a bias that the model lacks is an undefined tensor. Matrices are [out, in].
 struct layer_weights {
-  at::Tensor input_layernorm;           // [hidden_size]
-  at::Tensor q_proj;                    // [q_heads * head_dim, hidden_size]
-  at::Tensor k_proj;                    // [kv_heads * head_dim, hidden_size]
-  at::Tensor v_proj;                    // [kv_heads * head_dim, hidden_size]
-  at::Tensor o_proj;                    // [hidden_size, q_heads * head_dim]
-  at::Tensor post_attention_layernorm;  // [hidden_size]
-  at::Tensor gate_proj;                 // [intermediate_size, hidden_size]
-  at::Tensor up_proj;                   // [intermediate_size, hidden_size]
-  at::Tensor down_proj;                 // [hidden_size, intermediate_size]
-  at::Tensor q_bias, k_bias, v_bias, o_bias;
-  at::Tensor gate_bias, up_bias, down_bias;
+  at::Tensor input_layernorm;           ///< [hidden_size]
+  at::Tensor q_proj;                    ///< [q_heads * head_dim, hidden_size]
+  at::Tensor k_proj;                    ///< [kv_heads * head_dim, hidden_size]
+  at::Tensor v_proj;                    ///< [kv_heads * head_dim, hidden_size]
+  at::Tensor o_proj;                    ///< [hidden_size, q_heads * head_dim]
+  at::Tensor post_attention_layernorm;  ///< [hidden_size]
+  at::Tensor gate_proj;                 ///< [intermediate_size, hidden_size]
+  at::Tensor up_proj;                   ///< [intermediate_size, hidden_size]
+  at::Tensor down_proj;                 ///< [hidden_size, intermediate_size]
+  at::Tensor q_bias;                    ///< [q_heads * head_dim]
+  at::Tensor k_bias;                    ///< [kv_heads * head_dim]
+  at::Tensor v_bias;                    ///< [kv_heads * head_dim]
+  at::Tensor o_bias;                    ///< [hidden_size]
+  at::Tensor gate_bias;                 ///< [intermediate_size]
+  at::Tensor up_bias;                   ///< [intermediate_size]
+  at::Tensor down_bias;                 ///< [hidden_size]
 };
 
 /// All parameters of a model. With tied embeddings `lm_head` is the very tensor `embed_tokens`.
 struct model_weights {
-  at::Tensor embed_tokens;  // [vocab_size, hidden_size]
-  at::Tensor norm;          // [hidden_size]
-  at::Tensor lm_head;       // [vocab_size, hidden_size]
-  std::vector<layer_weights> layers;
+  at::Tensor embed_tokens;            ///< [vocab_size, hidden_size]
+  at::Tensor norm;                    ///< [hidden_size]
+  at::Tensor lm_head;                 ///< [vocab_size, hidden_size]
+  std::vector<layer_weights> layers;  ///< from the embedding's side on
 };
 
 /// Loads a model's parameters, mapped: on the CPU, in the file's own type, nothing is copied.

@@ -10,15 +10,15 @@ namespace kvtransfer::statistics {
 
 /// One trial: what a metric gave for a prompt under one seed.
 struct observation {
-  std::string prompt;
-  double value = 0.0;
+  std::string prompt;  ///< its name
+  double value = 0.0;  ///< of the metric
 };
 
 /// Two conditions' values, paired: entry i of each is of the same prompt.
 struct paired_values {
-  std::vector<std::string> prompts;
-  std::vector<double> a;
-  std::vector<double> b;
+  std::vector<std::string> prompts;  ///< one name per pair
+  std::vector<double> a;             ///< one value per prompt
+  std::vector<double> b;             ///< one value per prompt
 };
 
 /// Pairs two conditions by prompt. Seeds are averaged within the prompt first: they repeat one prompt, and taken for

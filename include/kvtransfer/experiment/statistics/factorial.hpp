@@ -16,13 +16,13 @@ inline constexpr std::size_t most_factors = 10;
 
 /// What switching a factor on does to a metric, or what one factor does to another's effect.
 struct factor_effect {
-  std::string factor;
+  std::string factor;               ///< the factor switched on
   std::optional<std::string> with;  ///< the other factor of an interaction; none: a main effect
-  mean_estimate estimate;
-  interval range;            ///< with confidence 0.95
-  double p = 1.0;            ///< paired t, clustered where there are clusters
-  double p_sign_flip = 1.0;  ///< the permutation test of the same contrasts
-  double p_holm = 1.0;       ///< p adjusted over the effects of this table
+  mean_estimate estimate;           ///< of the effect
+  interval range;                   ///< with confidence 0.95
+  double p = 1.0;                   ///< paired t, clustered where there are clusters
+  double p_sign_flip = 1.0;         ///< the permutation test of the same contrasts
+  double p_holm = 1.0;              ///< p adjusted over the effects of this table
 };
 
 /// Main effects and two-way interactions of a full 2^k crossing, estimated within each prompt and then tested over

@@ -15,13 +15,13 @@ enum class metric_scale {
 
 /// A mean of paired differences, and how sure it is.
 struct mean_estimate {
-  double mean = 0.0;
-  double center = 0.0;  ///< of intervals and tests: the mean, for success drawn towards 0 by n/(n + 2)
-  double standard_error = 0.0;
+  double mean = 0.0;                ///< of the differences
+  double center = 0.0;              ///< of intervals and tests: the mean, for success drawn towards 0 by n/(n + 2)
+  double standard_error = 0.0;      ///< of `center`
   double degrees_of_freedom = 1.0;  ///< of Student's t: independent units − 1, fewer where uneven
-  std::int64_t prompts = 0;
-  std::int64_t units = 0;  ///< independent ones: clusters where there are, else prompts
-  metric_scale scale = metric_scale::continuous;
+  std::int64_t prompts = 0;         ///< values that it is a mean of
+  std::int64_t units = 0;           ///< independent ones: clusters where there are, else prompts
+  metric_scale scale = metric_scale::continuous;  ///< what the values can be
 
   friend bool operator==(const mean_estimate&, const mean_estimate&) = default;
 };

@@ -17,43 +17,49 @@ namespace kvtransfer::statistics {
 /// Where an interval and p come from. `none`: one prompt, or one cluster, from which nothing follows.
 enum class method { mcnemar, paired_t, clustered_t, none };
 
+/// As `summary.json` has it.
 [[nodiscard]] std::string_view to_string(method value);
 
 /// What is compared, fixed before the run.
 struct comparison_request {
-  std::string a = {};
-  std::string b = {};
-  std::string metric = {};
-  metric_scale scale = metric_scale::success;
-  std::optional<double> margin = {};  ///< in the metric's unit; none: equivalence is not asked
-  double alpha = default_alpha;       ///< intervals have confidence 1 − α
-  sign_flip_settings permutation = {};
+  std::string a = {};                          ///< a condition's id
+  std::string b = {};                          ///< the condition's that it is compared with
+  std::string metric = {};                     ///< as in `summary.json`: success, marker_log_prob, …
+  metric_scale scale = metric_scale::success;  ///< what the metric's values can be
+  std::optional<double> margin = {};           ///< in the metric's unit; none: equivalence is not asked
+  double alpha = default_alpha;                ///< intervals have confidence 1 − α
+  sign_flip_settings permutation = {};         ///< of the permutation test
 };
 
 /// Two conditions on the same prompts: a line of `summary.json`.
 struct paired_comparison {
-  std::string a;
-  std::string b;
-  std::string metric;
-  std::int64_t n = 0;                                         ///< prompts
-  std::optional<std::int64_t> both, only_a, only_b, neither;  ///< where every value is 0 or 1
-  double difference = 0.0;                                    ///< mean of a − b
-  std::optional<double> low, high;  ///< of the difference, confidence 1 − α; none by method `none`
-  double p_exact = 1.0;             ///< sign flips of prompts or clusters; McNemar's exact test where `method` is
-  std::optional<double> p_mid;      ///< McNemar's mid-p, where `method` is
-  double p_holm = 1.0;              ///< `p` adjusted over the family
-  std::optional<double> margin;
-  statistics::verdict verdict = statistics::verdict::undecided;
+  std::string a;                        ///< as asked for
+  std::string b;                        ///< as asked for
+  std::string metric;                   ///< as asked for
+  std::int64_t n = 0;                   ///< prompts
+  std::optional<std::int64_t> both;     ///< prompts on which a and b succeeded, where every value is 0 or 1
+  std::optional<std::int64_t> only_a;   ///< likewise, a alone
+  std::optional<std::int64_t> only_b;   ///< likewise, b alone
+  std::optional<std::int64_t> neither;  ///< likewise, none
+  double difference = 0.0;              ///< mean of a − b
+  std::optional<double> low;            ///< end of the difference's interval, confidence 1 − α; none by method `none`
+  std::optional<double> high;           ///< likewise the other
+  double p_exact = 1.0;                 ///< sign flips of prompts or clusters; McNemar's exact test where `method` is
+  std::optional<double> p_mid;          ///< McNemar's mid-p, where `method` is
+  double p_holm = 1.0;                  ///< `p` adjusted over the family
+  std::optional<double> margin;         ///< as asked for
+  statistics::verdict verdict =
+      statistics::verdict::undecided;  ///< after `adjust_family` the table's, before that this comparison's alone
 
-  statistics::method method = statistics::method::none;
-  double p = 1.0;                             ///< the test that the verdict rests on: mid-p, or t
-  std::optional<interval> equivalence_range;  ///< confidence 1 − 2α: equivalent where inside ±margin
-  std::optional<double> p_equivalence;        ///< TOST
-  std::optional<double> p_equivalence_holm;   ///< adjusted over the family
-  std::optional<double> smallest_effect;      ///< that the run finds with power 0.8 at α over the family's size
-  std::optional<mean_estimate> estimate;      ///< where the method is a t
-  std::int64_t clusters = 0;                  ///< 0: prompts are independent
-  double alpha = default_alpha;
+  statistics::method method = statistics::method::none;  ///< of the interval and `p`
+  double p = 1.0;                                        ///< the test that the verdict rests on: mid-p, or t
+  std::optional<interval> equivalence_range;             ///< confidence 1 − 2α: equivalent where inside ±margin
+  std::optional<double> p_equivalence;                   ///< TOST
+  std::optional<double> p_equivalence_holm;              ///< adjusted over the family
+  std::optional<double> smallest_effect;  ///< that the run finds with power 0.8 at α over the family's size
+  std::optional<mean_estimate> estimate;  ///< where the method is a t
+  std::int64_t clusters = 0;              ///< 0: prompts are independent
+  double alpha = default_alpha;           ///< as asked for
 };
 
 /// Compares a with b, as a family of one. Success by McNemar and Newcombe where every value is 0 or 1 and prompts are

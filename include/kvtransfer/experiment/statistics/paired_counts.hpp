@@ -9,12 +9,14 @@ namespace kvtransfer::statistics {
 
 /// Prompts by whether condition a, condition b, both or neither succeeded. The unit is the prompt.
 struct paired_counts {
-  std::int64_t both = 0;
-  std::int64_t only_a = 0;
-  std::int64_t only_b = 0;
-  std::int64_t neither = 0;
+  std::int64_t both = 0;     ///< prompts on which a and b succeeded
+  std::int64_t only_a = 0;   ///< prompts on which a alone did
+  std::int64_t only_b = 0;   ///< prompts on which b alone did
+  std::int64_t neither = 0;  ///< prompts on which neither did
 
+  /// How many prompts there are.
   [[nodiscard]] constexpr std::int64_t prompts() const { return both + only_a + only_b + neither; }
+  /// Prompts that tell a and b apart.
   [[nodiscard]] constexpr std::int64_t discordant() const { return only_a + only_b; }
   /// (only_a − only_b) / n, which is the rate of a minus the rate of b; 0 for no prompts.
   [[nodiscard]] constexpr double difference() const {
@@ -35,8 +37,8 @@ struct paired_counts {
 /// observed outcome's probability: at 5 % it rejects a true hypothesis in 5.0 % of runs at most, or 5.7 % where over 90
 /// % of the prompts are discordant. The exact one never exceeds its level and mostly stays far below.
 struct mcnemar_result {
-  double exact = 1.0;
-  double mid = 1.0;
+  double exact = 1.0;  ///< never below `mid`
+  double mid = 1.0;    ///< the one to report
 };
 
 /// McNemar's test on the discordant prompts, which are fair coins if a and b succeed equally often. Both are 1 where

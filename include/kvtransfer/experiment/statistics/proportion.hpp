@@ -6,11 +6,12 @@ namespace kvtransfer::statistics {
 
 /// A range that holds the true value with some confidence.
 struct interval {
-  double low = 0.0;
-  double high = 1.0;
+  double low = 0.0;   ///< included
+  double high = 1.0;  ///< included
 
   /// Whether it lies inside (−margin, margin).
   [[nodiscard]] constexpr bool inside(double margin) const { return low > -margin && high < margin; }
+  /// Whether `value` lies in it.
   [[nodiscard]] constexpr bool holds(double value) const { return low <= value && value <= high; }
 
   friend bool operator==(const interval&, const interval&) = default;
@@ -18,8 +19,8 @@ struct interval {
 
 /// How often something happened in independent trials.
 struct proportion {
-  std::int64_t successes = 0;
-  std::int64_t trials = 0;
+  std::int64_t successes = 0;  ///< of the trials
+  std::int64_t trials = 0;     ///< independent ones
 
   /// 0 for no trials.
   [[nodiscard]] constexpr double rate() const {

@@ -13,15 +13,16 @@ namespace kvtransfer::statistics {
 /// ends.
 inline constexpr double clear_denominator_confidence = 0.999;
 
+/// How the share's interval is resampled.
 struct bootstrap_settings {
-  std::uint64_t seed = 0;
-  std::int64_t draws = 9999;
+  std::uint64_t seed = 0;     ///< of the resamples
+  std::int64_t draws = 9999;  ///< resamples
 };
 
 /// A share of what there was to recover, with its bootstrap interval (confidence 0.95).
 struct recovered_share {
-  double share = 0.0;
-  interval range;
+  double share = 0.0;  ///< may lie outside [0, 1]
+  interval range;      ///< confidence 0.95
 };
 
 /// How much of a cache's effect is its content, and how much any cache in that place would do.
@@ -34,10 +35,10 @@ struct recovery {
 
 /// One value a prompt for each condition: nothing injected, another example's cache, this one's, and the text itself.
 struct recovery_values {
-  std::span<const double> none;
-  std::span<const double> other;
-  std::span<const double> current;
-  std::span<const double> oracle;
+  std::span<const double> none;     ///< nothing injected
+  std::span<const double> other;    ///< another example's cache
+  std::span<const double> current;  ///< this example's cache
+  std::span<const double> oracle;   ///< the text itself
 };
 
 /// Prompts (or clusters) are resampled as a whole, so numerator and denominator stay paired. The interval is BCa: a

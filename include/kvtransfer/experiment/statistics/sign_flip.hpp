@@ -8,12 +8,14 @@ namespace kvtransfer::statistics {
 /// Up to so many units that differ, every assignment of signs is counted: 2 · 2^16 half sums, sorted and matched.
 inline constexpr std::int64_t most_units_flipped_exactly = 32;
 
+/// How assignments of signs are gone through.
 struct sign_flip_settings {
-  std::uint64_t seed = 0;
+  std::uint64_t seed = 0;      ///< of the draws, where they are drawn
   std::int64_t draws = 19999;  ///< of assignments of signs, where there are too many to count them all
   std::int64_t exact_up_to = most_units_flipped_exactly;  ///< units; at most `most_units_flipped_exactly`
 };
 
+/// What the permutation test found.
 struct sign_flip_result {
   double p = 1.0;     ///< two-sided
   bool exact = true;  ///< every assignment counted; else the share among draws, the observed one counted in

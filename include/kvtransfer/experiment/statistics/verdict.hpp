@@ -16,6 +16,7 @@ inline constexpr std::int64_t minimum_prompts = 20;
 /// Fewer templates likewise: a clustered standard error is an average over templates, and rests on too few below.
 inline constexpr std::int64_t minimum_clusters = 10;
 
+/// What a comparison shows.
 enum class verdict {
   different,   ///< the difference is not 0
   equivalent,  ///< the difference is smaller than the margin
@@ -27,7 +28,7 @@ enum class verdict {
 
 /// What a verdict rests on.
 struct evidence {
-  std::int64_t prompts = 0;
+  std::int64_t prompts = 0;   ///< compared
   std::int64_t clusters = 0;  ///< 0: prompts are independent
   double p = 1.0;             ///< of "no difference", adjusted for the family
   interval difference = {};   ///< with confidence 1 − α

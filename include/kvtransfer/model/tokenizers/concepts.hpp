@@ -20,14 +20,16 @@ struct boundary_tokens {
   std::vector<std::int64_t> before;  ///< what the model's own rule puts before a text: mostly BOS, or nothing
   std::vector<std::int64_t> behind;  ///< what the model's own rule puts behind a text: mostly nothing
 
+  /// Memberwise.
   bool operator==(const boundary_tokens&) const = default;
 };
 
 /// A part of a text, and whether special tokens may be read from it.
 struct text_segment {
-  std::string text;
-  bool is_markup = false;
+  std::string text;        ///< any bytes; what is not UTF-8 is read as U+FFFD
+  bool is_markup = false;  ///< whether special tokens may be read from it
 
+  /// Memberwise.
   bool operator==(const text_segment&) const = default;
 };
 

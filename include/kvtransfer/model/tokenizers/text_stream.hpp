@@ -18,10 +18,13 @@ class text_stream {
   /// What a tokenizer supplies; `push` and `finish` as below.
   struct decoder {
     virtual ~decoder() = default;
+    /// The text that is certain now.
     virtual std::string push(std::int64_t id) = 0;
+    /// What was held back.
     virtual std::string finish() = 0;
   };
 
+  /// @param steps what a tokenizer supplies; it keeps alive whatever it needs
   explicit text_stream(std::unique_ptr<decoder> steps) : decoder_(std::move(steps)) {}
 
   /// @return the text, valid UTF-8, that is certain now; special tokens and unknown ids give nothing

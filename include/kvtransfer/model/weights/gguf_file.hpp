@@ -21,9 +21,13 @@ class gguf_file {
   /// Maps the file and checks its header. @throws file_error
   [[nodiscard]] static gguf_file open(const std::filesystem::path& path);
 
+  /// As given to `open`.
   [[nodiscard]] const std::filesystem::path& path() const { return mapping_->path(); }
+  /// What the file says before its data, checked.
   [[nodiscard]] const gguf_header& header() const { return *header_; }
+  /// The header's keys and values.
   [[nodiscard]] const gguf_metadata& metadata() const { return header_->metadata; }
+  /// Whether there is a tensor of that name.
   [[nodiscard]] bool contains(std::string_view tensor) const { return header_->tensors.contains(tensor); }
 
   /// Type, shape and place of a tensor. @throws file_error if there is none of that name

@@ -16,19 +16,19 @@ namespace kvtransfer {
 
 /// One tensor as a GGUF header describes it.
 struct gguf_tensor {
-  gguf_tensor_type type{};
+  gguf_tensor_type type{};          ///< how its elements are stored
   std::vector<std::int64_t> shape;  ///< outermost dimension first, as torch has it; the file has it the other way round
   std::uint64_t begin = 0;          ///< bytes from the start of the file
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;          ///< of all its blocks
 };
 
 /// Everything a GGUF file says before its data. No torch here: a hostile file is refused before a tensor exists.
 /// Non-owning: the metadata points into the bytes parsed.
 struct gguf_header {
-  std::uint32_t version = 0;
-  std::uint64_t data_begin = 0;  ///< bytes from the start of the file
-  gguf_metadata metadata;
-  std::map<std::string, gguf_tensor, std::less<>> tensors;
+  std::uint32_t version = 0;                                ///< of the format: 2 or 3
+  std::uint64_t data_begin = 0;                             ///< bytes from the start of the file
+  gguf_metadata metadata;                                   ///< keys and values
+  std::map<std::string, gguf_tensor, std::less<>> tensors;  ///< by name
 };
 
 /// Reads and checks the header of a little-endian GGUF file of version 2 or 3.

@@ -35,8 +35,8 @@ enum class gguf_value_type : std::uint32_t {
 /// Non-owning: `bytes` are the file's.
 struct gguf_value {
   gguf_value_type element{};  ///< never `array`
-  bool is_array = false;
-  std::uint64_t count = 1;  ///< elements
+  bool is_array = false;      ///< whether the file has it as an array, of one element too
+  std::uint64_t count = 1;    ///< elements
   std::span<const std::byte>
       bytes;  ///< the elements one behind the other; a text is its length (8 bytes) and its bytes
 };
@@ -51,8 +51,11 @@ class gguf_metadata {
   /// @param file named in errors
   explicit gguf_metadata(std::string file) : file_(std::move(file)) {}
 
+  /// Named in errors.
   [[nodiscard]] const std::string& file() const { return file_; }
+  /// All values by key.
   [[nodiscard]] const std::map<std::string, gguf_value, std::less<>>& values() const { return values_; }
+  /// Whether there is such a key.
   [[nodiscard]] bool has(std::string_view key) const { return values_.contains(key); }
 
   /// Adds a value whose bytes were checked; false where the key is there already.

@@ -48,11 +48,11 @@ enum class gguf_tensor_type : std::uint32_t {
 
 /// A type's name and its blocks: so many elements of a row lie together in so many bytes.
 struct gguf_block_format {
-  gguf_tensor_type type{};
-  std::string_view name;
-  std::uint32_t elements = 1;
-  std::uint32_t bytes = 0;
-  bool readable = false;  ///< whether its elements can be brought back as floats here
+  gguf_tensor_type type{};     ///< which format
+  std::string_view name;       ///< "F32", "Q4_0", …
+  std::uint32_t elements = 1;  ///< elements of a block
+  std::uint32_t bytes = 0;     ///< of a block
+  bool readable = false;       ///< whether its elements can be brought back as floats here
 };
 
 /// The format of a type. Every enumerator has one.

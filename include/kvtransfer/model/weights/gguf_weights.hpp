@@ -22,7 +22,9 @@ class gguf_weights {
   /// @throws file_error as `gguf_config` does, and for a tensor that such a model does not have
   explicit gguf_weights(gguf_file file);
 
+  /// The file that they lie in.
   [[nodiscard]] const gguf_file& file() const { return file_; }
+  /// Whether there is a weight of that name.
   [[nodiscard]] bool contains(std::string_view name) const { return sources_.contains(name); }
 
   /// All weights' names, sorted.
