@@ -1,0 +1,11 @@
+#pragma once
+
+namespace kvtransfer {
+
+/// Some slots.
+struct slots {
+  int first = 0;  ///< in front
+  int count = 0;
+};
+
+}  // namespace kvtransfer
