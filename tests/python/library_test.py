@@ -1,6 +1,8 @@
 """The library as kvtransfer_torch loads it, with its own fake of `rotate_keys`."""
 
 import os
+import subprocess
+import sys
 import unittest
 
 import operators_test as plain
@@ -35,6 +37,12 @@ class LibraryTest(unittest.TestCase):
     def test_loading_twice_is_loading_once(self):
         kvtransfer.load()
         kvtransfer.load("/not/looked/at/any/more")
+
+    def test_before_it_is_loaded_a_move_is_refused_in_our_own_words(self):
+        move = "import torch, kvtransfer_torch as k; k.shift_([torch.ones(1, 1, 2, 4)], k.Rotary(torch.ones(2)), 1)"
+        packages = {"PYTHONPATH": str(plain.support.CHECKOUT / "examples/python")}
+        ran = subprocess.run([sys.executable, "-c", move], env=os.environ | packages, capture_output=True, text=True)
+        self.assertRegex(ran.stderr, r"RuntimeError: kvtransfer_torch: .*expected it loaded by kvtransfer_torch.load\(\)")
 
     def test_a_library_that_is_not_there_is_named(self):
         with self.assertRaisesRegex(FileNotFoundError, "/nowhere.so.*KVTRANSFER_LIBRARY"):

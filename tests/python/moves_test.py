@@ -7,6 +7,7 @@ import torch
 
 import kvtransfer_torch as kvtransfer
 from kvtransfer_torch import Rotary
+from kvtransfer_torch.overlap import share_memory
 
 kvtransfer.load()
 torch.manual_seed(0)
@@ -95,17 +96,28 @@ class MovesTest(unittest.TestCase):
     def test_what_cannot_be_right_is_refused_before_anything_changes(self):
         rotary = KINDS["half-split"]
         good, three = bare_layers(1)[0], Rotary(INV_FREQ, streams=3)
-        positions = torch.arange(7)
+        positions, rows_or_heads = torch.arange(7), torch.arange(7).expand(2, -1)
+        overlapping = good.as_strided((2, 4, 7, 24), (7 * 24, 24, 23, 1))
         refused = [
             ("32 bits", lambda layers: kvtransfer.shift_([*layers, good.double()], rotary, 1)),
             ("4 axes", lambda layers: kvtransfer.shift_([*layers, good[0]], rotary, 1)),
             ("no gradient", lambda layers: kvtransfer.shift_([*layers, good.clone().requires_grad_()], rotary, 1)),
             ("contiguous head_dim", lambda layers: kvtransfer.shift_([*layers, good.transpose(2, 3)], rotary, 1)),
             ("rotary_dim <= head_dim", lambda layers: kvtransfer.shift_([*layers, good[..., :8]], rotary, 1)),
-            ("broadcasts", lambda layers: kvtransfer.remap_([*layers, good[:, :, :5]], rotary, positions, positions)),
-            ("broadcasts", lambda layers: kvtransfer.remap_(layers, rotary, positions.float(), positions)),
+            ("seq=5", lambda layers: kvtransfer.remap_([*layers, good[:, :, :5]], rotary, positions, positions)),
+            ("float32", lambda layers: kvtransfer.remap_(layers, rotary, positions.float(), positions)),
             ("same rotary_dim", lambda layers: kvtransfer.reframe_(layers, rotary, positions, KINDS["interleaved"], positions)),
             ("three streams", lambda layers: kvtransfer.unrotate_(layers, three, positions)),
+            ("not known which is meant", lambda layers: kvtransfer.remap_(layers, rotary, rows_or_heads, positions)),
+            ("expected a tensor", lambda layers: kvtransfer.remap_(layers, rotary, list(range(len(layers))), positions)),
+            ("one for each of 2 layers", lambda layers: kvtransfer.remap_(layers, rotary, [positions] * 3, positions)),
+            ("one for each of 2 layers", lambda layers: kvtransfer.shift_(layers, [rotary], 1)),
+            (r"\|position\| <= 16777216", lambda layers: kvtransfer.remap_(layers, rotary, positions, positions + (1 << 24))),
+            ("delta: expected at most", lambda layers: kvtransfer.shift_(layers, rotary, 1 << 40)),
+            ("delta: expected an integer", lambda layers: kvtransfer.shift_(layers, rotary, 1.0)),
+            ("meta", lambda layers: kvtransfer.shift_([*layers, good.to("meta")], rotary, 1)),
+            ("place of its own", lambda layers: kvtransfer.shift_([*layers, overlapping], rotary, 1)),
+            ("expected a Rotary", lambda layers: kvtransfer.shift_(layers, INV_FREQ, 1)),
         ]
         for message, move in refused:
             with self.subTest(message):
@@ -114,6 +126,78 @@ class MovesTest(unittest.TestCase):
                 with self.assertRaisesRegex(ValueError, message):
                     move(layers)
                 self.assertTrue(all(torch.equal(a, b) for a, b in zip(layers, before)))
+
+
+    def test_a_layer_given_twice_moves_once(self):
+        """As one whose keys another layer reads; by value the same rotation, whatever objects say so."""
+        rotary, again = KINDS["half-split"], Rotary(INV_FREQ.clone())
+        keys, other = bare_layers(2)
+        expected = [keys.clone(), other.clone()]
+        kvtransfer.remap_(expected, rotary, torch.arange(7), torch.arange(9, 16))
+        layers, rotaries = [keys, other, keys.view_as(keys)], [rotary, rotary, again]
+        kvtransfer.remap_(layers, rotaries, [torch.arange(7) for _ in layers], [torch.arange(9, 16) for _ in layers])
+        self.assertTrue(torch.equal(keys, expected[0]) and torch.equal(other, expected[1]))
+
+    def test_keys_that_would_turn_twice_are_refused(self):
+        rotary, other = KINDS["half-split"], KINDS["interleaved"]
+        whole = torch.randn(2, 4, 9, 24)
+        twice = {
+            "one tensor under two rotations in layers 0 and 1": ([whole, whole], [rotary, other]),
+            "shared memory in layers 0 and 2": ([whole[:, :, :5], torch.randn(2, 4, 5, 24), whole[:, :, 4:]], rotary),
+            "shared memory in layers 0 and 1": ([whole, whole[:, 1:2]], rotary),
+        }
+        for message, (layers, rotaries) in twice.items():
+            before = whole.clone()
+            with self.assertRaisesRegex(ValueError, message):
+                kvtransfer.shift_(layers, rotaries, 3)
+            self.assertTrue(torch.equal(whole, before))
+
+    def test_layers_that_interleave_in_one_tensor_are_apart(self):
+        rotary, whole = KINDS["half-split"], torch.randn(2, 4, 7, 3, 24)
+        expected = [whole[:, :, :, layer].clone() for layer in range(3)]
+        kvtransfer.shift_(expected, rotary, 3)
+        kvtransfer.shift_([whole[:, :, :, layer] for layer in range(3)], rotary, 3)
+        self.assertTrue(all(torch.equal(whole[:, :, :, layer], expected[layer]) for layer in range(3)))
+
+    def test_memory_is_shared_where_some_element_is(self):
+        """Against the addresses of all elements."""
+        generator = torch.Generator().manual_seed(1)
+        random = lambda high: int(torch.randint(high, (), generator=generator))  # noqa: E731
+        storage, seen = torch.zeros(4096), {True: 0, False: 0}
+
+        def addresses(view):
+            index = torch.arange(4096).as_strided(view.shape, view.stride(), view.storage_offset())
+            return set(index.flatten().tolist())
+
+        for _ in range(2000):
+            views = []
+            for _ in range(2):
+                shape = [1 + random(4) for _ in range(4)]
+                strides = [random(60), random(30), random(12), 1 + random(2)]
+                views.append(storage.as_strided(shape, strides, random(300)))
+            shares = bool(addresses(views[0]) & addresses(views[1]))
+            self.assertEqual(share_memory(*views), shares, [(v.shape, v.stride(), v.storage_offset()) for v in views])
+            seen[shares] += 1
+        self.assertGreater(min(seen.values()), 100)
+
+    def test_frequencies_that_no_model_could_rotate_by_are_refused(self):
+        broken = INV_FREQ.clone()
+        broken[3] = float("nan")
+        for message, make in {
+            "finite": lambda: Rotary(broken),
+            "meta": lambda: Rotary(INV_FREQ.to("meta")),
+            "no gradient": lambda: Rotary(INV_FREQ.clone().requires_grad_()),
+            "float64": lambda: Rotary(INV_FREQ.double()),
+            "positive": lambda: Rotary(INV_FREQ, attention_scaling=float("inf")),
+        }.items():
+            with self.assertRaisesRegex(ValueError, message):
+                make()
+
+    def test_frequencies_are_a_copy_that_nobody_else_changes(self):
+        given = INV_FREQ.clone()
+        rotary = Rotary(given)
+        given.zero_()
+        self.assertTrue(torch.equal(rotary.inv_freq, INV_FREQ))
 
 
 if __name__ == "__main__":

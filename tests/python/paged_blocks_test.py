@@ -66,6 +66,16 @@ class PagedBlocksTest(unittest.TestCase):
         kvtransfer.shift_blocks_([kvtransfer.paged_keys(view, "NHD")], ROTARY, TABLE, 13, 5)
         self.assertTrue(torch.equal(memory, expected))
 
+    def test_a_refusal_for_the_last_block_leaves_the_full_ones(self):
+        keys = kvtransfer.paged_keys(paged("NHD", 0))
+        before = keys.clone()
+        narrow = torch.randn(NUM_BLOCKS, BLOCK_SIZE, KV_HEADS, HEAD_DIM // 2).transpose(1, 2)
+        with self.assertRaisesRegex(ValueError, "rotary_dim"):
+            kvtransfer.shift_blocks_([keys, narrow], ROTARY, TABLE, 13, 5)
+        with self.assertRaisesRegex(ValueError, "position"):
+            kvtransfer.remap_blocks_([keys], ROTARY, TABLE, torch.arange(13), torch.arange(13) + (1 << 24))
+        self.assertTrue(torch.equal(keys, before))
+
     def test_tables_that_do_not_fit_are_refused(self):
         keys = [kvtransfer.paged_keys(paged("NHD", 0))]
         for table, message in (([6, 1], "blocks for 13 tokens"), ([6, 1, 6, 3], "each once"), ([6, 1, 9, 3], "block < 9")):

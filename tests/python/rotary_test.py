@@ -1,6 +1,7 @@
 """What is read from a model is how it rotates: for small random models of every family, the frequencies of its last forward
 pass bit for bit, and moved keys that equal a prefill at the new positions."""
 
+import copy
 import unittest
 
 from support import skip_without
@@ -88,6 +89,43 @@ class RotaryTest(unittest.TestCase):
         self.assertFalse(kvtransfer.rotary_of(model, conventions={})[0].interleaved)
         with self.assertRaisesRegex(ValueError, "rotate other pairs"):
             kvtransfer.rotary_of(model, conventions={"pairing": "interleaved"})
+
+
+    def test_an_audio_towers_embedding_is_not_the_language_models(self):
+        from transformers import GlmAsrConfig, GlmAsrForConditionalGeneration
+
+        tower = dict(model_type="glmasr_encoder", hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
+        text = dict(model_type="llama", rope_theta=500.0, vocab_size=64, hidden_size=32, intermediate_size=32, num_hidden_layers=2)
+        text |= dict(num_attention_heads=2, num_key_value_heads=2, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+        model = GlmAsrForConditionalGeneration(GlmAsrConfig(audio_config=tower | dict(num_mel_bins=8), text_config=text))
+        embeddings = {name: module for name, module in model.named_modules() if name.endswith("rotary_emb")}
+        self.assertEqual(list(embeddings), ["model.audio_tower.rotary_emb", "model.language_model.rotary_emb"])
+        tower, own = (module.inv_freq for module in embeddings.values())
+        self.assertFalse(torch.equal(tower[: len(own)], own[: len(tower)]))
+        for rotary in kvtransfer.rotary_of(model):
+            self.assertTrue(torch.equal(rotary.inv_freq, own))
+
+    def test_several_embeddings_in_one_language_model_are_refused_unless_they_are_alike(self):
+        _, model = fixtures.build(*fixtures.FAMILIES["llama"], 0)
+        expected = kvtransfer.rotary_of(model)[0]
+        model.another = copy.deepcopy(model.rotary_emb)
+        self.assertTrue(kvtransfer.rotary_of(model)[0].equals(expected))
+        model.another.inv_freq *= 2
+        with self.assertRaisesRegex(ValueError, "got several that differ: rotary_emb, another"):
+            kvtransfer.rotary_of(model)
+
+    def test_frequencies_without_numbers_are_refused(self):
+        _, model = fixtures.build(*fixtures.FAMILIES["llama"], 0)
+        for length in (None, 300):
+            with self.assertRaisesRegex(ValueError, "rotary_of: inv_freq: expected numbers, got a tensor on meta"):
+                kvtransfer.rotary_of(copy.deepcopy(model).to("meta"), length=length)
+        offloaded = copy.deepcopy(model)  # as accelerate leaves a module between two forward passes
+        offloaded.rotary_emb.register_buffer("inv_freq", offloaded.rotary_emb.inv_freq.to("meta"), persistent=False)
+        with self.assertRaisesRegex(ValueError, "offloaded"):
+            kvtransfer.rotary_of(offloaded)
+        model.rotary_emb.inv_freq[1] = float("inf")  # as after to_empty
+        with self.assertRaisesRegex(ValueError, "finite numbers, got inf"):
+            kvtransfer.rotary_of(model)
 
 
 if __name__ == "__main__":

@@ -128,12 +128,53 @@ class CacheTest(unittest.TestCase):
     def test_what_cannot_be_right_is_refused(self):
         model = small("gemma3", sliding_window=6)
         rotary, cache = kvtransfer.rotary_of(model), prefill(model, torch.arange(20))
-        with self.assertRaisesRegex(ValueError, "all 20 tokens"):
+        with self.assertRaisesRegex(ValueError, "seq=20"):
             kvtransfer.remap_cache_(cache, rotary, torch.arange(5), torch.arange(5))
         with self.assertRaisesRegex(ValueError, "all their tokens"):
             kvtransfer.keep_slots_(cache, torch.arange(4))
         with self.assertRaisesRegex(ValueError, "empty"):
             kvtransfer.shift_cache_(DynamicCache(config=model.config), rotary, 1)
+
+    def test_slots_that_do_not_fit_evict_nothing(self):
+        model = small("llama", num_key_value_heads=2)
+        for message, slots in {
+            "ascending": torch.tensor([0, 2, 2]),
+            "each once, 0 <= slot < 9": torch.tensor([3, 9]),
+            r"\[kept\] or \[batch=1, kv_heads=2 or 1, kept\]": torch.tensor([[0, 1], [2, 3]]),
+            "float32": torch.tensor([0.0]),
+            "one for each of": [torch.arange(3)],
+        }.items():
+            cache = prefill(model, torch.arange(9))
+            last_is_wrong = [torch.arange(4)] * (len(cache.layers) - 1) + [slots]
+            with self.subTest(message), self.assertRaisesRegex(ValueError, message):
+                kvtransfer.keep_slots_(cache, last_is_wrong if isinstance(slots, torch.Tensor) else slots)
+            self.assertTrue(all(layer.keys.shape[2] == 9 for layer in cache.layers))
+
+    def test_values_that_lie_among_the_keys_are_not_moved_with_them(self):
+        model = small()
+        cache = prefill(model, torch.arange(9))
+        cache.layers[1].values = cache.layers[1].keys
+        before = [layer.keys.clone() for layer in cache.layers]
+        with self.assertRaisesRegex(ValueError, "values would move"):
+            kvtransfer.shift_cache_(cache, kvtransfer.rotary_of(model), 1)
+        self.assertTrue(all(torch.equal(layer.keys, keys) for layer, keys in zip(cache.layers, before)))
+
+    def test_a_refusal_in_the_last_layer_leaves_the_first_where_it_was(self):
+        model = small()
+        cache = prefill(model, torch.arange(9))
+        rotary = kvtransfer.rotary_of(model)
+        rotary[-1] = kvtransfer.Rotary(torch.ones(200))
+        before = [layer.keys.clone() for layer in cache.layers]
+        with self.assertRaisesRegex(ValueError, "rotary_dim"):
+            kvtransfer.shift_cache_(cache, rotary, 1)
+        self.assertTrue(all(torch.equal(layer.keys, keys) for layer, keys in zip(cache.layers, before)))
+
+    def test_offloaded_caches_are_refused(self):
+        model = small()
+        cache = prefill(model, torch.arange(9))
+        cache.offloading = True
+        with self.assertRaisesRegex(ValueError, "offloaded"):
+            kvtransfer.shift_cache_(cache, kvtransfer.rotary_of(model), 1)
 
     def test_layers_that_keep_more_than_keys_are_refused(self):
         from transformers.cache_utils import LinearAttentionAndFullAttentionLayer

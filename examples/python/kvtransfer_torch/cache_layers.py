@@ -1,9 +1,14 @@
 """What a layer of a transformers cache holds, opened for changes in place.
 
+A layer is opened, its `keys` are changed, then `closed()` computes what is to be stored and `store()` stores it: so nothing is
+stored where another layer fails.
+
 transformers is imported when a layer is looked at: plain and paged tensors do without.
 """
 
 import torch
+
+from .overlap import share_memory
 
 
 def holds_keys(layer) -> bool:
@@ -14,10 +19,10 @@ def holds_keys(layer) -> bool:
 
 
 def open_layer(layer) -> "OpenedLayer | OpenedFp8Layer | OpenedResidualLayer":
-    """`layer` with its held keys as `keys`, and `close()` to be called when they have changed.
+    """`layer` with its held keys as `keys`.
 
-    Raises ValueError for an empty layer, and TypeError for one that keeps something else than keys: a recurrent state, an
-    indexer.
+    Raises ValueError for an empty layer or one whose values lie in the memory of its keys, and TypeError for one that keeps
+    something else than keys: a recurrent state, an indexer.
     """
     from transformers import cache_utils as hf
 
@@ -28,6 +33,8 @@ def open_layer(layer) -> "OpenedLayer | OpenedFp8Layer | OpenedResidualLayer":
         return OpenedResidualLayer(layer)
     if isinstance(layer, hf.Fp8QuantizedLayer):
         return OpenedFp8Layer(layer)
+    if share_memory(layer.keys, layer.values):
+        raise ValueError(f"cache: expected keys and values apart, got a {kind.__name__} whose values would move with its keys")
     if kind in (hf.DynamicLayer, hf.DynamicSlidingWindowLayer):
         return OpenedLayer(layer.keys)
     if kind in (hf.StaticLayer, hf.StaticSlidingWindowLayer):
@@ -46,7 +53,10 @@ class OpenedLayer:
     def __init__(self, keys: torch.Tensor):
         self.keys = keys
 
-    def close(self) -> None:
+    def closed(self) -> None:
+        pass
+
+    def store(self, closed: None) -> None:
         pass
 
 
@@ -57,8 +67,11 @@ class OpenedFp8Layer:
         self.layer = layer
         self.keys = layer._dequantize(layer._quantized_keys)
 
-    def close(self) -> None:
-        self.layer._quantized_keys = self.layer._quantize(self.keys)
+    def closed(self):
+        return self.layer._quantize(self.keys)
+
+    def store(self, closed) -> None:
+        self.layer._quantized_keys = closed
 
 
 class OpenedResidualLayer:
@@ -74,8 +87,12 @@ class OpenedResidualLayer:
         # Contiguous: what HQQ and quanto dequantize to has strides of its own.
         self.keys = (torch.cat([quantized, layer.keys], dim=-2) if self.has_residual else quantized).contiguous()
 
-    def close(self) -> None:
+    def closed(self):
         quantized, residual = self.keys.tensor_split([self.quantized_length], dim=-2)
-        self.layer._quantized_keys = self.layer._quantize(quantized.contiguous(), axis=self.layer.axis_key)
+        # A view of the residual would keep all keys in full precision.
+        return self.layer._quantize(quantized.contiguous(), axis=self.layer.axis_key), residual.clone()
+
+    def store(self, closed) -> None:
+        self.layer._quantized_keys, residual = closed
         if self.has_residual:
-            self.layer.keys = residual.clone()  # a view would keep all keys in full precision
+            self.layer.keys = residual

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +15,12 @@ from .pairing import pairing_of
 class Rotary:
     """One rotary embedding.
 
-    inv_freq           float32 [rotary_dim / 2] on the CPU, radians per token: the model's own bits
+    inv_freq           float32 [rotary_dim / 2 <= 256], radians per token: the model's own bits, copied to the CPU
     attention_scaling  what cos and sin are multiplied by (YaRN, LongRoPE); it sits in every cached key once
     interleaved        pairs are elements (2i, 2i + 1) if true, else (i, i + rotary_dim / 2)
     streams            position streams that the frequencies are shared out to: 3 for M-RoPE, else 1
+
+    Raises ValueError for what no model could rotate by: other shapes and types, numbers that are not finite, none at all (meta).
     """
 
     inv_freq: torch.Tensor
@@ -25,9 +28,30 @@ class Rotary:
     interleaved: bool = False
     streams: int = 1
 
+    def __post_init__(self):
+        given = self.inv_freq
+        if not isinstance(given, torch.Tensor) or given.dtype != torch.float32 or given.dim() != 1 or not 1 <= len(given) <= 256:
+            got = f"{given.dtype} {list(given.shape)}" if isinstance(given, torch.Tensor) else type(given).__name__
+            raise ValueError(f"Rotary: inv_freq: expected float32 [rotary_dim / 2], 1 to 256 of them, got {got}")
+        if given.is_meta:
+            raise ValueError("Rotary: inv_freq: expected numbers, got a tensor on meta (weights that are not loaded, or offloaded)")
+        if given.requires_grad:
+            raise ValueError("Rotary: inv_freq: expected no gradient (moves have none for frequencies), got requires_grad")
+        if not bool(given.isfinite().all()):
+            raise ValueError(f"Rotary: inv_freq: expected finite numbers, got {given[~given.isfinite()][0]}")
+        if not (math.isfinite(self.attention_scaling) and self.attention_scaling > 0):
+            raise ValueError(f"Rotary: attention_scaling: expected a positive number, got {self.attention_scaling}")
+        object.__setattr__(self, "inv_freq", given.detach().cpu().clone())  # nobody else's to change
+
     def rotates_like(self, other: "Rotary | None") -> bool:
         """True if keys move between the two by a difference of positions alone."""
         return other is not None and torch.equal(self.inv_freq, other.inv_freq) and self.interleaved == other.interleaved
+
+    def equals(self, other: "Rotary | None") -> bool:
+        """True if both write the same keys."""
+        return (
+            self.rotates_like(other) and self.attention_scaling == other.attention_scaling and self.streams == other.streams
+        )
 
 
 def rotary_of(model, length: int | None = None, conventions: dict | None = None) -> list[Rotary | None]:
@@ -72,16 +96,45 @@ def _refuse(config, known) -> None:
         raise ValueError(f"rotary_of: {kind}: its layers have a base each, or no positions at all")
 
 
+def decoder_of(model):
+    """The language model within `model`: without its head, and without the towers beside it that see or hear."""
+    while hasattr(model, "get_decoder") and model.get_decoder() is not model:
+        model = model.get_decoder()
+    return model
+
+
 def _embedding(model):
-    """The language model's rotary embedding module; None for models that keep a table of angles."""
-    for name, module in model.named_modules():
-        if name.endswith("rotary_emb") and "vis" not in name:
-            return module
-    return None
+    """The language model's rotary embedding module; None for models that keep a table of angles.
+
+    Raises ValueError where there are several of which it is not known which one the layers use.
+    """
+    found = [(name, module) for name, module in decoder_of(model).named_modules() if _frequencies(module)]
+    if not found:
+        return None
+    _, first = found[0]
+    for name, module in found[1:]:
+        alike = _frequencies(first).keys() == _frequencies(module).keys() and all(
+            _is_equal(frequencies, _frequencies(module)[key]) for key, frequencies in _frequencies(first).items()
+        )
+        if not alike or type(module) is not type(first):
+            names = ", ".join(each for each, _ in found)
+            raise ValueError(f"rotary_of: expected one rotary embedding in the language model, got several that differ: {names}")
+    return first
+
+
+def _frequencies(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The buffers in force of a rotary embedding; none for another module."""
+    buffers = module.named_buffers(recurse=False)
+    return {name: each for name, each in buffers if name.endswith("inv_freq") and "original" not in name}
+
+
+def _is_equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return not a.is_meta and not b.is_meta and a.device == b.device and torch.equal(a, b)
 
 
 def _at_length(embedding, length: int):
     """A copy of `embedding` as it will be after a forward pass over `length` tokens."""
+    _require_numbers(embedding)
     later = copy.deepcopy(embedding).cpu()
     types = later.rope_type if isinstance(later.rope_type, dict) else {None: later.rope_type}
     last = torch.tensor([[length - 1]])
@@ -91,7 +144,14 @@ def _at_length(embedding, length: int):
     return later
 
 
+def _require_numbers(embedding) -> None:
+    for name, frequencies in _frequencies(embedding).items():
+        if frequencies.is_meta:
+            raise ValueError(f"rotary_of: {name}: expected numbers, got a tensor on meta (weights not loaded, or offloaded)")
+
+
 def _from_embedding(embedding, config) -> list[Rotary]:
+    _require_numbers(embedding)
     interleaved, sign = pairing_of(embedding, config.model_type)
     streams = 3 if _mrope_section(embedding, config) is not None else 1
 

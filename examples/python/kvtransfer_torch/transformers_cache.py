@@ -8,8 +8,9 @@
 Layers that read the keys of others (Gemma 3n) hold none and are passed over.
 
 Positions are those of every token the cache has seen, int64 [cache.get_seq_length()] or with [batch, kv_heads] in front; one
-tensor, or one for each layer that holds keys. transformers masks by slot, not by position, so a moved cache goes on with other
-`position_ids` and nothing else: see ../move_transformers_cache.py. Written against transformers 5.23.
+tensor, or a list with one for each layer that holds keys. transformers masks by slot, not by position, so a moved cache goes on
+with other `position_ids` and nothing else: see ../move_transformers_cache.py. Nobody remembers them here: a CacheFrame does, and a
+cache that has one is refused. Written against transformers 5.23.
 """
 
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import torch
 from . import moves
 from .cache_layers import holds_keys, open_layer
 from .moves import Positions, Rotaries, one_a_layer
+from .rotary import Rotary
 
 
 def shift_cache_(cache, rotary: Rotaries, delta: int) -> None:
@@ -30,45 +32,64 @@ def shift_cache_(cache, rotary: Rotaries, delta: int) -> None:
 
 def remap_cache_(cache, rotary: Rotaries, old: Positions, new: Positions, model_faithful: bool = False) -> None:
     """Moves the keys of `cache` from positions `old` to `new`, as `moves.remap_`."""
-    _require_positions(cache, old, new)
-    with keys_in_place(cache) as layers:
-        rotary = _of_holding(cache, rotary)
-        moves.remap_(layers, rotary, _tails(layers, old), _tails(layers, new), model_faithful)
+    reframe_cache_(cache, rotary, old, rotary, new, model_faithful)
 
 
 def reframe_cache_(
-    cache, written: Rotaries, old: Positions, wanted: Rotaries, new: Positions, model_faithful: bool = False
+    cache, stored: Rotaries, old: Positions, target: Rotaries, new: Positions, model_faithful: bool = False
 ) -> None:
     """Moves the keys of `cache` from `old` under one embedding to `new` under another, as `moves.reframe_`."""
-    _require_positions(cache, old, new)
     with keys_in_place(cache) as layers:
-        written, wanted = _of_holding(cache, written), _of_holding(cache, wanted)
-        moves.reframe_(layers, written, _tails(layers, old), wanted, _tails(layers, new), model_faithful)
+        stored, target = _of_holding(cache, stored), _of_holding(cache, target)
+        seen = int(cache.get_seq_length())
+        moves.reframe_(layers, stored, _tails(layers, old, seen), target, _tails(layers, new, seen), model_faithful)
 
 
 def keep_slots_(cache, slots: Positions) -> None:
     """Evicts all tokens of a DynamicCache but those at `slots`.
 
-    slots  int64 [kept], or [batch, kv_heads, kept] where each head chooses for itself; one tensor, or one a layer
+    slots  int64 [kept], or [batch, kv_heads, kept] where each head chooses for itself, with 1 for an axis along which they are the
+           same; ascending. One tensor, or a list with one for each layer that holds keys
 
-    Keys keep their rotation: to close the gap, remap them. Raises ValueError where a layer has already dropped tokens, or keeps
-    its tensors quantized or at a fixed address.
+    Keys keep their rotation: to close the gap, remap them. All layers are checked before the first one changes. Raises ValueError
+    where a layer has already dropped tokens, or keeps its tensors quantized or at a fixed address. transformers goes on with its
+    own idea of positions and windows: a CacheFrame goes on with the right ones.
     """
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+    _require_frameless(cache)
     layers = [layer for layer in cache.layers if holds_keys(layer)]
     for layer in layers:
         whole = type(layer) is DynamicSlidingWindowLayer and layer.keys.shape[-2] == layer.cumulative_length
         if type(layer) is not DynamicLayer and not whole:
             raise ValueError(f"keep_slots_: cache: expected layers of a DynamicCache with all their tokens, got {layer}")
-    for layer, kept in zip(layers, one_a_layer(slots, len(layers)), strict=True):
-        layer.keys, layer.values = take_slots(layer.keys, kept), take_slots(layer.values, kept)
+    chosen = one_a_layer(slots, len(layers), "keep_slots_: slots")
+    for layer, kept in zip(layers, chosen):
+        require_slots("keep_slots_", kept, layer.keys.shape)
+    taken = [(take_slots(layer.keys, kept), take_slots(layer.values, kept)) for layer, kept in zip(layers, chosen)]
+    for layer, (keys, values) in zip(layers, taken):
+        layer.keys, layer.values = keys, values
         if layer.is_sliding:
-            layer.cumulative_length = kept.shape[-1]
+            layer.cumulative_length = keys.shape[-2]
+
+
+def require_slots(where: str, slots, shape: torch.Size) -> None:
+    """Raises ValueError unless `slots` are int64 [kept] or [batch, kv_heads, kept], ascending, of keys of that `shape`."""
+    batch, kv_heads, held = shape[:3]
+    expected = f"int64 [kept] or {moves.named_axes(batch, kv_heads)[:-1]}, kept]"
+    is_tensor = isinstance(slots, torch.Tensor) and slots.dtype == torch.int64
+    fits = is_tensor and (slots.dim() == 1 or (slots.dim() == 3 and slots.size(0) in (1, batch) and slots.size(1) in (1, kv_heads)))
+    if not fits:
+        got = f"{slots.dtype} {list(slots.shape)}" if isinstance(slots, torch.Tensor) else type(slots).__name__
+        raise ValueError(f"{where}: slots: expected {expected}, got {got}")
+    if slots.numel() == 0:
+        return
+    if int(slots.min()) < 0 or int(slots.max()) >= held or bool((slots.diff(dim=-1) <= 0).any()):
+        raise ValueError(f"{where}: slots: expected them ascending, each once, 0 <= slot < {held}, got {slots.tolist()}")
 
 
 def take_slots(tensor: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
-    """[batch, kv_heads, seq, head_dim] at `slots` [kept] or [batch, kv_heads, kept]."""
+    """[batch, kv_heads, seq, head_dim] at `slots` [kept] or [batch, kv_heads, kept], 1 for an axis along which they are the same."""
     index = slots.to(tensor.device).expand(*tensor.shape[:2], -1)[..., None]
     return tensor.gather(2, index.expand(-1, -1, -1, tensor.shape[-1]))
 
@@ -81,33 +102,33 @@ def held_keys(cache) -> list[torch.Tensor]:
 @contextmanager
 def keys_in_place(cache) -> Iterator[list[torch.Tensor]]:
     """`held_keys`, to be changed in place. Quantized layers are quantized again at the end; not after an exception."""
+    _require_frameless(cache)
+    if getattr(cache, "offloading", False):
+        raise ValueError("cache: expected keys that stay where they are, got a cache that is offloaded (offloading=True)")
     opened = [open_layer(layer) for layer in cache.layers if holds_keys(layer)]
     yield [layer.keys for layer in opened]
-    for layer in opened:
-        layer.close()
+    closed = [layer.closed() for layer in opened]
+    for layer, result in zip(opened, closed):
+        layer.store(result)
 
 
-def _of_holding(cache, rotary: Rotaries) -> Rotaries:
-    """The embeddings of the layers that hold keys."""
-    if not isinstance(rotary, (list, tuple)):
-        return rotary
-    if len(rotary) < len(cache.layers):
-        raise ValueError(f"cache: rotary: expected one for each of {len(cache.layers)} layers, got {len(rotary)}")
-    return [embedding for embedding, layer in zip(rotary, cache.layers) if holds_keys(layer)]
+def _require_frameless(cache) -> None:
+    if hasattr(cache, "frame"):
+        raise ValueError("cache: expected one without a frame, got one whose CacheFrame keeps its positions: move it by that")
 
 
-def _require_positions(cache, old: Positions, new: Positions) -> None:
-    seen = int(cache.get_seq_length())
-    for positions in (*one_a_layer(old, 1), *one_a_layer(new, 1)):
-        if positions.shape[-1] != seen:
-            raise ValueError(f"cache: positions: expected those of all {seen} tokens it has seen, got {list(positions.shape)}")
+def _of_holding(cache, rotary: Rotaries) -> list[Rotary | None]:
+    """The embeddings of the layers that hold keys. A list may go on: the last layers of some models read the keys of others."""
+    of_cache = rotary[: len(cache.layers)] if isinstance(rotary, (list, tuple)) else rotary
+    every = one_a_layer(of_cache, len(cache.layers), "cache: rotary")
+    return [embedding for embedding, layer in zip(every, cache.layers) if holds_keys(layer)]
 
 
-def _tails(layers: list[torch.Tensor], positions: Positions) -> list[torch.Tensor]:
+def _tails(layers: list[torch.Tensor], positions: Positions, seen: int) -> list[torch.Tensor]:
     """The positions of the last tokens, which are what each layer holds; the same tensor wherever they are the same."""
-    tails = {}
-    chosen = []
-    for layer, of_all in zip(layers, one_a_layer(positions, len(layers)), strict=True):
-        held = layer.shape[2]
-        chosen.append(tails.setdefault((id(of_all), held), of_all[..., of_all.shape[-1] - held :]))
-    return chosen
+    every = one_a_layer(positions, len(layers), "cache: positions")
+    for layer, of_all in zip(layers, every):
+        moves.require_positions("cache", of_all, (*layer.shape[:2], seen))
+    tails: dict[tuple, torch.Tensor] = {}
+    held = [layer.shape[2] for layer in layers]
+    return [tails.setdefault((id(of_all), n), of_all[..., seen - n :]) for of_all, n in zip(every, held)]
