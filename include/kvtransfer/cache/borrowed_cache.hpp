@@ -41,7 +41,7 @@ class borrowed_cache {
   /// The tensors with the frame that they are in now.
   cache_view<Layout> view() const { return view_.with_frame(frame_); }
   /// Where the keys stand now.
-  const cache_frame& frame() const { return frame_; }
+  [[nodiscard]] const cache_frame& frame() const { return frame_; }
 
   /// Moves every key `delta` tokens on. @throws as `rope::rotate_keys_`, and then nothing has moved
   void shift(std::int64_t delta, const rope::options& options = {}) {

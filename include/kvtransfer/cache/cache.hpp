@@ -32,7 +32,7 @@ class cache : public detail::lazily_moved<cache> {
   /// @throws shape_error where tensors and frame disagree
   cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, cache_frame stored)
       : lazily_moved(stored, stored), keys_(std::move(keys)), values_(std::move(values)) {
-    read_in(stored_);
+    static_cast<void>(read_in(stored_));  // which throws where they disagree
   }
 
   /// Copies what `source` shows into storage of its own, of a capacity of `capacity` slots (at least those of the
@@ -54,7 +54,7 @@ class cache : public detail::lazily_moved<cache> {
   cache& operator=(const cache&) = delete;
 
   /// A copy with storage of its own, its pending moves included.
-  cache clone() const {
+  [[nodiscard]] cache clone() const {
     cache copy(stored_, target_);
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       copy.keys_.push_back(keys_[i].clone());
@@ -64,12 +64,12 @@ class cache : public detail::lazily_moved<cache> {
   }
 
   /// Slots in use and spare in `layer`.
-  std::int64_t capacity(std::int64_t layer = 0) const { return stored_keys(layer).size(2); }
+  [[nodiscard]] std::int64_t capacity(std::int64_t layer = 0) const { return stored_keys(layer).size(2); }
   /// Heads that hold keys and values in `layer`. @throws shape_error if there is no such layer
-  std::int64_t kv_heads(std::int64_t layer = 0) const { return stored_keys(layer).size(1); }
+  [[nodiscard]] std::int64_t kv_heads(std::int64_t layer = 0) const { return stored_keys(layer).size(1); }
 
   /// The slots in use, to be read. @throws frame_error while a move is pending: call materialize() first
-  cache_view<> view() const {
+  [[nodiscard]] cache_view<> view() const {
     require_no_pending_move("cache::view");
     return read_in(stored_);
   }
@@ -95,7 +95,7 @@ class cache : public detail::lazily_moved<cache> {
   /// @throws frame_error while a move is pending, shape_error where the tensors cannot be read that way
   void assume_frame(cache_frame assumed) {
     require_no_pending_move("cache::assume_frame");
-    read_in(assumed);
+    static_cast<void>(read_in(assumed));  // which throws where it does not fit
     assumed.set_assumed();
     stored_ = assumed;
     target_ = std::move(assumed);
@@ -104,7 +104,7 @@ class cache : public detail::lazily_moved<cache> {
  private:
   using lazily_moved::lazily_moved;
 
-  const at::Tensor& stored_keys(std::int64_t layer) const {
+  [[nodiscard]] const at::Tensor& stored_keys(std::int64_t layer) const {
     require_index<shape_error>(layer, layers(), "cache", "layer");
     return keys_[static_cast<std::size_t>(layer)];
   }
@@ -115,13 +115,13 @@ class cache : public detail::lazily_moved<cache> {
   }
 
   /// The slots that `frame` describes. @throws shape_error where the tensors do not hold them
-  cache_view<> read_in(const cache_frame& frame) const {
+  [[nodiscard]] cache_view<> read_in(const cache_frame& frame) const {
     const std::vector<at::Tensor> keys = in_use(keys_, frame, "keys");
     return cache_view<>(keys, in_use(values_, frame, "values"), frame);
   }
 
-  static std::vector<at::Tensor> in_use(const std::vector<at::Tensor>& tensors, const cache_frame& frame,
-                                        std::string_view what) {
+  [[nodiscard]] static std::vector<at::Tensor> in_use(const std::vector<at::Tensor>& tensors, const cache_frame& frame,
+                                                      std::string_view what) {
     require_count<shape_error>(tensors.size(), frame.layers(), "cache", what, "{} layers");
     std::vector<at::Tensor> parts;
     for (std::int64_t i = 0; i < frame.layers(); ++i) {
@@ -136,7 +136,7 @@ class cache : public detail::lazily_moved<cache> {
     return parts;
   }
 
-  static at::Tensor copy_with_capacity(const layouts::storage& source, std::int64_t capacity) {
+  [[nodiscard]] static at::Tensor copy_with_capacity(const layouts::storage& source, std::int64_t capacity) {
     const cache_extents extents = source.extents();
     const std::int64_t slots = std::max(extents.seq, capacity);
     if (slots == extents.seq) {
@@ -158,7 +158,7 @@ namespace kvtransfer::detail {
 /// A new cache in `frame` whose tensors are `change(tensor, layer)` of the source's.
 /// @param change takes and gives `[batch, kv_heads, seq, head_dim]`; called for keys, then for values
 template <LayerLayout Layout, class Change>
-cache rebuilt(const cache_view<Layout>& source, cache_frame frame, Change&& change) {
+[[nodiscard]] cache rebuilt(const cache_view<Layout>& source, cache_frame frame, Change&& change) {
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < source.layers(); ++i) {

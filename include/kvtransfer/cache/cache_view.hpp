@@ -36,18 +36,18 @@ class cache_view {
   }
 
   /// How many layers there are.
-  std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
+  [[nodiscard]] std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
   /// @throws shape_error if there is no such layer
-  const layer_view<Layout>& layer(std::int64_t index) const {
+  [[nodiscard]] const layer_view<Layout>& layer(std::int64_t index) const {
     require_index<shape_error>(index, layers(), "cache_view", "layer");
     return layers_[static_cast<std::size_t>(index)];
   }
 
   /// The frame its keys are written in.
-  const cache_frame& frame() const { return frame_; }
+  [[nodiscard]] const cache_frame& frame() const { return frame_; }
 
   /// Slots in the longest layer.
-  std::int64_t size() const {
+  [[nodiscard]] std::int64_t size() const {
     std::int64_t slots = 0;
     for (const layer_view<Layout>& layer : layers_) {
       slots = std::max(slots, layer.size());
@@ -56,13 +56,13 @@ class cache_view {
   }
 
   /// How the tensors are arranged.
-  const Layout& layout() const { return layout_; }
+  [[nodiscard]] const Layout& layout() const { return layout_; }
 
   /// Sequences; 0 for a cache without layers.
-  std::int64_t batch() const { return layers_.empty() ? 0 : layers_.front().extents().batch; }
+  [[nodiscard]] std::int64_t batch() const { return layers_.empty() ? 0 : layers_.front().extents().batch; }
 
   /// The same tensors read in another frame. @throws shape_error, frame_error where tensors and frame disagree
-  cache_view with_frame(cache_frame frame) const {
+  [[nodiscard]] cache_view with_frame(cache_frame frame) const {
     std::vector<at::Tensor> keys;
     std::vector<at::Tensor> values;
     for (const layer_view<Layout>& layer : layers_) {
@@ -73,7 +73,7 @@ class cache_view {
   }
 
   /// The slots [begin, end) of every layer, without a copy.
-  cache_view slice(std::int64_t begin, std::int64_t end) const {
+  [[nodiscard]] cache_view slice(std::int64_t begin, std::int64_t end) const {
     cache_frame part = frame_.slice(begin, end);
     std::vector<at::Tensor> keys;
     std::vector<at::Tensor> values;

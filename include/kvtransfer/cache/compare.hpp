@@ -30,11 +30,11 @@ struct cache_difference {
   std::vector<layer_difference> layers;  ///< one per layer
 
   /// The largest absolute difference of any key or value.
-  double largest() const {
+  [[nodiscard]] double largest() const {
     return worst([](const head_differences& heads) { return heads.largest; });
   }
   /// The largest relative difference of any layer's head.
-  double relative() const {
+  [[nodiscard]] double relative() const {
     return worst([](const head_differences& heads) { return heads.relative; });
   }
 
@@ -54,7 +54,8 @@ struct cache_difference {
 namespace detail {
 
 /// @param valid bool that broadcasts to the tensors: which slots count
-inline head_differences differences(const at::Tensor& found, const at::Tensor& expected, const at::Tensor& valid) {
+[[nodiscard]] inline head_differences differences(const at::Tensor& found, const at::Tensor& expected,
+                                                  const at::Tensor& valid) {
   const at::Tensor reference = expected.to(at::kDouble).where(valid, 0);
   const at::Tensor difference = found.to(at::kDouble).where(valid, 0).sub(reference);
   const std::vector<std::int64_t> but_heads = {0, 2, 3};
@@ -71,7 +72,7 @@ inline head_differences differences(const at::Tensor& found, const at::Tensor& e
 /// @throws shape_error unless extents agree, frame_error unless padding is at the same slots, device_error where they
 /// live apart
 template <LayerLayout A, LayerLayout B>
-cache_difference compare(const cache_view<A>& found, const cache_view<B>& expected) {
+[[nodiscard]] cache_difference compare(const cache_view<A>& found, const cache_view<B>& expected) {
   require_count<shape_error>(found.layers(), expected.layers(), "compare", "layers");
   cache_difference difference;
   for (std::int64_t i = 0; i < found.layers(); ++i) {

@@ -73,34 +73,34 @@ class layer_view {
 
   /// `[batch, kv_heads, seq, head_dim]`: sharing storage with the tensor given where strides describe the layout, else
   /// gathered, with zeros for padding that is not stored.
-  at::Tensor keys() const { return layouts::canonical(key_storage(), "layer_view"); }
+  [[nodiscard]] at::Tensor keys() const { return layouts::canonical(key_storage(), "layer_view"); }
   /// `[batch, kv_heads, seq, head_dim]`, as `keys()`.
-  at::Tensor values() const { return layouts::canonical(value_storage(), "layer_view"); }
+  [[nodiscard]] at::Tensor values() const { return layouts::canonical(value_storage(), "layer_view"); }
 
   /// The tensors given, in the layout's order.
-  const at::Tensor& stored_keys() const { return keys_; }
+  [[nodiscard]] const at::Tensor& stored_keys() const { return keys_; }
   /// The tensor of values given.
-  const at::Tensor& stored_values() const { return values_; }
+  [[nodiscard]] const at::Tensor& stored_values() const { return values_; }
   /// How the tensors are arranged.
-  const Layout& layout() const { return layout_; }
+  [[nodiscard]] const Layout& layout() const { return layout_; }
 
   /// Keys in the plain form that kernels read, sharing storage with the tensor given.
-  layouts::storage key_storage() const {
+  [[nodiscard]] layouts::storage key_storage() const {
     return layouts::lower(layouts::keys_of(layout_), keys_, "layer_view", "keys");
   }
   /// Values likewise.
-  layouts::storage value_storage() const {
+  [[nodiscard]] layouts::storage value_storage() const {
     return layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values");
   }
 
   /// Where each key stands.
-  const layer_frame& frame() const { return *frame_; }
+  [[nodiscard]] const layer_frame& frame() const { return *frame_; }
   /// Likewise, with a share in it.
-  const std::shared_ptr<const layer_frame>& shared_frame() const { return frame_; }
+  [[nodiscard]] const std::shared_ptr<const layer_frame>& shared_frame() const { return frame_; }
   /// Of the keys; the values' head_dim may differ.
-  cache_extents extents() const { return key_storage().extents(); }
+  [[nodiscard]] cache_extents extents() const { return key_storage().extents(); }
   /// Slots.
-  std::int64_t size() const { return frame_->size(); }
+  [[nodiscard]] std::int64_t size() const { return frame_->size(); }
 
  private:
   void check_extents(cache_extents values_extents) const {

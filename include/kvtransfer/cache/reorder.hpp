@@ -17,7 +17,7 @@ namespace kvtransfer {
 /// than once or left out.
 /// @throws shape_error if there is no such row
 template <LayerLayout Layout>
-cache reorder(const cache_view<Layout>& source, const std::vector<std::int64_t>& rows) {
+[[nodiscard]] cache reorder(const cache_view<Layout>& source, const std::vector<std::int64_t>& rows) {
   for (const std::int64_t row : rows) {
     require<shape_error>(row >= 0 && row < source.batch(), "reorder", "rows",
                          fmt::format("0 <= row < {}", source.batch()), fmt::format("{}", row));
@@ -31,7 +31,7 @@ cache reorder(const cache_view<Layout>& source, const std::vector<std::int64_t>&
 /// A new cache with every sequence `times` times, copies side by side: several continuations of each text.
 /// @throws value_error unless `times` is positive
 template <LayerLayout Layout>
-cache repeat(const cache_view<Layout>& source, std::int64_t times) {
+[[nodiscard]] cache repeat(const cache_view<Layout>& source, std::int64_t times) {
   require<value_error>(times > 0, "repeat", "times", "positive", fmt::format("{}", times));
   std::vector<std::int64_t> rows;
   for (std::int64_t row = 0; row < source.batch(); ++row) {

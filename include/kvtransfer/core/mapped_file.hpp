@@ -25,7 +25,7 @@ namespace kvtransfer {
 class mapped_file {
  public:
   /// @throws file_error
-  static std::shared_ptr<const mapped_file> open(const std::filesystem::path& path) {
+  [[nodiscard]] static std::shared_ptr<const mapped_file> open(const std::filesystem::path& path) {
     return std::shared_ptr<const mapped_file>(new mapped_file(path));
   }
 
@@ -38,10 +38,10 @@ class mapped_file {
   }
 
   /// As given to `open`.
-  const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   /// The whole content, as long as this object lives; empty for an empty file. Writing changes this process's copy
   /// alone.
-  std::span<std::byte> bytes() const { return {static_cast<std::byte*>(data_), size_}; }
+  [[nodiscard]] std::span<std::byte> bytes() const { return {static_cast<std::byte*>(data_), size_}; }
 
  private:
   explicit mapped_file(const std::filesystem::path& path) : path_(path) {

@@ -19,20 +19,22 @@ namespace kvtransfer {
 class slot_state {
  public:
   /// A key rotated by entry `specification` of its frame's specifications.
-  static constexpr slot_state rotated(std::int32_t specification = 0) { return slot_state{specification}; }
+  [[nodiscard]] static constexpr slot_state rotated(std::int32_t specification = 0) {
+    return slot_state{specification};
+  }
   /// A key that carries no rotation; its position says where its token stood, or where a rotation shall put it.
-  static constexpr slot_state unrotated() { return slot_state{kUnrotated}; }
+  [[nodiscard]] static constexpr slot_state unrotated() { return slot_state{kUnrotated}; }
   /// A slot that no query may see; its contents mean nothing.
-  static constexpr slot_state padding() { return slot_state{kPadding}; }
+  [[nodiscard]] static constexpr slot_state padding() { return slot_state{kPadding}; }
 
   /// A key that carries the rotation of its position.
-  constexpr bool is_rotated() const { return code_ >= 0; }
+  [[nodiscard]] constexpr bool is_rotated() const { return code_ >= 0; }
   /// A key that carries no rotation.
-  constexpr bool is_unrotated() const { return code_ == kUnrotated; }
+  [[nodiscard]] constexpr bool is_unrotated() const { return code_ == kUnrotated; }
   /// Not a key.
-  constexpr bool is_padding() const { return code_ == kPadding; }
+  [[nodiscard]] constexpr bool is_padding() const { return code_ == kPadding; }
   /// Index into the frame's specifications. Only meaningful for a rotated slot.
-  constexpr std::int32_t specification() const { return code_; }
+  [[nodiscard]] constexpr std::int32_t specification() const { return code_; }
 
   friend constexpr bool operator==(slot_state, slot_state) = default;
 
@@ -54,7 +56,7 @@ struct position_run {
   slot_state state = slot_state::rotated();
 
   /// The position of the slot `index` places after the first.
-  constexpr std::int64_t at(std::int64_t index) const { return first + index * step; }
+  [[nodiscard]] constexpr std::int64_t at(std::int64_t index) const { return first + index * step; }
 
   friend constexpr bool operator==(const position_run&, const position_run&) = default;
 };
@@ -65,14 +67,16 @@ class position_row {
   position_row() = default;
 
   /// `count` rotated slots at first, first + 1, …
-  static position_row consecutive(std::int64_t first, std::int64_t count, slot_state state = slot_state::rotated()) {
+  [[nodiscard]] static position_row consecutive(std::int64_t first, std::int64_t count,
+                                                slot_state state = slot_state::rotated()) {
     position_row row;
     row.append({first, count, 1, state});
     return row;
   }
 
   /// One slot per entry of `positions`, all in one state.
-  static position_row listed(const std::vector<std::int64_t>& positions, slot_state state = slot_state::rotated()) {
+  [[nodiscard]] static position_row listed(const std::vector<std::int64_t>& positions,
+                                           slot_state state = slot_state::rotated()) {
     position_row row;
     for (const std::int64_t position : positions) {
       row.append({position, 1, 1, state});
@@ -81,9 +85,9 @@ class position_row {
   }
 
   /// Slots, padding included.
-  std::int64_t size() const { return size_; }
+  [[nodiscard]] std::int64_t size() const { return size_; }
   /// Left to right, as few as the canonical form allows: equal rows have equal runs.
-  const std::vector<position_run>& runs() const { return runs_; }
+  [[nodiscard]] const std::vector<position_run>& runs() const { return runs_; }
 
   /// Adds a run at the right end and merges it with its neighbour where the two read as one.
   void append(position_run run) {
@@ -110,7 +114,7 @@ class position_row {
   }
 
   /// The slots [begin, end).
-  position_row slice(std::int64_t begin, std::int64_t end) const {
+  [[nodiscard]] position_row slice(std::int64_t begin, std::int64_t end) const {
     require_range<shape_error>(begin, end, size_, "position_row::slice", "range");
     position_row part;
     std::int64_t start = 0;
@@ -126,7 +130,7 @@ class position_row {
   }
 
   /// The slots named by `slots`, in that order (a slot may be named more than once).
-  position_row gather(const std::vector<std::int64_t>& slots) const {
+  [[nodiscard]] position_row gather(const std::vector<std::int64_t>& slots) const {
     const std::vector<position_run> singles = one_run_per_slot();
     position_row picked;
     for (const std::int64_t slot : slots) {
@@ -137,7 +141,7 @@ class position_row {
   }
 
   /// Every slot as a run of its own.
-  std::vector<position_run> one_run_per_slot() const {
+  [[nodiscard]] std::vector<position_run> one_run_per_slot() const {
     std::vector<position_run> singles;
     singles.reserve(static_cast<std::size_t>(size_));
     for (const position_run& run : runs_) {
@@ -159,7 +163,7 @@ class position_row {
   }
 
   /// Every position moved by `delta` tokens.
-  position_row shifted(std::int64_t delta) const {
+  [[nodiscard]] position_row shifted(std::int64_t delta) const {
     return transform([delta](position_run run) {
       run.first += delta;
       return run;
@@ -168,7 +172,7 @@ class position_row {
 
   /// These positions in the slot states of `other`.
   /// @throws shape_error unless both have as many slots, and this row has a position where `other` holds a key
-  position_row with_states_of(const position_row& other) const {
+  [[nodiscard]] position_row with_states_of(const position_row& other) const {
     constexpr std::string_view where = "position_row::with_states_of";
     if (size_ != other.size_) {
       fail<shape_error>(where, "other", fmt::format("{} slots", size_), fmt::format("{}", other.size_));
@@ -184,7 +188,7 @@ class position_row {
   }
 
   /// Whether every slot is in the state that `other` has it in.
-  bool has_states_of(const position_row& other) const {
+  [[nodiscard]] bool has_states_of(const position_row& other) const {
     bool same = size_ == other.size_;
     for_each_shared_run(other, [&](std::int64_t, const position_run& mine, const position_run& theirs) {
       same &= mine.state == theirs.state;
@@ -193,7 +197,7 @@ class position_row {
   }
 
   /// Whether `other` has keys in the same slots, and padding in the rest.
-  bool has_keys_of(const position_row& other) const {
+  [[nodiscard]] bool has_keys_of(const position_row& other) const {
     bool same = size_ == other.size_;
     for_each_shared_run(other, [&](std::int64_t, const position_run& mine, const position_run& theirs) {
       same &= mine.state.is_padding() == theirs.state.is_padding();
@@ -225,7 +229,7 @@ class position_row {
   }
 
   /// One position per slot; padding reads 0.
-  std::vector<std::int64_t> positions() const {
+  [[nodiscard]] std::vector<std::int64_t> positions() const {
     std::vector<std::int64_t> all;
     all.reserve(static_cast<std::size_t>(size_));
     for (const position_run& run : runs_) {
@@ -237,7 +241,7 @@ class position_row {
   }
 
   /// The largest position of any slot that is not padding; nothing where there is none.
-  std::optional<std::int64_t> last_position() const {
+  [[nodiscard]] std::optional<std::int64_t> last_position() const {
     std::optional<std::int64_t> last;
     for (const position_run& run : runs_) {
       if (!run.state.is_padding()) {
@@ -249,7 +253,7 @@ class position_row {
   }
 
   /// How many slots a query may see.
-  std::int64_t key_count() const {
+  [[nodiscard]] std::int64_t key_count() const {
     std::int64_t count = 0;
     for (const position_run& run : runs_) {
       count += run.state.is_padding() ? 0 : run.count;

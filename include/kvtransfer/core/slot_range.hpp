@@ -11,12 +11,12 @@ struct slot_range {
   std::int64_t count = 0;  ///< how many
 
   /// One past the last slot.
-  constexpr std::int64_t end() const { return begin + count; }
+  [[nodiscard]] constexpr std::int64_t end() const { return begin + count; }
   /// Whether there is no slot in it.
-  constexpr bool empty() const { return count <= 0; }
+  [[nodiscard]] constexpr bool empty() const { return count <= 0; }
 
   /// What both hold; nothing where they do not meet.
-  constexpr slot_range overlap(const slot_range& other) const {
+  [[nodiscard]] constexpr slot_range overlap(const slot_range& other) const {
     const std::int64_t first = std::max(begin, other.begin);
     return {first, std::max(std::min(end(), other.end()) - first, std::int64_t{0})};
   }

@@ -15,8 +15,8 @@ namespace kvtransfer {
 class any_condition {
  public:
   /// Takes any condition, by value.
-  template <Condition Chosen>
-    requires(!std::same_as<Chosen, any_condition>)
+  template <class Chosen>
+    requires(!std::same_as<Chosen, any_condition> && Condition<Chosen>)
   any_condition(Chosen chosen)  // NOLINT(google-explicit-constructor): a condition is a condition
       : chosen_(std::make_shared<const holder<Chosen>>(std::move(chosen))) {}
 
@@ -39,25 +39,25 @@ class any_condition {
  private:
   struct interface {
     virtual ~interface() = default;
-    virtual condition_description describe() const = 0;
-    virtual std::optional<std::string> not_applicable(const prompt_ids& prompts) const = 0;
-    virtual std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const = 0;
-    virtual prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
-                                   const generation_config& settings) const = 0;
+    [[nodiscard]] virtual condition_description describe() const = 0;
+    [[nodiscard]] virtual std::optional<std::string> not_applicable(const prompt_ids& prompts) const = 0;
+    [[nodiscard]] virtual std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const = 0;
+    [[nodiscard]] virtual prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+                                                 const generation_config& settings) const = 0;
   };
 
   template <Condition Chosen>
   struct holder final : interface {
     explicit holder(Chosen value) : condition(std::move(value)) {}
-    condition_description describe() const override { return condition.describe(); }
-    std::optional<std::string> not_applicable(const prompt_ids& prompts) const override {
+    [[nodiscard]] condition_description describe() const override { return condition.describe(); }
+    [[nodiscard]] std::optional<std::string> not_applicable(const prompt_ids& prompts) const override {
       return condition.not_applicable(prompts);
     }
-    std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const override {
+    [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const override {
       return condition.tokens_needed(prompts, max_new_tokens);
     }
-    prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
-                           const generation_config& settings) const override {
+    [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+                                         const generation_config& settings) const override {
       return condition.prepare(model, prompts, settings);
     }
     Chosen condition;

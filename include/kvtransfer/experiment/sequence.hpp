@@ -26,12 +26,12 @@ inline constexpr std::array<std::string_view, 7> token_role_names{"format",    "
                                                                   "generated", "eos", "noise"};
 
 /// The name used in files and reports.
-[[nodiscard]] inline constexpr std::string_view name_of(token_role role) {
+[[nodiscard]] constexpr std::string_view name_of(token_role role) {
   return token_role_names[static_cast<std::size_t>(role)];
 }
 
 /// The role of that name; nothing if there is none.
-[[nodiscard]] inline constexpr std::optional<token_role> token_role_named(std::string_view name) {
+[[nodiscard]] constexpr std::optional<token_role> token_role_named(std::string_view name) {
   for (std::size_t i = 0; i < token_role_names.size(); ++i) {
     if (token_role_names[i] == name) {
       return static_cast<token_role>(i);

@@ -22,7 +22,7 @@ class chat_format_registry {
   /// The library's own: chatml, chatml-think, chatml-no-think, zephyr, llama2, llama3, llama3.1, mistral-v1,
   /// mistral-v1-spaced, mistral-v3, mistral-tekken, mistral-v7, mistral-v7-tekken, gemma2, gemma3, phi3, phi4,
   /// phi4-mini.
-  static chat_format_registry standard();
+  [[nodiscard]] static chat_format_registry standard();
 
   /// @throws value_error if the name is taken
   void add(chat_format format);

@@ -18,7 +18,8 @@ namespace kvtransfer::rope {
 namespace detail {
 
 /// The rotary window of `keys` with its elements in the order of the other pairing.
-inline at::Tensor repaired_window(const at::Tensor& keys, const rotary_specification& specification, pairing to) {
+[[nodiscard]] inline at::Tensor repaired_window(const at::Tensor& keys, const rotary_specification& specification,
+                                                pairing to) {
   const at::Tensor window = keys.narrow(-1, specification.window_offset, specification.rotary_dim());
   const std::int64_t half = specification.rotary_dim() / 2;
   return to == pairing::interleaved ? window.unflatten(-1, {2, half}).transpose(-1, -2).flatten(-2)
@@ -52,7 +53,7 @@ inline void require_convertible(const at::Tensor& keys, const rotary_specificati
 /// `convert_pairing` in place, by the fused kernel where one is loaded.
 /// @throws shape_error also where strides overlap; value_error for keys that require a gradient; device_error as
 /// `rotate_keys_`
-inline void convert_pairing_(at::Tensor keys, const rotary_specification& specification, pairing to,
+inline void convert_pairing_(const at::Tensor& keys, const rotary_specification& specification, pairing to,
                              const options& how = {}) {
   detail::require_convertible(keys, specification, "convert_pairing_");
   detail::require_writable({keys}, "convert_pairing_");

@@ -25,7 +25,7 @@ namespace kvtransfer::rope {
 }
 
 /// `reframe` in place. @throws value_error also for keys that require a gradient
-inline void reframe_(at::Tensor keys, const at::Tensor& from, const rotary_specification& from_specification,
+inline void reframe_(const at::Tensor& keys, const at::Tensor& from, const rotary_specification& from_specification,
                      const at::Tensor& to, const rotary_specification& to_specification, const options& how = {}) {
   apply_(keys, rotation::reframe(from, from_specification, to, to_specification), how, "reframe_");
 }

@@ -20,7 +20,7 @@ namespace kvtransfer::rope {
 }
 
 /// `remap` in place. @throws value_error also for keys that require a gradient
-inline void remap_(at::Tensor keys, const at::Tensor& from, const at::Tensor& to,
+inline void remap_(const at::Tensor& keys, const at::Tensor& from, const at::Tensor& to,
                    const rotary_specification& specification, const options& how = {}) {
   apply_(keys, rotation::remap(from, to, specification), how, "remap_");
 }

@@ -19,7 +19,7 @@ namespace kvtransfer::rope {
 }
 
 /// `rotate` in place. @throws value_error also for keys that require a gradient
-inline void rotate_(at::Tensor keys, const at::Tensor& positions, const rotary_specification& specification,
+inline void rotate_(const at::Tensor& keys, const at::Tensor& positions, const rotary_specification& specification,
                     const options& how = {}) {
   apply_(keys, rotation::rotate(positions, specification), how, "rotate_");
 }

@@ -35,16 +35,16 @@ namespace detail {
 /// `how_far` checked against keys like `sample`.
 /// @param fused asks whether the fused kernel carries it out; asked where it rotates anything
 template <class Fused>
-checked_rotation checked_with(const rotation& how_far, const at::Tensor& sample, const options& how,
-                              std::string_view where, Fused&& fused) {
+[[nodiscard]] checked_rotation checked_with(const rotation& how_far, const at::Tensor& sample, const options& how,
+                                            std::string_view where, Fused&& fused) {
   rotation rotation = checked(how_far, sample, how, where);
   const bool by_kernel = rotation.geometry().rotates() && fused(rotation.geometry());
   return {std::move(rotation), how, by_kernel ? implementation::fused : implementation::reference};
 }
 
 /// `how_far` checked against keys like `sample`, to be carried out by the kernel `name` where it can.
-inline checked_rotation checked_for(const char* name, const rotation& how_far, const at::Tensor& sample,
-                                    const options& how, std::string_view where) {
+[[nodiscard]] inline checked_rotation checked_for(const char* name, const rotation& how_far, const at::Tensor& sample,
+                                                  const options& how, std::string_view where) {
   return checked_with(how_far, sample, how, where, [&](const rotary_specification& geometry) {
     return rotates_fused(sample, geometry, how, name, where);
   });

@@ -29,37 +29,41 @@ struct rotation {
   rotary_specification to_specification = {};    ///< under which they shall stand
 
   /// What `rope::rotate` does.
-  static rotation rotate(at::Tensor positions, rotary_specification specification) {
+  [[nodiscard]] static rotation rotate(at::Tensor positions, rotary_specification specification) {
     return {.to = std::move(positions), .to_specification = std::move(specification)};
   }
   /// What `rope::unrotate` does.
-  static rotation unrotate(at::Tensor positions, rotary_specification specification) {
+  [[nodiscard]] static rotation unrotate(at::Tensor positions, rotary_specification specification) {
     return {.from = std::move(positions), .from_specification = std::move(specification)};
   }
   /// What `rope::shift` does.
-  static rotation shift(std::int64_t delta, rotary_specification specification) {
+  [[nodiscard]] static rotation shift(std::int64_t delta, rotary_specification specification) {
     return {.delta = delta, .to_specification = std::move(specification)};
   }
   /// What `rope::remap` does.
-  static rotation remap(at::Tensor from, at::Tensor to, const rotary_specification& specification) {
+  [[nodiscard]] static rotation remap(at::Tensor from, at::Tensor to, const rotary_specification& specification) {
     return reframe(std::move(from), specification, std::move(to), specification);
   }
   /// What `rope::reframe` does.
-  static rotation reframe(at::Tensor from, rotary_specification from_specification, at::Tensor to,
-                          rotary_specification to_specification) {
+  [[nodiscard]] static rotation reframe(at::Tensor from, rotary_specification from_specification, at::Tensor to,
+                                        rotary_specification to_specification) {
     return {std::move(from), std::move(to), 0, std::move(from_specification), std::move(to_specification)};
   }
 
   /// Whether every key moves by `delta`.
-  bool is_shared_delta() const { return !from.defined() && !to.defined(); }
+  [[nodiscard]] bool is_shared_delta() const { return !from.defined() && !to.defined(); }
   /// Whether nothing is to be done: what a rotation is by default.
-  bool is_identity() const { return is_shared_delta() && delta == 0 && to_specification == rotary_specification(); }
+  [[nodiscard]] bool is_identity() const {
+    return is_shared_delta() && delta == 0 && to_specification == rotary_specification();
+  }
 
   /// The specification that says which elements rotate in which pairs; both sides agree on that.
-  const rotary_specification& geometry() const { return from.defined() ? from_specification : to_specification; }
+  [[nodiscard]] const rotary_specification& geometry() const {
+    return from.defined() ? from_specification : to_specification;
+  }
 
   /// s_to / s_from, where a side without rotation has s = 1.
-  double gain() const {
+  [[nodiscard]] double gain() const {
     const double stored = from.defined() ? from_specification.attention_scaling : 1.0;
     const double target = to.defined() ? to_specification.attention_scaling : 1.0;
     return target / stored;

@@ -20,7 +20,7 @@ namespace kvtransfer::rope {
 }
 
 /// `shift` in place. @throws value_error also for keys that require a gradient
-inline void shift_(at::Tensor keys, std::int64_t delta, const rotary_specification& specification,
+inline void shift_(const at::Tensor& keys, std::int64_t delta, const rotary_specification& specification,
                    const options& how = {}) {
   apply_(keys, rotation::shift(delta, specification), how, "shift_");
 }

@@ -19,7 +19,7 @@ namespace kvtransfer::rope {
 }
 
 /// `unrotate` in place. @throws value_error also for keys that require a gradient
-inline void unrotate_(at::Tensor keys, const at::Tensor& positions, const rotary_specification& specification,
+inline void unrotate_(const at::Tensor& keys, const at::Tensor& positions, const rotary_specification& specification,
                       const options& how = {}) {
   apply_(keys, rotation::unrotate(positions, specification), how, "unrotate_");
 }

@@ -35,7 +35,7 @@ inline void copy_storage_(const std::vector<storage>& to, const std::vector<stor
 
 /// A tensor in the plain form as `[batch, kv_heads, seq, head_dim]`: without a copy where strides alone describe it,
 /// else gathered, with zeros for slots that have no storage. Differentiable.
-inline at::Tensor canonical(const storage& plain, std::string_view where = "canonical") {
+[[nodiscard]] inline at::Tensor canonical(const storage& plain, std::string_view where = "canonical") {
   if (!plain.slots) {
     return plain.blocks;
   }

@@ -38,7 +38,7 @@ struct rotation_tensors {
   bool model_faithful = false;
 
   /// All of them in the schema's order.
-  auto arguments() const {
+  [[nodiscard]] auto arguments() const {
     return std::tie(from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
                     interleaved, model_faithful);
   }
@@ -55,7 +55,7 @@ struct quantized_layers {
   std::int64_t bits = 8;
 
   /// All of them in the schema's order.
-  auto arguments() const { return std::tie(codes, scales, minimums, errors, group_ends, valid, bits); }
+  [[nodiscard]] auto arguments() const { return std::tie(codes, scales, minimums, errors, group_ends, valid, bits); }
 };
 
 /// What the kernels' library offers. `version` stays in front whatever the version.
@@ -90,7 +90,7 @@ inline unsigned long long libraries_loaded() {
 }
 
 /// The table of the library that is loaded now; null where there is none of this version.
-inline const kernel_table* find_kernels() {
+[[nodiscard]] inline const kernel_table* find_kernels() {
 #if defined(__APPLE__)
   constexpr const char* name = "libkvtransfer_kernels.dylib";
 #else
@@ -106,7 +106,7 @@ inline const kernel_table* find_kernels() {
 }
 
 /// The table of the kernels' library, or null. Asks the loader anew only where another library was loaded since.
-inline const kernel_table* kernels() {
+[[nodiscard]] inline const kernel_table* kernels() {
   static std::atomic<const kernel_table*> found = nullptr;
   static std::atomic<unsigned long long> searched_at = ~0ULL;
   if (const kernel_table* const table = found.load(std::memory_order_acquire)) {
@@ -125,7 +125,7 @@ inline const kernel_table* kernels() {
 }
 
 /// True if the kernels' library is loaded with a kernel `name`, as `kvtransfer::rotate_keys_`, for `device`.
-inline bool has_kernel(const char* name, at::Device device) {
+[[nodiscard]] inline bool has_kernel(const char* name, at::Device device) {
   const kernel_table* const table = kernels();
   return table != nullptr && (device.is_cuda() || device.is_cpu()) && table->has_kernel(name, device.type());
 }

@@ -56,8 +56,8 @@ class position_reader {
 /// Fills a fresh host tensor of `sizes`, the last of them `seq`, run by run with `write(run, out)`, then moves it to
 /// `device`.
 template <class Scalar, class WriteRun>
-at::Tensor fill_rows(const std::vector<position_row>& rows, at::IntArrayRef sizes, at::ScalarType dtype,
-                     at::Device device, WriteRun&& write) {
+[[nodiscard]] at::Tensor fill_rows(const std::vector<position_row>& rows, at::IntArrayRef sizes, at::ScalarType dtype,
+                                   at::Device device, WriteRun&& write) {
   const at::Tensor tensor = upload_buffer(sizes, dtype, device);
   Scalar* out = tensor.mutable_data_ptr<Scalar>();
   for (const position_row& row : rows) {
@@ -72,14 +72,14 @@ at::Tensor fill_rows(const std::vector<position_row>& rows, at::IntArrayRef size
 }  // namespace detail
 
 /// The positions of `map` as int64 `[streams, batch, kv_heads or 1, seq]`, tokens; padding reads 0.
-inline at::Tensor position_tensor(const position_map& map, at::Device device = at::kCPU) {
+[[nodiscard]] inline at::Tensor position_tensor(const position_map& map, at::Device device = at::kCPU) {
   return detail::fill_rows<std::int64_t>(
       map.rows(), {map.streams(), map.batch(), map.heads(), map.size()}, at::kLong, device,
       [](const position_run& run, std::int64_t* out) { detail::write_positions(run, 0, run.count, out); });
 }
 
 /// Which slots hold a key: bool `[batch, kv_heads or 1, seq]`, false for padding. All streams of a slot agree.
-inline at::Tensor validity_tensor(const position_map& map, at::Device device = at::kCPU) {
+[[nodiscard]] inline at::Tensor validity_tensor(const position_map& map, at::Device device = at::kCPU) {
   const std::vector<position_row> first_stream(map.rows().begin(), map.rows().begin() + map.batch() * map.heads());
   return detail::fill_rows<bool>(
       first_stream, {map.batch(), map.heads(), map.size()}, at::kBool, device,

@@ -58,12 +58,12 @@ inline constexpr std::array<safetensors_dtype_description, 17> safetensors_dtype
 }};
 
 /// Name and size of a type.
-constexpr const safetensors_dtype_description& describe(safetensors_dtype dtype) {
+[[nodiscard]] constexpr const safetensors_dtype_description& describe(safetensors_dtype dtype) {
   return safetensors_dtypes[static_cast<std::size_t>(dtype)];
 }
 
 /// The type of that name, if it is one of ours.
-constexpr std::optional<safetensors_dtype> safetensors_dtype_named(std::string_view name) {
+[[nodiscard]] constexpr std::optional<safetensors_dtype> safetensors_dtype_named(std::string_view name) {
   for (const auto& known : safetensors_dtypes) {
     if (known.name == name) {
       return known.dtype;
@@ -73,7 +73,7 @@ constexpr std::optional<safetensors_dtype> safetensors_dtype_named(std::string_v
 }
 
 /// "BOOL, U8, …", for messages.
-inline std::string safetensors_dtype_names() {
+[[nodiscard]] inline std::string safetensors_dtype_names() {
   std::string names;
   for (const auto& known : safetensors_dtypes) {
     names += names.empty() ? "" : ", ";

@@ -16,12 +16,12 @@ inline constexpr std::array<at::ScalarType, safetensors_dtypes.size()> safetenso
     at::kUInt16, at::kShort,  at::kHalf, at::kBFloat16,      at::kUInt32,      at::kInt,
     at::kFloat,  at::kUInt64, at::kLong, at::kDouble,        at::kComplexFloat};
 
-constexpr at::ScalarType scalar_type_of(safetensors_dtype dtype) {
+[[nodiscard]] constexpr at::ScalarType scalar_type_of(safetensors_dtype dtype) {
   return safetensors_scalar_types[static_cast<std::size_t>(dtype)];
 }
 
 /// What the file calls a torch type; nothing for types that the format lacks.
-constexpr std::optional<safetensors_dtype> safetensors_dtype_of(at::ScalarType type) {
+[[nodiscard]] constexpr std::optional<safetensors_dtype> safetensors_dtype_of(at::ScalarType type) {
   for (const auto& known : safetensors_dtypes) {
     if (scalar_type_of(known.dtype) == type) {
       return known.dtype;

@@ -35,12 +35,13 @@ class key_codes {
 
   explicit key_codes(std::vector<quantized_tensor> layers) : layers_(std::move(layers)) {}
 
-  std::size_t layers() const { return layers_.size(); }
-  at::Device device(std::size_t layer) const { return layers_[layer].device(); }
-  bool are_alike(std::size_t a, std::size_t b) const {
+  [[nodiscard]] std::size_t layers() const { return layers_.size(); }
+  [[nodiscard]] at::Device device(std::size_t layer) const { return layers_[layer].device(); }
+  [[nodiscard]] bool are_alike(std::size_t a, std::size_t b) const {
     return kvtransfer::are_alike(layers_[a], layers_[b]) && device(a) == device(b);
   }
-  placed_positions place(std::size_t, const layer_frame& stored, const layer_frame& target, std::string_view) const {
+  [[nodiscard]] placed_positions place(std::size_t, const layer_frame& stored, const layer_frame& target,
+                                       std::string_view) const {
     return placed_in_rows(stored.positions, target.positions);
   }
 

@@ -52,7 +52,8 @@ inline void require_writable(const cache_frame& frame, const std::vector<cached_
 }
 
 /// The layers' tensors, keys and values of one layer side by side. `require_writable` must hold.
-inline std::vector<unplaced_tensor> layer_tensors(const cache_frame& frame, const std::vector<cached_layer>& layers) {
+[[nodiscard]] inline std::vector<unplaced_tensor> layer_tensors(const cache_frame& frame,
+                                                                const std::vector<cached_layer>& layers) {
   std::vector<unplaced_tensor> tensors;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const position_map& map = frame.layer(static_cast<std::int64_t>(i)).positions;
@@ -122,9 +123,9 @@ class cache_file_writer {
   }
 
  private:
-  static const cache_frame& checked(const cache_frame& frame, const std::vector<cached_layer>& layers) {
+  [[nodiscard]] static const cache_frame& checked(const cache_frame& frame, const std::vector<cached_layer>& layers) {
     detail::require_writable(frame, layers, "cache_file_writer");
-    return frame;
+    return frame;  // NOLINT(bugprone-return-const-ref-from-parameter): used within the constructor's call
   }
 
   cache_file_writer(const std::filesystem::path& path, const cache_frame& frame,

@@ -16,9 +16,9 @@ struct cached_layer {
   std::optional<at::ScalarType> value_dtype = {};   ///< likewise
 
   /// Elements of a value.
-  std::int64_t values_head_dim() const { return value_head_dim.value_or(head_dim); }
+  [[nodiscard]] std::int64_t values_head_dim() const { return value_head_dim.value_or(head_dim); }
   /// Of the values.
-  at::ScalarType values_dtype() const { return value_dtype.value_or(dtype); }
+  [[nodiscard]] at::ScalarType values_dtype() const { return value_dtype.value_or(dtype); }
 };
 
 /// Whether a cache file carries checksums, which loading verifies: on either side they cost about half a second a

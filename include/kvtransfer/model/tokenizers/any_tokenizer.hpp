@@ -51,32 +51,35 @@ class any_tokenizer {
  private:
   struct interface {
     virtual ~interface() = default;
-    virtual std::vector<std::int64_t> encode(std::string_view text) const = 0;
-    virtual std::vector<std::int64_t> encode_markup(std::string_view text) const = 0;
-    virtual std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments,
-                                                      text_begin begin) const = 0;
-    virtual std::string decode(std::span<const std::int64_t> ids) const = 0;
-    virtual text_stream stream() const = 0;
-    virtual std::string token_text(std::int64_t id) const = 0;
-    virtual std::int64_t vocab_size() const = 0;
-    virtual const boundary_tokens& boundaries() const = 0;
-    virtual const std::vector<std::filesystem::path>& files() const = 0;
+    [[nodiscard]] virtual std::vector<std::int64_t> encode(std::string_view text) const = 0;
+    [[nodiscard]] virtual std::vector<std::int64_t> encode_markup(std::string_view text) const = 0;
+    [[nodiscard]] virtual std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments,
+                                                                    text_begin begin) const = 0;
+    [[nodiscard]] virtual std::string decode(std::span<const std::int64_t> ids) const = 0;
+    [[nodiscard]] virtual text_stream stream() const = 0;
+    [[nodiscard]] virtual std::string token_text(std::int64_t id) const = 0;
+    [[nodiscard]] virtual std::int64_t vocab_size() const = 0;
+    [[nodiscard]] virtual const boundary_tokens& boundaries() const = 0;
+    [[nodiscard]] virtual const std::vector<std::filesystem::path>& files() const = 0;
   };
 
   template <class Chosen>
   struct holder final : interface {
     explicit holder(Chosen value) : tokens(std::move(value)) {}
-    std::vector<std::int64_t> encode(std::string_view text) const override { return tokens.encode(text); }
-    std::vector<std::int64_t> encode_markup(std::string_view text) const override { return tokens.encode_markup(text); }
-    std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments, text_begin begin) const override {
+    [[nodiscard]] std::vector<std::int64_t> encode(std::string_view text) const override { return tokens.encode(text); }
+    [[nodiscard]] std::vector<std::int64_t> encode_markup(std::string_view text) const override {
+      return tokens.encode_markup(text);
+    }
+    [[nodiscard]] std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments,
+                                                            text_begin begin) const override {
       return tokens.encode_segments(segments, begin);
     }
-    std::string decode(std::span<const std::int64_t> ids) const override { return tokens.decode(ids); }
-    text_stream stream() const override { return tokens.stream(); }
-    std::string token_text(std::int64_t id) const override { return tokens.token_text(id); }
-    std::int64_t vocab_size() const override { return tokens.vocab_size(); }
-    const boundary_tokens& boundaries() const override { return tokens.boundaries(); }
-    const std::vector<std::filesystem::path>& files() const override { return tokens.files(); }
+    [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const override { return tokens.decode(ids); }
+    [[nodiscard]] text_stream stream() const override { return tokens.stream(); }
+    [[nodiscard]] std::string token_text(std::int64_t id) const override { return tokens.token_text(id); }
+    [[nodiscard]] std::int64_t vocab_size() const override { return tokens.vocab_size(); }
+    [[nodiscard]] const boundary_tokens& boundaries() const override { return tokens.boundaries(); }
+    [[nodiscard]] const std::vector<std::filesystem::path>& files() const override { return tokens.files(); }
     Chosen tokens;
   };
 

@@ -17,7 +17,7 @@ namespace kvtransfer::rope::types {
 /// transformers computes the trained length in Python floats and every longer one in fp32 tensors; so does this. It
 /// also keeps the frequencies of the longest batch so far until one within the trained length comes; `length` is then
 /// that batch's. Source: transformers, _compute_dynamic_ntk_parameters and dynamic_frequency_update
-inline frequencies dynamic(const type_parameters& parameters, std::int64_t length) {
+[[nodiscard]] inline frequencies dynamic(const type_parameters& parameters, std::int64_t length) {
   const std::int64_t dim = parameters.rotary_dim();
   require<value_error>(dim > 2, "rope_parameters", "rotary_dim", "more than 2 elements for the type dynamic",
                        fmt::format("{}", dim));

@@ -16,7 +16,7 @@ namespace kvtransfer::rope::types {
 /// "llama3": wavelengths that fit less than `low_freq_factor` times into the original context are stretched by
 /// `factor`, those that fit more than `high_freq_factor` times are kept, those between are blended.
 /// Source: Meta's llama-models, apply_scaling; transformers, _compute_llama3_parameters
-inline frequencies llama3(const type_parameters& parameters, std::int64_t /*length*/) {
+[[nodiscard]] inline frequencies llama3(const type_parameters& parameters, std::int64_t /*length*/) {
   const at::Tensor plain = plain_frequencies(parameters.theta(), parameters.rotary_dim());
   const double factor = parameters.positive("factor");
   const double low = parameters.positive("low_freq_factor");

@@ -14,7 +14,7 @@ namespace kvtransfer::rope::types {
 /// "longrope": every frequency has a divisor of its own, from `short_factor` up to the original length and from
 /// `long_factor` beyond it; attention scaled by √(1 + ln(factor)/ln(original length)) in both regimes.
 /// Source: Ding et al. 2024, section 3; transformers, _compute_longrope_parameters
-inline frequencies longrope(const type_parameters& parameters, std::int64_t length) {
+[[nodiscard]] inline frequencies longrope(const type_parameters& parameters, std::int64_t length) {
   const std::int64_t dim = parameters.rotary_dim();
   const double original = parameters.original_length();
   const double factor = parameters.has("factor") ? parameters.positive("factor") : parameters.max_length() / original;

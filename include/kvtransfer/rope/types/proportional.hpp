@@ -11,7 +11,7 @@ namespace kvtransfer::rope::types {
 
 /// "proportional" (Gemma 4): the series spans the whole head, but only its first part rotates; the rest stands still.
 /// Source: transformers, _compute_proportional_rope_parameters
-inline frequencies proportional(const type_parameters& parameters, std::int64_t /*length*/) {
+[[nodiscard]] inline frequencies proportional(const type_parameters& parameters, std::int64_t /*length*/) {
   const std::int64_t pairs = parameters.head_dim / 2;
   const double share = parameters.partial_rotary_factor() * static_cast<double>(parameters.head_dim);
   const auto rotation = static_cast<std::int64_t>(share / 2);

@@ -19,12 +19,12 @@ namespace kvtransfer::rope::types {
 namespace detail {
 
 /// m(x) = 0.1·x·ln(factor) + 1: how much sharper attention gets in a context `factor` times as long.
-inline double yarn_magnitude(double factor, double weight = 1.0) {
+[[nodiscard]] inline double yarn_magnitude(double factor, double weight = 1.0) {
   return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0;
 }
 
 /// s: given outright, or from `mscale` and `mscale_all_dim` (DeepSeek), or m(1).
-inline double yarn_attention_scaling(const type_parameters& parameters, double factor) {
+[[nodiscard]] inline double yarn_attention_scaling(const type_parameters& parameters, double factor) {
   if (const auto given = parameters.optional_number("attention_factor")) {
     return *given;
   }
@@ -35,13 +35,13 @@ inline double yarn_attention_scaling(const type_parameters& parameters, double f
 }
 
 /// The pair at which a wavelength fits `rotations` times into the original context, a fraction.
-inline double yarn_pair_of(double rotations, std::int64_t dim, double theta, double original_length) {
+[[nodiscard]] inline double yarn_pair_of(double rotations, std::int64_t dim, double theta, double original_length) {
   return static_cast<double>(dim) * std::log(original_length / (rotations * 2 * std::numbers::pi)) /
          (2 * std::log(theta));
 }
 
 /// First and last pair of the ramp between frequencies kept and frequencies divided.
-inline std::pair<double, double> yarn_ramp(const type_parameters& parameters, std::int64_t dim) {
+[[nodiscard]] inline std::pair<double, double> yarn_ramp(const type_parameters& parameters, std::int64_t dim) {
   const auto nonzero = [&](const char* key, double otherwise) {
     const double value = parameters.optional_number(key).value_or(0.0);
     return value == 0 ? otherwise : value;
@@ -61,7 +61,7 @@ inline std::pair<double, double> yarn_ramp(const type_parameters& parameters, st
 
 /// "yarn": long wavelengths are divided by `factor`, short ones kept, a linear ramp in between; attention scaled by s.
 /// Source: Peng et al. 2023, sections 3.2 to 3.4; transformers, _compute_yarn_parameters
-inline frequencies yarn(const type_parameters& parameters, std::int64_t /*length*/) {
+[[nodiscard]] inline frequencies yarn(const type_parameters& parameters, std::int64_t /*length*/) {
   const std::int64_t dim = parameters.rotary_dim();
   require<value_error>(dim % 2 == 0, "rope_parameters", "partial_rotary_factor", "an even number of rotary elements",
                        fmt::format("{}", dim));

@@ -25,7 +25,7 @@ inline at::Tensor codes_of(const at::Tensor& steps, code_format format) {
   if (!is_integer(format)) {
     return steps.clamp_(-largest, largest).to(scalar_type_of(format));
   }
-  const at::Tensor codes = steps.round_().nan_to_num_().clamp_(0, largest).to(at::kByte);
+  at::Tensor codes = steps.round_().nan_to_num_().clamp_(0, largest).to(at::kByte);
   if (format == code_format::int8) {
     return codes;
   }
@@ -57,7 +57,7 @@ class equal_groups {
 
   /// The groups' elements with `axis()` for those of one group, a view.
   /// @param elements `[batch, kv_heads, seq, head_dim]`
-  at::Tensor of_elements(const at::Tensor& elements) const {
+  [[nodiscard]] at::Tensor of_elements(const at::Tensor& elements) const {
     return scheme_.is_per_channel()
                ? elements.narrow(2, slot_, run_.groups * run_.slots).unflatten(2, {run_.groups, run_.slots})
                : elements.unflatten(3, {-1, scheme_.group_size});
@@ -65,12 +65,12 @@ class equal_groups {
 
   /// What each of the groups has, a view that broadcasts against their elements.
   /// @param per_group as `scales`
-  at::Tensor of_groups(const at::Tensor& per_group) const {
+  [[nodiscard]] at::Tensor of_groups(const at::Tensor& per_group) const {
     return scheme_.is_per_channel() ? per_group.narrow(2, group_, run_.groups).unsqueeze(axis())
                                     : per_group.unsqueeze(axis());
   }
 
-  std::int64_t axis() const { return scheme_.is_per_channel() ? 3 : 4; }
+  [[nodiscard]] std::int64_t axis() const { return scheme_.is_per_channel() ? 3 : 4; }
 
  private:
   quantization scheme_;

@@ -49,25 +49,25 @@ struct latent_keys : Base {
   static constexpr std::string_view axes = detail::axes_without_heads<Base>::value;
 
   /// `[batch, 1, seq, head_dim]`, sharing the tensor's storage.
-  at::Tensor view(const at::Tensor& tensor) const
+  [[nodiscard]] at::Tensor view(const at::Tensor& tensor) const
     requires StridedLayout<Base>
   {
     return Base::view(tensor.unsqueeze(1));
   }
   /// The inverse of `view`, which takes one head alone.
-  at::Tensor arrange(const at::Tensor& canonical) const
+  [[nodiscard]] at::Tensor arrange(const at::Tensor& canonical) const
     requires StridedLayout<Base>
   {
     return Base::arrange(canonical).squeeze(1);
   }
   /// `[blocks, 1, slots, head_dim]`, sharing the tensor's storage.
-  at::Tensor blocks(const at::Tensor& tensor) const
+  [[nodiscard]] at::Tensor blocks(const at::Tensor& tensor) const
     requires SlottedLayout<Base>
   {
     return Base::blocks(tensor.unsqueeze(1));
   }
   /// The shape of `Base` for one head, without that axis.
-  std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t head_dim) const
+  [[nodiscard]] std::vector<std::int64_t> storage_shape(std::int64_t, std::int64_t head_dim) const
     requires SlottedLayout<Base>
   {
     std::vector<std::int64_t> shape = Base::storage_shape(1, head_dim);
@@ -84,12 +84,12 @@ struct latent_values : latent_keys<Base> {
 
   /// What `latent_keys` gives, without the rotary key.
   /// @{
-  at::Tensor view(const at::Tensor& tensor) const
+  [[nodiscard]] at::Tensor view(const at::Tensor& tensor) const
     requires StridedLayout<Base>
   {
     return latent_keys<Base>::view(tensor).narrow(-1, 0, width);
   }
-  at::Tensor blocks(const at::Tensor& tensor) const
+  [[nodiscard]] at::Tensor blocks(const at::Tensor& tensor) const
     requires SlottedLayout<Base>
   {
     return latent_keys<Base>::blocks(tensor).narrow(-1, 0, width);
@@ -101,7 +101,7 @@ struct latent_values : latent_keys<Base> {
 /// that goes with it has `window_offset` = `width`, so that no move reaches the latent.
 /// @param width elements of the latent, 512 for DeepSeek's models
 template <CacheLayout Base = batch_heads_seq_dim>
-separate<latent_keys<Base>, latent_values<Base>> latent(const Base& base = {}, std::int64_t width = 512) {
+[[nodiscard]] separate<latent_keys<Base>, latent_values<Base>> latent(const Base& base = {}, std::int64_t width = 512) {
   return {{base}, {{base}, width}};
 }
 

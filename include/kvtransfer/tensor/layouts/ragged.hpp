@@ -27,8 +27,8 @@ struct ragged {
   static constexpr std::string_view axes = "[total_tokens, kv_heads, head_dim]";
   slot_table slots = {};
 
-  at::Tensor blocks(const at::Tensor& tensor) const { return tensor.transpose(0, 1).unsqueeze(0); }
-  std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
+  [[nodiscard]] at::Tensor blocks(const at::Tensor& tensor) const { return tensor.transpose(0, 1).unsqueeze(0); }
+  [[nodiscard]] std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
     return {slots.slots_needed(), kv_heads, head_dim};
   }
   /// @}
@@ -40,7 +40,7 @@ static_assert(SlottedLayout<ragged>);
 /// 0 on.
 /// @param cumulative int32 or int64 `[batch + 1]`, any device: flash-attention's cu_seqlens
 /// @throws shape_error unless it is a list that begins at 0 or above and never falls
-inline slot_table cumulative_slots(const at::Tensor& cumulative) {
+[[nodiscard]] inline slot_table cumulative_slots(const at::Tensor& cumulative) {
   const std::vector<std::int64_t> ends = host_integers(cumulative, "cumulative_slots", "cumulative");
   require<shape_error>(!ends.empty() && ends.front() >= 0, "cumulative_slots", "cumulative",
                        "[batch + 1] from 0 or above", ends.empty() ? "none" : fmt::format("{} first", ends.front()));
@@ -58,7 +58,7 @@ inline slot_table cumulative_slots(const at::Tensor& cumulative) {
 
 /// The table of a ragged storage that holds the keys of `positions` end to end and no padding, whichever side that is
 /// on.
-inline slot_table cumulative_slots(const position_map& positions) {
+[[nodiscard]] inline slot_table cumulative_slots(const position_map& positions) {
   std::vector<slot_span> spans;
   std::int64_t place = 0;
   for (std::int64_t b = 0; b < positions.batch(); ++b) {

@@ -57,27 +57,27 @@ class slot_table {
   }
 
   /// Sequences.
-  std::int64_t batch() const { return batch_; }
+  [[nodiscard]] std::int64_t batch() const { return batch_; }
   /// Slots of every sequence, stored or not.
-  std::int64_t seq() const { return seq_; }
+  [[nodiscard]] std::int64_t seq() const { return seq_; }
   /// Slots of a block; 0 where a storage's blocks may have any number that is large enough.
-  std::int64_t block_size() const { return block_size_; }
+  [[nodiscard]] std::int64_t block_size() const { return block_size_; }
   /// Blocks that a storage must have at least.
-  std::int64_t blocks_needed() const { return blocks_needed_; }
+  [[nodiscard]] std::int64_t blocks_needed() const { return blocks_needed_; }
   /// Slots that a block of the storage must have at least.
-  std::int64_t slots_needed() const { return slots_needed_; }
+  [[nodiscard]] std::int64_t slots_needed() const { return slots_needed_; }
 
   /// Whether two slots lie in one place, so that writing one would change the other.
-  bool shares_places() const { return shares_places_; }
+  [[nodiscard]] bool shares_places() const { return shares_places_; }
 
   /// Sorted by sequence, then by slot.
-  const std::vector<slot_span>& spans() const {
+  [[nodiscard]] const std::vector<slot_span>& spans() const {
     static const std::vector<slot_span> none;
     return spans_ ? *spans_ : none;
   }
 
   /// The slots [begin, end) of every sequence. @throws shape_error unless 0 <= begin <= end <= seq
-  slot_table slice(std::int64_t begin, std::int64_t end) const {
+  [[nodiscard]] slot_table slice(std::int64_t begin, std::int64_t end) const {
     require_range<shape_error>(begin, end, seq_, "slot_table::slice", "range");
     std::vector<slot_span> kept;
     for (slot_span span : spans()) {
@@ -93,7 +93,7 @@ class slot_table {
   /// Where each slot lies, `block * block_size + slot` for slot s of sequence b at entry `b * seq + s`; -1 for a slot
   /// without storage.
   /// @param block_size slots per block of the storage meant
-  std::vector<std::int64_t> places(std::int64_t block_size) const {
+  [[nodiscard]] std::vector<std::int64_t> places(std::int64_t block_size) const {
     std::vector<std::int64_t> all(static_cast<std::size_t>(batch_ * seq_), -1);
     for (const slot_span& span : spans()) {
       for (std::int64_t i = 0; i < span.count; ++i) {
@@ -121,7 +121,7 @@ class slot_table {
     }
   }
 
-  static bool any_meet(std::vector<slot_span> spans) {
+  [[nodiscard]] static bool any_meet(std::vector<slot_span> spans) {
     std::sort(spans.begin(), spans.end(), [](const slot_span& a, const slot_span& b) {
       return std::tie(a.block, a.slot) < std::tie(b.block, b.slot);
     });
@@ -130,12 +130,12 @@ class slot_table {
            }) != spans.end();
   }
 
-  std::string described_limits() const {
+  [[nodiscard]] std::string described_limits() const {
     return fmt::format("batch < {}, slots < {}, {} to a block of the storage", batch_, seq_,
                        block_size_ == 0 ? "any number" : fmt::format("{}", block_size_));
   }
 
-  static std::string described(const slot_span& span) {
+  [[nodiscard]] static std::string described(const slot_span& span) {
     return fmt::format("slots [{}, {}) of sequence {} at slot {} of block {}", span.begin, span.begin + span.count,
                        span.batch, span.slot, span.block);
   }
@@ -154,7 +154,7 @@ class slot_table {
 namespace kvtransfer::layouts::detail {
 
 /// The slots of row `batch` that are not padding in every head, from left to right.
-inline std::vector<slot_range> key_slots_of(const position_map& positions, std::int64_t batch) {
+[[nodiscard]] inline std::vector<slot_range> key_slots_of(const position_map& positions, std::int64_t batch) {
   std::vector<char> valid(static_cast<std::size_t>(positions.size()), 0);
   for (std::int64_t head = 0; head < positions.heads(); ++head) {
     auto slot = valid.begin();

@@ -14,8 +14,8 @@ struct batch_heads_seq_dim {
   /// @{
   static constexpr std::string_view name = "batch_heads_seq_dim";
   static constexpr std::string_view axes = "[batch, kv_heads, seq, head_dim]";
-  at::Tensor view(const at::Tensor& tensor) const { return tensor; }
-  at::Tensor arrange(const at::Tensor& canonical) const { return canonical; }
+  [[nodiscard]] at::Tensor view(const at::Tensor& tensor) const { return tensor; }
+  [[nodiscard]] at::Tensor arrange(const at::Tensor& canonical) const { return canonical; }
   /// @}
 };
 
@@ -27,8 +27,8 @@ struct batch_seq_heads_dim {
   /// @{
   static constexpr std::string_view name = "batch_seq_heads_dim";
   static constexpr std::string_view axes = "[batch, seq, kv_heads, head_dim]";
-  at::Tensor view(const at::Tensor& tensor) const { return tensor.transpose(1, 2); }
-  at::Tensor arrange(const at::Tensor& canonical) const { return canonical.transpose(1, 2); }
+  [[nodiscard]] at::Tensor view(const at::Tensor& tensor) const { return tensor.transpose(1, 2); }
+  [[nodiscard]] at::Tensor arrange(const at::Tensor& canonical) const { return canonical.transpose(1, 2); }
   /// @}
 };
 
@@ -41,8 +41,8 @@ struct batch_heads_dim_seq {
   /// @{
   static constexpr std::string_view name = "batch_heads_dim_seq";
   static constexpr std::string_view axes = "[batch, kv_heads, head_dim, seq]";
-  at::Tensor view(const at::Tensor& tensor) const { return tensor.transpose(2, 3); }
-  at::Tensor arrange(const at::Tensor& canonical) const { return canonical.transpose(2, 3); }
+  [[nodiscard]] at::Tensor view(const at::Tensor& tensor) const { return tensor.transpose(2, 3); }
+  [[nodiscard]] at::Tensor arrange(const at::Tensor& canonical) const { return canonical.transpose(2, 3); }
   /// @}
 };
 

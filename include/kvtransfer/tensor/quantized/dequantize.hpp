@@ -36,7 +36,8 @@ inline void dequantize_slots_into(const at::Tensor& elements, const quantized_te
 /// The elements that codes stand for, computed in float32.
 /// @param dtype to round them to; as before quantization where there is none
 /// @return `[batch, kv_heads, seq, head_dim]`
-inline at::Tensor dequantize(const quantized_tensor& quantized, std::optional<at::ScalarType> dtype = std::nullopt) {
+[[nodiscard]] inline at::Tensor dequantize(const quantized_tensor& quantized,
+                                           std::optional<at::ScalarType> dtype = std::nullopt) {
   const cache_extents extents = quantized.extents();
   const at::ScalarType target = dtype.value_or(quantized.dtype);
   const at::ScalarType computed = at::elementSize(target) < 2 ? at::kFloat : target;

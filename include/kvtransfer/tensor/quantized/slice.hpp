@@ -14,7 +14,7 @@ namespace kvtransfer {
 
 /// The slots [begin, end), sharing storage. A group that is cut keeps its scale: nothing is quantized again.
 /// @throws shape_error unless 0 <= begin <= end <= seq
-inline quantized_tensor slice(const quantized_tensor& source, std::int64_t begin, std::int64_t end) {
+[[nodiscard]] inline quantized_tensor slice(const quantized_tensor& source, std::int64_t begin, std::int64_t end) {
   const std::int64_t seq = source.extents().seq;
   require_range<shape_error>(begin, end, seq, "slice", "slots");
   quantized_tensor part = source;
@@ -34,7 +34,7 @@ inline quantized_tensor slice(const quantized_tensor& source, std::int64_t begin
 /// The same codes with a group that begins at `slot`: where one reaches across, both parts keep its scale, and what is
 /// written to one no longer concerns the other. Codes are shared, scales copied where a group is cut.
 /// @throws shape_error unless 0 <= slot <= seq
-inline quantized_tensor split_groups_at(const quantized_tensor& source, std::int64_t slot) {
+[[nodiscard]] inline quantized_tensor split_groups_at(const quantized_tensor& source, std::int64_t slot) {
   if (!source.scheme.is_per_channel() || source.groups.has_cut(slot)) {
     return source;
   }

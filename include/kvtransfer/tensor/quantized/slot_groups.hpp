@@ -25,7 +25,7 @@ class slot_groups {
   slot_groups() = default;
 
   /// `seq` slots in groups of `group_size`, the last one shorter where it does not divide them.
-  static slot_groups of_size(std::int64_t group_size, std::int64_t seq) {
+  [[nodiscard]] static slot_groups of_size(std::int64_t group_size, std::int64_t seq) {
     slot_groups groups;
     groups.append(seq / group_size, group_size);
     groups.append(seq % group_size == 0 ? 0 : 1, seq % group_size);
@@ -33,7 +33,7 @@ class slot_groups {
   }
 
   /// Groups as `runs()` lists them.
-  static slot_groups of_runs(const std::vector<group_run>& runs) {
+  [[nodiscard]] static slot_groups of_runs(const std::vector<group_run>& runs) {
     slot_groups groups;
     for (const group_run& run : runs) {
       groups.append(run.groups, run.slots);
@@ -42,10 +42,10 @@ class slot_groups {
   }
 
   /// From the first slot on; neighbouring runs differ in their groups' length.
-  const std::vector<group_run>& runs() const { return runs_; }
+  [[nodiscard]] const std::vector<group_run>& runs() const { return runs_; }
 
   /// How many groups.
-  std::int64_t count() const {
+  [[nodiscard]] std::int64_t count() const {
     std::int64_t groups = 0;
     for (const group_run& run : runs_) {
       groups += run.groups;
@@ -54,7 +54,7 @@ class slot_groups {
   }
 
   /// How many slots.
-  std::int64_t size() const {
+  [[nodiscard]] std::int64_t size() const {
     std::int64_t slots = 0;
     for (const group_run& run : runs_) {
       slots += run.groups * run.slots;
@@ -63,7 +63,7 @@ class slot_groups {
   }
 
   /// One past the last slot of every group, rising.
-  std::vector<std::int64_t> ends() const {
+  [[nodiscard]] std::vector<std::int64_t> ends() const {
     std::vector<std::int64_t> ends;
     std::int64_t slot = 0;
     for (const group_run& run : runs_) {
@@ -76,7 +76,7 @@ class slot_groups {
 
   /// The groups that begin before `slot`: of a slice from there on, the first is this one less one where `slot` lies
   /// within a group.
-  std::int64_t begun_before(std::int64_t slot) const {
+  [[nodiscard]] std::int64_t begun_before(std::int64_t slot) const {
     std::int64_t groups = 0;
     for (const group_run& run : runs_) {
       const std::int64_t begun =
@@ -88,10 +88,12 @@ class slot_groups {
   }
 
   /// True if a group begins at `slot`, or there are no slots from there on.
-  bool has_cut(std::int64_t slot) const { return slice(0, slot).count() + slice(slot, size()).count() == count(); }
+  [[nodiscard]] bool has_cut(std::int64_t slot) const {
+    return slice(0, slot).count() + slice(slot, size()).count() == count();
+  }
 
   /// The slots [begin, end). @throws shape_error unless 0 <= begin <= end <= size()
-  slot_groups slice(std::int64_t begin, std::int64_t end) const {
+  [[nodiscard]] slot_groups slice(std::int64_t begin, std::int64_t end) const {
     require_range<shape_error>(begin, end, size(), "slot_groups", "slice");
     slot_groups part;
     std::int64_t slot = 0;
@@ -104,7 +106,7 @@ class slot_groups {
   }
 
   /// These groups and `other`'s behind them; none are joined, so every scale stays valid.
-  slot_groups followed_by(const slot_groups& other) const {
+  [[nodiscard]] slot_groups followed_by(const slot_groups& other) const {
     slot_groups joined = *this;
     for (const group_run& run : other.runs_) {
       joined.append(run.groups, run.slots);
