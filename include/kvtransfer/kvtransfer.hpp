@@ -4,6 +4,7 @@
 
 #include "kvtransfer/cache/borrowed_cache.hpp"
 #include "kvtransfer/cache/cache.hpp"
+#include "kvtransfer/cache/cache_edit.hpp"
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/compare.hpp"

@@ -96,6 +96,10 @@ nlohmann::ordered_json to_json_value(const results& run, const test_record& test
   }
   value["assumed_frame"] =
       std::any_of(record.trials.begin(), record.trials.end(), [](const auto& each) { return each.assumed_frame; });
+  value["edits"] = nlohmann::ordered_json::array();
+  for (const trial_record& trial : record.trials) {
+    value["edits"].push_back(trial.edits);
+  }
   value["top2_margins"] = std::move(margins);
   value["sequences"] = std::move(sequences);
   return value;

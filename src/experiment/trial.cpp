@@ -19,6 +19,9 @@ trial_record record_of(const completion& made, const prepared_input& read, const
   trial.top2_margins.assign(made.top2_margins.begin(), made.top2_margins.end());
   trial.read = read.parts;
   trial.assumed_frame = read.input.origin.assumed;
+  for (const cache_edit& edit : read.input.origin.edits) {
+    trial.edits.push_back(describe(edit));
+  }
   return trial;
 }
 

@@ -69,6 +69,7 @@ nlohmann::ordered_json full_json(const trial_record& trial) {
   value["top2_margins"] = margins_to_json(trial.top2_margins);
   value["sequence"] = to_json_value(trial.read);
   value["assumed_frame"] = trial.assumed_frame;
+  value["edits"] = trial.edits;
   return value;
 }
 
@@ -87,6 +88,7 @@ trial_record read_trial(const object_reader& fields) {
   trial.top2_margins = read_margins(fields);
   trial.read = read_sequence(fields);
   trial.assumed_frame = fields.flag("assumed_frame");
+  trial.edits = fields.texts("edits");
   return trial;
 }
 

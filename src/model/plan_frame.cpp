@@ -40,6 +40,7 @@ cache_frame injected_frame(const model_config& config, const plan& input) {
     frame.set_token_ids(nothing ? std::vector<std::vector<std::int64_t>>(no_slots.size()) : input.origin.token_ids);
   }
   frame.set_model(input.origin.model);
+  frame.set_edits(input.origin.edits);
   if (input.origin.assumed) {
     frame.set_assumed();
   }

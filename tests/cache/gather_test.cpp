@@ -128,3 +128,18 @@ TEST_CASE("a gradient passes through a gather", "[cache][gather]") {
   const at::Tensor times_taken = keys[0].grad().select(-1, 0);
   CHECK(times_taken.sum().item<double>() == (choice_by_head(2) >= 0).sum().item<double>());
 }
+
+TEST_CASE("edits go with the slots that are chosen", "[cache][gather]") {
+  const reference_cache source = reference_in(at::kFloat, padding_side::none);
+  const auto noise = [](std::vector<std::int64_t> layers, std::vector<slot_range> slots) {
+    return cache_edit{edit_kind::noise, cache_half::keys, std::move(layers), {}, std::move(slots), "seed 1"};
+  };
+  cache_frame frame = source.frame;
+  frame.add_edit(noise({}, {{2, 3}}));
+  const cache_view<> view = source.view().with_frame(frame);
+  CHECK((gather(view, std::vector<std::int64_t>{9, 3, 0, 4}).view().frame().edits() ==
+         std::vector{noise({0, 1}, {{1, 1}, {3, 1}})}));
+  CHECK(gather(view, std::vector<std::int64_t>{9, 0}).view().frame().edits().empty());
+  const std::vector<slot_choice> by_layer{std::vector<std::int64_t>{2, 3}, std::vector<std::int64_t>{5, 3}};
+  CHECK((gather(view, by_layer).view().frame().edits() == std::vector{noise({0}, {{0, 2}}), noise({1}, {{1, 1}})}));
+}

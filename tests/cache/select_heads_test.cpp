@@ -50,3 +50,16 @@ TEST_CASE("heads that do not exist are refused", "[cache][select_heads]") {
   CHECK_THROWS_AS(select_heads(source.view(), {-1}), shape_error);
   CHECK_THROWS_AS(select_heads(source.view(), {}), shape_error);
 }
+
+TEST_CASE("edits of heads that are left out are gone", "[cache][select_heads]") {
+  const auto noise = [](std::vector<std::int64_t> heads) {
+    return cache_edit{edit_kind::noise, cache_half::keys, {0, 1}, std::move(heads), {{0, 2}}, "seed 1"};
+  };
+  const reference_cache source = reference_in(at::kFloat, padding_side::none);
+  cache_frame frame = source.frame;
+  frame.add_edit(noise({1}));
+  frame.add_edit(noise({}));
+  const cache_view<> view = source.view().with_frame(frame);
+  CHECK((select_heads(view, {1, 0}).view().frame().edits() == std::vector{noise({0}), noise({})}));
+  CHECK((select_heads(view, {0}).view().frame().edits() == std::vector{noise({})}));
+}

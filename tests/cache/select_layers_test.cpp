@@ -35,3 +35,16 @@ TEST_CASE("layers that do not exist are refused", "[cache][select_layers]") {
   CHECK_THROWS_AS(select_layers(source.view(), {2}), shape_error);
   CHECK_THROWS_AS(select_layers(source.view(), {0, -1}), shape_error);
 }
+
+TEST_CASE("edits of layers that are left out are gone, and the rest are known by their new places",
+          "[cache][select_layers]") {
+  const auto noise = [](std::vector<std::int64_t> layers) {
+    return cache_edit{edit_kind::noise, cache_half::keys, std::move(layers), {}, {{0, 2}}, "seed 1"};
+  };
+  const reference_cache source = reference_in(at::kFloat, padding_side::none);
+  cache_frame frame = source.frame;
+  frame.add_edit(noise({1}));
+  const cache_view<> view = source.view().with_frame(frame);
+  CHECK((select_layers(view, {1, 0, 1}).frame().edits() == std::vector{noise({0, 2})}));
+  CHECK(select_layers(view, {0}).frame().edits().empty());
+}

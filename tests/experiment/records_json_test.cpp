@@ -51,6 +51,7 @@ TEST_CASE("a condition has its trials and what follows from them", "[experiment]
         nlohmann::ordered_json{{"trial", 0}, {"step", 2}, {"token", 8}, {"reference_token", 7}, {"top2_margin", 0.5}});
   CHECK(transfer["sequences"][0][1] == nlohmann::ordered_json{{"role", "source"}, {"tokens", 3}, {"injected", true}});
   CHECK(transfer["assumed_frame"] == false);
+  CHECK(transfer["edits"].size() == transfer["trials"].size());
 }
 
 TEST_CASE("intervals are given where trials are draws", "[experiment][records_json]") {

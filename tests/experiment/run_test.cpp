@@ -96,8 +96,9 @@ TEST_CASE("same_cache equals baseline and transfer equals text_oracle, greedy an
     for (const test_record& test : setup.run().tests) {
       CHECK(test.find("same_cache")->trials[0].token_ids == test.find("baseline")->trials[0].token_ids);
       CHECK(test.find("transfer")->trials[0].token_ids == test.find("text_oracle")->trials[0].token_ids);
-      CHECK(test.find("noise")->trials[0].assumed_frame);
-      CHECK_FALSE(test.find("transfer")->trials[0].assumed_frame);
+      CHECK_FALSE(test.find("noise")->trials[0].assumed_frame);
+      CHECK(test.find("noise")->trials[0].edits.size() == 1);
+      CHECK(test.find("transfer")->trials[0].edits.empty());
     }
   }
 }

@@ -24,6 +24,7 @@ TEST_CASE("a trial comes back from JSON as it went", "[experiment][trial_json]")
   trial_record trial = sample_results().tests[0].conditions[0].trials[0];
   trial.seed = std::numeric_limits<std::uint64_t>::max();
   trial.assumed_frame = true;
+  trial.edits = {"noise in keys, layers 0-1, slots 3, from seed 7"};
   CHECK(through_json(trial) == trial);
   trial.stop = stop_reason::length;
   CHECK(through_json(trial) == trial);

@@ -18,6 +18,7 @@ TEST_CASE("a record keeps what was generated, read and found", "[experiment][tri
   prepared_input read;
   read.parts = {{token_role::bos, 1, false}};
   read.input.origin.assumed = true;
+  read.input.origin.edits = {{edit_kind::noise, cache_half::both, {0}, {}, {{0, 2}}, "seed 9"}};
   const trial_record record = record_of(made, read, text, test, 9);
   CHECK(record.seed == 9);
   CHECK(record.text == "The capital is Paris");
@@ -27,6 +28,7 @@ TEST_CASE("a record keeps what was generated, read and found", "[experiment][tri
   CHECK(record.top2_margins.size() == made.token_ids.size() + 1);
   CHECK((record.read == read.parts));
   CHECK(record.assumed_frame);
+  CHECK(record.edits == std::vector<std::string>{"noise in keys and values, layers 0, slots 0-1, from seed 9"});
 }
 
 TEST_CASE("a generation that ends at once is recorded as stalled", "[experiment][trial]") {

@@ -1,5 +1,6 @@
 #include "kvtransfer/inject/halves.hpp"
 
+#include <utility>
 #include <vector>
 
 #include "cache/known_cache.hpp"
@@ -34,7 +35,8 @@ TEST_CASE("keys of one cache and values of another are shown where they lie", "[
     CHECK(mixed.layer(i).keys().data_ptr() == addresses.view().layer(i).keys().data_ptr());
     CHECK(mixed.layer(i).values().data_ptr() == contents.view().layer(i).values().data_ptr());
   }
-  CHECK(mixed.frame() == addresses.view().frame());
+  CHECK(mixed.frame().has_layers_of(addresses.view().frame()));
+  CHECK(mixed.frame().token_ids() == addresses.view().frame().token_ids());
 }
 
 TEST_CASE("a mixture of two texts has no text", "[inject][halves]") {
@@ -47,10 +49,37 @@ TEST_CASE("a mixture of two texts has no text", "[inject][halves]") {
 
 TEST_CASE("a mixture is assumed if either half is", "[inject][halves]") {
   const cache source = three_tokens(0, {1, 2, 3});
-  const cache noise = moment_matched_noise(source.view(), 1);
-  CHECK(keys_with_values_of(source.view(), noise.view()).frame().assumed());
-  CHECK(keys_with_values_of(noise.view(), source.view()).frame().assumed());
+  cache relabelled = three_tokens(0, {1, 2, 3});
+  relabelled.assume_frame(relabelled.view().frame());
+  CHECK(keys_with_values_of(source.view(), relabelled.view()).frame().assumed());
+  CHECK(keys_with_values_of(relabelled.view(), source.view()).frame().assumed());
   CHECK_FALSE(keys_with_values_of(source.view(), source.view()).frame().assumed());
+}
+
+TEST_CASE("another cache's values are an edit, a cache's own are none", "[inject][halves]") {
+  const cache source = three_tokens(0, {1, 2, 3});
+  const cache other = three_tokens(0, {4, 5, 6});
+  CHECK(keys_with_values_of(source.view(), source.view()).frame() == source.view().frame());
+  CHECK((keys_with_values_of(source.view(), other.view()).frame().edits() ==
+         std::vector<cache_edit>{
+             {edit_kind::half, cache_half::values, {0, 1}, {}, {{0, 3}}, "a cache of model model a"}}));
+}
+
+TEST_CASE("each half brings its own edits", "[inject][halves]") {
+  const cache source = three_tokens(0, {1, 2, 3});
+  const cache noise = moment_matched_noise(source.view(), 1);
+  const auto edits = [](const cache_view<>& mixed) {
+    std::vector<std::pair<edit_kind, cache_half>> found;
+    for (const cache_edit& edit : mixed.frame().edits()) {
+      found.emplace_back(edit.kind, edit.half);
+    }
+    return found;
+  };
+  const std::pair noisy_keys(edit_kind::noise, cache_half::keys);
+  const std::pair noisy_values(edit_kind::noise, cache_half::values);
+  const std::pair half(edit_kind::half, cache_half::values);
+  CHECK((edits(keys_with_values_of(noise.view(), source.view())) == std::vector{noisy_keys, half}));
+  CHECK((edits(keys_with_values_of(source.view(), noise.view())) == std::vector{noisy_values, half}));
 }
 
 TEST_CASE("halves of different shapes are refused", "[inject][halves]") {

@@ -79,14 +79,14 @@ TEST_CASE("noise differs between layers, rows, heads, keys and values", "[inject
   CHECK_FALSE(at::equal(first[0][0], first[0][1]));
 }
 
-TEST_CASE("noise has the source's shape, type and frame, and is marked as assumed", "[inject][noise]") {
+TEST_CASE("noise has the source's shape, type and frame, and is an edit of all of it", "[inject][noise]") {
   const cache source = uneven_cache(6, at::kBFloat16);
   const cache noise = moment_matched_noise(source.view(), 3);
   CHECK(noise.view().layer(1).keys().scalar_type() == at::kBFloat16);
   CHECK(noise.view().layer(1).extents() == source.view().layer(1).extents());
-  CHECK(noise.view().frame().assumed());
+  CHECK_FALSE(noise.view().frame().assumed());
   cache_frame expected = source.view().frame();
-  expected.set_assumed();
+  expected.add_edit({edit_kind::noise, cache_half::both, {0, 1}, {}, {{0, 6}}, "seed 3"});
   CHECK(noise.view().frame() == expected);
 }
 

@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "kvtransfer/cache/cache_edit.hpp"
+#include "kvtransfer/cache/detail/edit_slots.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
 #include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -61,6 +65,7 @@ class cache_frame {
     result.token_ids_ = token_ids_;
     result.model_ = model_;
     result.assumed_ = assumed_;
+    result.edits_ = edits_;
     return result;
   }
 
@@ -83,6 +88,7 @@ class cache_frame {
       ids.emplace_back(row.begin() + begin, row.begin() + end);
     }
     part.token_ids_ = held(std::move(ids));
+    part.edits_ = detail::edits_of_slots(edits_, begin, end);
     return part;
   }
 
@@ -128,6 +134,7 @@ class cache_frame {
     }
     model_ = is_empty() || model_ == tail.model_ ? tail.model_ : "";
     assumed_ = assumed_ || tail.assumed_;
+    append_edits(tail.edits_);
     growing_.resize(layers_.size());
     for (const std::vector<std::size_t>& pair : pairs) {
       const shared_layer theirs = tail.layers_[pair.front()];  // which may be one of these layers
@@ -179,9 +186,54 @@ class cache_frame {
   /// Marks the frame for good: no call takes the mark off.
   void set_assumed() { assumed_ = true; }
 
+  /// What was done to the numbers since a model wrote them, in the order in which it was done.
+  const std::vector<cache_edit>& edits() const { return edits_; }
+  /// Takes note of a change. @throws shape_error unless its layers are there and its slots in the longest of them
+  void add_edit(cache_edit edit) {
+    edit.layers = edit.layers.empty() ? all_layers() : std::move(edit.layers);
+    std::int64_t longest = 0;
+    for (const std::int64_t index : edit.layers) {
+      longest = std::max(longest, layer(index).size());
+    }
+    edit.slots = edit.slots.empty() ? std::vector<slot_range>{{0, longest}} : std::move(edit.slots);
+    for (const slot_range& range : edit.slots) {
+      require_range<shape_error>(range.begin, range.end(), longest, "cache_frame::add_edit", "slots");
+    }
+    if (longest > 0 && std::ranges::find(edits_, edit) == edits_.end()) {
+      edits_.push_back(std::move(edit));
+    }
+  }
+  /// Replaces the whole list: for those who keep a frame elsewhere, in a file, or choose among its slots.
+  /// @throws shape_error as `add_edit`
+  void set_edits(std::vector<cache_edit> edits) {
+    edits_.clear();
+    for (cache_edit& edit : edits) {
+      add_edit(std::move(edit));
+    }
+  }
+
+  /// The most that any layer counts of `layer_frame::roundings`.
+  std::int64_t roundings() const {
+    std::int64_t most = 0;
+    for (const shared_layer& layer : layers_) {
+      most = std::max(most, layer->roundings);
+    }
+    return most;
+  }
+  /// How far rounding may have taken the keys from where they would stand exactly, in units of what one move in place
+  /// costs at most: each adds its own, and they may all point one way.
+  double rounding_bound() const { return static_cast<double>(roundings()); }
+  /// This frame of keys that were rounded `count` times, in every layer.
+  cache_frame with_roundings(std::int64_t count) const {
+    return transform([=](layer_frame layer) {
+      layer.roundings = count;
+      return layer;
+    });
+  }
+
   /// Frames that share layers and text are told apart, or not, without reading either.
   friend bool operator==(const cache_frame& a, const cache_frame& b) {
-    return a.model_ == b.model_ && a.assumed_ == b.assumed_ && a.has_layers_of(b) &&
+    return a.model_ == b.model_ && a.assumed_ == b.assumed_ && a.edits_ == b.edits_ && a.has_layers_of(b) &&
            (a.token_ids_ == b.token_ids_ || a.token_ids() == b.token_ids());
   }
 
@@ -194,6 +246,19 @@ class cache_frame {
  private:
   void require_layers(std::int64_t count) const {
     require_count<shape_error>(count, layers(), "cache_frame", "layers");
+  }
+
+  std::vector<std::int64_t> all_layers() const {
+    std::vector<std::int64_t> all(layers_.size());
+    std::iota(all.begin(), all.end(), std::int64_t{0});
+    return all;
+  }
+
+  /// @param tail those of the frame behind, whose layers are not appended yet
+  void append_edits(const std::vector<cache_edit>& tail) {
+    std::vector<cache_edit> behind =
+        detail::edits_behind(tail, [&](std::int64_t index) { return layer(index).size(); });
+    edits_.insert(edits_.end(), std::move_iterator(behind.begin()), std::move_iterator(behind.end()));
   }
 
   static std::shared_ptr<token_rows> held(token_rows rows) {
@@ -233,7 +298,18 @@ class cache_frame {
   std::vector<layer_frame*> growing_;      // those of the layers that `append` made, and so may change; null for others
   std::shared_ptr<token_rows> token_ids_;  // null where there are none
   std::string model_;
+  std::vector<cache_edit> edits_;
   bool assumed_ = false;
 };
+
+namespace detail {
+
+/// Where a cache's numbers come from, as the origin of an edit says it.
+inline std::string origin_text(const cache_frame& frame) {
+  return frame.model().empty() ? std::string("a cache of unknown origin")
+                               : fmt::format("a cache of model {}", frame.model());
+}
+
+}  // namespace detail
 
 }  // namespace kvtransfer

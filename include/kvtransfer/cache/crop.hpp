@@ -49,8 +49,7 @@ inline layer_frame first_keys_of_rows(const layer_frame& layer, const std::vecto
     const auto batch = static_cast<std::int64_t>(i) / positions.heads() % positions.batch();
     rows.push_back(first_keys(positions.rows()[i], counts[static_cast<std::size_t>(batch)]));
   }
-  return {position_map(positions.streams(), positions.batch(), positions.heads(), std::move(rows)),
-          layer.specifications};
+  return layer.with_positions(position_map(positions.streams(), positions.batch(), positions.heads(), std::move(rows)));
 }
 
 /// The token ids of `frame`, -1 where its first layer holds no key.

@@ -63,7 +63,7 @@ inline layer_frame chosen(const layer_frame& layer, const slot_choice& slots) {
       }
     }
   }
-  return {position_map(positions.streams(), positions.batch(), heads, std::move(rows)), layer.specifications};
+  return layer.with_positions(position_map(positions.streams(), positions.batch(), heads, std::move(rows)));
 }
 
 /// The token of each chosen slot, -1 for padding; nothing where heads choose for themselves, so that a slot has no one
@@ -81,6 +81,23 @@ inline std::vector<std::vector<std::int64_t>> chosen(const std::vector<std::vect
   return picked;
 }
 
+/// The edits that the chosen slots carry: a slot is edited if it is in any row or head.
+/// @param choice `const slot_choice&(layer)`
+template <class Choice>
+std::vector<cache_edit> chosen(const std::vector<cache_edit>& edits, Choice&& choice) {
+  return edits_in_slots(edits, [&](std::int64_t layer, const std::vector<slot_range>& ranges) {
+    const slot_choice& slots = choice(layer);
+    const std::int64_t* all = slots.tensor().const_data_ptr<std::int64_t>();
+    std::vector<slot_range> edited;
+    for (std::int64_t i = 0; i < slots.tensor().numel(); ++i) {
+      if (holds_slot(ranges, all[i])) {
+        edited.push_back({i % slots.count(), 1});
+      }
+    }
+    return edited;
+  });
+}
+
 }  // namespace detail
 
 /// A new cache with the chosen slots of every layer, in the order given; nothing is moved. Where the choice differs by
@@ -94,6 +111,7 @@ cache gather(const cache_view<Layout>& source, const slot_choice& slots) {
   }
   cache_frame frame = source.frame().transform([&](const layer_frame& layer) { return detail::chosen(layer, slots); });
   frame.set_token_ids(detail::chosen(source.frame().token_ids(), slots));
+  frame.set_edits(detail::chosen(source.frame().edits(), [&](std::int64_t) -> const slot_choice& { return slots; }));
   return detail::rebuilt(source, std::move(frame),
                          [&](const at::Tensor& tensor, std::int64_t) { return detail::chosen(tensor, slots); });
 }
@@ -111,6 +129,9 @@ cache gather(const cache_view<Layout>& source, const std::vector<slot_choice>& s
   }
   cache_frame frame = source.frame().with_layers(std::move(layers));
   frame.set_token_ids({});
+  frame.set_edits(detail::chosen(source.frame().edits(), [&](std::int64_t layer) -> const slot_choice& {
+    return slots[static_cast<std::size_t>(layer)];
+  }));
   return detail::rebuilt(source, std::move(frame), [&](const at::Tensor& tensor, std::int64_t layer) {
     return detail::chosen(tensor, slots[static_cast<std::size_t>(layer)]);
   });

@@ -21,22 +21,26 @@ namespace kvtransfer {
 struct layer_frame {
   position_map positions;                            ///< of every slot, and its state
   std::vector<rotary_specification> specifications;  ///< those that rotated slots name by index
+  /// How often a key was rounded by a move in place since a model wrote it, at most. Every time costs up to one unit of
+  /// the keys' dtype.
+  std::int64_t roundings = 0;
 
   /// Slots.
   std::int64_t size() const { return positions.size(); }
 
   /// The slots [begin, end). @throws shape_error unless they exist
-  layer_frame slice(std::int64_t begin, std::int64_t end) const {
-    return {positions.slice(begin, end), specifications};
-  }
+  layer_frame slice(std::int64_t begin, std::int64_t end) const { return with_positions(positions.slice(begin, end)); }
   /// The slots named, in that order (one may be named more than once). @throws shape_error if there is no such slot
-  layer_frame gather(const std::vector<std::int64_t>& slots) const { return {positions.gather(slots), specifications}; }
+  layer_frame gather(const std::vector<std::int64_t>& slots) const { return with_positions(positions.gather(slots)); }
   /// Every position moved by `delta` tokens; padding stays.
-  layer_frame shifted(std::int64_t delta) const { return {positions.shifted(delta), specifications}; }
+  layer_frame shifted(std::int64_t delta) const { return with_positions(positions.shifted(delta)); }
   /// The sequences named, in that order (one may be named more than once). @throws shape_error if there is no such one
   layer_frame select_batch(const std::vector<std::int64_t>& sequences) const {
-    return {positions.select_batch(sequences), specifications};
+    return with_positions(positions.select_batch(sequences));
   }
+
+  /// All else that is said here, of keys at other positions.
+  layer_frame with_positions(position_map other) const { return {std::move(other), specifications, roundings}; }
 
   /// These slots followed by `other`'s; equal specifications are listed once.
   layer_frame followed_by(const layer_frame& other) const {
@@ -50,6 +54,7 @@ struct layer_frame {
   void append(const layer_frame& tail) {
     positions.require_joinable(tail.positions);
     positions.append(renumbered(tail));
+    roundings = std::max(roundings, tail.roundings);
   }
 
   /// The positions of `other`, whose specifications join the list, with its states numbered as here.
@@ -111,7 +116,10 @@ struct layer_frame {
     }
   }
 
-  friend bool operator==(const layer_frame&, const layer_frame&) = default;
+  /// Whether both say the same of where keys stand; how exactly they stand there is not compared.
+  friend bool operator==(const layer_frame& a, const layer_frame& b) {
+    return a.positions == b.positions && a.specifications == b.specifications;
+  }
 };
 
 }  // namespace kvtransfer

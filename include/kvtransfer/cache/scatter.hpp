@@ -91,6 +91,7 @@ inline layer_frame with_slots(const layer_frame& into, const layer_frame& source
       }
     }
   }
+  mixed.roundings = std::max(mixed.roundings, source.roundings);
   mixed.positions = position_map(old.streams(), old.batch(), heads, std::move(rows));
   return mixed;
 }
@@ -112,10 +113,47 @@ inline std::vector<std::vector<std::int64_t>> with_slots(std::vector<std::vector
   return ids;
 }
 
+/// Every slot that `slots` names, as ranges.
+inline std::vector<slot_range> ranges_of(const slot_choice& slots) {
+  const std::int64_t* all = slots.tensor().const_data_ptr<std::int64_t>();
+  std::vector<slot_range> ranges;
+  for (std::int64_t i = 0; i < slots.tensor().numel(); ++i) {
+    ranges.push_back({all[i], all[i] < 0 ? 0 : 1});
+  }
+  return joined_ranges(std::move(ranges));
+}
+
+/// The edits of `into` with the chosen slots replaced by those of `source`, which is an edit too.
+inline std::vector<cache_edit> edits_with_slots(const cache_frame& into, const cache_frame& source,
+                                                const slot_choice& slots) {
+  const std::vector<slot_range> replaced = ranges_of(slots);
+  if (replaced.empty()) {
+    return into.edits();
+  }
+  std::vector<cache_edit> edits = into.edits();
+  if (!slots.by_sequence() && !slots.by_head()) {
+    edits = edits_in_slots(
+        edits, [&](std::int64_t, const std::vector<slot_range>& ranges) { return without_ranges(ranges, replaced); });
+  }
+  std::vector<cache_edit> brought = edits_in_slots(source.edits(), [&](std::int64_t, const auto& ranges) {
+    const std::int64_t* all = slots.tensor().const_data_ptr<std::int64_t>();
+    std::vector<slot_range> reached;
+    for (std::int64_t i = 0; i < slots.tensor().numel(); ++i) {
+      if (all[i] >= 0 && holds_slot(ranges, i % slots.count())) {
+        reached.push_back({all[i], 1});
+      }
+    }
+    return reached;
+  });
+  edits.insert(edits.end(), brought.begin(), brought.end());
+  edits.push_back({edit_kind::mixture, cache_half::both, {}, {}, replaced, origin_text(source)});
+  return edits;
+}
+
 }  // namespace detail
 
 /// A new cache: `into` with slot `slots[i]` of every layer replaced by slot i of `source`, key, value, position and
-/// state. The inverse of `gather`. Nothing is moved; -1 leaves a slot of `source` out.
+/// state. The inverse of `gather`, but that it is an edit. Nothing is moved; -1 leaves a slot of `source` out.
 /// @param slots each slot at most once
 /// @throws frame_error where rotary specifications or models differ
 /// @throws shape_error where layers, batch, heads, head_dim, dtype, streams or the number of slots differ; device_error
@@ -139,6 +177,7 @@ cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_v
     return detail::with_slots(a, b, slots);
   });
   frame.set_token_ids(detail::with_slots(into.frame().token_ids(), source.frame().token_ids(), slots));
+  frame.set_edits(detail::edits_with_slots(into.frame(), source.frame(), slots));
   if (source.frame().assumed()) {
     frame.set_assumed();
   }

@@ -30,9 +30,8 @@ inline layer_frame frame_of_heads(const layer_frame& layer, const std::vector<st
       }
     }
   }
-  return {
-      position_map(positions.streams(), positions.batch(), static_cast<std::int64_t>(heads.size()), std::move(rows)),
-      layer.specifications};
+  return layer.with_positions(
+      position_map(positions.streams(), positions.batch(), static_cast<std::int64_t>(heads.size()), std::move(rows)));
 }
 
 }  // namespace detail
@@ -57,6 +56,7 @@ cache select_heads(const cache_view<Layout>& source, const std::vector<std::int6
   cache_frame frame =
       source.frame().transform([&](const layer_frame& layer) { return detail::frame_of_heads(layer, heads); });
   frame.set_model("");
+  frame.set_edits(detail::edits_of_items(frame.edits(), &cache_edit::heads, heads));
   return detail::rebuilt(source, std::move(frame), [&](const at::Tensor& tensor, std::int64_t) {
     return tensor.index_select(1, integer_tensor(heads, tensor.device()));
   });

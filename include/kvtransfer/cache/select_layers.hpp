@@ -28,6 +28,7 @@ cache_view<Layout> select_layers(const cache_view<Layout>& source, const std::ve
   if (!layers.empty() && layers.front() == 0) {
     frame.set_token_ids(source.frame().token_ids());
   }
+  frame.set_edits(detail::edits_of_items(source.frame().edits(), &cache_edit::layers, layers));
   if (source.frame().assumed()) {
     frame.set_assumed();
   }

@@ -46,7 +46,8 @@ struct trial_record {
   bool stalled = false;                    ///< whether it ended at once: see `is_stalled`
   std::vector<double> top2_margins;        ///< per step: largest minus second largest logit; the EOS step included
   sequence read;                           ///< what stood in front of the first generated token
-  bool assumed_frame = false;  ///< the injected cache's frame was set by hand: it does not describe what it holds
+  bool assumed_frame = false;      ///< the injected cache's frame was set by hand: it does not describe what it holds
+  std::vector<std::string> edits;  ///< what was done to the injected cache's numbers, as `describe(cache_edit)` says it
 
   friend bool operator==(const trial_record&, const trial_record&) = default;
 };

@@ -31,11 +31,29 @@ inline void require_same_slots(const layer_view<>& keys_from, const layer_view<>
                        fmt::format("layer {}", layer), "the same slots to be padding in both caches", "others");
 }
 
+/// Whether both show the same elements of one memory.
+inline bool is_same_tensor(const at::Tensor& a, const at::Tensor& b) {
+  return a.const_data_ptr() == b.const_data_ptr() && a.sizes() == b.sizes() && a.strides() == b.strides();
+}
+
+/// The edits of a half, told as edits of that half.
+inline std::vector<cache_edit> edits_of_half(const cache_frame& frame, cache_half half) {
+  std::vector<cache_edit> edits;
+  for (cache_edit edit : frame.edits()) {
+    if (edit.half == cache_half::both || edit.half == half) {
+      edit.half = half;
+      edits.push_back(std::move(edit));
+    }
+  }
+  return edits;
+}
+
 }  // namespace detail
 
 /// The keys of one cache with the values of another, slot by slot, without a copy: what is left of a transfer when only
 /// the addresses, or only the contents, are transplanted. Keys decide where a slot stands, so the frame is theirs;
-/// token ids are known only where both caches hold the same text, and the mixture is `assumed` if either half is.
+/// token ids are known only where both caches hold the same text, and the values of another cache are an edit. The
+/// mixture is `assumed` if either half is.
 /// @throws shape_error unless both have the same layers and slots; frame_error unless one model wrote both, with
 /// padding at the
 ///         same slots
@@ -49,14 +67,26 @@ inline cache_view<> keys_with_values_of(const cache_view<>& keys_from, const cac
   }
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
+  std::vector<std::int64_t> foreign;
   for (std::int64_t i = 0; i < keys_from.layers(); ++i) {
     detail::require_same_slots(keys_from.layer(i), values_from.layer(i), i);
+    if (!detail::is_same_tensor(values_from.layer(i).stored_values(), keys_from.layer(i).stored_values())) {
+      foreign.push_back(i);
+    }
     keys.push_back(keys_from.layer(i).keys());
     values.push_back(values_from.layer(i).values());
   }
   cache_frame frame = keys_from.frame();
   if (frame.token_ids() != values_from.frame().token_ids()) {
     frame.set_token_ids({});
+  }
+  if (!foreign.empty()) {
+    std::vector<cache_edit> edits = detail::edits_of_half(keys_from.frame(), cache_half::keys);
+    for (cache_edit& edit : detail::edits_of_half(values_from.frame(), cache_half::values)) {
+      edits.push_back(std::move(edit));
+    }
+    edits.push_back({edit_kind::half, cache_half::values, foreign, {}, {}, detail::origin_text(values_from.frame())});
+    frame.set_edits(std::move(edits));
   }
   if (values_from.frame().assumed()) {
     frame.set_assumed();

@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 
 #include <array>
 #include <cstdint>
@@ -36,8 +37,8 @@ inline at::Tensor moment_matched(const at::Tensor& tensor, const at::Tensor& val
 }  // namespace detail
 
 /// A cache of `source`'s shape and frame whose keys and values are noise with the source's mean and standard deviation
-/// per layer, row and head. Drawn on the host from `seed`, so every device sees the same noise. The frame is marked
-/// `assumed`: it describes where noise pretends to stand.
+/// per layer, row and head. Drawn on the host from `seed`, so every device sees the same noise. The frame is the
+/// source's, with the noise among its edits: who reads the cache still needs the model and the rotation that it says.
 inline cache moment_matched_noise(const cache_view<>& source, std::uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   std::vector<at::Tensor> keys;
@@ -49,7 +50,7 @@ inline cache moment_matched_noise(const cache_view<>& source, std::uint64_t seed
     values.push_back(detail::moment_matched(layer.values(), valid, generator));
   }
   cache_frame pretended = source.frame();
-  pretended.set_assumed();
+  pretended.add_edit({edit_kind::noise, cache_half::both, {}, {}, {}, fmt::format("seed {}", seed)});
   return cache(std::move(keys), std::move(values), std::move(pretended));
 }
 

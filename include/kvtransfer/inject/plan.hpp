@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvtransfer/cache/cache_edit.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
@@ -29,6 +30,7 @@ struct plan_origin {
   std::string model;                                 ///< fingerprint of the model that wrote them; empty: not known
   std::vector<std::vector<std::int64_t>> token_ids;  ///< `[batch][injected slot]`, -1 for padding; empty: not known
   bool assumed = false;                              ///< a frame was set by `assume_frame`
+  std::vector<cache_edit> edits = {};                ///< what was done to their numbers since
 };
 
 /// What a model runs: tokens with their positions, and per layer the keys that came from elsewhere.

@@ -16,14 +16,15 @@ at::Tensor injected_keys(std::uint64_t seed) {
 
 }  // namespace
 
-TEST_CASE("noise has the source cache's shape and place, and says that its frame is assumed",
-          "[experiment][conditions]") {
+TEST_CASE("noise has the source cache's shape and place, and is an edit", "[experiment][conditions]") {
   const any_condition condition = conditions::noise();
   const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
   CHECK(read.input.injected(0) == 8);
   CHECK(read.input.token_ids.front() == sample_target());
   CHECK(read.input.positions.row(0, 0, 0).positions().front() == 8);
-  CHECK(read.input.origin.assumed);
+  CHECK_FALSE(read.input.origin.assumed);
+  REQUIRE(read.input.origin.edits.size() == 1);
+  CHECK(read.input.origin.edits.front().kind == edit_kind::noise);
   CHECK(parts_fit_plan(read));
   CHECK(condition.tokens_needed(sample_prompts(), 40) == length_of(read.parts));
 }

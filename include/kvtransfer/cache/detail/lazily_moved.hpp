@@ -60,7 +60,7 @@ inline cache_frame remapped(const cache_frame& frame, const position_map& positi
           where, "positions", fmt::format("[streams={}, batch={}, seq={}]", old.streams(), old.batch(), old.size()),
           fmt::format("[streams={}, batch={}, seq={}]", positions.streams(), positions.batch(), positions.size()));
     }
-    return layer_frame{positions.with_states_of(old), layer.specifications};
+    return layer.with_positions(positions.with_states_of(old));
   });
 }
 

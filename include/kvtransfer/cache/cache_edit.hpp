@@ -1,0 +1,114 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/core/slot_range.hpp"
+
+namespace kvtransfer {
+
+/// What was done to keys or values since a model wrote them. Moves are none: the frame's positions say where keys
+/// stand.
+enum class edit_kind : std::uint8_t {
+  noise,      ///< drawn at random
+  mixture,    ///< taken from another cache: whole slots, heads or layers
+  half,       ///< taken from another cache: keys alone, or values alone
+  blend,      ///< a weighted sum with those of another cache
+  projected,  ///< computed from those of another cache by a learned or given map
+  other,      ///< anything else that changed numbers
+};
+
+/// The half of a cache that an edit concerns.
+enum class cache_half : std::uint8_t { both, keys, values };
+
+namespace detail {
+
+inline constexpr std::array<std::string_view, 6> edit_kind_names{"noise", "mixture",   "half",
+                                                                 "blend", "projected", "other"};
+inline constexpr std::array<std::string_view, 3> cache_half_names{"both", "keys", "values"};
+
+template <class Enum, std::size_t Count>
+std::optional<Enum> named_value(const std::array<std::string_view, Count>& names, std::string_view text) {
+  const auto found = std::ranges::find(names, text);
+  return found == names.end() ? std::nullopt : std::optional(static_cast<Enum>(found - names.begin()));
+}
+
+/// `0-3, 7` of rising numbers.
+inline std::string listed_ranges(const std::vector<std::int64_t>& numbers) {
+  std::string text;
+  for (std::size_t i = 0; i < numbers.size();) {
+    std::size_t end = i + 1;
+    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) {
+      ++end;
+    }
+    text += fmt::format("{}{}", i == 0 ? "" : ", ", numbers[i]);
+    text += end - i > 1 ? fmt::format("-{}", numbers[end - 1]) : "";
+    i = end;
+  }
+  return text;
+}
+
+inline std::string listed_ranges(const std::vector<slot_range>& ranges) {
+  std::string text;
+  for (const slot_range& range : ranges) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", range.begin);
+    text += range.count > 1 ? fmt::format("-{}", range.end() - 1) : "";
+  }
+  return text;
+}
+
+}  // namespace detail
+
+/// The name of a kind, as files and reports spell it: `noise`, `mixture`, …
+[[nodiscard]] inline std::string_view name_of(edit_kind kind) {
+  return detail::edit_kind_names[static_cast<std::size_t>(kind)];
+}
+/// The kind of that name; nothing where there is none.
+[[nodiscard]] inline std::optional<edit_kind> edit_kind_named(std::string_view name) {
+  return detail::named_value<edit_kind>(detail::edit_kind_names, name);
+}
+/// The name of a half, as files and reports spell it: `both`, `keys` or `values`.
+[[nodiscard]] inline std::string_view name_of(cache_half half) {
+  return detail::cache_half_names[static_cast<std::size_t>(half)];
+}
+/// The half of that name; nothing where there is none.
+[[nodiscard]] inline std::optional<cache_half> cache_half_named(std::string_view name) {
+  return detail::named_value<cache_half>(detail::cache_half_names, name);
+}
+
+/// One change to the numbers of a cache: what, where, and from where the new ones came. It turns no check off; it says,
+/// in files and reports, that a cache no longer holds what its model wrote.
+///
+/// Where rows or heads were cut in different places since, `slots` covers all that the edit may have reached.
+struct cache_edit {
+  edit_kind kind = edit_kind::other;
+  cache_half half = cache_half::both;
+  std::vector<std::int64_t> layers;  ///< rising; empty, when given to `cache_frame::add_edit`: all of them
+  std::vector<std::int64_t> heads;   ///< KV heads, rising; empty: all of them
+  std::vector<slot_range> slots;     ///< rising, apart; empty, when given to `cache_frame::add_edit`: all of them
+  std::string origin;                ///< from where the new numbers came, as text: a seed, a model, a projector
+
+  friend bool operator==(const cache_edit&, const cache_edit&) = default;
+};
+
+/// `noise in keys and values, layers 0-3, slots 0-15, from seed 7`.
+[[nodiscard]] inline std::string describe(const cache_edit& edit) {
+  std::string text = fmt::format("{} in {}", name_of(edit.kind),
+                                 edit.half == cache_half::both ? "keys and values" : name_of(edit.half));
+  text += edit.layers.empty() ? "" : fmt::format(", layers {}", detail::listed_ranges(edit.layers));
+  text += edit.heads.empty() ? "" : fmt::format(", heads {}", detail::listed_ranges(edit.heads));
+  text += edit.slots.empty() ? "" : fmt::format(", slots {}", detail::listed_ranges(edit.slots));
+  text += edit.origin.empty() ? "" : fmt::format(", from {}", edit.origin);
+  return text;
+}
+
+}  // namespace kvtransfer
