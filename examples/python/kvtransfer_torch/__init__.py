@@ -5,12 +5,15 @@
     shift_, remap_, reframe_, ...      move lists of key tensors
     shift_cache_, remap_cache_, ...    move a DynamicCache, StaticCache or QuantizedCache
     shift_blocks_, remap_blocks_       move the blocks of one sequence in vLLM's tensors
+    CacheFrame(model)                  a cache that knows where its keys stand: evict, move, join and go on, right or refused
     check_moves(model)                 compares a move with a prefill, for a model that nobody has tried yet
 
 It needs torch alone, except for the functions that take a model or a cache of transformers.
 """
 
 from .check_moves import check_moves
+from .errors import FrameError
+from .frame import CacheFrame, join_frames
 from .library import load
 from .moves import reframe_, remap_, rotate_, shift_, unrotate_
 from .paged_blocks import paged_keys, remap_blocks_, shift_blocks_
@@ -18,9 +21,12 @@ from .rotary import Rotary, rotary_of
 from .transformers_cache import held_keys, keep_slots_, keys_in_place, reframe_cache_, remap_cache_, shift_cache_, take_slots
 
 __all__ = [
+    "CacheFrame",
+    "FrameError",
     "Rotary",
     "check_moves",
     "held_keys",
+    "join_frames",
     "keep_slots_",
     "keys_in_place",
     "load",

@@ -122,6 +122,13 @@ def _embedding(model):
     return first
 
 
+def depends_on_length(model) -> bool:
+    """True if the frequencies or the scaling change with the number of tokens."""
+    embedding = _embedding(model)
+    types = getattr(embedding, "rope_type", "default")
+    return bool({"dynamic", "longrope"} & set(types.values() if isinstance(types, dict) else [types]))
+
+
 def _frequencies(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The buffers in force of a rotary embedding; none for another module."""
     buffers = module.named_buffers(recurse=False)
