@@ -10,7 +10,19 @@
 
 namespace kvtransfer::kernels {
 
-/// @throws value_error where an operation in place would lose the gradient of one of `lists`
+/// @throws value_error where the operation would leave the tangent of a forward-mode dual among `lists` as it was
+inline void refuse_tangents(std::initializer_list<at::TensorList> lists, std::string_view where, std::string_view what,
+                            std::string_view expected = "tensors without a forward-mode tangent") {
+  for (const at::TensorList list : lists) {
+    for (const at::Tensor& tensor : list) {
+      if (tensor._fw_grad(0).defined()) {
+        fail<value_error>(where, what, expected, "a dual with a tangent");
+      }
+    }
+  }
+}
+
+/// @throws value_error where the operation would lose a derivative of one of `lists`, backward or forward
 inline void refuse_gradients(std::initializer_list<at::TensorList> lists, std::string_view where, std::string_view what,
                              std::string_view expected = "tensors that need no gradient") {
   for (const at::TensorList list : lists) {
@@ -20,6 +32,7 @@ inline void refuse_gradients(std::initializer_list<at::TensorList> lists, std::s
       }
     }
   }
+  refuse_tangents(lists, where, what, expected);
 }
 
 /// Tells autograd that these have changed.

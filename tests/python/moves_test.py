@@ -4,6 +4,7 @@ import unittest
 
 import support  # noqa: F401  where the packages lie
 import torch
+from torch.autograd import forward_ad
 
 import kvtransfer_torch as kvtransfer
 from kvtransfer_torch import Rotary
@@ -102,6 +103,7 @@ class MovesTest(unittest.TestCase):
             ("32 bits", lambda layers: kvtransfer.shift_([*layers, good.double()], rotary, 1)),
             ("4 axes", lambda layers: kvtransfer.shift_([*layers, good[0]], rotary, 1)),
             ("no gradient", lambda layers: kvtransfer.shift_([*layers, good.clone().requires_grad_()], rotary, 1)),
+            ("a dual with a tangent", lambda layers: kvtransfer.shift_([*layers, forward_ad.make_dual(good, good)], rotary, 1)),
             ("contiguous head_dim", lambda layers: kvtransfer.shift_([*layers, good.transpose(2, 3)], rotary, 1)),
             ("rotary_dim <= head_dim", lambda layers: kvtransfer.shift_([*layers, good[..., :8]], rotary, 1)),
             ("seq=5", lambda layers: kvtransfer.remap_([*layers, good[:, :, :5]], rotary, positions, positions)),
@@ -123,7 +125,7 @@ class MovesTest(unittest.TestCase):
             with self.subTest(message):
                 layers = bare_layers(2)
                 before = [keys.clone() for keys in layers]
-                with self.assertRaisesRegex(ValueError, message):
+                with forward_ad.dual_level(), self.assertRaisesRegex(ValueError, message):
                     move(layers)
                 self.assertTrue(all(torch.equal(a, b) for a, b in zip(layers, before)))
 

@@ -5,6 +5,7 @@ import unittest
 import support  # noqa: F401  where the packages lie
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.library import opcheck
 
 from kvtransfer_torch import library
@@ -190,6 +191,69 @@ class GradientTest(unittest.TestCase):
         ):
             with self.assertRaisesRegex(RuntimeError, "need no gradient"):
                 operator(keys, *given)
+
+
+    def test_positions_and_frequencies_changed_before_the_gradient_is_asked_for_are_noticed(self):
+        for changed in ("from_positions", "to_positions", "from_inv_freq", "to_inv_freq"):
+            with self.subTest(changed):
+                keys = layers(count=1)[0].requires_grad_()
+                old = torch.arange(9)
+                given = dict(from_positions=old, to_positions=old + 5, from_inv_freq=INV_FREQ.clone(), to_inv_freq=INV_FREQ.clone())
+                rotated = operators.rotate_keys([keys], old, given["to_positions"], 0, given["from_inv_freq"], given["to_inv_freq"], *FIXED)
+                given[changed] += 1
+                with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
+                    rotated[0].sum().backward()
+
+    def test_gradients_of_gradients_are_rotated_too(self):
+        def rotated(keys):
+            return operators.rotate_keys([keys], *remap_of_two)[0]
+
+        remap_of_two = (torch.tensor([3, 9]), torch.tensor([40, 2]), 0, INV_FREQ[:2], INV_FREQ[:2], *FIXED)
+        keys = torch.randn(1, 1, 2, 4, requires_grad=True)
+        (first,) = torch.autograd.grad(rotated(keys).pow(3).sum(), keys, create_graph=True)
+        (second,) = torch.autograd.grad(first.sum(), keys)
+        jacobian = torch.autograd.functional.jacobian(lambda flat: rotated(flat.view_as(keys)).flatten(), keys.detach().flatten())
+        exact = jacobian.T @ (6 * rotated(keys).detach().flatten() * (jacobian @ torch.ones(8)))
+        torch.testing.assert_close(second.flatten(), exact, rtol=1e-4, atol=1e-4)
+
+    def test_frequencies_that_want_a_gradient_are_refused(self):
+        wanting = INV_FREQ.clone().requires_grad_()
+        positions = torch.arange(9)
+        for given in ((None, None, 7, None, wanting, *FIXED), (positions, positions + 1, 0, wanting, INV_FREQ, *FIXED)):
+            for refused in (
+                lambda: operators.rotate_keys([layers()[0].requires_grad_()], *given),
+                lambda: operators.rotate_keys(layers(), *given),
+                lambda: operators.rotate_keys_(layers(), *given),
+                lambda: operators.rotate_blocks_(layers(), torch.arange(3), *given),
+                lambda: operators.rotate_quantized_keys_(*quantized(), *given),
+            ):
+                with self.assertRaisesRegex(RuntimeError, "inv_freq: expected frequencies that need no gradient"):
+                    refused()
+        with torch.no_grad():  # then nobody asks
+            operators.rotate_keys_(layers(), None, None, 7, None, wanting, *FIXED)
+
+    def test_a_forward_mode_dual_is_refused_rather_than_left_with_its_old_tangent(self):
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(layers()[0], layers()[0])
+            for refused in (
+                lambda: operators.rotate_keys_([dual], *SHIFT),
+                lambda: operators.rotate_blocks_([dual], torch.arange(3), *SHIFT),
+                lambda: operators.convert_pairing_([dual], 0, 64, True),
+                lambda: operators.copy_slots_([layers()[0]], [dual], None),
+                lambda: operators.rotate_keys([dual], *SHIFT),
+            ):
+                with self.assertRaisesRegex(RuntimeError, "a dual with a tangent"):
+                    refused()
+        with self.assertRaises(RuntimeError):
+            torch.func.jvp(lambda keys: operators.rotate_keys([keys], *SHIFT)[0], (layers()[0],), (layers()[0],))
+
+        def in_place(keys):
+            moved = keys.clone()
+            operators.rotate_keys_([moved], *SHIFT)
+            return moved
+
+        with self.assertRaises(RuntimeError):
+            torch.func.jvp(in_place, (layers()[0],), (layers()[0],))
 
 
 @unittest.skipUnless(torch.cuda.is_available(), "no CUDA device")

@@ -2,6 +2,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -10,8 +11,9 @@
 #include "kernels/operator_functions.hpp"
 
 // Gradients. A rotated copy is a rotation times the gain, so its gradient is rotated the other way, times the gain: the
-// same operator with the two sides exchanged. What is changed in place keeps no history, so a tensor that needs a
-// gradient is refused.
+// same operator with the two sides exchanged. The positions and frequencies that it needs are saved as autograd saves
+// what it needs: one that was changed before the gradient is asked for is an error. What is changed in place keeps no
+// history, so a tensor that needs a gradient is refused; so are frequencies that need one, and forward-mode duals.
 
 namespace kvtransfer::kernels {
 namespace {
@@ -25,6 +27,33 @@ rotation_tensors reversed(rotation_tensors rotation) {
     std::swap(rotation.from_inv_freq, rotation.to_inv_freq);
   }
   return rotation;
+}
+
+/// The tensors of a rotation, undefined where it has none.
+torch::autograd::variable_list tensors_of(const rotation_tensors& rotation) {
+  return {rotation.from_positions.value_or(at::Tensor()), rotation.to_positions.value_or(at::Tensor()),
+          rotation.from_inv_freq.value_or(at::Tensor()), rotation.to_inv_freq.value_or(at::Tensor()),
+          rotation.stream_of.value_or(at::Tensor())};
+}
+
+optional_tensor given(const at::Tensor& tensor) { return tensor.defined() ? optional_tensor(tensor) : std::nullopt; }
+
+/// `rotation` with other tensors, in the order of `tensors_of`.
+rotation_tensors with_tensors(rotation_tensors rotation, const torch::autograd::variable_list& tensors) {
+  rotation.from_positions = given(tensors[0]);
+  rotation.to_positions = given(tensors[1]);
+  rotation.from_inv_freq = given(tensors[2]);
+  rotation.to_inv_freq = given(tensors[3]);
+  rotation.stream_of = given(tensors[4]);
+  return rotation;
+}
+
+void refuse_frequency_gradients(const rotation_tensors& rotation, std::string_view where) {
+  for (const optional_tensor& inv_freq : {rotation.from_inv_freq, rotation.to_inv_freq}) {
+    if (inv_freq.has_value()) {
+      refuse_gradients({*inv_freq}, where, "inv_freq", "frequencies that need no gradient (a move has none for them)");
+    }
+  }
 }
 
 c10::IValue as_value(const rotation_tensors& rotation) {
@@ -43,14 +72,16 @@ class differentiable_rotation : public torch::autograd::Function<differentiable_
  public:
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, at::TensorList keys,
                                                 const rotation_tensors& rotation) {
-    context->saved_data["rotation"] = as_value(rotation);
+    context->save_for_backward(tensors_of(rotation));
+    context->saved_data["rotation"] = as_value(with_tensors(rotation, torch::autograd::variable_list(5)));
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     return dispatched::rotate_keys(rotation, keys);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
-    const rotation_tensors rotation = rotation_in(context->saved_data["rotation"], rotation_tensors().arguments());
+    const rotation_tensors rotation = with_tensors(
+        rotation_in(context->saved_data["rotation"], rotation_tensors().arguments()), context->get_saved_variables());
     torch::autograd::variable_list rotated = dispatched::rotate_keys(reversed(rotation), gradients);
     rotated.emplace_back();  // for the rotation, which has no gradient
     return rotated;
@@ -58,6 +89,8 @@ class differentiable_rotation : public torch::autograd::Function<differentiable_
 };
 
 std::vector<at::Tensor> rotate_keys(const rotation_tensors& rotation, at::TensorList keys) {
+  refuse_tangents({keys}, "rotate_keys", "keys", "keys without a forward-mode tangent (only gradients go back)");
+  refuse_frequency_gradients(rotation, "rotate_keys");
   return differentiable_rotation::apply(keys, rotation);
 }
 
@@ -65,6 +98,7 @@ constexpr const char* no_gradient = "tensors that need no gradient (out of place
 
 void rotate_keys_(const rotation_tensors& rotation, at::TensorList keys) {
   refuse_gradients({keys}, "rotate_keys_", "keys", no_gradient);
+  refuse_frequency_gradients(rotation, "rotate_keys_");
   mark_changed({keys});
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   dispatched::rotate_keys_(rotation, keys);
@@ -72,6 +106,7 @@ void rotate_keys_(const rotation_tensors& rotation, at::TensorList keys) {
 
 void rotate_blocks_(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& blocks) {
   refuse_gradients({keys}, "rotate_blocks_", "keys", no_gradient);
+  refuse_frequency_gradients(rotation, "rotate_blocks_");
   mark_changed({keys});
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   dispatched::rotate_blocks_(rotation, keys, blocks);
@@ -79,6 +114,7 @@ void rotate_blocks_(const rotation_tensors& rotation, at::TensorList keys, const
 
 void rotate_quantized_keys_(const rotation_tensors& rotation, const quantized_layers& keys) {
   refuse_gradients({keys.codes, keys.scales, keys.minimums, keys.errors}, "rotate_quantized_keys_", "scales");
+  refuse_frequency_gradients(rotation, "rotate_quantized_keys_");
   mark_changed({keys.codes, keys.scales, keys.minimums, keys.errors});
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
   dispatched::rotate_quantized_keys_(rotation, keys);
