@@ -97,6 +97,7 @@ ARCHITECTURE = members(
         ("pattern", "pattern", PATTERN),
         ("layer_types_key", "layer_types_key", text),
         ("full_layers_key", "full_layers_key", text),
+        ("layers_per_block", "layers_per_block", number),
         ("lists_layers", "lists_layers", flag),
         ("rotates_if_key", "rotates_if_key", text),
         ("rotates_if_value", "rotates_if_value", text),

@@ -48,7 +48,13 @@ NEEDS = {
     "lfm3": dict(layer_types=["conv", "full_attention", "sliding_attention"] * 2),
     "longcat_flash": dict(num_key_value_heads=4, head_dim=8, qk_rope_head_dim=8),
     "ministral": dict(head_dim=16),
+    "nemotron_h": dict(layers_block_type=["linear_attention", "moe", "full_attention", "mlp"]),
     "olmo_hybrid": dict(layer_types=["linear_attention", "full_attention"] * 3),
+    "qwen4_exp_text": dict(
+        indexer_n_heads=2, indexer_kv_heads=1, indexer_head_dim=16, indexer_budget=8, indexer_compress_ratio=2
+    ),  # fmt: skip
+    "zamba": dict(num_hidden_layers=12, attn_layer_period=3, attn_layer_offset=2),
+    "zamba2": dict(layers_block_type=["linear_attention", "hybrid"] * 3, use_mem_rope=True),
     "zaya": dict(num_experts_per_tok=1),
 }
 

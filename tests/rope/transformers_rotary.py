@@ -37,13 +37,16 @@ def build(config):
     if "num_key_value_heads" not in fields and "num_attention_heads" in fields:
         if getattr(default, "num_key_value_heads", None) is not None:
             fields["num_key_value_heads"] = fields["num_attention_heads"]
-    settings = default(**fields | {k: SMALL[k] for k in known if fields.get(k, SMALL[k]) is not None})
+    small = {k: SMALL[k] for k in known if fields.get(k, SMALL[k]) is not None}
+    settings = default(**fields | {k: min(size, fields.get(k, size)) if isinstance(fields.get(k), int) else size for k, size in small.items()})
     settings._attn_implementation = "eager"
     settings._experts_implementation = "eager"
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(settings).eval()
     with torch.no_grad():
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
+            if name.endswith("temp"):
+                parameter.fill_(1)  # Zaya's keys are multiplied by it, and it starts at 0
             if parameter.dim() > 1:
                 parameter.copy_(torch.randn_like(parameter) * parameter.shape[-1] ** -0.5)
     return model

@@ -71,8 +71,9 @@ struct architecture {
   layer_pattern pattern = {};                        ///< where the config lists no layer types
   std::string_view layer_types_key = "layer_types";  ///< what a config calls that list
   std::string_view full_layers_key =
-      {};                     ///< a list of the numbers of full-attention layers; the others are `pattern.other`
-  bool lists_layers = false;  ///< true where no rule says which layers are which: a config has to
+      {};  ///< a list of the numbers of full-attention layers; the others are `pattern.other`
+  std::int64_t layers_per_block = 1;       ///< layers with a cache of each that `num_layers` counts (LongCat-Flash)
+  bool lists_layers = false;               ///< true where no rule says which layers are which: a config has to
   std::string_view rotates_if_key = {};    ///< RoPE only where this field …
   std::string_view rotates_if_value = {};  ///< … has this value, as JSON
   std::string_view layer_theta_key = {};   ///< a list of bases by layer, 0 for a layer without RoPE

@@ -182,7 +182,7 @@ inline std::vector<rotary_embedding> embeddings_for(const config_reader& config,
   require_rotary_positions(config, model);
   const std::vector<std::string> types = layer_types(config, model);
   std::vector<rotary_embedding> embeddings;
-  for (std::int64_t layer = 0; layer < layer_count(config); ++layer) {
+  for (std::int64_t layer = 0; layer < layer_count(config, model); ++layer) {
     const std::string type = types.empty() ? "" : types[static_cast<std::size_t>(layer)];
     const bool rotates = layer_rotates(config, model, layer, type) && !is_switched_off(config, model, layer, type);
     embeddings.push_back(rotates ? embedding_for(config, model, layer, type, knowledge) : rotary_embedding());

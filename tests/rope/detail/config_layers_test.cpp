@@ -12,7 +12,7 @@ std::string rotating(const nlohmann::json& fields, const char* model_type) {
   const rope::architecture model = rope::architecture_of(rope::builtin_architectures(), model_type);
   const std::vector<std::string> types = rope::detail::layer_types(config, model);
   std::string rotates;
-  for (std::int64_t layer = 0; layer < rope::detail::layer_count(config); ++layer) {
+  for (std::int64_t layer = 0; layer < rope::detail::layer_count(config, model); ++layer) {
     const std::string type = types.empty() ? "" : types[static_cast<std::size_t>(layer)];
     rotates += rope::detail::layer_rotates(config, model, layer, type) ? '1' : '0';
   }
@@ -35,6 +35,9 @@ TEST_CASE("layers without RoPE are the ones a model leaves out", "[rope][config_
   CHECK(rotating({{"num_hidden_layers", 7}}, "flint") == "0011100");
   CHECK(rotating({{"num_hidden_layers", 6}}, "kolibri1") == "111101");
   CHECK(rotating({{"num_hidden_layers", 2}}, "jamba") == "00");
+  CHECK(rotating({{"layers_block_type", {"mamba", "moe", "attention"}}}, "nemotron_h") == "000");
+  CHECK(rotating({{"num_layers", 2}}, "longcat_flash") == "1111");         // two attentions a layer, each with a cache
+  CHECK(rotating({{"num_hidden_layers", 4}}, "longcat_flash") == "1111");  // as transformers counts
   CHECK(rotating({{"num_hidden_layers", 5}}, "qwen3_next") == "00010");
   CHECK(rotating({{"num_hidden_layers", 2}, {"position_embedding_type", "nope"}}, "granitemoehybrid") == "00");
   CHECK(rotating({{"num_hidden_layers", 2}}, "granitemoehybrid") == "00");

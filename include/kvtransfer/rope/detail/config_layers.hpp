@@ -35,12 +35,15 @@ inline std::int64_t first_size(const config_reader& config, std::initializer_lis
 /// Far more than any model has: a count beyond it is a mistake in the file.
 inline constexpr std::int64_t most_layers = 10'000;
 
-/// The number of layers, under any of its names.
-inline std::int64_t layer_count(const config_reader& config) {
+/// The number of layers with a cache each, under any of its names, or as many as the config lists types of.
+inline std::int64_t layer_count(const config_reader& config, const architecture& model) {
   for (const char* key : {"num_hidden_layers", "n_layer", "num_layers"}) {
     if (const auto layers = config.find(key)) {
-      return layers->integer(0, most_layers);
+      return layers->integer(0, most_layers) * (key == std::string_view("num_layers") ? model.layers_per_block : 1);
     }
+  }
+  if (const auto types = config.find(model.layer_types_key)) {
+    return static_cast<std::int64_t>(types->size());
   }
   config.refuse("num_hidden_layers", fmt::format("an integer from 0 to {}", most_layers));
 }
@@ -96,7 +99,7 @@ inline bool is_rotary(const config_reader& config, const architecture& model) {
 /// @throws shape_error if the config lists another number of layers than it has, value_error if it lists none where no
 /// rule says which are which
 inline std::vector<std::string> layer_types(const config_reader& config, const architecture& model) {
-  const std::int64_t layers = layer_count(config);
+  const std::int64_t layers = layer_count(config, model);
   std::vector<std::string> types = listed_layer_types(config, model, layers);
   if (!types.empty() || layers == 0) {
     return types;
