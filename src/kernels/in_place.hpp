@@ -27,9 +27,8 @@ inline void refuse_gradients(std::initializer_list<at::TensorList> lists, std::s
                              std::string_view expected = "tensors that need no gradient") {
   for (const at::TensorList list : lists) {
     for (const at::Tensor& tensor : list) {
-      if (at::GradMode::is_enabled() && tensor.requires_grad()) {
-        fail<value_error>(where, what, expected, "one that requires_grad");
-      }
+      require<value_error>(!at::GradMode::is_enabled() || !tensor.requires_grad(), where, what, expected,
+                           "one that requires_grad");
     }
   }
   refuse_tangents(lists, where, what, expected);

@@ -55,13 +55,13 @@ TEST_CASE("a value of another type is refused", "[core][json_reader]") {
 }
 
 TEST_CASE("integers are taken from 0 to a limit, and only whole ones", "[core][json_reader]") {
-  const auto read = [](const json_reader& value) { (void)value.integer_up_to(255); };
+  const auto read = [](const json_reader& value) { (void)value.integer(0, 255); };
   CHECK(json_complaint(255, read).empty());
   for (const nlohmann::json& value : nlohmann::json{256, -1, 1.0, "1", nullptr}) {
     CHECK(json_complaint(value, read) == "FILE: root: expected an integer from 0 to 255, got " + value.dump());
   }
   CHECK_FALSE(json_complaint(std::numeric_limits<std::uint64_t>::max(), [](const json_reader& value) {
-                (void)value.integer_up_to(std::numeric_limits<std::int64_t>::max());
+                (void)value.integer(0);
               }).empty());
 }
 

@@ -13,9 +13,9 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/layer_pairs.hpp"
 #include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
-#include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/operations.hpp"
@@ -53,35 +53,33 @@ inline void require_apart(const layer_frame& first, const layer_frame& second) {
       const auto list = places(first.positions, batch, head);
       const std::set<std::vector<std::int64_t>> taken(list.begin(), list.end());
       for (const std::vector<std::int64_t>& place : places(second.positions, batch, head)) {
-        if (taken.contains(place)) {
-          fail<frame_error>("concat", "positions", "positions that only one cache holds (shift one, or allow overlap)",
-                            fmt::format("position {} in both", fmt::join(place, ", ")));
-        }
+        require<frame_error>(!taken.contains(place), "concat", "positions",
+                             "positions that only one cache holds (shift one, or allow overlap)",
+                             [&] { return fmt::format("position {} in both", fmt::join(place, ", ")); });
       }
     }
   }
 }
 
-/// @throws shape_error, device_error unless keys and values of `second` can stand behind those of `first`
-template <LayerLayout A, LayerLayout B>
-void require_joinable(const layer_view<A>& first, const layer_view<B>& second) {
-  const auto require_joinable_tensors = [](const layouts::storage& a, const layouts::storage& b,
-                                           std::string_view what) {
-    cache_extents expected = a.extents();
-    expected.seq = b.extents().seq;
-    if (!(b.extents() == expected) || a.blocks.scalar_type() != b.blocks.scalar_type()) {
-      fail<shape_error>("concat", what,
-                        fmt::format("{} but for seq, {}", a.extents(), c10::toString(a.blocks.scalar_type())),
-                        fmt::format("{}, {}", b.extents(), c10::toString(b.blocks.scalar_type())));
+/// @throws shape_error unless two caches have as many layers; frame_error unless one model wrote both
+inline void require_same_origin(const cache_frame& first, const cache_frame& second) {
+  require<shape_error>(first.layers() == second.layers(), "concat", "layers of second",
+                       fmt::format("{}", first.layers()), fmt::format("{}", second.layers()));
+  require_same_model(first, second, "concat", "model of second");
+}
+
+/// The frame of two caches one behind the other.
+/// @throws frame_error where rotary specifications differ, or positions overlap without leave; shape_error where
+/// streams do
+inline cache_frame joined_frames(const cache_frame& first, const cache_frame& second, position_overlap overlap) {
+  return first.followed_by(second, [&](const layer_frame& a, const layer_frame& b) {
+    require<shape_error>(a.positions.streams() == b.positions.streams(), "concat", "positions of second",
+                         fmt::format("{} streams", a.positions.streams()), fmt::format("{}", b.positions.streams()));
+    require_same_writings(a, b, "concat");
+    if (overlap == position_overlap::refused) {
+      require_apart(a, b);
     }
-    require_same_device(a.blocks, b.blocks, "concat", what);
-  };
-  require_joinable_tensors(first.key_storage(), second.key_storage(), "keys of second");
-  require_joinable_tensors(first.value_storage(), second.value_storage(), "values of second");
-  if (first.frame().positions.streams() != second.frame().positions.streams()) {
-    fail<shape_error>("concat", "positions of second", fmt::format("{} streams", first.frame().positions.streams()),
-                      fmt::format("{}", second.frame().positions.streams()));
-  }
+  });
 }
 
 }  // namespace detail
@@ -94,26 +92,22 @@ void require_joinable(const layer_view<A>& first, const layer_view<B>& second) {
 template <LayerLayout A, LayerLayout B>
 cache concat(const cache_view<A>& first, const cache_view<B>& second,
              position_overlap overlap = position_overlap::refused) {
-  if (first.layers() != second.layers()) {
-    fail<shape_error>("concat", "layers of second", fmt::format("{}", first.layers()),
-                      fmt::format("{}", second.layers()));
-  }
-  detail::require_same_model(first.frame(), second.frame(), "concat", "model of second");
+  detail::require_same_origin(first.frame(), second.frame());
+  const auto require_joinable = [](const layouts::storage& a, const layouts::storage& b, std::string_view what) {
+    const cache_extents extents = b.extents();
+    require_extents(extents, b.blocks.scalar_type(), a.extents().with_seq(extents.seq), a.blocks.scalar_type(),
+                    "concat", what);
+    require_same_device(a.blocks, b.blocks, "concat", what);
+  };
   for (std::int64_t i = 0; i < first.layers(); ++i) {
-    detail::require_joinable(first.layer(i), second.layer(i));
+    require_joinable(first.layer(i).key_storage(), second.layer(i).key_storage(), "keys of second");
+    require_joinable(first.layer(i).value_storage(), second.layer(i).value_storage(), "values of second");
   }
-  cache_frame joined = first.frame().followed_by(second.frame(), [&](const layer_frame& a, const layer_frame& b) {
-    detail::require_same_writings(a, b, "concat");
-    if (overlap == position_overlap::refused) {
-      detail::require_apart(a, b);
-    }
+  cache_frame joined = detail::joined_frames(first.frame(), second.frame(), overlap);
+  auto [keys, values] = detail::keys_and_values_of(first.layers(), [&](std::int64_t i) {
+    return std::pair(detail::joined({first.layer(i).keys(), second.layer(i).keys()}, 2),
+                     detail::joined({first.layer(i).values(), second.layer(i).values()}, 2));
   });
-  std::vector<at::Tensor> keys;
-  std::vector<at::Tensor> values;
-  for (std::int64_t i = 0; i < first.layers(); ++i) {
-    keys.push_back(detail::joined({first.layer(i).keys(), second.layer(i).keys()}, 2));
-    values.push_back(detail::joined({first.layer(i).values(), second.layer(i).values()}, 2));
-  }
   return cache(std::move(keys), std::move(values), std::move(joined));
 }
 

@@ -3,10 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/layer_pairs.hpp"
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/canonical.hpp"
 #include "kvtransfer/tensor/lower.hpp"
@@ -57,15 +58,13 @@ cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at
 template <LayerLayout To, LayerLayout From>
 cache_view<To> convert(const cache_view<From>& source, const To& layout = {},
                        implementation use = implementation::automatic) {
-  std::vector<at::Tensor> keys;
-  std::vector<at::Tensor> values;
-  for (std::int64_t i = 0; i < source.layers(); ++i) {
-    const layouts::storage from_keys = source.layer(i).key_storage();
-    const layouts::storage from_values = source.layer(i).value_storage();
-    keys.push_back(detail::tensor_for(layouts::keys_of(layout), from_keys.extents(), from_keys.blocks.options()));
-    values.push_back(
-        detail::tensor_for(layouts::values_of(layout), from_values.extents(), from_values.blocks.options()));
-  }
+  const auto tensor_like = [](const auto& layout, const layouts::storage& from) {
+    return detail::tensor_for(layout, from.extents(), from.blocks.options());
+  };
+  const auto [keys, values] = detail::keys_and_values_of(source.layers(), [&](std::int64_t i) {
+    return std::pair(tensor_like(layouts::keys_of(layout), source.layer(i).key_storage()),
+                     tensor_like(layouts::values_of(layout), source.layer(i).value_storage()));
+  });
   return convert_into(source, keys, values, layout, use);
 }
 

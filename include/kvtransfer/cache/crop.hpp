@@ -44,12 +44,10 @@ inline std::int64_t end_of_keys(const position_row& row) {
 inline layer_frame first_keys_of_rows(const layer_frame& layer, const std::vector<std::int64_t>& counts) {
   const position_map& positions = layer.positions;
   require_count<shape_error>(counts.size(), positions.batch(), "crop", "lengths", "{} rows");
-  std::vector<position_row> rows;
-  for (std::size_t i = 0; i < positions.rows().size(); ++i) {
-    const auto batch = static_cast<std::int64_t>(i) / positions.heads() % positions.batch();
-    rows.push_back(first_keys(positions.rows()[i], counts[static_cast<std::size_t>(batch)]));
-  }
-  return layer.with_positions(position_map(positions.streams(), positions.batch(), positions.heads(), std::move(rows)));
+  const auto rows = [&](std::int64_t stream, std::int64_t batch, std::int64_t head) {
+    return first_keys(positions.row(stream, batch, head), counts[static_cast<std::size_t>(batch)]);
+  };
+  return layer.with_positions(position_map::of_rows(positions.streams(), positions.batch(), positions.heads(), rows));
 }
 
 /// The token ids of `frame`, -1 where its first layer holds no key.

@@ -55,15 +55,10 @@ inline position_row chosen(const position_row& row, const slot_choice& slots, st
 inline layer_frame chosen(const layer_frame& layer, const slot_choice& slots) {
   const position_map& positions = layer.positions;
   const std::int64_t heads = positions.heads() > slots.heads() ? positions.heads() : slots.heads();
-  std::vector<position_row> rows;
-  for (std::int64_t stream = 0; stream < positions.streams(); ++stream) {
-    for (std::int64_t batch = 0; batch < positions.batch(); ++batch) {
-      for (std::int64_t head = 0; head < heads; ++head) {
-        rows.push_back(chosen(positions.row(stream, batch, head), slots, batch, head));
-      }
-    }
-  }
-  return layer.with_positions(position_map(positions.streams(), positions.batch(), heads, std::move(rows)));
+  const auto rows = [&](std::int64_t stream, std::int64_t batch, std::int64_t head) {
+    return chosen(positions.row(stream, batch, head), slots, batch, head);
+  };
+  return layer.with_positions(position_map::of_rows(positions.streams(), positions.batch(), heads, rows));
 }
 
 /// The token of each chosen slot, -1 for padding; nothing where heads choose for themselves, so that a slot has no one

@@ -11,6 +11,7 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/layer_pairs.hpp"
 #include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -41,13 +42,8 @@ inline void require_each_once(const slot_choice& slots, std::int64_t seq) {
 /// @throws shape_error, device_error unless slots of `source` can stand in `destination`
 inline void require_scatterable(const layouts::storage& destination, const layouts::storage& source,
                                 std::int64_t count) {
-  cache_extents expected = destination.extents();
-  expected.seq = count;
-  if (!(source.extents() == expected) || source.blocks.scalar_type() != destination.blocks.scalar_type()) {
-    fail<shape_error>("scatter", "source",
-                      fmt::format("{}, {}", expected, c10::toString(destination.blocks.scalar_type())),
-                      fmt::format("{}, {}", source.extents(), c10::toString(source.blocks.scalar_type())));
-  }
+  require_extents(source.extents(), source.blocks.scalar_type(), destination.extents().with_seq(count),
+                  destination.blocks.scalar_type(), "scatter", "source");
   require_same_device(destination.blocks, source.blocks, "scatter", "source");
 }
 
@@ -73,26 +69,22 @@ inline layer_frame with_slots(const layer_frame& into, const layer_frame& source
   const position_map added = mixed.renumbered(source);
   const position_map& old = into.positions;
   const std::int64_t heads = std::max({old.heads(), added.heads(), slots.heads()});
-  std::vector<position_row> rows;
-  for (std::int64_t stream = 0; stream < old.streams(); ++stream) {
-    for (std::int64_t batch = 0; batch < old.batch(); ++batch) {
-      for (std::int64_t head = 0; head < heads; ++head) {
-        std::vector<position_run> keys = old.row(stream, batch, head).one_run_per_slot();
-        const std::vector<position_run> written = added.row(stream, batch, head).one_run_per_slot();
-        for (std::int64_t i = 0; i < slots.count(); ++i) {
-          if (const std::int64_t slot = slots.at(batch, head, i); slot >= 0) {
-            keys[static_cast<std::size_t>(slot)] = written[static_cast<std::size_t>(i)];
-          }
-        }
-        position_row& row = rows.emplace_back();
-        for (const position_run& key : keys) {
-          row.append(key);
-        }
+  const auto rows = [&](std::int64_t stream, std::int64_t batch, std::int64_t head) {
+    std::vector<position_run> keys = old.row(stream, batch, head).one_run_per_slot();
+    const std::vector<position_run> written = added.row(stream, batch, head).one_run_per_slot();
+    for (std::int64_t i = 0; i < slots.count(); ++i) {
+      if (const std::int64_t slot = slots.at(batch, head, i); slot >= 0) {
+        keys[static_cast<std::size_t>(slot)] = written[static_cast<std::size_t>(i)];
       }
     }
-  }
+    position_row row;
+    for (const position_run& key : keys) {
+      row.append(key);
+    }
+    return row;
+  };
   mixed.roundings = std::max(mixed.roundings, source.roundings);
-  mixed.positions = position_map(old.streams(), old.batch(), heads, std::move(rows));
+  mixed.positions = position_map::of_rows(old.streams(), old.batch(), heads, rows);
   return mixed;
 }
 
@@ -181,12 +173,10 @@ cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_v
   if (source.frame().assumed()) {
     frame.set_assumed();
   }
-  std::vector<at::Tensor> keys;
-  std::vector<at::Tensor> values;
-  for (std::int64_t i = 0; i < into.layers(); ++i) {
-    keys.push_back(detail::with_slots(into.layer(i).keys(), source.layer(i).keys(), slots));
-    values.push_back(detail::with_slots(into.layer(i).values(), source.layer(i).values(), slots));
-  }
+  auto [keys, values] = detail::keys_and_values_of(into.layers(), [&](std::int64_t i) {
+    return std::pair(detail::with_slots(into.layer(i).keys(), source.layer(i).keys(), slots),
+                     detail::with_slots(into.layer(i).values(), source.layer(i).values(), slots));
+  });
   return cache(std::move(keys), std::move(values), std::move(frame));
 }
 

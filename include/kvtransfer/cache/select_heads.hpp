@@ -22,16 +22,11 @@ inline layer_frame frame_of_heads(const layer_frame& layer, const std::vector<st
   if (positions.heads() == 1) {
     return layer;
   }
-  std::vector<position_row> rows;
-  for (std::int64_t stream = 0; stream < positions.streams(); ++stream) {
-    for (std::int64_t batch = 0; batch < positions.batch(); ++batch) {
-      for (const std::int64_t head : heads) {
-        rows.push_back(positions.row(stream, batch, head));
-      }
-    }
-  }
-  return layer.with_positions(
-      position_map(positions.streams(), positions.batch(), static_cast<std::int64_t>(heads.size()), std::move(rows)));
+  const auto rows = [&](std::int64_t stream, std::int64_t batch, std::int64_t index) {
+    return positions.row(stream, batch, heads[static_cast<std::size_t>(index)]);
+  };
+  const auto count = static_cast<std::int64_t>(heads.size());
+  return layer.with_positions(position_map::of_rows(positions.streams(), positions.batch(), count, rows));
 }
 
 }  // namespace detail

@@ -52,12 +52,11 @@ inline slot_choice marked_slots(const at::Tensor& kept) {
 /// @throws shape_error for any other tensor
 template <LayerLayout Layout>
 cache select_tokens(const cache_view<Layout>& source, const at::Tensor& kept) {
-  if (!kept.defined() || kept.scalar_type() != at::kBool || kept.dim() < 1 || kept.dim() > 3 ||
-      kept.size(-1) != source.size()) {
-    fail<shape_error>("select_tokens", "kept",
-                      fmt::format("bool [seq={0}], [batch, {0}] or [batch, kv_heads, {0}]", source.size()),
-                      describe(kept));
-  }
+  require<shape_error>(kept.defined() && kept.scalar_type() == at::kBool && kept.dim() >= 1 && kept.dim() <= 3 &&
+                           kept.size(-1) == source.size(),
+                       "select_tokens", "kept",
+                       formatted("bool [seq={0}], [batch, {0}] or [batch, kv_heads, {0}]", source.size()),
+                       [&] { return describe(kept); });
   return gather(source, detail::marked_slots(kept));
 }
 

@@ -25,11 +25,10 @@ class slot_choice {
   /// @param slots int32 or int64 `[n]`, `[batch, n]` or `[batch, kv_heads, n]`, any device
   /// @throws shape_error for any other tensor
   slot_choice(const at::Tensor& slots) {
-    if (!slots.defined() || slots.dim() < 1 || slots.dim() > 3 ||
-        (slots.scalar_type() != at::kLong && slots.scalar_type() != at::kInt)) {
-      fail<shape_error>("slot_choice", "slots", "int32 or int64 [n], [batch, n] or [batch, kv_heads, n]",
-                        describe(slots));
-    }
+    require<shape_error>(slots.defined() && slots.dim() >= 1 && slots.dim() <= 3 &&
+                             (slots.scalar_type() == at::kLong || slots.scalar_type() == at::kInt),
+                         "slot_choice", "slots", "int32 or int64 [n], [batch, n] or [batch, kv_heads, n]",
+                         [&] { return describe(slots); });
     const at::Tensor host = slots.to(at::kCPU, at::kLong);
     slots_ = host.dim() == 1 ? host.view({1, 1, -1}) : host.dim() == 2 ? host.unsqueeze(1) : host;
     slots_ = slots_.contiguous();
@@ -60,10 +59,9 @@ class slot_choice {
   void require_within(const cache_extents& extents, std::string_view where) const {
     const bool rows_fit = slots_.size(0) == 1 || slots_.size(0) == extents.batch;
     const bool heads_fit = slots_.size(1) == 1 || slots_.size(1) == extents.kv_heads;
-    if (!rows_fit || !heads_fit) {
-      fail<shape_error>(where, "slots", fmt::format("[batch={}, kv_heads={} or 1, n]", extents.batch, extents.kv_heads),
-                        describe(slots_));
-    }
+    require<shape_error>(rows_fit && heads_fit, where, "slots",
+                         formatted("[batch={}, kv_heads={} or 1, n]", extents.batch, extents.kv_heads),
+                         [&] { return describe(slots_); });
     if (slots_.numel() > 0 &&
         (slots_.max().item<std::int64_t>() >= extents.seq || slots_.min().item<std::int64_t>() < -1)) {
       fail<shape_error>(where, "slots", fmt::format("0 <= slot < {}, or -1", extents.seq), "others");

@@ -56,12 +56,25 @@ template <class Error>
   throw Error(fmt::format("{}: {}: expected {}, got {}", where, what, expected, got));
 }
 
-/// Throws as `fail` does unless `condition` holds. Pass ready text only where making it is cheap.
-template <class Error>
-void require(bool condition, std::string_view where, std::string_view what, std::string_view expected,
-             std::string_view got) {
+/// Text that is put together only where an error shows it, as what is asked for when nothing is wrong should cost
+/// nothing: `formatted("{} layers", count)`. For the call that it is passed to alone: it refers to its arguments.
+template <class... Arguments>
+[[nodiscard]] auto formatted(fmt::format_string<const Arguments&...> format, const Arguments&... arguments) {
+  return [format, &arguments...] { return fmt::format(format, arguments...); };
+}
+
+/// Throws as `fail` does unless `condition` holds. What, expected and got are texts, or functions that make them.
+template <class Error, class What, class Expected, class Got>
+void require(bool condition, std::string_view where, const What& what, const Expected& expected, const Got& got) {
   if (!condition) [[unlikely]] {
-    fail<Error>(where, what, expected, got);
+    const auto text = [](const auto& given) {
+      if constexpr (std::invocable<decltype(given)>) {
+        return std::string(given());
+      } else {
+        return std::string_view(given);
+      }
+    };
+    fail<Error>(where, text(what), text(expected), text(got));
   }
 }
 

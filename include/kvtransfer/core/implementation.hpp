@@ -12,16 +12,12 @@ enum class implementation : std::uint8_t {
   fused,      ///< the kernel of `kvtransfer::kernels`, or an error
 };
 
+/// Its name, as errors and records show it.
 constexpr std::string_view to_string(implementation value) {
-  switch (value) {
-    case implementation::automatic:
-      return "automatic";
-    case implementation::reference:
-      return "reference";
-    case implementation::fused:
-      return "fused";
-  }
-  return "unknown";
+  return value == implementation::automatic   ? "automatic"
+         : value == implementation::reference ? "reference"
+         : value == implementation::fused     ? "fused"
+                                              : "unknown";
 }
 
 }  // namespace kvtransfer

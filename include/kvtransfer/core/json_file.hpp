@@ -32,9 +32,7 @@ inline nlohmann::json parse_json(std::string_view text, std::string_view file, i
   std::vector<std::unordered_set<std::string>> keys_seen;
   const auto check = [&](int depth, event what, nlohmann::json& value) {
     if (what == event::object_start || what == event::array_start) {
-      if (depth >= max_depth) {
-        fail<file_error>(file, "JSON", fmt::format("at most {} nested levels", max_depth), "more");
-      }
+      require<file_error>(depth < max_depth, file, "JSON", formatted("at most {} nested levels", max_depth), "more");
       if (what == event::object_start) {
         keys_seen.emplace_back();
       }

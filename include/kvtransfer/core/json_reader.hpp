@@ -70,8 +70,8 @@ class basic_json_reader {
 
   /// A number that a double holds: 1e999 reads as infinite and is refused. @throws Error for anything else
   [[nodiscard]] double finite_number() const {
-    return expect(value_->is_number() && std::isfinite(value_->get<double>()), "a finite number")
-        .template get<double>();
+    expect(value_->is_number() && std::isfinite(value_->get<double>()), "a finite number");
+    return value_->get<double>();
   }
 
   /// A finite number above zero. @throws Error for anything else
@@ -92,9 +92,6 @@ class basic_json_reader {
     }
     return value_->get<std::int64_t>();
   }
-
-  /// A whole number from 0 to `high`.
-  [[nodiscard]] std::int64_t integer_up_to(std::int64_t high) const { return integer(0, high); }
 
   /// A list of whole numbers. @throws Error that names the first entry which is none
   [[nodiscard]] std::vector<std::int64_t> integers() const {

@@ -41,6 +41,16 @@ class position_map {
                          "each slot in one state, whatever the stream", "streams that differ");
   }
 
+  /// A row for every stream, sequence and head. @param make what gives the row of (stream, sequence, head)
+  template <class Make>
+  static position_map of_rows(std::int64_t streams, std::int64_t batch, std::int64_t heads, Make&& make) {
+    std::vector<position_row> rows;
+    for (std::int64_t i = 0; i < streams * batch * heads; ++i) {
+      rows.push_back(make(i / heads / batch, i / heads % batch, i % heads));
+    }
+    return position_map(streams, batch, heads, std::move(rows));
+  }
+
   /// Positions first, first + 1, … for `count` slots of every row.
   static position_map consecutive(std::int64_t first, std::int64_t count, std::int64_t batch = 1) {
     return position_map(position_row::consecutive(first, count), batch);

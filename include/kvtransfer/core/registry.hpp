@@ -32,9 +32,8 @@ class registry {
 
   /// @throws value_error if the name is empty or taken
   void add(std::string name, Maker make) {
-    if (name.empty() || contains(name)) {
-      fail<value_error>(where_, what_, "a name that is free", fmt::format("\"{}\"", name));
-    }
+    require<value_error>(!name.empty() && !contains(name), where_, what_, "a name that is free",
+                         formatted("\"{}\"", name));
     entries_.push_back({std::move(name), std::move(make)});
   }
 
@@ -44,9 +43,9 @@ class registry {
   /// What a name stands for. @throws value_error that lists the known names
   [[nodiscard]] const Maker& at(std::string_view name) const {
     const auto found = find(name);
-    if (found == entries_.end()) {
-      fail<value_error>(where_, what_, fmt::format("one of {}", fmt::join(names(), ", ")), fmt::format("\"{}\"", name));
-    }
+    require<value_error>(
+        found != entries_.end(), where_, what_, [&] { return fmt::format("one of {}", fmt::join(names(), ", ")); },
+        formatted("\"{}\"", name));
     return found->make;
   }
 

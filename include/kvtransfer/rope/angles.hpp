@@ -5,10 +5,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "kvtransfer/rope/detail/operations.hpp"
 #include "kvtransfer/rope/detail/positions.hpp"
 #include "kvtransfer/rope/pairing.hpp"
 #include "kvtransfer/rope/specification.hpp"
+#include "kvtransfer/tensor/operations.hpp"
+#include "kvtransfer/tensor/upload.hpp"
 
 namespace kvtransfer::rope {
 
@@ -24,11 +25,11 @@ struct cos_sin {
 inline at::Tensor angles_at(const rotary_specification& specification, const at::Tensor& positions,
                             at::ScalarType dtype) {
   const at::Device device = positions.device();
-  const at::Tensor inv_freq = detail::tensor_of(specification.inv_freq, at::kFloat, device).to(dtype);
+  const at::Tensor inv_freq = uploaded(specification.inv_freq, at::kFloat, device).to(dtype);
   if (specification.stream_of.empty() || positions.size(0) == 1) {
     return positions.select(0, 0).to(dtype).unsqueeze(-1).mul(inv_freq);
   }
-  const at::Tensor stream_of = detail::tensor_of(specification.stream_of, at::kByte, device).to(at::kLong);
+  const at::Tensor stream_of = uploaded(specification.stream_of, at::kByte, device).to(at::kLong);
   return positions.index_select(0, stream_of).to(dtype).movedim(0, -1).mul(inv_freq);
 }
 
@@ -52,10 +53,10 @@ inline at::Tensor rotate_window(const at::Tensor& window, const cos_sin& table, 
     return std::vector<at::Tensor>{a.mul(table.cos).sub(b.mul(table.sin)), b.mul(table.cos).add(a.mul(table.sin))};
   };
   if (pairs == pairing::half_split) {
-    return detail::joined(rotated(window.narrow(-1, 0, half), window.narrow(-1, half, half)), -1);
+    return kvtransfer::detail::joined(rotated(window.narrow(-1, 0, half), window.narrow(-1, half, half)), -1);
   }
   const at::Tensor pair = window.unflatten(-1, {half, 2});
-  return detail::stacked(rotated(pair.select(-1, 0), pair.select(-1, 1)), -1).flatten(-2);
+  return kvtransfer::detail::stacked(rotated(pair.select(-1, 0), pair.select(-1, 1)), -1).flatten(-2);
 }
 
 /// Puts a rotated window back between the elements of a head that RoPE leaves alone.
@@ -65,7 +66,7 @@ inline at::Tensor replace_window(const at::Tensor& x, const at::Tensor& window, 
   if (window.size(-1) == x.size(-1)) {
     return window;
   }
-  return detail::joined({x.narrow(-1, 0, offset), window, x.narrow(-1, end, x.size(-1) - end)}, -1);
+  return kvtransfer::detail::joined({x.narrow(-1, 0, offset), window, x.narrow(-1, end, x.size(-1) - end)}, -1);
 }
 
 /// Rotates queries or keys as the model's forward does. Differentiable.

@@ -97,10 +97,8 @@ inline rotary_specification geometry_for(const config_reader& config, const arch
   if (model.latent) {
     geometry.window_offset = config.size_of("kv_lora_rank");
   }
-  if (model.mrope == mrope_layout::none && parameters.has("mrope_section")) {
-    fail<value_error>("config", "model_type", "an architecture whose M-RoPE layout is known",
-                      "another with mrope_section");
-  }
+  require<value_error>(model.mrope != mrope_layout::none || !parameters.has("mrope_section"), "config", "model_type",
+                       "an architecture whose M-RoPE layout is known", "another with mrope_section");
   if (model.mrope != mrope_layout::none) {
     std::vector<std::int64_t> sections = model.mrope_sections;
     if (parameters.has("mrope_section")) {

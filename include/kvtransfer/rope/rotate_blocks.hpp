@@ -29,10 +29,8 @@ inline void require_blocks(const std::vector<at::Tensor>& layers, const std::vec
   std::vector<char> named(static_cast<std::size_t>(layers.front().size(0)), 0);
   for (const std::int64_t block : blocks) {
     const bool exists = block >= 0 && block < layers.front().size(0);
-    if (!exists || named[static_cast<std::size_t>(block)] != 0) {
-      fail<shape_error>(where, "blocks", fmt::format("0 <= block < {}, each once", layers.front().size(0)),
-                        fmt::format("{}", block));
-    }
+    require<shape_error>(exists && named[static_cast<std::size_t>(block)] == 0, where, "blocks",
+                         formatted("0 <= block < {}, each once", layers.front().size(0)), formatted("{}", block));
     named[static_cast<std::size_t>(block)] = 1;
   }
 }

@@ -59,10 +59,10 @@ inline void validate(const rotary_specification& specification, std::string_view
                        fmt::format("{}", scaling));
   require<value_error>(specification.window_offset >= 0, where, "window_offset", "not negative",
                        fmt::format("{}", specification.window_offset));
-  if (!specification.stream_of.empty() && specification.stream_of.size() != specification.inv_freq.size()) {
-    fail<shape_error>(where, "stream_of", fmt::format("{} entries, one per frequency", specification.inv_freq.size()),
-                      fmt::format("{}", specification.stream_of.size()));
-  }
+  require<shape_error>(
+      specification.stream_of.empty() || specification.stream_of.size() == specification.inv_freq.size(), where,
+      "stream_of", formatted("{} entries, one per frequency", specification.inv_freq.size()),
+      formatted("{}", specification.stream_of.size()));
 }
 
 }  // namespace rope

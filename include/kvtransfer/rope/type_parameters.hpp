@@ -7,11 +7,12 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 
 namespace kvtransfer::rope {
 
@@ -22,51 +23,35 @@ struct type_parameters {
   std::int64_t max_position_embeddings = 0;          ///< tokens; 0 where the config has none
 
   /// Whether there is such a parameter, other than null.
-  bool has(const char* key) const { return values.contains(key) && !values.at(key).is_null(); }
+  bool has(std::string_view key) const { return fields().find(key).has_value(); }
 
   /// @throws value_error if `key` is missing or not a finite number
-  double number(const char* key) const {
-    if (!has(key) || !values.at(key).is_number() || !std::isfinite(values.at(key).get<double>())) {
-      fail<value_error>("rope_parameters", key, "a finite number", shown(key));
-    }
-    return values.at(key).get<double>();
-  }
+  double number(std::string_view key) const { return stated(key, "a finite number").finite_number(); }
 
   /// Nothing where there is none. @throws value_error for anything but a finite number
-  std::optional<double> optional_number(const char* key) const {
+  std::optional<double> optional_number(std::string_view key) const {
     return has(key) ? std::optional<double>(number(key)) : std::nullopt;
   }
 
   /// @throws value_error unless `key` is a finite number above zero
-  double positive(const char* key) const {
-    const double value = number(key);
-    require<value_error>(value > 0, "rope_parameters", key, "a number above zero", shown(key));
-    return value;
-  }
+  double positive(std::string_view key) const { return stated(key, "a number above zero").positive_number(); }
 
   /// @throws shape_error unless `key` lists `count` numbers
-  std::vector<float> positive_list(const char* key, std::int64_t count) const {
-    if (!has(key) || !values.at(key).is_array() || static_cast<std::int64_t>(values.at(key).size()) != count) {
-      fail<shape_error>("rope_parameters", key, fmt::format("{} numbers, one per frequency", count),
-                        has(key) && values.at(key).is_array() ? fmt::format("{}", values.at(key).size()) : shown(key));
-    }
-    std::vector<float> list;
-    for (const nlohmann::json& entry : values.at(key)) {
-      if (!entry.is_number() || !(entry.get<double>() > 0)) {
-        fail<value_error>("rope_parameters", key, "numbers above zero", entry.dump());
-      }
-      list.push_back(static_cast<float>(entry.get<double>()));
-    }
-    return list;
+  std::vector<float> positive_list(std::string_view key, std::int64_t count) const {
+    const auto list = fields().find(key);
+    const bool is_list = list && list->value().is_array();
+    require<shape_error>(is_list && static_cast<std::int64_t>(list->size()) == count, "rope_parameters", key,
+                         formatted("{} numbers, one per frequency", count), [&] {
+                           return is_list ? fmt::format("{}", list->size()) : list ? excerpt(list->value()) : "nothing";
+                         });
+    std::vector<float> numbers;
+    list->for_each_item([&](const auto& entry) { numbers.push_back(static_cast<float>(entry.positive_number())); });
+    return numbers;
   }
 
   /// @throws value_error unless `key` lists whole numbers
-  std::vector<std::int64_t> whole_numbers(const char* key) const {
-    const auto is_whole = [](const nlohmann::json& entry) { return entry.is_number_integer(); };
-    if (!has(key) || !values.at(key).is_array() || !std::ranges::all_of(values.at(key), is_whole)) {
-      fail<value_error>("rope_parameters", key, "a list of whole numbers", shown(key));
-    }
-    return values.at(key).get<std::vector<std::int64_t>>();
+  std::vector<std::int64_t> whole_numbers(std::string_view key) const {
+    return stated(key, "a list of integers").integers();
   }
 
   /// θ, the base of the geometric series of wavelengths.
@@ -81,10 +66,9 @@ struct type_parameters {
   std::int64_t rotary_dim() const {
     const double elements = std::floor(static_cast<double>(head_dim) * partial_rotary_factor());
     const auto most = static_cast<double>(std::min(head_dim, most_elements));
-    if (!(elements >= 1 && elements + std::fmod(elements, 2) <= most)) {
-      fail<value_error>("rope_parameters", "partial_rotary_factor", fmt::format("1 to {} rotary elements", most),
-                        fmt::format("{}", elements));
-    }
+    require<value_error>((elements >= 1 && elements + std::fmod(elements, 2) <= most), "rope_parameters",
+                         "partial_rotary_factor", formatted("1 to {} rotary elements", most),
+                         formatted("{}", elements));
     return static_cast<std::int64_t>(elements);
   }
 
@@ -92,12 +76,9 @@ struct type_parameters {
   std::int64_t pairs() const { return (rotary_dim() + 1) / 2; }
 
   /// What `key` says as a condition in Python: null, 0 and false are false. `otherwise` where it is missing.
-  bool truth(const char* key, bool otherwise) const {
-    if (!values.contains(key)) {
-      return otherwise;
-    }
-    const nlohmann::json& value = values.at(key);
-    return !value.is_null() && value != false && value != 0;
+  bool truth(std::string_view key, bool otherwise) const {
+    const auto value = fields().find(key);
+    return value ? value->value() != false && value->value() != 0 : otherwise && !fields().contains(key);
   }
 
   /// Tokens the model was trained on before its context was extended.
@@ -114,7 +95,14 @@ struct type_parameters {
   /// Far more than any head has: more is a mistake in the file.
   static constexpr std::int64_t most_elements = 65536;
 
-  std::string shown(const char* key) const { return values.contains(key) ? values.at(key).dump() : "nothing"; }
+  basic_json_reader<value_error> fields() const { return {values, "rope_parameters"}; }
+
+  basic_json_reader<value_error> stated(std::string_view key, std::string_view expected) const {
+    if (!has(key)) {
+      fields().refuse(key, expected);
+    }
+    return fields().member(key);
+  }
 };
 
 }  // namespace kvtransfer::rope

@@ -24,9 +24,8 @@ inline std::string describe(const at::Tensor& tensor) {
 
 /// @throws shape_error unless `tensor` is a floating `[batch, heads, seq, head_dim]`
 inline void require_heads_tensor(const at::Tensor& tensor, std::string_view where, std::string_view what) {
-  if (!tensor.defined() || tensor.dim() != 4 || !at::isFloatingType(tensor.scalar_type())) {
-    fail<shape_error>(where, what, "[batch, kv_heads, seq, head_dim], floating", describe(tensor));
-  }
+  require<shape_error>(tensor.defined() && tensor.dim() == 4 && at::isFloatingType(tensor.scalar_type()), where, what,
+                       "[batch, kv_heads, seq, head_dim], floating", [&] { return describe(tensor); });
 }
 
 /// @param tensor `[batch, kv_heads, seq, head_dim]`
@@ -40,6 +39,14 @@ inline void require_same_device(const at::Tensor& a, const at::Tensor& b, std::s
   if (a.device() != b.device()) {
     fail<device_error>(where, what, a.device().str(), b.device().str());
   }
+}
+
+/// @throws shape_error unless keys (or values) have the extents and the type that they are expected to have
+inline void require_extents(const cache_extents& found, at::ScalarType found_type, const cache_extents& expected,
+                            at::ScalarType type, std::string_view where, std::string_view what) {
+  require<shape_error>(found == expected && found_type == type, where, what,
+                       formatted("{}, {}", expected, c10::toString(type)),
+                       formatted("{}, {}", found, c10::toString(found_type)));
 }
 
 }  // namespace kvtransfer

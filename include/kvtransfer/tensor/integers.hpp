@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -17,9 +16,9 @@ namespace kvtransfer {
 /// @param list int32 or int64 `[n]`, any device
 /// @throws shape_error for any other tensor
 inline std::vector<std::int64_t> host_integers(const at::Tensor& list, std::string_view where, std::string_view what) {
-  if (!list.defined() || list.dim() != 1 || (list.scalar_type() != at::kLong && list.scalar_type() != at::kInt)) {
-    fail<shape_error>(where, what, "int32 or int64 [n]", describe(list));
-  }
+  require<shape_error>(
+      list.defined() && list.dim() == 1 && (list.scalar_type() == at::kLong || list.scalar_type() == at::kInt), where,
+      what, "int32 or int64 [n]", [&] { return describe(list); });
   const at::Tensor host = list.to(at::kCPU, at::kLong).contiguous();
   const std::int64_t* first = host.const_data_ptr<std::int64_t>();
   return {first, first + host.numel()};
@@ -27,9 +26,7 @@ inline std::vector<std::int64_t> host_integers(const at::Tensor& list, std::stri
 
 /// int64 `[n]` on `device`.
 inline at::Tensor integer_tensor(const std::vector<std::int64_t>& list, at::Device device) {
-  const at::Tensor host = upload_buffer({static_cast<std::int64_t>(list.size())}, at::kLong, device);
-  std::copy(list.begin(), list.end(), host.mutable_data_ptr<std::int64_t>());
-  return uploaded(host, device);
+  return uploaded(list, at::kLong, device);
 }
 
 }  // namespace kvtransfer

@@ -51,12 +51,10 @@ inline void require_places(const at::Tensor& blocks, const slot_table& slots, st
                            std::string_view what) {
   const bool slots_fit =
       slots.block_size() == 0 ? blocks.size(2) >= slots.slots_needed() : blocks.size(2) == slots.block_size();
-  if (blocks.size(0) < slots.blocks_needed() || !slots_fit) {
-    fail<shape_error>(where, what,
-                      fmt::format("{} blocks of {} slots, which the layout's table names", slots.blocks_needed(),
-                                  std::max(slots.block_size(), slots.slots_needed())),
-                      fmt::format("{} blocks of {} slots", blocks.size(0), blocks.size(2)));
-  }
+  require<shape_error>(blocks.size(0) >= slots.blocks_needed() && slots_fit, where, what,
+                       formatted("{} blocks of {} slots, which the layout's table names", slots.blocks_needed(),
+                                 std::max(slots.block_size(), slots.slots_needed())),
+                       formatted("{} blocks of {} slots", blocks.size(0), blocks.size(2)));
 }
 
 }  // namespace detail

@@ -4,10 +4,12 @@
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,8 +34,12 @@ class safetensors_file {
   static safetensors_file open(const std::filesystem::path& path) {
     auto mapping = mapped_file::open(path);
     auto header = parse_safetensors_header(mapping->bytes(), path.string());
-    return {std::move(mapping), std::make_shared<const safetensors_header>(std::move(header))};
+    return {std::move(mapping), std::move(header)};
   }
+
+  /// The same, for a file that is mapped and whose header is read.
+  safetensors_file(std::shared_ptr<const mapped_file> mapping, safetensors_header header)
+      : mapping_(std::move(mapping)), header_(std::make_shared<const safetensors_header>(std::move(header))) {}
 
   /// As given to `open`.
   const std::filesystem::path& path() const { return mapping_->path(); }
@@ -61,24 +67,29 @@ class safetensors_file {
     return found->second;
   }
 
+  /// The bytes of the whole file, mapped.
+  std::span<std::byte> bytes() const { return mapping_->bytes(); }
+
+  /// The mapped bytes of a tensor. @throws file_error if there is none of that name
+  std::span<std::byte> bytes(std::string_view name) const {
+    return bytes().subspan(header_->data_begin + entry(name).begin, entry(name).end - entry(name).begin);
+  }
+
   /// A tensor over the mapped bytes, on the CPU; a copy only where the file puts it off its natural alignment.
   /// @throws file_error if there is none of that name
   at::Tensor tensor(std::string_view name) const {
     const safetensors_entry& found = entry(name);
-    std::byte* const data = mapping_->bytes().data() + header_->data_begin + found.begin;
+    const std::span<std::byte> data = bytes(name);
     const auto options = at::TensorOptions().dtype(scalar_type_of(found.dtype));
-    if (reinterpret_cast<std::uintptr_t>(data) % describe(found.dtype).bytes != 0) {
+    if (reinterpret_cast<std::uintptr_t>(data.data()) % describe(found.dtype).bytes != 0) {
       at::Tensor copy = detail::new_tensor(found.shape, options);
-      std::memcpy(copy.data_ptr(), data, found.end - found.begin);
+      std::memcpy(copy.data_ptr(), data.data(), data.size());
       return copy;
     }
-    return at::from_blob(data, found.shape, [kept = mapping_](void*) {}, options);
+    return at::from_blob(data.data(), found.shape, [kept = mapping_](void*) {}, options);
   }
 
  private:
-  safetensors_file(std::shared_ptr<const mapped_file> mapping, std::shared_ptr<const safetensors_header> header)
-      : mapping_(std::move(mapping)), header_(std::move(header)) {}
-
   std::shared_ptr<const mapped_file> mapping_;
   std::shared_ptr<const safetensors_header> header_;
 };

@@ -32,9 +32,8 @@ inline bool is_plain_file_name(std::string_view name) {
 /// @throws file_error for bad JSON, a missing map, or a shard that is not a file name in the same folder
 inline safetensors_index parse_safetensors_index(std::string_view text, std::string_view file) {
   const nlohmann::json content = parse_json(text, file);
-  if (!content.is_object() || !content.contains("weight_map") || !content["weight_map"].is_object()) {
-    fail<file_error>(file, "weight_map", "an object that names a shard for every tensor", "none");
-  }
+  require<file_error>(content.is_object() && content.contains("weight_map") && content["weight_map"].is_object(), file,
+                      "weight_map", "an object that names a shard for every tensor", "none");
   safetensors_index index;
   for (const auto& [tensor, shard] : content["weight_map"].items()) {
     if (!shard.is_string() || !is_plain_file_name(shard.get_ref<const std::string&>())) {

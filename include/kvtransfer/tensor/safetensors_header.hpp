@@ -122,11 +122,14 @@ inline safetensors_entry read_entry(const nlohmann::json& fields, std::string_vi
 
 static_assert(std::endian::native == std::endian::little, "safetensors data is little-endian and used as it is");
 
+/// What a file says of itself, by name.
+using safetensors_metadata = std::map<std::string, std::string, std::less<>>;
+
 /// Everything a safetensors file says before its data. No torch here: a hostile file is refused before a tensor exists.
 struct safetensors_header {
   std::map<std::string, safetensors_entry, std::less<>> tensors;  ///< by name; together they tile the data
-  std::map<std::string, std::string, std::less<>> metadata;       ///< free text by key, the header's `__metadata__`
-  std::uint64_t data_begin = 0;                                   ///< bytes from the start of the file
+  safetensors_metadata metadata;                                  ///< free text by key, the header's `__metadata__`
+  std::uint64_t data_begin = 0;  ///< bytes from the start of the file
 
   friend bool operator==(const safetensors_header&, const safetensors_header&) = default;
 };
@@ -141,15 +144,13 @@ inline constexpr std::string_view metadata_key = "__metadata__";
 
 /// The JSON text behind the length field.
 inline std::string_view header_text(std::span<const std::byte> bytes, std::string_view file) {
-  if (bytes.size() < length_bytes) {
-    fail<file_error>(file, "header length", "8 bytes", fmt::format("a file of {} bytes", bytes.size()));
-  }
+  require<file_error>(bytes.size() >= length_bytes, file, "header length", "8 bytes",
+                      formatted("a file of {} bytes", bytes.size()));
   std::uint64_t length = 0;
   std::memcpy(&length, bytes.data(), length_bytes);
   const auto available = std::min<std::uint64_t>(bytes.size() - length_bytes, safetensors_max_header);
-  if (length > available) {
-    fail<file_error>(file, "header length", fmt::format("at most {} bytes", available), fmt::format("{}", length));
-  }
+  require<file_error>(length <= available, file, "header length", formatted("at most {} bytes", available),
+                      formatted("{}", length));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + length_bytes, length);
   if (!text.starts_with('{')) {
     fail<file_error>(file, "header", "JSON that begins with '{'", excerpt(text.substr(0, 1)));
@@ -157,12 +158,10 @@ inline std::string_view header_text(std::span<const std::byte> bytes, std::strin
   return text;
 }
 
-inline std::map<std::string, std::string, std::less<>> read_metadata(const nlohmann::json& fields,
-                                                                     std::string_view file) {
-  if (!fields.is_object()) {
-    fail<file_error>(file, metadata_key, "an object of strings", fields.type_name());
-  }
-  std::map<std::string, std::string, std::less<>> metadata;
+inline safetensors_metadata read_metadata(const nlohmann::json& fields, std::string_view file) {
+  require<file_error>(fields.is_object(), file, metadata_key, "an object of strings",
+                      [&] { return fields.type_name(); });
+  safetensors_metadata metadata;
   for (const auto& [key, value] : fields.items()) {
     if (!value.is_string()) {
       fail<file_error>(file, fmt::format("{}: {}", metadata_key, excerpt(key)), "a string", value.type_name());
@@ -189,12 +188,42 @@ inline void check_tiling(const safetensors_header& header, std::uint64_t data_by
     }
     covered = end;
   }
-  if (covered != data_bytes) {
-    fail<file_error>(file, "data", fmt::format("{} bytes, as the header says", covered), fmt::format("{}", data_bytes));
-  }
+  require<file_error>(covered == data_bytes, file, "data", formatted("{} bytes, as the header says", covered),
+                      formatted("{}", data_bytes));
 }
 
 }  // namespace safetensors_details
+
+/// A tensor that a file is going to hold.
+struct unplaced_tensor {
+  std::string name;
+  safetensors_dtype dtype{};
+  std::vector<std::int64_t> shape;
+};
+
+/// Gives every tensor its bytes: wider types first, as huggingface/safetensors does, so that each stands on its natural
+/// alignment without gaps, which the format forbids; within a type in the order given, so that what is read together
+/// lies together.
+/// @throws value_error for a name twice, sizes below 0, or more than 2^63 - 1 bytes in all
+[[nodiscard]] inline safetensors_header place_tensors(std::vector<unplaced_tensor> tensors) {
+  std::ranges::stable_sort(tensors, std::ranges::greater(),
+                           [](const unplaced_tensor& tensor) { return describe(tensor.dtype).bytes; });
+  constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  safetensors_header header;
+  std::uint64_t offset = 0;
+  for (const auto& [name, dtype, shape] : tensors) {
+    const auto bytes = safetensors_bytes(shape, dtype);
+    if (std::ranges::any_of(shape, [](std::int64_t extent) { return extent < 0; }) || !bytes ||
+        *bytes > largest - offset) {
+      fail<value_error>("place_tensors", name, "sizes from 0, at most 2^63 - 1 bytes in all", excerpt(shape));
+    }
+    const bool unique = header.tensors.emplace(name, safetensors_entry{dtype, shape, offset, offset + *bytes}).second;
+    require<value_error>(unique && name != safetensors_details::metadata_key, "place_tensors", "names",
+                         "unique names other than __metadata__", excerpt(name));
+    offset += *bytes;
+  }
+  return header;
+}
 
 /// Reads and checks the header of a safetensors file.
 /// @param bytes the whole file; only the header is touched
@@ -242,10 +271,8 @@ inline std::string format_safetensors_header(const safetensors_header& header) {
   }
   text.append((alignment - (details::length_bytes + text.size()) % alignment) % alignment, ' ');
   const std::uint64_t length = text.size();
-  if (length > safetensors_max_header) {
-    fail<value_error>("format_safetensors_header", "header", fmt::format("at most {} bytes", safetensors_max_header),
-                      fmt::format("{}", length));
-  }
+  require<value_error>(length <= safetensors_max_header, "format_safetensors_header", "header",
+                       formatted("at most {} bytes", safetensors_max_header), formatted("{}", length));
   std::string prefix(details::length_bytes, '\0');
   std::memcpy(prefix.data(), &length, prefix.size());
   return prefix + text;

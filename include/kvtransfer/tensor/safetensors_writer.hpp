@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -30,8 +29,6 @@ struct safetensors_declaration {
   std::vector<std::int64_t> shape;    ///< sizes from 0
 };
 
-using safetensors_metadata = std::map<std::string, std::string, std::less<>>;
-
 /// Writes a safetensors file tensor by tensor, or piece by piece, so that one larger than memory can be written.
 ///
 /// Names and shapes come first, since the header precedes the data; then `write` in any order; then `commit`, before
@@ -41,9 +38,8 @@ class safetensors_writer {
   /// @throws file_error if the folder takes no new file; value_error for a name twice or a type the format lacks
   safetensors_writer(const std::filesystem::path& path, const std::vector<safetensors_declaration>& tensors,
                      safetensors_metadata metadata = {})
-      : file_(path) {
+      : file_(path), header_(placed(tensors)) {
     header_.metadata = std::move(metadata);
-    place(tensors);
     const std::string text = format_safetensors_header(header_);
     header_.data_begin = text.size();
     file_.write_at(0, std::as_bytes(std::span(text)));
@@ -60,11 +56,9 @@ class safetensors_writer {
     require<value_error>(piece.scalar_type() == scalar_type_of(entry.dtype), "safetensors_writer::write", name,
                          describe(entry.dtype).name, at::toString(piece.scalar_type()));
     std::uint64_t& written = written_[found->first];
-    if (piece.nbytes() > entry.end - entry.begin - written) {
-      fail<shape_error>("safetensors_writer::write", name,
-                        fmt::format("at most {} more bytes", entry.end - entry.begin - written),
-                        fmt::format("{}", piece.nbytes()));
-    }
+    require<shape_error>(piece.nbytes() <= entry.end - entry.begin - written, "safetensors_writer::write", name,
+                         formatted("at most {} more bytes", entry.end - entry.begin - written),
+                         formatted("{}", piece.nbytes()));
     const at::Tensor dense = piece.detach().cpu().resolve_conj().resolve_neg().contiguous();
     file_.write_at(header_.data_begin + entry.begin + written,
                    {static_cast<const std::byte*>(dense.const_data_ptr()), dense.nbytes()});
@@ -81,27 +75,15 @@ class safetensors_writer {
   }
 
  private:
-  /// Wider types first, as huggingface/safetensors does: each then stands on its natural alignment without padding.
-  void place(std::vector<safetensors_declaration> tensors) {
-    std::stable_sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
-      return c10::elementSize(a.dtype) > c10::elementSize(b.dtype);
-    });
-    std::uint64_t offset = 0;
-    for (const auto& [name, type, shape] : tensors) {
+  static safetensors_header placed(const std::vector<safetensors_declaration>& declared) {
+    std::vector<unplaced_tensor> tensors;
+    for (const auto& [name, type, shape] : declared) {
       const auto dtype = safetensors_dtype_of(type);
       require<value_error>(dtype.has_value(), "safetensors_writer", name, "one of " + safetensors_dtype_names(),
                            at::toString(type));
-      const bool sizes = std::all_of(shape.begin(), shape.end(), [](std::int64_t extent) { return extent >= 0; });
-      const auto bytes = safetensors_bytes(shape, *dtype);
-      if (!sizes || !bytes) {
-        fail<value_error>("safetensors_writer", name, "sizes from 0, at most 2^63 - 1 bytes in all", excerpt(shape));
-      }
-      const bool unique =
-          header_.tensors.emplace(name, safetensors_entry{*dtype, shape, offset, offset + *bytes}).second;
-      require<value_error>(unique && name != safetensors_details::metadata_key, "safetensors_writer", "names",
-                           "unique names other than __metadata__", excerpt(name));
-      offset += *bytes;
+      tensors.push_back({name, *dtype, shape});
     }
+    return place_tensors(std::move(tensors));
   }
 
   atomic_file file_;

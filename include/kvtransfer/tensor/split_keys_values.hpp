@@ -26,10 +26,9 @@ struct keys_and_values {
 inline keys_and_values split_keys_values(const std::vector<at::Tensor>& joined, std::int64_t axis) {
   keys_and_values halves;
   for (const at::Tensor& tensor : joined) {
-    if (!tensor.defined() || axis < 0 || axis >= tensor.dim() || tensor.size(axis) != 2) {
-      fail<shape_error>("split_keys_values", "joined", fmt::format("keys and values on axis {}", axis),
-                        describe(tensor));
-    }
+    require<shape_error>(tensor.defined() && axis >= 0 && axis < tensor.dim() && tensor.size(axis) == 2,
+                         "split_keys_values", "joined", formatted("keys and values on axis {}", axis),
+                         [&] { return describe(tensor); });
     halves.keys.push_back(tensor.select(axis, 0));
     halves.values.push_back(tensor.select(axis, 1));
   }

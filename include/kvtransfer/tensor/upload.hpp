@@ -5,9 +5,12 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "kvtransfer/tensor/operations.hpp"
 
@@ -55,7 +58,15 @@ inline at::Tensor upload_buffer(at::IntArrayRef sizes, at::ScalarType dtype, at:
 
 /// `buffer` on `device`. A GPU's current stream does not wait for it before what is queued from now on.
 inline at::Tensor uploaded(const at::Tensor& buffer, at::Device device) {
-  return device.is_cuda() ? detail::uploaded_beside(buffer, device) : buffer.to(device);
+  return device.is_cuda() ? detail::uploaded_beside(buffer, device) : device.is_cpu() ? buffer : buffer.to(device);
+}
+
+/// A list as a tensor `[n]` on `device`. @param dtype that of `Scalar`
+template <class Scalar>
+at::Tensor uploaded(const std::vector<Scalar>& list, at::ScalarType dtype, at::Device device) {
+  const at::Tensor host = upload_buffer({static_cast<std::int64_t>(list.size())}, dtype, device);
+  std::copy(list.begin(), list.end(), host.mutable_data_ptr<Scalar>());
+  return uploaded(host, device);
 }
 
 }  // namespace kvtransfer

@@ -4,6 +4,9 @@
 
 #include <cstdint>
 
+#include "kernels/rope/elements.hpp"
+#include "kernels/rope/quantized_rotation.hpp"
+
 // How codes are read as floats and written from floats that are in steps already. Loops that a compiler turns into
 // vectors. Internal linkage, as in rotation_cpu.hpp.
 
@@ -49,6 +52,42 @@ struct int4_codes {
     }
   }
 };
+
+/// fp8 elements about zero, which saturate.
+template <class Lanes, class Element, int Largest>
+struct float_codes {
+  static constexpr bool has_minimum = false;
+  static constexpr float largest = Largest;
+
+  static void read(const std::uint8_t* from, float* to, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Element code{from[i]};
+      to[i] = Lanes::load(&code);
+    }
+  }
+  static void write(const float* steps, std::uint8_t* to, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      Element code;
+      Lanes::store(&code, steps[i]);
+      to[i] = code.bits;
+    }
+  }
+};
+
+/// Calls `visit` with what reads and writes codes of that type.
+template <class Lanes, class Visit>
+void with_codes(code_type code, Visit&& visit) {
+  switch (code) {
+    case code_type::int4:
+      return visit(int4_codes());
+    case code_type::int8:
+      return visit(int8_codes());
+    case code_type::float8_e4m3:
+      return visit(float_codes<Lanes, float8_e4m3, 448>());
+    case code_type::float8_e5m2:
+      return visit(float_codes<Lanes, float8_e5m2, 57344>());
+  }
+}
 
 }  // namespace
 }  // namespace kvtransfer::rope::kernels

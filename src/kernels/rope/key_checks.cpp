@@ -5,29 +5,18 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <string>
 
 #include "kernels/rope/lower.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/detail/rotation_checks.hpp"
 
 namespace kvtransfer::rope::kernels {
-namespace {
-
-std::string described(const at::Tensor& key) {
-  return fmt::format("{} [{}]", c10::toString(key.scalar_type()), fmt::join(key.sizes(), ", "));
-}
-
-}  // namespace
 
 void check_alike(at::TensorList keys, std::string_view where) {
-  if (keys.empty()) {
-    fail<shape_error>(where, "keys", "at least one layer", "none");
-  }
+  require<shape_error>(!keys.empty(), where, "keys", "at least one layer", "none");
   const at::Tensor& first = keys.front();
-  if (first.dim() != 4) {
-    fail<shape_error>(where, "keys", "[batch, kv_heads, seq, head_dim]", described(first));
-  }
+  require<shape_error>(first.dim() == 4, where, "keys", "[batch, kv_heads, seq, head_dim]",
+                       [&] { return described(first); });
   for (const at::Tensor& key : keys) {
     if (key.sizes() != first.sizes() || key.scalar_type() != first.scalar_type()) {
       fail<shape_error>(where, "keys", described(first) + " in every layer", described(key));
@@ -39,24 +28,21 @@ void check_alike(at::TensorList keys, std::string_view where) {
 }
 
 void check_element_type(const at::Tensor& key, std::string_view where) {
-  if (!element_of(key.scalar_type()).has_value()) {
-    fail<shape_error>(where, "keys", "Float, BFloat16, Half, Float8_e4m3fn or Float8_e5m2", described(key));
-  }
+  require<shape_error>(element_of(key.scalar_type()).has_value(), where, "keys",
+                       "Float, BFloat16, Half, Float8_e4m3fn or Float8_e5m2", [&] { return described(key); });
 }
 
 void check_writable(at::TensorList keys, std::string_view where) {
   c10::SmallVector<const void*, 64> starts;
   for (const at::Tensor& key : keys) {
-    if ((key.stride(3) != 1 && key.size(3) != 1) || detail::may_overlap_itself(key)) {
-      fail<shape_error>(where, "keys", "contiguous head_dim and no two indices at one element",
-                        fmt::format("strides [{}]", fmt::join(key.strides(), ", ")));
-    }
+    require<shape_error>((key.stride(3) == 1 || key.size(3) == 1) && !detail::may_overlap_itself(key), where, "keys",
+                         "contiguous head_dim and no two indices at one element",
+                         [&] { return fmt::format("strides [{}]", fmt::join(key.strides(), ", ")); });
     starts.push_back(key.const_data_ptr());
   }
   std::ranges::sort(starts);
-  if (std::ranges::adjacent_find(starts) != starts.end()) {
-    fail<shape_error>(where, "keys", "layers in different places", "the same storage twice");
-  }
+  require<shape_error>(std::ranges::adjacent_find(starts) == starts.end(), where, "keys", "layers in different places",
+                       "the same storage twice");
 }
 
 }  // namespace kvtransfer::rope::kernels

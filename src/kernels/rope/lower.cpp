@@ -17,30 +17,31 @@
 // this.
 
 namespace kvtransfer::rope::kernels {
+
+std::string described(const at::Tensor& tensor) {
+  return fmt::format("{} [{}]", c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "));
+}
+
 namespace {
 
 constexpr double turns_per_radian = 1 / (2 * std::numbers::pi);
 constexpr double units_per_turn = 4294967296.0;
 
-bool given(const std::optional<at::Tensor>& tensor) { return tensor.has_value() && tensor->defined(); }
+/// A tensor as errors name it where its device counts.
+std::string placed(const at::Tensor& tensor) { return described(tensor) + " on " + tensor.device().str(); }
 
-std::string described(const at::Tensor& tensor) {
-  return fmt::format("{} [{}] on {}", c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "),
-                     tensor.device().str());
-}
+bool given(const std::optional<at::Tensor>& tensor) { return tensor.has_value() && tensor->defined(); }
 
 /// Radians per token, one a pair.
 std::span<const float> radians_per_token(const std::optional<at::Tensor>& tensor, bool needed, std::string_view name) {
   if (!needed) {
     return {};
   }
-  if (!given(tensor)) {
-    fail<value_error>("rotate_keys", name, "the frequencies that go with the positions", "none");
-  }
+  require<value_error>(given(tensor), "rotate_keys", name, "the frequencies that go with the positions", "none");
   if (!tensor->is_cpu() || tensor->scalar_type() != at::kFloat || tensor->dim() != 1 || !tensor->is_contiguous() ||
       tensor->numel() > max_pairs) {
     fail<shape_error>("rotate_keys", name, fmt::format("contiguous Float [rotary_dim / 2 <= {}] on cpu", max_pairs),
-                      described(*tensor));
+                      placed(*tensor));
   }
   return {tensor->const_data_ptr<float>(), static_cast<std::size_t>(tensor->numel())};
 }
@@ -92,11 +93,10 @@ std::int64_t read_streams(const std::optional<at::Tensor>& stream_of, rotation_a
   if (!given(stream_of)) {
     return 1;
   }
-  if (!stream_of->is_cpu() || stream_of->scalar_type() != at::kByte || stream_of->dim() != 1 ||
-      stream_of->numel() != arguments.pairs || !stream_of->is_contiguous()) {
-    fail<shape_error>("rotate_keys", "stream_of", fmt::format("contiguous Byte [{}] on cpu", arguments.pairs),
-                      described(*stream_of));
-  }
+  require<shape_error>(stream_of->is_cpu() && stream_of->scalar_type() == at::kByte && stream_of->dim() == 1 &&
+                           stream_of->numel() == arguments.pairs && stream_of->is_contiguous(),
+                       "rotate_keys", "stream_of", formatted("contiguous Byte [{}] on cpu", arguments.pairs),
+                       [&] { return placed(*stream_of); });
   std::copy_n(stream_of->const_data_ptr<std::uint8_t>(), arguments.pairs, arguments.stream_of);
   const std::int64_t streams = 1 + *std::max_element(arguments.stream_of, arguments.stream_of + arguments.pairs);
   arguments.many_streams = streams > 1;
@@ -110,17 +110,15 @@ void read_blocks(const at::Tensor& blocks, const at::Tensor& key, rotation_argum
   }
   if (blocks.scalar_type() != at::kLong || blocks.dim() != 1 || !blocks.is_contiguous() ||
       blocks.device() != key.device()) {
-    fail<shape_error>("rotate_blocks_", "blocks", "contiguous Long [n] on " + key.device().str(), described(blocks));
+    fail<shape_error>("rotate_blocks_", "blocks", "contiguous Long [n] on " + key.device().str(), placed(blocks));
   }
   arguments.rows = blocks.const_data_ptr<std::int64_t>();
   arguments.batch = blocks.numel();
   const std::int64_t* const end = arguments.rows + arguments.batch;
   const auto outside = [&](std::int64_t block) { return block < 0 || block >= key.size(0); };
   const std::int64_t* const found = key.is_cpu() ? std::find_if(arguments.rows, end, outside) : end;
-  if (found != end) {
-    fail<shape_error>("rotate_blocks_", "blocks", fmt::format("0 <= block < {}", key.size(0)),
-                      fmt::format("{}", *found));
-  }
+  require<shape_error>(found == end, "rotate_blocks_", "blocks", formatted("0 <= block < {}", key.size(0)),
+                       [&] { return fmt::format("{}", *found); });
 }
 
 /// Lowers positions of up to four axes, right-aligned to [streams, batch, kv_heads, seq].
@@ -142,7 +140,7 @@ position_source positions(const std::optional<at::Tensor>& tensor, std::int64_t 
   if (!fits) {
     fail<shape_error>("rotate_keys", name,
                       fmt::format("Long that broadcasts to [{}] on {}", fmt::join(target, ", "), key.device().str()),
-                      described(*tensor));
+                      placed(*tensor));
   }
   return {tensor->const_data_ptr<std::int64_t>(), strides[0], strides[1], strides[2], strides[3]};
 }
@@ -159,10 +157,10 @@ angle_rule rule_of(const rotation_tensors& rotation, std::span<const float> stor
 }
 
 void check_window(const at::Tensor& key, const rotation_tensors& rotation, std::int64_t rotary_dim) {
-  if (rotary_dim == 0 || rotation.window_offset < 0 || rotation.window_offset + rotary_dim > key.size(3)) {
-    fail<shape_error>("rotate_keys", "rotary window", fmt::format("elements within head_dim={}", key.size(3)),
-                      fmt::format("[{}, {})", rotation.window_offset, rotation.window_offset + rotary_dim));
-  }
+  require<shape_error>(
+      rotary_dim != 0 && rotation.window_offset >= 0 && rotation.window_offset + rotary_dim <= key.size(3),
+      "rotate_keys", "rotary window", formatted("elements within head_dim={}", key.size(3)),
+      formatted("[{}, {})", rotation.window_offset, rotation.window_offset + rotary_dim));
 }
 
 }  // namespace
@@ -188,10 +186,9 @@ rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation
   const bool shared = !given(rotation.from_positions) && !given(rotation.to_positions);
   const auto stored = radians_per_token(rotation.from_inv_freq, given(rotation.from_positions), "from_inv_freq");
   const auto target = radians_per_token(rotation.to_inv_freq, given(rotation.to_positions) || shared, "to_inv_freq");
-  if (!stored.empty() && !target.empty() && stored.size() != target.size()) {
-    fail<shape_error>("rotate_keys", "from_inv_freq", fmt::format("as many as to_inv_freq, {}", target.size()),
-                      fmt::format("{}", stored.size()));
-  }
+  require<shape_error>(stored.empty() || target.empty() || stored.size() == target.size(), "rotate_keys",
+                       "from_inv_freq", formatted("as many as to_inv_freq, {}", target.size()),
+                       formatted("{}", stored.size()));
   if (!std::isfinite(rotation.gain)) {
     fail<value_error>("rotate_keys", "gain", "a finite number", fmt::format("{}", rotation.gain));
   }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "kernels/rope/rotation_arguments.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
@@ -14,6 +15,9 @@ using kvtransfer::detail::rotation_tensors;
 
 /// The element type that the kernels know `dtype` by; nothing where they do not take it.
 std::optional<element_type> element_of(at::ScalarType dtype);
+
+/// A tensor as errors of the kernels name it.
+std::string described(const at::Tensor& tensor);
 
 /// The strides of `[batch, kv_heads, seq, ...]`.
 inline key_strides strides_of(const at::Tensor& tensor) {

@@ -139,13 +139,12 @@ void convert_in_place(at::TensorList keys, std::int64_t window_offset, std::int6
                       pairing_conversion_launch launch) {
   check_alike(keys, "convert_pairing_");
   const at::Tensor& first = keys.front();
-  if (window_offset < 0 || rotary_dim < 2 || rotary_dim % 2 != 0 || rotary_dim > 2 * max_pairs ||
-      window_offset + rotary_dim > first.size(3)) {
-    fail<shape_error>(
-        "convert_pairing_", "rotary window",
-        fmt::format("an even number of elements, at most {}, within head_dim={}", 2 * max_pairs, first.size(3)),
-        fmt::format("[{}, {})", window_offset, window_offset + rotary_dim));
-  }
+  require<shape_error>(
+      window_offset >= 0 && rotary_dim >= 2 && rotary_dim % 2 == 0 && rotary_dim <= 2 * max_pairs &&
+          window_offset + rotary_dim <= first.size(3),
+      "convert_pairing_", "rotary window",
+      formatted("an even number of elements, at most {}, within head_dim={}", 2 * max_pairs, first.size(3)),
+      formatted("[{}, {})", window_offset, window_offset + rotary_dim));
   if (first.numel() == 0) {
     return;
   }

@@ -1,6 +1,6 @@
 #include <torch/library.h>
 
-#include "kernels/device_of_layers.cuh"
+#include "kernels/cuda_layers.cuh"
 #include "kernels/rope/operators.hpp"
 
 // The operators of operators.cpp on CUDA. This file exists where nvcc does; otherwise torch says that there is no such

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/rope/pairing_conversion.hpp"
+#include "kernels/words.hpp"
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -46,16 +47,8 @@ void convert_layers(const pairing_conversion& conversion, void* const* layers, s
 }  // namespace
 
 void convert_pairing_on_cuda(const pairing_conversion& conversion, void* const* layers, std::int64_t count) {
-  switch (conversion.element_size) {
-    case 1:
-      return convert_layers<std::uint8_t>(conversion, layers, count);
-    case 2:
-      return convert_layers<std::uint16_t>(conversion, layers, count);
-    case 4:
-      return convert_layers<std::uint32_t>(conversion, layers, count);
-    default:
-      return convert_layers<std::uint64_t>(conversion, layers, count);
-  }
+  kvtransfer::kernels::with_word(conversion.element_size,
+                                 [&](auto word) { convert_layers<decltype(word)>(conversion, layers, count); });
 }
 
 }  // namespace kvtransfer::rope::kernels

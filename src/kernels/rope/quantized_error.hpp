@@ -14,28 +14,12 @@ namespace kvtransfer::rope::kernels {
 namespace {
 
 C10_ALWAYS_INLINE C10_HOST_DEVICE float largest_code(code_type code) {
-  switch (code) {
-    case code_type::int4:
-      return 15;
-    case code_type::int8:
-      return 255;
-    case code_type::float8_e4m3:
-      return 448;
-    default:
-      return 57344;
-  }
+  return code == code_type::int4 ? 15 : code == code_type::int8 ? 255 : code == code_type::float8_e4m3 ? 448 : 57344;
 }
 
 /// How far, in units of the scale, an element at most lies from its code.
 C10_ALWAYS_INLINE C10_HOST_DEVICE float half_step(code_type code) {
-  switch (code) {
-    case code_type::float8_e4m3:
-      return 16;
-    case code_type::float8_e5m2:
-      return 4096;
-    default:
-      return 0.5f;
-  }
+  return code == code_type::float8_e4m3 ? 16 : code == code_type::float8_e5m2 ? 4096 : 0.5f;
 }
 
 /// What a group says about each of its elements.

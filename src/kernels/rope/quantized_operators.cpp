@@ -52,16 +52,15 @@ std::int64_t head_dim_of(const quantized_layers& keys) { return keys.codes.front
 void check_counts(const quantized_layers& keys) {
   const auto check = [&](at::TensorList tensors, std::string_view what, bool needed, bool allowed) {
     const std::size_t layers = keys.codes.size();
-    if ((tensors.size() != layers || !allowed) && (!tensors.empty() || needed)) {
-      fail<shape_error>(where, what, allowed ? fmt::format("{} layers", layers) : "none for fp8",
-                        fmt::format("{}", tensors.size()));
-    }
+    require<shape_error>((tensors.size() == layers && allowed) || (tensors.empty() && !needed), where, what,
+                         [&] { return allowed ? fmt::format("{} layers", layers) : "none for fp8"; },
+                         formatted("{}", tensors.size()));
   };
-  if (keys.codes.empty() || keys.codes.front().dim() != 4 || !code_of(keys.codes.front().scalar_type(), keys.bits)) {
-    fail<shape_error>(
-        where, "codes", "[batch, kv_heads, seq, bytes] of 4 or 8 bits, or of fp8",
-        keys.codes.empty() ? "no layer" : fmt::format("{}, {} bits", describe(keys.codes.front()), keys.bits));
-  }
+  require<shape_error>(
+      !keys.codes.empty() && keys.codes.front().dim() == 4 && code_of(keys.codes.front().scalar_type(), keys.bits),
+      where, "codes", "[batch, kv_heads, seq, bytes] of 4 or 8 bits, or of fp8", [&] {
+        return keys.codes.empty() ? "no layer" : fmt::format("{}, {} bits", describe(keys.codes.front()), keys.bits);
+      });
   const bool integers = keys.codes.front().scalar_type() == at::kByte;
   check(keys.scales, "scales", true, true);
   check(keys.minimums, "minimums", integers, integers);
@@ -102,16 +101,15 @@ void check_layer(const quantized_layers& keys, std::size_t i) {
   if (!keys.minimums.empty()) {
     check_per_group(keys.minimums[i], codes, keys, "minimums");
   }
-  if (!keys.minimums.empty() &&
-      (keys.minimums[i].strides() != scales.strides() || keys.minimums[i].sizes() != scales.sizes())) {
-    fail<shape_error>(where, "minimums", "the sizes and strides of scales", describe(keys.minimums[i]));
-  }
+  require<shape_error>(
+      keys.minimums.empty() ||
+          (keys.minimums[i].strides() == scales.strides() && keys.minimums[i].sizes() == scales.sizes()),
+      where, "minimums", "the sizes and strides of scales", [&] { return describe(keys.minimums[i]); });
   if (!keys.errors.empty()) {
     check_per_group(keys.errors[i], codes, keys, "errors");
   }
-  if (!keys.errors.empty() && keys.errors[i].sizes() != scales.sizes()) {
-    fail<shape_error>(where, "errors", "the sizes of scales", describe(keys.errors[i]));
-  }
+  require<shape_error>(keys.errors.empty() || keys.errors[i].sizes() == scales.sizes(), where, "errors",
+                       "the sizes of scales", [&] { return describe(keys.errors[i]); });
 }
 
 /// @throws shape_error unless the ends are those of groups of `seq` tokens
@@ -136,12 +134,11 @@ void check_ends(const at::Tensor& ends, const at::Tensor& codes) {
 
 key_strides broadcast_strides(const at::Tensor& valid, const at::Tensor& codes) {
   const auto fits = [&](std::int64_t axis) { return valid.size(axis) == 1 || valid.size(axis) == codes.size(axis); };
-  if (valid.dim() != 3 || valid.scalar_type() != at::kBool || valid.device() != codes.device() || !fits(0) ||
-      !fits(1) || !fits(2)) {
-    fail<shape_error>(where, "valid",
-                      fmt::format("bool that broadcasts to [{}, {}, {}]", codes.size(0), codes.size(1), codes.size(2)),
-                      describe(valid));
-  }
+  require<shape_error>(valid.dim() == 3 && valid.scalar_type() == at::kBool && valid.device() == codes.device() &&
+                           fits(0) && fits(1) && fits(2),
+                       where, "valid",
+                       formatted("bool that broadcasts to [{}, {}, {}]", codes.size(0), codes.size(1), codes.size(2)),
+                       [&] { return describe(valid); });
   const auto stride = [&](std::int64_t axis) { return valid.size(axis) == 1 ? 0 : valid.stride(axis); };
   return {stride(0), stride(1), stride(2)};
 }
@@ -159,10 +156,8 @@ void set_columns(quantized_rotation& lowered, const quantized_layers& keys, std:
   const std::int64_t end = window_offset + 2 * lowered.rotation.pairs;
   lowered.count = (end + size - 1) / size * size - first;
   lowered.window = window_offset - first;
-  if (first * keys.bits % 8 != 0 || lowered.count * keys.bits % 8 != 0) {
-    fail<shape_error>(where, "rotary window", "whole bytes of codes",
-                      fmt::format("elements [{}, {})", first, first + lowered.count));
-  }
+  require<shape_error>(first * keys.bits % 8 == 0 && lowered.count * keys.bits % 8 == 0, where, "rotary window",
+                       "whole bytes of codes", formatted("elements [{}, {})", first, first + lowered.count));
 }
 
 /// All but strides and addresses.

@@ -3,7 +3,6 @@
 #include <cstdint>
 
 #include "kernels/rope/rotation_arguments.hpp"
-#include "kernels/rope/rotation_order.hpp"
 
 namespace kvtransfer::rope::kernels {
 
@@ -92,14 +91,5 @@ struct tile_memory {
   float* highest;
   float* spoiled;  ///< not zero where an element was not finite
 };
-
-// The CPU kernel for the tiles [begin, end) of a layer, compiled for one instruction set each. Tiles are numbered as
-// rotation_order numbers its units, with one row to each.
-void rotate_tiles_scalar(const quantized_rotation& arguments, const quantized_keys& keys, const rotation_order& order,
-                         std::int64_t begin, std::int64_t end, const tile_memory& memory);
-void rotate_tiles_avx2(const quantized_rotation& arguments, const quantized_keys& keys, const rotation_order& order,
-                       std::int64_t begin, std::int64_t end, const tile_memory& memory);
-void rotate_tiles_avx512(const quantized_rotation& arguments, const quantized_keys& keys, const rotation_order& order,
-                         std::int64_t begin, std::int64_t end, const tile_memory& memory);
 
 }  // namespace kvtransfer::rope::kernels

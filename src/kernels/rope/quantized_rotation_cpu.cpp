@@ -1,30 +1,13 @@
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
+#include "kernels/rope/cpu_variant.hpp"
 #include "kernels/rope/quantized_rotation.hpp"
 
 namespace kvtransfer::rope::kernels {
 namespace {
-
-using rotate_tiles_function = decltype(&rotate_tiles_scalar);
-
-/// The best kernel for this machine, as rotation_cpu.cpp chooses it.
-rotate_tiles_function best_rotate_tiles() {
-#if defined(__x86_64__)
-  const std::string capability = at::get_cpu_capability();
-  if (capability == "AVX512") {
-    return rotate_tiles_avx512;
-  }
-  if (capability == "AVX2") {
-    return rotate_tiles_avx2;
-  }
-#endif
-  return rotate_tiles_scalar;
-}
 
 std::int64_t longest_tile(const quantized_rotation& arguments) {
   if (!arguments.is_per_channel()) {
@@ -76,7 +59,7 @@ class tile_floats {
 
 void rotate_quantized_keys_on_cpu(const quantized_rotation& arguments, const quantized_keys* layers,
                                   std::int64_t count) {
-  static const rotate_tiles_function rotate_tiles = best_rotate_tiles();
+  static const auto rotate_tiles = best_variant().rotate_tiles;
   constexpr std::int64_t elements_worth_a_thread = 16384;
   const rotation_order order = tiles_of(arguments);
   const std::int64_t tokens = longest_tile(arguments);

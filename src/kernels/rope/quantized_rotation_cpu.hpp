@@ -3,10 +3,10 @@
 #include <c10/macros/Macros.h>
 
 #include <cstdint>
-#include <type_traits>
 
 #include "kernels/rope/angle_source.hpp"
 #include "kernels/rope/code_vectors.hpp"
+#include "kernels/rope/cpu_variant.hpp"
 #include "kernels/rope/group_vectors.hpp"
 #include "kernels/rope/quantized_error.hpp"
 #include "kernels/rope/quantized_rotation.hpp"
@@ -165,27 +165,20 @@ void rotate_tiles(const quantized_rotation& given, const quantized_keys& keys, c
   }
 }
 
-/// Heads of 64 and 128 dimensions have their loops unrolled, as in rotation_cpu.hpp.
-template <class Lanes, class Codes, bool Interleaved>
+/// The kernel of one instruction set; fp8 is left to the scalar variant, as in rotation_cpu.hpp.
+template <class Lanes>
 void rotate_tiles(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order,
                   std::int64_t begin, std::int64_t end, const tile_memory& memory) {
-  if (Lanes::count > 1 && given.rotation.pairs == 32) {
-    rotate_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory,
-                                            std::integral_constant<std::int64_t, 32>());
-  } else if (Lanes::count > 1 && given.rotation.pairs == 64) {
-    rotate_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory,
-                                            std::integral_constant<std::int64_t, 64>());
-  } else {
-    rotate_tiles<Lanes, Codes, Interleaved>(given, keys, order, begin, end, memory,
-                                            static_cast<std::int64_t>(given.rotation.pairs));
-  }
-}
-
-template <class Lanes, class Codes>
-void rotate_tiles(const quantized_rotation& given, const quantized_keys& keys, const rotation_order& order,
-                  std::int64_t begin, std::int64_t end, const tile_memory& memory) {
-  given.rotation.interleaved ? rotate_tiles<Lanes, Codes, true>(given, keys, order, begin, end, memory)
-                             : rotate_tiles<Lanes, Codes, false>(given, keys, order, begin, end, memory);
+  with_codes<Lanes>(given.code, [&]<class Codes>(Codes) {
+    if constexpr (Lanes::count > 1 && !Codes::has_minimum) {
+      scalar_variant.rotate_tiles(given, keys, order, begin, end, memory);
+    } else {
+      with_pairs<Lanes>(given.rotation.pairs, [&](auto pairs) {
+        given.rotation.interleaved ? rotate_tiles<Lanes, Codes, true>(given, keys, order, begin, end, memory, pairs)
+                                   : rotate_tiles<Lanes, Codes, false>(given, keys, order, begin, end, memory, pairs);
+      });
+    }
+  });
 }
 
 }  // namespace

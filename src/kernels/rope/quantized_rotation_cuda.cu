@@ -6,9 +6,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <limits>
 
-#include "kernels/device_of_layers.cuh"
+#include "kernels/cuda_layers.cuh"
 #include "kernels/rope/quantized_groups_cuda.cuh"
 #include "kernels/rope/quantized_operators.hpp"
 #include "kernels/rope/quantized_rotation_cuda.cuh"
@@ -22,11 +21,8 @@ namespace {
 
 /// The grid for so many blocks to each of some layers. @throws shape_error where there are too many
 dim3 grid_of(std::int64_t blocks, std::int64_t layers) {
-  if (blocks > std::numeric_limits<std::int32_t>::max()) {
-    fail<shape_error>("rotate_quantized_keys_", "codes", "fewer than 2^31 groups of a layer on CUDA",
-                      fmt::format("{}", blocks));
-  }
-  return dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(layers));
+  return {kvtransfer::kernels::grid_axis(blocks, "rotate_quantized_keys_", "codes", "groups"),
+          static_cast<unsigned>(layers)};
 }
 
 /// As many tokens as fit what every GPU gives a block unasked, at most 16.
@@ -36,10 +32,8 @@ int tokens_at_a_time(const quantized_rotation& given) {
   while (tokens > 0 && shared_floats(given, tokens) > floats_of_a_block) {
     --tokens;
   }
-  if (tokens == 0) {
-    fail<shape_error>("rotate_quantized_keys_", "codes", "heads that fit 48 KB as floats on CUDA",
-                      fmt::format("{} elements", given.count));
-  }
+  require<shape_error>(tokens != 0, "rotate_quantized_keys_", "codes", "heads that fit 48 KB as floats on CUDA",
+                       formatted("{} elements", given.count));
   return tokens;
 }
 
@@ -131,6 +125,7 @@ void launch_by_codes(const quantized_rotation& given, const quantized_keys* laye
 }  // namespace
 
 void rotate_quantized_keys_on_cuda(const quantized_rotation& given, const quantized_keys* layers, std::int64_t count) {
+  using kvtransfer::kernels::layers_per_launch;
   for (std::int64_t first = 0; first < count; first += layers_per_launch) {
     const std::int64_t listed = std::min(count - first, layers_per_launch);
     const bool aligned = given.is_per_channel() ? has_aligned_rows(given, layers + first, listed) : fits_warps(given);

@@ -2,11 +2,11 @@
 
 #include <cstdint>
 
+#include "kernels/cuda_layers.cuh"
 #include "kernels/rope/angles_cuda.cuh"
 #include "kernels/rope/codes_cuda.cuh"
 #include "kernels/rope/lanes_cuda.cuh"
 #include "kernels/rope/quantized_rotation.hpp"
-#include "kernels/rope/rotation_cuda_elements.hpp"
 
 // The CUDA kernel of quantized keys of any shape; quantized_words_cuda.cuh has those of the usual ones. A block rotates
 // one head's tokens that share a row of scales, or per token a few tokens, some at a time in shared memory, element by
@@ -22,7 +22,7 @@ struct cuda_tiles {
   quantized_rotation given;
   std::int64_t tiles;  ///< in a head
   int tokens_at_a_time;
-  quantized_keys layers[layers_per_launch];
+  quantized_keys layers[kvtransfer::kernels::layers_per_launch];
 };
 
 /// A block's shared memory, floats each.

@@ -3,11 +3,11 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/cuda_layers.cuh"
 #include "kernels/rope/angles_cuda.cuh"
 #include "kernels/rope/codes_cuda.cuh"
 #include "kernels/rope/lanes_cuda.cuh"
 #include "kernels/rope/quantized_rotation.hpp"
-#include "kernels/rope/rotation_cuda_elements.hpp"
 #include "kernels/rope/words_cuda.cuh"
 
 // The CUDA kernels of quantized keys whose heads rotate as a whole and whose codes lie in words of four: a thread owns
@@ -24,7 +24,7 @@ inline constexpr int threads_per_words_block = 256;
 /// Everything a launch needs, passed by value as `cuda_rotation` is.
 struct cuda_words {
   quantized_rotation given;
-  quantized_keys layers[layers_per_launch];
+  quantized_keys layers[kvtransfer::kernels::layers_per_launch];
 };
 
 // How a word's codes become numbers, and steps become codes. What is no number gives some code.
@@ -241,16 +241,6 @@ __device__ inline halves read_row(const float* row, const thread_elements& own) 
     }
   }
   return read;
-}
-
-__device__ inline void write_row(float* row, const thread_elements& own, const halves& values) {
-  if (row != nullptr) {
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      *reinterpret_cast<float4*>(row + own.first[h]) =
-          make_float4(values.of[h][0], values.of[h][1], values.of[h][2], values.of[h][3]);
-    }
-  }
 }
 
 }  // namespace kvtransfer::rope::kernels

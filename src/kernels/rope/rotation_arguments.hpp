@@ -4,12 +4,12 @@
 
 #include <cstdint>
 
+#include "kernels/rope/elements.hpp"
+
 namespace kvtransfer::rope::kernels {
 
 /// Most pairs of dimensions that one head may rotate (rotary_dim 512), so that every table fits a kernel's parameters.
 inline constexpr int max_pairs = 256;
-
-enum class element_type : std::uint8_t { float32, bfloat16, float16, float8_e4m3, float8_e5m2 };
 
 /// How a pair's angle follows from the key's two positions, p (stored) and q (target).
 enum class angle_rule : std::uint8_t {

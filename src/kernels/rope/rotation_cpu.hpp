@@ -3,14 +3,15 @@
 #include <c10/macros/Macros.h>
 
 #include <cstdint>
-#include <type_traits>
 
 #include "kernels/rope/angle_source.hpp"
+#include "kernels/rope/cpu_variant.hpp"
+#include "kernels/rope/elements.hpp"
 #include "kernels/rope/rotation_arguments.hpp"
 #include "kernels/rope/rotation_order.hpp"
 #include "kernels/rope/rotation_vectors.hpp"
 
-// The CPU kernel, written once over `Lanes` and compiled once per instruction set (rotation_cpu_*.cpp). Plain pointers
+// The CPU kernel, written once over `Lanes` and compiled once per instruction set (cpu_variant_*.cpp). Plain pointers
 // and loops only: a function of the standard library emitted here would be compiled for one instruction set and linked
 // for all. For the same reason all of it has internal linkage.
 
@@ -137,30 +138,20 @@ void rotate_range(const rotation_arguments& given, const layer_keys* layers, con
   }
 }
 
-/// The usual heads, of 64 and 128 dimensions, have their loops unrolled: that doubles the speed of what is in cache.
-template <class Lanes, bool Interleaved, class Element>
+/// The kernel of one instruction set. What has one byte no CPU converts quickly: it is left to the scalar variant.
+template <class Lanes>
 void rotate_range(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
                   std::int64_t begin, std::int64_t end) {
-  const std::int64_t pairs = arguments.pairs;
-  if (Lanes::count > 1 && pairs == 32) {
-    rotate_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end,
-                                              std::integral_constant<std::int64_t, 32>());
-  } else if (Lanes::count > 1 && pairs == 64) {
-    rotate_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end,
-                                              std::integral_constant<std::int64_t, 64>());
-  } else {
-    rotate_range<Lanes, Interleaved, Element>(arguments, layers, order, begin, end, pairs);
-  }
-}
-
-template <class Lanes, class Element>
-void rotate_range(const rotation_arguments& arguments, const layer_keys* layers, const rotation_order& order,
-                  std::int64_t begin, std::int64_t end) {
-  if (arguments.interleaved) {
-    rotate_range<Lanes, true, Element>(arguments, layers, order, begin, end);
-  } else {
-    rotate_range<Lanes, false, Element>(arguments, layers, order, begin, end);
-  }
+  with_element(arguments.element, [&]<class Element>(Element) {
+    if constexpr (Lanes::count > 1 && sizeof(Element) == 1) {
+      scalar_variant.rotate_range(arguments, layers, order, begin, end);
+    } else {
+      with_pairs<Lanes>(arguments.pairs, [&](auto pairs) {
+        arguments.interleaved ? rotate_range<Lanes, true, Element>(arguments, layers, order, begin, end, pairs)
+                              : rotate_range<Lanes, false, Element>(arguments, layers, order, begin, end, pairs);
+      });
+    }
+  });
 }
 
 }  // namespace

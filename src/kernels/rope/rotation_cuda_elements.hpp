@@ -7,9 +7,6 @@
 
 namespace kvtransfer::rope::kernels {
 
-/// Layers that one launch takes.
-inline constexpr std::int64_t layers_per_launch = 128;
-
 /// Rotates up to `layers_per_launch` layers of one element type on the current CUDA stream.
 /// @param word_bytes of the words that threads read and write: 16, 8 or one element
 template <class Element>

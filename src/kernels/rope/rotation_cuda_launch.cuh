@@ -94,20 +94,9 @@ void launch_by_pairing(const rotation_arguments& rotation, const layer_keys* lay
 }
 
 /// The integer that is as long as one element.
-template <int Bytes>
-struct single_word;
-template <>
-struct single_word<1> {
-  using type = std::uint8_t;
-};
-template <>
-struct single_word<2> {
-  using type = std::uint16_t;
-};
-template <>
-struct single_word<4> {
-  using type = std::uint32_t;
-};
+template <class Element>
+using single_word = std::conditional_t<sizeof(Element) == 1, std::uint8_t,
+                                       std::conditional_t<sizeof(Element) == 2, std::uint16_t, std::uint32_t>>;
 
 template <class Element>
 void launch_rotation(const rotation_arguments& rotation, const layer_keys* layers, std::int64_t count,
@@ -120,7 +109,7 @@ void launch_rotation(const rotation_arguments& rotation, const layer_keys* layer
   } else if (word_bytes == 8) {
     launch_by_pairing<Element, uint2, long_rotation>(rotation, layers, count);
   } else {
-    launch_by_pairing<Element, typename single_word<sizeof(Element)>::type, long_rotation>(rotation, layers, count);
+    launch_by_pairing<Element, single_word<Element>, long_rotation>(rotation, layers, count);
   }
 }
 

@@ -13,6 +13,19 @@
 namespace kvtransfer::rope::kernels {
 namespace {
 
+/// Calls `visit` with the number of pairs. The usual heads, of 64 and 128 dimensions, have their loops unrolled: that
+/// doubles the speed of what is in cache.
+template <class Lanes, class Visit>
+void with_pairs(std::int64_t pairs, Visit&& visit) {
+  if (Lanes::count > 1 && pairs == 32) {
+    visit(std::integral_constant<std::int64_t, 32>());
+  } else if (Lanes::count > 1 && pairs == 64) {
+    visit(std::integral_constant<std::int64_t, 64>());
+  } else {
+    visit(pairs);
+  }
+}
+
 /// One token in each of `Rows` heads that rotation by the same angles.
 template <int Rows, class Element>
 struct token_rows {

@@ -32,9 +32,8 @@ namespace {
 /// @throws shape_error, device_error unless slots of `from` can be written into `to`
 void check_layer(const at::Tensor& to, const at::Tensor& from, bool like_to_like) {
   for (const at::Tensor& tensor : {to, from}) {
-    if (tensor.dim() != 4) {
-      fail<shape_error>("copy_slots_", "layers", "[rows, kv_heads, slots, head_dim]", describe(tensor));
-    }
+    require<shape_error>(tensor.dim() == 4, "copy_slots_", "layers", "[rows, kv_heads, slots, head_dim]",
+                         [&] { return describe(tensor); });
   }
   const bool slots_fit = !like_to_like || (to.size(0) == from.size(0) && to.size(2) == from.size(2));
   if (to.size(1) != from.size(1) || to.size(3) != from.size(3) || to.scalar_type() != from.scalar_type() ||
@@ -56,10 +55,8 @@ void check_places(const at::Tensor& runs, const at::Tensor& to, const at::Tensor
   for (std::int64_t i = 0; i < runs.size(0); ++i, run += 3) {
     const bool exists =
         run[2] >= 0 && lie_in_row(to, run[0], run[2]) && (run[1] < 0 || lie_in_row(from, run[1], run[2]));
-    if (!exists) {
-      fail<shape_error>("copy_slots_", "runs", "places and counts within the rows of both",
-                        fmt::format("[{}, {}, {}]", run[0], run[1], run[2]));
-    }
+    require<shape_error>(exists, "copy_slots_", "runs", "places and counts within the rows of both",
+                         formatted("[{}, {}, {}]", run[0], run[1], run[2]));
   }
 }
 
@@ -92,10 +89,9 @@ slot_copy lower(const at::Tensor& to, const at::Tensor& from, const optional_ten
   copy.to = strides_of(to);
   copy.from = strides_of(from);
   copy.list = list_of(runs, to, from);
-  if (copy.is_transposed() && copy.element_bytes > widest_transposed) {
-    fail<shape_error>("copy_slots_", "layers",
-                      fmt::format("a contiguous head_dim, or elements of {} bytes", widest_transposed), describe(from));
-  }
+  require<shape_error>(!copy.is_transposed() || copy.element_bytes <= widest_transposed, "copy_slots_", "layers",
+                       formatted("a contiguous head_dim, or elements of {} bytes", widest_transposed),
+                       [&] { return describe(from); });
   copy.longest_run = copy.is_transposed() && !runs.has_value() ? slots_per_transposed_run : slots_per_run;
   copy.runs = runs.has_value() ? runs->size(0) : to.size(0) * ((to.size(2) + copy.longest_run - 1) / copy.longest_run);
   if (!copy.is_transposed() && copy.to.head == copy.head_bytes() && copy.from.head == copy.head_bytes()) {
@@ -113,9 +109,8 @@ bool go_together(const slot_copy& a, const slot_copy& b) {
 }  // namespace
 
 void copy_slots_by(at::TensorList to, at::TensorList from, const optional_tensor& runs, slot_copy_launch launch) {
-  if (to.size() != from.size()) {
-    fail<shape_error>("copy_slots_", "to", fmt::format("{} layers", from.size()), fmt::format("{}", to.size()));
-  }
+  require<shape_error>(to.size() == from.size(), "copy_slots_", "to", formatted("{} layers", from.size()),
+                       formatted("{}", to.size()));
   c10::SmallVector<layer_bytes, 128> layers;
   slot_copy copy;
   const auto launch_layers = [&] {

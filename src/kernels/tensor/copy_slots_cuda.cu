@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/device_of_layers.cuh"
+#include "kernels/cuda_layers.cuh"
 #include "kernels/tensor/copy_slots.hpp"
 #include "kernels/tensor/layer_list_cuda.cuh"
 

@@ -11,6 +11,7 @@
 #include "kernels/tensor/streaming.hpp"
 #include "kernels/tensor/transpose_tile.hpp"
 #include "kernels/tensor/transposition.hpp"
+#include "kernels/words.hpp"
 
 namespace kvtransfer::kernels {
 namespace {
@@ -213,16 +214,7 @@ void copy_all(const slot_copy& copy, const layer_bytes* layers, std::int64_t cou
 }  // namespace
 
 void copy_transposed_on_cpu(const slot_copy& copy, const layer_bytes* layers, std::int64_t count_of_layers) {
-  switch (copy.element_bytes) {
-    case 1:
-      return copy_all<std::uint8_t>(copy, layers, count_of_layers);
-    case 2:
-      return copy_all<std::uint16_t>(copy, layers, count_of_layers);
-    case 4:
-      return copy_all<std::uint32_t>(copy, layers, count_of_layers);
-    default:
-      return copy_all<std::uint64_t>(copy, layers, count_of_layers);
-  }
+  with_word(copy.element_bytes, [&](auto element) { copy_all<decltype(element)>(copy, layers, count_of_layers); });
 }
 
 }  // namespace kvtransfer::kernels

@@ -10,6 +10,7 @@
 #include "kernels/tensor/slot_places_cuda.cuh"
 #include "kernels/tensor/transpose_plane_cuda.cuh"
 #include "kernels/tensor/transposition.hpp"
+#include "kernels/words.hpp"
 
 namespace kvtransfer::kernels {
 namespace {
@@ -127,16 +128,7 @@ void launch_for(const slot_copy& copy, const layer_bytes* layers, std::int64_t c
 }  // namespace
 
 void copy_transposed_on_cuda(const slot_copy& copy, const layer_bytes* layers, std::int64_t count_of_layers) {
-  switch (copy.element_bytes) {
-    case 1:
-      return launch_for<std::uint8_t>(copy, layers, count_of_layers);
-    case 2:
-      return launch_for<std::uint16_t>(copy, layers, count_of_layers);
-    case 4:
-      return launch_for<std::uint32_t>(copy, layers, count_of_layers);
-    default:
-      return launch_for<std::uint64_t>(copy, layers, count_of_layers);
-  }
+  with_word(copy.element_bytes, [&](auto element) { launch_for<decltype(element)>(copy, layers, count_of_layers); });
 }
 
 }  // namespace kvtransfer::kernels

@@ -328,10 +328,9 @@ template <KeyStorage Storage>
 void move_storage(Storage& storage, const cache_frame& stored, const cache_frame& target, const rope::options& options,
                   std::string_view where) {
   const auto layers = static_cast<std::int64_t>(storage.layers());
-  if (layers != stored.layers() || layers != target.layers()) {
-    fail<shape_error>(where, "layers", fmt::format("{} keys in one frame and the other", layers),
-                      fmt::format("{} in the stored frame, {} in the target", stored.layers(), target.layers()));
-  }
+  require<shape_error>(layers == stored.layers() && layers == target.layers(), where, "layers",
+                       formatted("{} keys in one frame and the other", layers),
+                       formatted("{} in the stored frame, {} in the target", stored.layers(), target.layers()));
   require<value_error>(!options.norm_weight.defined() || layers == 1, where, "options.norm_weight",
                        "a cache of one layer (each layer has a weight of its own)", "several layers");
   auto rotations = planned_rotations(storage, stored, target, options, where);

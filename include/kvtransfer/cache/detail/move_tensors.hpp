@@ -54,11 +54,9 @@ class stored_keys {
   void put(std::size_t row, std::int64_t head, std::int64_t slot, const position_run& key, std::string_view where) {
     position_run& place =
         keys_[(row * heads_ + static_cast<std::size_t>(head)) * block_size_ + static_cast<std::size_t>(slot)];
-    if (!place.state.is_padding() && !key.state.is_padding() && !(place == key)) {
-      fail<frame_error>(where, "positions",
-                        "sequences to agree on the keys that they share (copy one of the rows first)",
-                        fmt::format("a key at {} in one row and at {} in another", place.first, key.first));
-    }
+    require<frame_error>(place.state.is_padding() || key.state.is_padding() || place == key, where, "positions",
+                         "sequences to agree on the keys that they share (copy one of the rows first)",
+                         formatted("a key at {} in one row and at {} in another", place.first, key.first));
     place = key.state.is_padding() ? place : key;
   }
 

@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <utility>
-#include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/layer_pairs.hpp"
 #include "kvtransfer/cache/detail/move_codes.hpp"
 #include "kvtransfer/cache/quantized/quantized_cache.hpp"
 #include "kvtransfer/tensor/quantized/quantize.hpp"
@@ -18,14 +18,12 @@ namespace kvtransfer {
 /// @throws value_error where a scheme does not go with head_dim
 template <LayerLayout Layout>
 quantized_cache quantize(const cache_view<Layout>& source, const quantization& keys, const quantization& values) {
-  std::vector<quantized_tensor> key_codes;
-  std::vector<quantized_tensor> value_codes;
-  for (std::int64_t i = 0; i < source.layers(); ++i) {
+  auto [key_codes, value_codes] = detail::keys_and_values_of(source.layers(), [&](std::int64_t i) {
     const layer_view<Layout>& layer = source.layer(i);
     const at::Tensor valid = detail::valid_slots(layer.frame().positions, layer.stored_keys().device());
-    key_codes.push_back(quantize(layer.keys(), keys, valid, "quantize keys"));
-    value_codes.push_back(quantize(layer.values(), values, valid, "quantize values"));
-  }
+    return std::pair(quantize(layer.keys(), keys, valid, "quantize keys"),
+                     quantize(layer.values(), values, valid, "quantize values"));
+  });
   return quantized_cache(std::move(key_codes), std::move(value_codes), source.frame());
 }
 

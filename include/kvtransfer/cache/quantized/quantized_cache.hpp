@@ -11,6 +11,7 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/detail/layer_pairs.hpp"
 #include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "kvtransfer/cache/detail/move_codes.hpp"
 #include "kvtransfer/cache/detail/move_tensors.hpp"
@@ -103,12 +104,9 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
   /// changes.
   /// @param dtype as before quantization where there is none
   cache dequantize(std::optional<at::ScalarType> dtype = std::nullopt, const rope::options& options = {}) const {
-    std::vector<at::Tensor> keys;
-    std::vector<at::Tensor> values;
-    for (std::size_t i = 0; i < keys_.size(); ++i) {
-      keys.push_back(kvtransfer::dequantize(keys_[i], at::kFloat));
-      values.push_back(kvtransfer::dequantize(values_[i], dtype));
-    }
+    auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
+      return std::pair(kvtransfer::dequantize(at(keys_, i), at::kFloat), kvtransfer::dequantize(at(values_, i), dtype));
+    });
     detail::move_keys(keys, stored_, target_, options);
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       keys[i] = keys[i].to(dtype.value_or(keys_[i].dtype));
@@ -126,12 +124,8 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
  private:
   template <class Change>
   quantized_cache transform(cache_frame stored, cache_frame target, Change&& change) const {
-    std::vector<quantized_tensor> keys;
-    std::vector<quantized_tensor> values;
-    for (std::size_t i = 0; i < keys_.size(); ++i) {
-      keys.push_back(change(keys_[i]));
-      values.push_back(change(values_[i]));
-    }
+    auto [keys, values] = detail::keys_and_values_of(
+        layers(), [&](std::int64_t i) { return std::pair(change(at(keys_, i)), change(at(values_, i))); });
     return quantized_cache(std::move(keys), std::move(values), std::move(stored), std::move(target));
   }
 
@@ -155,13 +149,12 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
     frame.validate();
     const cache_extents extents = tensor.extents();
     const position_map& positions = frame.positions;
-    if (positions.batch() != extents.batch || positions.size() != extents.seq ||
-        (positions.heads() != 1 && positions.heads() != extents.kv_heads)) {
-      fail<shape_error>(
-          "quantized_cache", what,
-          fmt::format("[batch={}, kv_heads={}, seq={}]", positions.batch(), positions.heads(), positions.size()),
-          fmt::format("{}", extents));
-    }
+    require<shape_error>(
+        positions.batch() == extents.batch && positions.size() == extents.seq &&
+            (positions.heads() == 1 || positions.heads() == extents.kv_heads),
+        "quantized_cache", what,
+        formatted("[batch={}, kv_heads={}, seq={}]", positions.batch(), positions.heads(), positions.size()),
+        formatted("{}", extents));
   }
 
   std::vector<quantized_tensor> keys_;

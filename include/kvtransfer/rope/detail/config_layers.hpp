@@ -132,9 +132,8 @@ inline std::vector<std::string> layer_types(const config_reader& config, const a
 inline bool is_listed(const config_reader& config, std::int64_t layer) {
   const auto list = config.find("no_rope_layers");
   if (list && list->size() > 0) {
-    if (!list->value().is_array() || static_cast<std::int64_t>(list->size()) <= layer) {
-      fail<shape_error>("config", "no_rope_layers", "one entry per layer", fmt::format("{}", list->size()));
-    }
+    require<shape_error>(list->value().is_array() && static_cast<std::int64_t>(list->size()) > layer, "config",
+                         "no_rope_layers", "one entry per layer", formatted("{}", list->size()));
     const nlohmann::json& rotates = list->value()[static_cast<std::size_t>(layer)];
     require<value_error>(rotates.is_boolean() || rotates.is_number_integer(), "config", "no_rope_layers",
                          "0, 1, true or false", excerpt(rotates));

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
@@ -130,31 +128,21 @@ inline nlohmann::json flat_parameters(const config_reader& config, const archite
   return stated.value_or(nlohmann::json::object());
 }
 
+template <class... Names>
+bool is_one_of(std::string_view key, const Names&... names) {
+  return ((key == names) || ...);
+}
+
 /// Refuses what is not understood and could change the result.
 inline void require_known_parameters(const config_reader& parameters, const architecture& model) {
-  constexpr std::array<std::string_view, 19> known = {"rope_type",
-                                                      "type",
-                                                      "rope_theta",
-                                                      "partial_rotary_factor",
-                                                      "factor",
-                                                      "original_max_position_embeddings",
-                                                      "beta_fast",
-                                                      "beta_slow",
-                                                      "mscale",
-                                                      "mscale_all_dim",
-                                                      "attention_factor",
-                                                      "truncate",
-                                                      "short_factor",
-                                                      "long_factor",
-                                                      "mrope_section",
-                                                      "low_freq_factor",
-                                                      "high_freq_factor",
-                                                      "llama_4_scaling_beta",  // scales queries
-                                                      "max_position_embeddings"};
-  constexpr std::array<std::string_view, 3> mrope = {"mrope_interleaved", "interleaved", "finetuned"};
   parameters.for_each_member([&](const std::string& key, const config_reader& member) {
-    const bool is_known = std::ranges::find(known, key) != known.end() ||
-                          std::ranges::find(mrope, key) != mrope.end() || (model.ntk_alpha && key == "alpha") ||
+    // llama_4_scaling_beta scales queries; the last three say how M-RoPE's sections lie, which the architecture knows.
+    const bool is_known = is_one_of(key, "rope_type", "type", "rope_theta", "partial_rotary_factor", "factor",
+                                    "original_max_position_embeddings", "beta_fast", "beta_slow", "mscale",
+                                    "mscale_all_dim", "attention_factor", "truncate", "short_factor", "long_factor",
+                                    "mrope_section", "low_freq_factor", "high_freq_factor", "llama_4_scaling_beta",
+                                    "max_position_embeddings", "mrope_interleaved", "interleaved", "finetuned") ||
+                          (model.ntk_alpha && key == "alpha") ||
                           (model.mscale_by_length && (key == "short_mscale" || key == "long_mscale"));
     if (!is_known && !member.value().is_null()) {
       member.refuse("no such key: it is not known what it does to the rotation");
@@ -204,9 +192,8 @@ inline void set_defaults(nlohmann::json& values, const config_reader& config, co
   }
   if (!model.layer_theta_key.empty() && config.find(model.layer_theta_key)) {
     const config_reader bases = config.member(model.layer_theta_key);
-    if (!bases.value().is_array() || static_cast<std::int64_t>(bases.size()) <= layer) {
-      fail<shape_error>("config", model.layer_theta_key, "one base per layer", excerpt(bases.value()));
-    }
+    require<shape_error>(bases.value().is_array() && static_cast<std::int64_t>(bases.size()) > layer, "config",
+                         model.layer_theta_key, "one base per layer", [&] { return excerpt(bases.value()); });
     values["rope_theta"] = bases.value()[static_cast<std::size_t>(layer)];
   }
   const std::string type = values.at("rope_type").get<std::string>();

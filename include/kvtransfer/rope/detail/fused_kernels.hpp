@@ -8,13 +8,13 @@
 #include <string_view>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/rope/detail/operations.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/pairing.hpp"
 #include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
+#include "kvtransfer/tensor/upload.hpp"
 
 namespace kvtransfer::rope::detail {
 
@@ -72,7 +72,7 @@ inline rotation_tensors as_tensors(const rotation& rotation, angle_mode mode) {
     return tensor.defined() ? std::optional(tensor) : std::nullopt;
   };
   const auto frequencies = [](const rotary_specification& specification, bool used) {
-    return used ? std::optional(tensor_of(specification.inv_freq, at::kFloat, at::kCPU)) : std::nullopt;
+    return used ? std::optional(uploaded(specification.inv_freq, at::kFloat, at::kCPU)) : std::nullopt;
   };
   const rotary_specification& geometry = rotation.geometry();
   rotation_tensors tensors;
@@ -82,7 +82,7 @@ inline rotation_tensors as_tensors(const rotation& rotation, angle_mode mode) {
   tensors.from_inv_freq = frequencies(rotation.from_specification, rotation.from.defined());
   tensors.to_inv_freq = frequencies(rotation.to_specification, rotation.to.defined() || rotation.is_shared_delta());
   if (!geometry.stream_of.empty()) {
-    tensors.stream_of = tensor_of(geometry.stream_of, at::kByte, at::kCPU);
+    tensors.stream_of = uploaded(geometry.stream_of, at::kByte, at::kCPU);
   }
   tensors.gain = rotation.gain();
   tensors.window_offset = geometry.window_offset;

@@ -35,12 +35,11 @@ inline std::vector<std::uint8_t> mrope_streams(mrope_layout layout, const std::v
   const bool positive = std::all_of(sections.begin(), sections.end(), is_possible);
   const std::int64_t sum = positive ? std::accumulate(sections.begin(), sections.end(), std::int64_t{0}) : -1;
   const bool fits = layout == mrope_layout::interleaved || sum == pairs;
-  if (!positive || !fits || (layout != mrope_layout::contiguous && sections.size() != 3)) {
-    fail<shape_error>("rope_parameters", "mrope_section",
-                      fmt::format("{} that add up to {} frequencies",
-                                  layout == mrope_layout::contiguous ? "sections" : "three sections", pairs),
-                      fmt::format("[{}]", fmt::join(sections, ", ")));
-  }
+  require<shape_error>(positive && fits && (layout == mrope_layout::contiguous || sections.size() == 3),
+                       "rope_parameters", "mrope_section",
+                       formatted("{} that add up to {} frequencies",
+                                 layout == mrope_layout::contiguous ? "sections" : "three sections", pairs),
+                       [&] { return fmt::format("[{}]", fmt::join(sections, ", ")); });
   std::vector<std::uint8_t> streams(static_cast<std::size_t>(pairs), 0);
   std::int64_t first = 0;
   for (std::size_t section = 0; layout == mrope_layout::contiguous && section < sections.size(); ++section) {

@@ -15,9 +15,9 @@ namespace kvtransfer::rope::detail {
 /// @param positions int64, `[seq]` or already four-dimensional
 /// @throws shape_error on any other shape or dtype
 inline at::Tensor positions_as_4d(const at::Tensor& positions, std::string_view where, std::string_view what) {
-  if (!positions.defined() || positions.scalar_type() != at::kLong || (positions.dim() != 1 && positions.dim() != 4)) {
-    fail<shape_error>(where, what, "int64 [seq] or [streams, batch or 1, kv_heads or 1, seq]", describe(positions));
-  }
+  require<shape_error>(
+      positions.defined() && positions.scalar_type() == at::kLong && (positions.dim() == 1 || positions.dim() == 4),
+      where, what, "int64 [seq] or [streams, batch or 1, kv_heads or 1, seq]", [&] { return describe(positions); });
   return positions.dim() == 4 ? positions : positions.view({1, 1, 1, -1});
 }
 
@@ -28,13 +28,12 @@ inline at::Tensor positions_for(const at::Tensor& positions, const cache_extents
                                 std::string_view where, std::string_view what) {
   at::Tensor all = positions_as_4d(positions, where, what);
   const auto fits = [&](std::int64_t axis, std::int64_t size) { return all.size(axis) == 1 || all.size(axis) == size; };
-  if (!(all.size(0) == 1 || all.size(0) >= streams) || !fits(1, extents.batch) || !fits(2, extents.kv_heads) ||
-      all.size(3) != extents.seq) {
-    fail<shape_error>(where, what,
-                      fmt::format("[streams={}, batch={}, kv_heads={} or 1, seq={}]", streams, extents.batch,
-                                  extents.kv_heads, extents.seq),
-                      describe(positions));
-  }
+  require<shape_error>((all.size(0) == 1 || all.size(0) >= streams) && fits(1, extents.batch) &&
+                           fits(2, extents.kv_heads) && all.size(3) == extents.seq,
+                       where, what,
+                       formatted("[streams={}, batch={}, kv_heads={} or 1, seq={}]", streams, extents.batch,
+                                 extents.kv_heads, extents.seq),
+                       [&] { return describe(positions); });
   return all;
 }
 

@@ -6,11 +6,11 @@
 #include <cstdint>
 
 #include "kvtransfer/rope/angles.hpp"
-#include "kvtransfer/rope/detail/operations.hpp"
 #include "kvtransfer/rope/detail/reference_rotation.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/rope/specification.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/quantized/dequantize.hpp"
 #include "kvtransfer/tensor/quantized/error_bound.hpp"
 #include "kvtransfer/tensor/quantized/quantization.hpp"
@@ -46,7 +46,7 @@ inline at::Tensor pair_lengths(const at::Tensor& window, pairing pairs) {
   const std::int64_t half = window.size(-1) / 2;
   if (pairs == pairing::half_split) {
     const at::Tensor lengths = window.narrow(-1, 0, half).hypot(window.narrow(-1, half, half));
-    return joined({lengths, lengths}, -1);
+    return kvtransfer::detail::joined({lengths, lengths}, -1);
   }
   const at::Tensor pair = window.unflatten(-1, {half, 2});
   return pair.select(-1, 0).hypot(pair.select(-1, 1)).unsqueeze(-1).expand({-1, -1, -1, -1, 2}).flatten(-2);

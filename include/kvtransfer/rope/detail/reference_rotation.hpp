@@ -3,9 +3,9 @@
 #include <ATen/core/Tensor.h>
 
 #include "kvtransfer/rope/angles.hpp"
-#include "kvtransfer/rope/detail/operations.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/rotation.hpp"
+#include "kvtransfer/tensor/upload.hpp"
 
 namespace kvtransfer::rope::detail {
 
@@ -13,7 +13,7 @@ namespace kvtransfer::rope::detail {
 inline cos_sin exact_table(const rotation& rotation, at::Device device) {
   at::Tensor angle;
   if (rotation.is_shared_delta()) {
-    const at::Tensor inv_freq = tensor_of(rotation.to_specification.inv_freq, at::kFloat, device).to(at::kDouble);
+    const at::Tensor inv_freq = uploaded(rotation.to_specification.inv_freq, at::kFloat, device).to(at::kDouble);
     angle = inv_freq.mul(rotation.delta).view({1, 1, 1, -1});
   } else {
     angle = rotation.to.defined() ? angles_at(rotation.to_specification, rotation.to, at::kDouble) : at::Tensor();

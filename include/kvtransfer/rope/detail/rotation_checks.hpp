@@ -52,20 +52,17 @@ inline void require_apart(const std::vector<at::Tensor>& layers, std::string_vie
   std::ranges::sort(by_address, std::ranges::less{}, address);
   for (std::size_t i = 1; i < by_address.size(); ++i) {
     const at::MemOverlapStatus status = at::get_overlap_status(*by_address[i - 1], *by_address[i]);
-    if (address(by_address[i - 1]) == address(by_address[i]) || status == at::MemOverlapStatus::Full ||
-        status == at::MemOverlapStatus::Partial) {
-      fail<shape_error>(where, "keys", "layers that share no memory", "two that overlap");
-    }
+    require<shape_error>(address(by_address[i - 1]) != address(by_address[i]) && status != at::MemOverlapStatus::Full &&
+                             status != at::MemOverlapStatus::Partial,
+                         where, "keys", "layers that share no memory", "two that overlap");
   }
 }
 
 /// @throws shape_error where writing one key would change another, value_error where a gradient would be lost
 inline void require_writable(const std::vector<at::Tensor>& layers, std::string_view where) {
   for (const at::Tensor& keys : layers) {
-    if (keys.requires_grad()) {
-      fail<value_error>(where, "keys", "no gradient for a move in place (use the form that returns a tensor)",
-                        "requires_grad");
-    }
+    require<value_error>(!keys.requires_grad(), where, "keys",
+                         "no gradient for a move in place (use the form that returns a tensor)", "requires_grad");
     if (keys.numel() > 0 && may_overlap_itself(keys)) {
       fail<shape_error>(where, "keys", "strides that reach each element once",
                         fmt::format("strides [{}]", fmt::join(keys.strides(), ", ")));
@@ -82,11 +79,10 @@ inline void require_alike(const std::vector<at::Tensor>& layers, std::string_vie
   for (const at::Tensor& keys : layers) {
     require_heads_tensor(keys, where, "keys");
     const at::ScalarType dtype = keys.scalar_type();
-    if (dtype != at::kFloat && dtype != at::kDouble && dtype != at::kHalf && dtype != at::kBFloat16 &&
-        dtype != at::kFloat8_e4m3fn && dtype != at::kFloat8_e5m2) {
-      fail<shape_error>(where, "keys", "float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2",
-                        describe(keys));
-    }
+    require<shape_error>(dtype == at::kFloat || dtype == at::kDouble || dtype == at::kHalf || dtype == at::kBFloat16 ||
+                             dtype == at::kFloat8_e4m3fn || dtype == at::kFloat8_e5m2,
+                         where, "keys", "float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2",
+                         [&] { return describe(keys); });
     require_same_device(layers.front(), keys, where, "keys");
     if (keys.sizes() != layers.front().sizes() || dtype != layers.front().scalar_type()) {
       fail<shape_error>(where, "keys", describe(layers.front()), describe(keys));
@@ -98,19 +94,18 @@ inline void require_alike(const std::vector<at::Tensor>& layers, std::string_vie
 inline void require_same_geometry(const rotation& rotation, std::string_view where) {
   const rotary_specification& from = rotation.from_specification;
   const rotary_specification& to = rotation.to_specification;
-  if (from.rotary_dim() != to.rotary_dim() || from.window_offset != to.window_offset || from.pairing != to.pairing ||
-      from.stream_of != to.stream_of || from.normed_after_rotation != to.normed_after_rotation) {
-    fail<frame_error>(where, "specifications", "the same rotary window and pairing on both sides",
-                      fmt::format("from ({}) to ({})", describe(from), describe(to)));
-  }
+  require<frame_error>(from.rotary_dim() == to.rotary_dim() && from.window_offset == to.window_offset &&
+                           from.pairing == to.pairing && from.stream_of == to.stream_of &&
+                           from.normed_after_rotation == to.normed_after_rotation,
+                       where, "specifications", "the same rotary window and pairing on both sides",
+                       [&] { return fmt::format("from ({}) to ({})", describe(from), describe(to)); });
 }
 
 /// @throws shape_error unless the rotary window lies within the head
 inline void require_window(const rotary_specification& specification, std::int64_t head_dim, std::string_view where) {
-  if (specification.window_offset + specification.rotary_dim() > head_dim) {
-    fail<shape_error>(where, "specification", fmt::format("a rotary window within head_dim={}", head_dim),
-                      describe(specification));
-  }
+  require<shape_error>(specification.window_offset + specification.rotary_dim() <= head_dim, where, "specification",
+                       formatted("a rotary window within head_dim={}", head_dim),
+                       [&] { return describe(specification); });
 }
 
 /// @throws frame_error where a norm followed RoPE and its weight is missing, value_error where it cannot be undone
@@ -128,9 +123,9 @@ inline void require_norm_weight(const rotation& rotation, const options& how, st
     fail<value_error>(where, "options.norm_weight", "none, since no norm follows this specification's rotation",
                       "a weight");
   }
-  if (defined && (how.norm_weight.dim() != 1 || how.norm_weight.size(0) != head_dim)) {
-    fail<shape_error>(where, "options.norm_weight", fmt::format("[head_dim={}]", head_dim), describe(how.norm_weight));
-  }
+  require<shape_error>(!defined || (how.norm_weight.dim() == 1 && how.norm_weight.size(0) == head_dim), where,
+                       "options.norm_weight", formatted("[head_dim={}]", head_dim),
+                       [&] { return describe(how.norm_weight); });
   if (defined && !how.norm_weight.isfinite().logical_and(how.norm_weight.ne(0)).all().item<bool>()) {
     fail<value_error>(where, "options.norm_weight", "finite and without zeros, to be divided by",
                       "a zero, infinite or NaN entry");

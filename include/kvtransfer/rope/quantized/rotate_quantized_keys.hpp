@@ -103,9 +103,8 @@ inline checked_rotation require_quantized_rotatable(const std::vector<quantized_
   };
   checked_rotation checked = detail::checked_with(how_far, detail::like_elements(first), how, where, fused);
   const std::int64_t window_offset = checked.rotation.geometry().window_offset;
-  if (window_offset % codes_per_byte(first.scheme.format) != 0) {
-    fail<value_error>(where, "window_offset", "an even number for codes of 4 bits", fmt::format("{}", window_offset));
-  }
+  require<value_error>(window_offset % codes_per_byte(first.scheme.format) == 0, where, "window_offset",
+                       "an even number for codes of 4 bits", formatted("{}", window_offset));
   return checked;
 }
 

@@ -79,10 +79,9 @@ inline std::int64_t place_in(const layouts::slot_span& span, std::int64_t skippe
 inline slot_runs match_slots(const layouts::storage& to, const layouts::storage& from, std::string_view where) {
   const cache_extents asked = to.extents();
   const cache_extents given = from.extents();
-  if (asked.batch != given.batch || asked.seq != given.seq) {
-    fail<shape_error>(where, "destination", fmt::format("batch={}, seq={}", given.batch, given.seq),
-                      fmt::format("batch={}, seq={}", asked.batch, asked.seq));
-  }
+  require<shape_error>(asked.batch == given.batch && asked.seq == given.seq, where, "destination",
+                       formatted("batch={}, seq={}", given.batch, given.seq),
+                       formatted("batch={}, seq={}", asked.batch, asked.seq));
   require<shape_error>(!to.slots || !to.slots->shares_places(), where, "destination",
                        "every slot in a place of its own", "two in one");
   if (!to.slots && !from.slots) {
@@ -141,12 +140,11 @@ inline void copy_by_index_(const at::Tensor& to, const at::Tensor& from, const s
 /// @throws shape_error, device_error unless slots of `from` can be written into `to`
 inline void require_copyable(const at::Tensor& to, const at::Tensor& from, std::string_view where) {
   require_same_device(from, to, where, "destination");
-  if (to.size(1) != from.size(1) || to.size(3) != from.size(3) || to.scalar_type() != from.scalar_type()) {
-    fail<shape_error>(
-        where, "destination",
-        fmt::format("kv_heads={}, head_dim={}, {}", from.size(1), from.size(3), c10::toString(from.scalar_type())),
-        describe(to));
-  }
+  require<shape_error>(
+      to.size(1) == from.size(1) && to.size(3) == from.size(3) && to.scalar_type() == from.scalar_type(), where,
+      "destination",
+      formatted("kv_heads={}, head_dim={}, {}", from.size(1), from.size(3), c10::toString(from.scalar_type())),
+      [&] { return describe(to); });
   if (to.requires_grad()) {
     fail<value_error>(where, "destination", "no gradient for a write in place", "requires_grad");
   }
@@ -165,12 +163,10 @@ inline bool copies_fused(const std::vector<at::Tensor>& to, const std::vector<at
   };
   const bool can = has_kernel("kvtransfer::copy_slots_", to.front().device()) &&
                    std::ranges::none_of(from, is_tracked) && std::ranges::all_of(to, fits);
-  if (use == implementation::fused && !can) {
-    fail<device_error>(
-        where, "implementation",
-        "the library kvtransfer_kernels with a kernel for the one device of all layers, and no gradient to keep",
-        describe(to.front()));
-  }
+  require<device_error>(
+      use != implementation::fused || can, where, "implementation",
+      "the library kvtransfer_kernels with a kernel for the one device of all layers, and no gradient to keep",
+      [&] { return describe(to.front()); });
   return can;
 }
 

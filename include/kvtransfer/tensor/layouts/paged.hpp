@@ -67,11 +67,10 @@ inline void fill_blocks(std::vector<slot_span>& spans, std::int64_t batch, const
   for (slot_range left : keys) {
     while (left.count > 0) {
       const std::int64_t index = token / block_size;
-      if (index >= static_cast<std::int64_t>(blocks.size())) {
-        fail<shape_error>("block_slots", fmt::format("blocks of sequence {}", batch),
-                          fmt::format("more than {} of {} slots", blocks.size(), block_size),
-                          fmt::format("{} tokens and more", token + left.count));
-      }
+      require<shape_error>(index < static_cast<std::int64_t>(blocks.size()), "block_slots",
+                           formatted("blocks of sequence {}", batch),
+                           formatted("more than {} of {} slots", blocks.size(), block_size),
+                           formatted("{} tokens and more", token + left.count));
       const std::int64_t slot = token % block_size;
       const std::int64_t count = std::min(left.count, block_size - slot);
       if (const std::int64_t block = blocks[static_cast<std::size_t>(index)]; block >= 0) {
@@ -85,9 +84,8 @@ inline void fill_blocks(std::vector<slot_span>& spans, std::int64_t batch, const
 
 /// The rows of a block table. @throws shape_error unless it is int32 or int64 `[batch, blocks]`
 inline std::vector<std::vector<std::int64_t>> block_rows(const at::Tensor& block_table) {
-  if (!block_table.defined() || block_table.dim() != 2) {
-    fail<shape_error>("block_slots", "block_table", "int32 or int64 [batch, blocks]", describe(block_table));
-  }
+  require<shape_error>(block_table.defined() && block_table.dim() == 2, "block_slots", "block_table",
+                       "int32 or int64 [batch, blocks]", [&] { return describe(block_table); });
   const std::vector<std::int64_t> all = host_integers(block_table.reshape({-1}), "block_slots", "block_table");
   const auto width = block_table.size(1);
   std::vector<std::vector<std::int64_t>> rows;
@@ -141,12 +139,11 @@ inline slot_table block_slots(const at::Tensor& indptr, const at::Tensor& indice
   for (std::size_t b = 0; b < last.size(); ++b) {
     const std::int64_t blocks = starts[b + 1] - starts[b];
     const std::int64_t count = blocks > 0 ? (blocks - 1) * block_size + last[b] : 0;
-    if (starts[b] < 0 || blocks < 0 || starts[b + 1] > static_cast<std::int64_t>(ids.size()) ||
-        (blocks > 0 && (last[b] < 1 || last[b] > block_size))) {
-      fail<shape_error>("block_slots", fmt::format("sequence {}", b),
-                        fmt::format("entries of {} indices, 1 to {} tokens in the last", ids.size(), block_size),
-                        fmt::format("[{}, {}) and {} tokens", starts[b], starts[b + 1], last[b]));
-    }
+    require<shape_error>(starts[b] >= 0 && blocks >= 0 && starts[b + 1] <= static_cast<std::int64_t>(ids.size()) &&
+                             (blocks <= 0 || (last[b] >= 1 && last[b] <= block_size)),
+                         "block_slots", formatted("sequence {}", b),
+                         formatted("entries of {} indices, 1 to {} tokens in the last", ids.size(), block_size),
+                         formatted("[{}, {}) and {} tokens", starts[b], starts[b + 1], last[b]));
     const std::span<const std::int64_t> own(ids.data() + starts[b], static_cast<std::size_t>(blocks));
     detail::fill_blocks(spans, static_cast<std::int64_t>(b), {{0, count}}, own, block_size);
     longest = std::max(longest, count);

@@ -2,6 +2,8 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -15,19 +17,28 @@ enum class code_format : std::uint8_t {
   float8_e5m2,    ///< largest 57344
 };
 
-constexpr std::string_view to_string(code_format format) {
-  switch (format) {
-    case code_format::int4:
-      return "int4";
-    case code_format::int8:
-      return "int8";
-    case code_format::float8_e4m3fn:
-      return "float8_e4m3fn";
-    case code_format::float8_e5m2:
-      return "float8_e5m2";
-  }
-  return "unknown";
+/// What there is to know of a format.
+struct code_format_description {
+  std::string_view name;
+  double largest_code;
+  double half_step;
+  at::ScalarType type;
+};
+
+/// All formats, in the enumeration's order.
+inline constexpr std::array<code_format_description, 4> code_formats{{
+    {"int4", 15, 0.5, at::kByte},
+    {"int8", 255, 0.5, at::kByte},
+    {"float8_e4m3fn", 448, 16, at::kFloat8_e4m3fn},
+    {"float8_e5m2", 57344, 4096, at::kFloat8_e5m2},
+}};
+
+constexpr const code_format_description& describe(code_format format) {
+  return code_formats[static_cast<std::size_t>(format)];
 }
+
+/// The format's name.
+constexpr std::string_view to_string(code_format format) { return describe(format).name; }
 
 /// Integers lie between the smallest and the largest element of their group; floats about zero.
 constexpr bool is_integer(code_format format) { return format == code_format::int4 || format == code_format::int8; }
@@ -35,43 +46,13 @@ constexpr bool is_integer(code_format format) { return format == code_format::in
 constexpr std::int64_t codes_per_byte(code_format format) { return format == code_format::int4 ? 2 : 1; }
 
 /// The largest code: the last step of the integers, the largest number of the floats.
-constexpr double largest_code(code_format format) {
-  switch (format) {
-    case code_format::int4:
-      return 15;
-    case code_format::int8:
-      return 255;
-    case code_format::float8_e4m3fn:
-      return 448;
-    case code_format::float8_e5m2:
-      return 57344;
-  }
-  return 0;
-}
+constexpr double largest_code(code_format format) { return describe(format).largest_code; }
 
 /// How far, in units of the scale, an element at most lies from its code: half of the widest gap between two codes. For
 /// floats that is the gap below the largest number; smaller elements lie closer.
-constexpr double half_step(code_format format) {
-  switch (format) {
-    case code_format::float8_e4m3fn:
-      return 16;
-    case code_format::float8_e5m2:
-      return 4096;
-    default:
-      return 0.5;
-  }
-}
+constexpr double half_step(code_format format) { return describe(format).half_step; }
 
 /// The type of a tensor of codes.
-constexpr at::ScalarType scalar_type_of(code_format format) {
-  switch (format) {
-    case code_format::float8_e4m3fn:
-      return at::kFloat8_e4m3fn;
-    case code_format::float8_e5m2:
-      return at::kFloat8_e5m2;
-    default:
-      return at::kByte;
-  }
-}
+constexpr at::ScalarType scalar_type_of(code_format format) { return describe(format).type; }
 
 }  // namespace kvtransfer

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,24 +16,6 @@
 
 namespace kvtransfer {
 
-namespace detail {
-
-/// @throws shape_error unless slots of `second` can stand behind those of `first`, value_error where schemes differ,
-/// device_error
-inline void require_joinable(const quantized_tensor& first, const quantized_tensor& second, std::string_view where,
-                             std::string_view what) {
-  require<value_error>(first.scheme == second.scheme, where, what, describe(first.scheme), describe(second.scheme));
-  cache_extents expected = first.extents();
-  expected.seq = second.extents().seq;
-  if (!(second.extents() == expected) || first.dtype != second.dtype) {
-    fail<shape_error>(where, what, fmt::format("{} but for seq, {}", first.extents(), c10::toString(first.dtype)),
-                      fmt::format("{}, {}", second.extents(), c10::toString(second.dtype)));
-  }
-  require_same_device(first.codes, second.codes, where, what);
-}
-
-}  // namespace detail
-
 /// The slots of all parts, one part after the other, each with the scales it has: nothing is quantized again, and a
 /// shorter group may come to stand in the middle.
 /// @param parts at least one
@@ -41,7 +24,11 @@ inline quantized_tensor concat(const std::vector<quantized_tensor>& parts, std::
   require<shape_error>(!parts.empty(), where, "parts", "at least one", "none");
   quantized_tensor all = parts.front();
   for (std::size_t i = 1; i < parts.size(); ++i) {
-    detail::require_joinable(parts.front(), parts[i], where, fmt::format("part {}", i));
+    const std::string what = fmt::format("part {}", i);
+    const cache_extents extents = parts[i].extents();
+    require<value_error>(parts[i].scheme == all.scheme, where, what, describe(all.scheme), describe(parts[i].scheme));
+    require_extents(extents, parts[i].dtype, all.extents().with_seq(extents.seq), all.dtype, where, what);
+    require_same_device(all.codes, parts[i].codes, where, what);
     all.groups = all.groups.followed_by(parts[i].groups);
   }
   const auto joined = [&](auto&& tensor_of) {

@@ -36,9 +36,7 @@ inline std::string describe(const quantization& scheme) {
 
 /// The integer format of so many bits. @throws value_error unless they are 4 or 8
 inline code_format integer_format(std::int64_t bits) {
-  if (bits != 4 && bits != 8) {
-    fail<value_error>("quantization", "bits", "4 or 8", fmt::format("{}", bits));
-  }
+  require<value_error>(bits == 4 || bits == 8, "quantization", "bits", "4 or 8", formatted("{}", bits));
   return bits == 4 ? code_format::int4 : code_format::int8;
 }
 
@@ -53,19 +51,15 @@ inline quantization kivi_values(std::int64_t bits, std::int64_t group_size = 32)
 
 /// @throws value_error unless groups of `scheme` divide heads of `head_dim` elements
 inline void validate(const quantization& scheme, std::int64_t head_dim, std::string_view where) {
-  if (scheme.group_size < 1) {
-    fail<value_error>(where, "group_size", "at least 1", fmt::format("{}", scheme.group_size));
-  }
+  require<value_error>(scheme.group_size >= 1, where, "group_size", "at least 1", formatted("{}", scheme.group_size));
   if (head_dim % codes_per_byte(scheme.format) != 0) {
     fail<value_error>(where, "head_dim", "an even number for codes of 4 bits", fmt::format("{}", head_dim));
   }
   if (scheme.is_per_channel()) {
     return;
   }
-  if (head_dim % scheme.group_size != 0) {
-    fail<value_error>(where, "group_size", fmt::format("a divisor of head_dim={}", head_dim),
-                      fmt::format("{}", scheme.group_size));
-  }
+  require<value_error>(head_dim % scheme.group_size == 0, where, "group_size",
+                       formatted("a divisor of head_dim={}", head_dim), formatted("{}", scheme.group_size));
   if (scheme.group_size % codes_per_byte(scheme.format) != 0) {
     fail<value_error>(where, "group_size", "an even number for codes of 4 bits", fmt::format("{}", scheme.group_size));
   }

@@ -30,12 +30,11 @@ inline at::Tensor valid_elements(const at::Tensor& valid, const cache_extents& e
   const auto fits = [&](std::int64_t axis, std::int64_t size) {
     return valid.size(axis) == 1 || valid.size(axis) == size;
   };
-  if (valid.scalar_type() != at::kBool || valid.dim() != 3 || !fits(0, extents.batch) || !fits(1, extents.kv_heads) ||
-      valid.size(2) != extents.seq) {
-    fail<shape_error>(where, "valid",
-                      fmt::format("bool [{} or 1, {} or 1, {}]", extents.batch, extents.kv_heads, extents.seq),
-                      describe(valid));
-  }
+  require<shape_error>(valid.scalar_type() == at::kBool && valid.dim() == 3 && fits(0, extents.batch) &&
+                           fits(1, extents.kv_heads) && valid.size(2) == extents.seq,
+                       where, "valid",
+                       formatted("bool [{} or 1, {} or 1, {}]", extents.batch, extents.kv_heads, extents.seq),
+                       [&] { return describe(valid); });
   require<device_error>(valid.device() == device, where, "valid", device.str(), valid.device().str());
   return valid.unsqueeze(-1);
 }

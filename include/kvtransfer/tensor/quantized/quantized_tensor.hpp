@@ -78,16 +78,13 @@ inline std::vector<std::int64_t> shape_of_scales(const quantization& scheme, con
 inline void validate(const quantized_tensor& quantized, std::string_view where) {
   const at::Tensor& codes = quantized.codes;
   const quantization& scheme = quantized.scheme;
-  if (!codes.defined() || codes.dim() != 4 || codes.scalar_type() != scalar_type_of(scheme.format)) {
-    fail<shape_error>(where, "codes", fmt::format("[batch, kv_heads, seq, head_dim] of {}", to_string(scheme.format)),
-                      describe(codes));
-  }
+  require<shape_error>(codes.defined() && codes.dim() == 4 && codes.scalar_type() == scalar_type_of(scheme.format),
+                       where, "codes", formatted("[batch, kv_heads, seq, head_dim] of {}", to_string(scheme.format)),
+                       [&] { return describe(codes); });
   const cache_extents extents = quantized.extents();
   validate(scheme, extents.head_dim, where);
-  if (scheme.is_per_channel() && quantized.groups.size() != extents.seq) {
-    fail<shape_error>(where, "groups", fmt::format("{} slots", extents.seq),
-                      fmt::format("{}", quantized.groups.size()));
-  }
+  require<shape_error>(!scheme.is_per_channel() || quantized.groups.size() == extents.seq, where, "groups",
+                       formatted("{} slots", extents.seq), formatted("{}", quantized.groups.size()));
   const std::vector<std::int64_t> shape = shape_of_scales(scheme, quantized.groups, extents);
   const auto require_fit = [&](const at::Tensor& tensor, std::string_view what) {
     if (!tensor.defined() || tensor.scalar_type() != at::kFloat || tensor.device() != codes.device() ||

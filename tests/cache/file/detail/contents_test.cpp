@@ -38,7 +38,7 @@ void add_empty(edited_file& file, const std::string& tensor, const std::string& 
 TEST_CASE("the contents of a file are those of the cache it was saved from", "[cache][file]") {
   const std::string bytes = edited_file::of().bytes();
   const cache_contents contents = read_cache_contents(std::as_bytes(std::span(bytes)), "FILE");
-  CHECK(contents.frame == sample_frame());
+  CHECK(contents.stored == sample_frame());
   CHECK_FALSE(contents.checksums.has_value());
 }
 

@@ -1,6 +1,6 @@
 #include <string>
 
-#include "kvtransfer/cache/file/detail/mapped_tensors.hpp"
+#include "kvtransfer/cache/file/detail/mapped_cache.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"

@@ -69,15 +69,12 @@ inline checksum_list parse_checksums(std::string_view text, std::string_view fil
 inline void require_checksum(const checksum_list& checksums, std::string_view name, std::span<const std::byte> bytes,
                              std::string_view file) {
   const auto found = checksums.find(name);
-  if (found == checksums.end()) {
-    fail<file_error>(file, fmt::format("{}.values", cache_format::checksum_entry), fmt::format("an entry for {}", name),
-                     "none");
-  }
+  require<file_error>(found != checksums.end(), file, formatted("{}.values", cache_format::checksum_entry),
+                      formatted("an entry for {}", name), "none");
   const std::uint32_t computed = crc32_of(bytes);
-  if (computed != found->second) {
-    fail<file_error>(file, fmt::format("checksum of {}", name), fmt::format("{:08x}", found->second),
-                     fmt::format("{:08x}, so the data has changed since it was written", computed));
-  }
+  require<file_error>(computed == found->second, file, formatted("checksum of {}", name),
+                      formatted("{:08x}", found->second),
+                      formatted("{:08x}, so the data has changed since it was written", computed));
 }
 
 }  // namespace kvtransfer::detail

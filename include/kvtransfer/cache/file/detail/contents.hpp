@@ -4,14 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/file/detail/checksums.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/framed_file.hpp"
@@ -20,20 +17,11 @@
 
 namespace kvtransfer::detail {
 
-/// All that a cache file says but the keys and values themselves. No torch: a hostile file is refused before a tensor
-/// exists.
-struct cache_contents {
-  safetensors_header header;
-  cache_frame frame;
-  std::optional<checksum_list> checksums;
-};
-
 /// @throws file_error for the file of a quantized cache
 inline void refuse_quantized(const safetensors_header& header, std::string_view file) {
-  if (header.metadata.contains(cache_format::quantized_entry)) {
-    fail<file_error>(file, "metadata", "a cache of keys and values",
-                     fmt::format("an entry {}: open it as a quantized_cache_file", cache_format::quantized_entry));
-  }
+  require<file_error>(!header.metadata.contains(cache_format::quantized_entry), file, "metadata",
+                      "a cache of keys and values",
+                      formatted("an entry {}: open it as a quantized_cache_file", cache_format::quantized_entry));
 }
 
 /// Compares a layer's keys and values with the positions they are to be read with.
@@ -70,7 +58,7 @@ inline cache_contents read_cache_contents(std::span<const std::byte> bytes, std:
     frames.note(frame, check_layer(tensors, i, frames.positions(frame)));
   }
   frames.require_fitting_specifications(file);
-  contents.frame = frames.cache_frame_of(record, tensors);
+  contents.stored = frames.cache_frame_of(record, tensors);
   tensors.refuse_strays();
   return contents;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -42,10 +43,10 @@ inline constexpr std::string_view checksum_entry = "kvtransfer.checksum";
 inline constexpr std::string_view quantized_entry = "kvtransfer.quantized";
 
 inline constexpr std::string_view token_ids = "token_ids";
-inline std::string key(std::size_t layer) { return fmt::format("layers.{}.key", layer); }
-inline std::string value(std::size_t layer) { return fmt::format("layers.{}.value", layer); }
-inline std::string positions(std::size_t frame) { return fmt::format("frames.{}.positions", frame); }
-inline std::string states(std::size_t frame) { return fmt::format("frames.{}.states", frame); }
+std::string key(std::integral auto layer) { return fmt::format("layers.{}.key", layer); }
+std::string value(std::integral auto layer) { return fmt::format("layers.{}.value", layer); }
+std::string positions(std::integral auto frame) { return fmt::format("frames.{}.positions", frame); }
+std::string states(std::integral auto frame) { return fmt::format("frames.{}.states", frame); }
 
 /// Whether a tensor of that name has to be one of the above.
 inline bool is_reserved(std::string_view tensor) {

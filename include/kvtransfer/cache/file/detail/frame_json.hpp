@@ -58,14 +58,14 @@ inline std::vector<rotary_specification> read_regimes(const json_reader& list) {
 
 /// @throws file_error unless `version` is the one that this library knows
 inline void require_version(const json_reader& version, std::int64_t known) {
-  if (version.integer_up_to(std::numeric_limits<std::int64_t>::max()) != known) {
+  if (version.integer(0) != known) {
     version.refuse(fmt::format("{}", known));
   }
 }
 
 /// The number of one of `frames` frames.
 inline std::size_t read_frame_index(const json_reader& number, std::size_t frames) {
-  const auto index = static_cast<std::size_t>(number.integer_up_to(std::numeric_limits<std::int64_t>::max()));
+  const auto index = static_cast<std::size_t>(number.integer(0));
   if (index >= frames) {
     number.refuse(fmt::format("the number of one of {} frames", frames));
   }

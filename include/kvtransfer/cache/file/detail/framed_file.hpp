@@ -116,15 +116,21 @@ class named_tensors {
 
 namespace kvtransfer::detail {
 
+/// All that a cache file says but the keys and values themselves.
+struct cache_contents {
+  safetensors_header header;
+  std::optional<checksum_list> checksums;
+  cache_frame stored;
+};
+
 /// A metadata entry. @throws file_error where there is none
 /// @param whose as in "a cache file": what has such an entry
 inline const std::string& metadata_text(const safetensors_header& header, std::string_view entry,
                                         std::string_view whose, std::string_view file) {
   const auto found = header.metadata.find(entry);
-  if (found == header.metadata.end()) {
-    fail<file_error>(file, "metadata", fmt::format("an entry {}, as {} has it", entry, whose),
-                     fmt::format("a safetensors file of {} tensors without one", header.tensors.size()));
-  }
+  require<file_error>(found != header.metadata.end(), file, "metadata",
+                      formatted("an entry {}, as {} has it", entry, whose),
+                      formatted("a safetensors file of {} tensors without one", header.tensors.size()));
   return found->second;
 }
 

@@ -1,9 +1,7 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,19 +22,33 @@ namespace kvtransfer::detail {
 /// `finish` nothing stands under the file's name. Without it (an exception, say) nothing is left.
 class framed_file_writer {
  public:
-  /// Metadata by entry. Checksums guard it as they do the tensors.
-  using metadata = std::map<std::string, std::string, std::less<>>;
-
   /// @param small the frames' tensors
   /// @param large what else the file will hold, in the order that it is to be read in
+  /// @param entries metadata; checksums guard it as they do the tensors
   /// @throws file_error if the folder takes no new file; value_error for sizes that a file cannot have
   framed_file_writer(const std::filesystem::path& path, const std::vector<frame_tensor>& small,
-                     const std::vector<unplaced_tensor>& large, const metadata& entries, file_checksums checksums)
+                     const std::vector<unplaced_tensor>& large, const safetensors_metadata& entries,
+                     file_checksums checksums)
       : file_(path), with_checksums_(checksums) {
-    place(small, large);
+    std::vector<unplaced_tensor> tensors;
+    for (const auto& [declaration, bytes] : small) {
+      tensors.push_back(declaration);
+      checksums_[declaration.name] = crc32_of(bytes);
+    }
+    for (const unplaced_tensor& tensor : large) {
+      tensors.push_back(tensor);
+      checksums_[tensor.name] = 0;  // until it is written
+    }
+    for (const auto& [name, text] : entries) {
+      checksums_[name] = crc32_of(std::as_bytes(std::span(text)));
+    }
+    header_ = place_tensors(std::move(tensors));
     header_.metadata = entries;
     header_.metadata["format"] = "pt";  // transformers opens files that say so
-    write_first(small, entries);
+    header_.data_begin = write_header();
+    for (const auto& [declaration, bytes] : small) {
+      file_.write_at(header_.data_begin + header_.tensors.at(declaration.name).begin, bytes);
+    }
   }
 
   /// A tensor of the file, to be written.
@@ -66,32 +78,6 @@ class framed_file_writer {
   }
 
  private:
-  void place(const std::vector<frame_tensor>& small, const std::vector<unplaced_tensor>& large) {
-    std::vector<unplaced_tensor> tensors;
-    for (const frame_tensor& tensor : small) {
-      tensors.push_back(tensor.declaration);
-    }
-    tensors.insert(tensors.end(), large.begin(), large.end());
-    header_ = place_tensors(std::move(tensors));
-  }
-
-  /// The header, with zeros for the checksums of what is still to come, and the frames' tensors.
-  void write_first(const std::vector<frame_tensor>& small, const metadata& entries) {
-    for (const auto& [name, entry] : header_.tensors) {
-      checksums_[name] = 0;
-    }
-    for (const frame_tensor& tensor : small) {
-      checksums_[tensor.declaration.name] = crc32_of(tensor.bytes);
-    }
-    for (const auto& [name, text] : entries) {
-      checksums_[name] = crc32_of(std::as_bytes(std::span(text)));
-    }
-    header_.data_begin = write_header();
-    for (const frame_tensor& tensor : small) {
-      file_.write_at(header_.data_begin + header_.tensors.at(tensor.declaration.name).begin, tensor.bytes);
-    }
-  }
-
   /// Writes the header, or writes it again: checksums change, its length does not.
   /// @return bytes
   std::uint64_t write_header() {

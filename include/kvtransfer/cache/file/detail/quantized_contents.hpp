@@ -5,14 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
-#include "kvtransfer/cache/file/detail/checksums.hpp"
 #include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
@@ -23,16 +21,14 @@
 #include "kvtransfer/tensor/quantized/quantization.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
+#include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 
 namespace kvtransfer::detail {
 
 /// All that the file of a quantized cache says but the codes and scales themselves. No tensor exists yet.
-struct quantized_contents {
-  safetensors_header header;
-  cache_frame stored;
+struct quantized_contents : cache_contents {
   cache_frame target;
   quantized_record codes;
-  std::optional<checksum_list> checksums;
 };
 
 /// @throws file_error unless the scheme is one for heads of `head_dim`, and its groups have `seq` slots
@@ -54,28 +50,28 @@ inline void check_scheme(std::string_view file, const std::string& field, const 
 /// @param field of the JSON that is about them
 inline cache_extents check_codes(named_tensors& tensors, const std::string& prefix, const std::string& field,
                                  const code_record& record, const position_map& positions) {
-  const code_tensors names(prefix, record);
+  const std::vector<code_tensor> parts = code_tensors(prefix, record);
+  const std::string& codes = parts.front().name;
   const std::int64_t codes_a_byte = codes_per_byte(record.scheme.format);
-  const std::vector<std::int64_t>& shape = tensors.expect(names.codes, 4, dtype_of_codes(record.scheme.format)).shape;
-  require_positions_fit(tensors, names.codes, shape, positions);
+  const safetensors_dtype dtype = safetensors_dtype_of(scalar_type_of(record.scheme.format)).value();
+  const std::vector<std::int64_t>& shape = tensors.expect(codes, 4, dtype).shape;
+  require_positions_fit(tensors, codes, shape, positions);
   if (shape[3] > std::numeric_limits<std::int64_t>::max() / codes_a_byte) {
-    tensors.refuse_shape(names.codes, "a head_dim that can be counted");
+    tensors.refuse_shape(codes, "a head_dim that can be counted");
   }
   const cache_extents extents{shape[0], shape[1], shape[2], shape[3] * codes_a_byte};
   check_scheme(tensors.file(), field, record, extents.seq, extents.head_dim);
-  for (const std::string& name : names.of_groups()) {
-    tensors.expect(name, 4, safetensors_dtype::f32);
-    tensors.require_shape(name, shape_of_scales(record.scheme, record.groups, extents));
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    tensors.expect(parts[i].name, 4, safetensors_dtype::f32);
+    tensors.require_shape(parts[i].name, shape_of_scales(record.scheme, record.groups, extents));
   }
   return extents;
 }
 
 /// @throws file_error unless `found` layers are as many as there are
 inline void require_layers(std::string_view file, std::string_view field, std::size_t found, std::size_t layers) {
-  if (found != layers) {
-    fail<file_error>(file, fmt::format("{}.{}", cache_format::quantized_entry, field),
-                     fmt::format("{} layers, as {} has", layers, cache_format::frame_entry), fmt::format("{}", found));
-  }
+  require<file_error>(found == layers, file, formatted("{}.{}", cache_format::quantized_entry, field),
+                      formatted("{} layers, as {} has", layers, cache_format::frame_entry), formatted("{}", found));
 }
 
 /// Compares the codes of layer `index` with the positions that its keys stand at in one frame or the other.
@@ -87,7 +83,7 @@ inline std::int64_t check_code_layer(named_tensors& tensors, std::size_t index, 
   const cache_extents values =
       check_codes(tensors, cache_format::value(index), field + ".value", layer.values, positions);
   if (keys.kv_heads != values.kv_heads) {
-    tensors.refuse_shape(code_tensors(cache_format::value(index), layer.values).codes,
+    tensors.refuse_shape(cache_format::value(index) + ".codes",
                          fmt::format("kv_heads={}, as the keys have", keys.kv_heads));
   }
   return keys.head_dim;
@@ -117,7 +113,7 @@ inline void check_layers(named_tensors& tensors, const frame_record& record, con
 /// @param file named in errors
 /// @throws file_error naming the field, what was expected and what was found
 inline quantized_contents read_quantized_contents(std::span<const std::byte> bytes, std::string_view file) {
-  quantized_contents contents{parse_safetensors_header(bytes, file), {}, {}, {}, {}};
+  quantized_contents contents{{parse_safetensors_header(bytes, file), {}, {}}, {}, {}};
   const std::string& frame_entry = frame_text(contents.header, file);
   const std::string& quantized_text =
       metadata_text(contents.header, cache_format::quantized_entry, "the file of a quantized cache", file);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -60,13 +61,11 @@ inline nlohmann::ordered_json to_json(const code_record& codes) {
 }
 
 inline code_format read_code_format(const json_reader& name) {
-  for (const code_format format :
-       {code_format::int4, code_format::int8, code_format::float8_e4m3fn, code_format::float8_e5m2}) {
-    if (name.text() == to_string(format)) {
-      return format;
-    }
+  const auto found = std::ranges::find(code_formats, name.text(), &code_format_description::name);
+  if (found == code_formats.end()) {
+    name.refuse("int4, int8, float8_e4m3fn or float8_e5m2");
   }
-  name.refuse("int4, int8, float8_e4m3fn or float8_e5m2");
+  return static_cast<code_format>(found - code_formats.begin());
 }
 
 inline safetensors_dtype read_floating_dtype(const json_reader& name) {
@@ -83,9 +82,7 @@ inline slot_groups read_groups(const json_reader& list) {
   std::int64_t left = std::numeric_limits<std::int64_t>::max();  // slots
   list.for_each_item([&](const json_reader& pair) {
     std::vector<std::int64_t> numbers;
-    pair.for_each_item([&](const json_reader& number) {
-      numbers.push_back(number.integer_up_to(std::numeric_limits<std::int64_t>::max()));
-    });
+    pair.for_each_item([&](const json_reader& number) { numbers.push_back(number.integer(0)); });
     if (numbers.size() != 2 || numbers[0] < 1 || numbers[1] < 1 || numbers[0] > left / numbers[1]) {
       pair.refuse("two numbers from 1 on, groups and slots in each, no more than 2^63 - 1 slots in all");
     }
@@ -101,7 +98,7 @@ inline code_record read_codes(const json_reader& codes) {
   record.scheme.format = read_code_format(codes.member("format"));
   record.scheme.axis =
       codes.member("per_channel").boolean() ? quantization_axis::per_channel : quantization_axis::per_token;
-  record.scheme.group_size = codes.member("group_size").integer_up_to(std::numeric_limits<std::int64_t>::max());
+  record.scheme.group_size = codes.member("group_size").integer(0);
   record.groups = read_groups(codes.member("groups"));
   record.dtype = read_floating_dtype(codes.member("dtype"));
   record.moved = codes.member("moved").boolean();

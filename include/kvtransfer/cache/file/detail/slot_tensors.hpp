@@ -50,9 +50,8 @@ inline slot_tensors spread_out(const position_map& map) {
   const auto with_states = static_cast<std::size_t>(map.batch() * map.heads());
   for (std::size_t row = 0; row < map.rows().size(); ++row) {
     for (const position_run& slot : map.rows()[row].one_run_per_slot()) {
-      if (!is_representable(slot.first)) {
-        fail<value_error>("spread_out", "position", "within 2^53 of 0", fmt::format("{}", slot.first));
-      }
+      require<value_error>(is_representable(slot.first), "spread_out", "position", "within 2^53 of 0",
+                           formatted("{}", slot.first));
       tensors.positions.push_back(slot.state.is_padding() ? 0 : slot.first);
       if (row < with_states) {
         tensors.states.push_back(code_of(slot.state));
@@ -91,10 +90,8 @@ class slot_reader {
  private:
   std::int64_t position_at(std::size_t index, std::string_view file, std::string_view name) const {
     const auto position = element<std::int64_t>(positions_, index);
-    if (!is_representable(position)) {
-      fail<file_error>(file, fmt::format("{}[{}]", name, index), "a position within 2^53 of 0",
-                       fmt::format("{}", position));
-    }
+    require<file_error>(is_representable(position), file, formatted("{}[{}]", name, index),
+                        "a position within 2^53 of 0", formatted("{}", position));
     return position;
   }
 
@@ -103,11 +100,9 @@ class slot_reader {
     if (code == padding_code || code == unrotated_code) {
       return code == padding_code ? slot_state::padding() : slot_state::unrotated();
     }
-    if (code < 0 || static_cast<std::size_t>(code) >= specifications_) {
-      fail<file_error>(file, fmt::format("{}[{}]", name, index),
-                       fmt::format("-2, -1, or the number of one of {} specifications", specifications_),
-                       fmt::format("{}", code));
-    }
+    require<file_error>(
+        code >= 0 && static_cast<std::size_t>(code) < specifications_, file, formatted("{}[{}]", name, index),
+        formatted("-2, -1, or the number of one of {} specifications", specifications_), formatted("{}", code));
     return slot_state::rotated(code);
   }
 

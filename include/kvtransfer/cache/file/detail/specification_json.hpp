@@ -30,12 +30,11 @@ inline std::vector<float> read_frequencies(const json_reader& list) {
 }
 
 inline rope::pairing read_pairing(const json_reader& name) {
-  for (const rope::pairing known : {rope::pairing::half_split, rope::pairing::interleaved}) {
-    if (name.text() == rope::to_string(known)) {
-      return known;
-    }
+  const bool interleaved = name.text() == rope::to_string(rope::pairing::interleaved);
+  if (!interleaved && name.text() != rope::to_string(rope::pairing::half_split)) {
+    name.refuse("half_split or interleaved");
   }
-  name.refuse("half_split or interleaved");
+  return interleaved ? rope::pairing::interleaved : rope::pairing::half_split;
 }
 
 /// A rotary specification as a cache file tells it, every value exact.
@@ -63,9 +62,9 @@ inline rotary_specification specification_from_json(const json_reader& fields) {
     fields.member("attention_scaling").refuse("a finite, positive number");
   }
   specification.pairing = read_pairing(fields.member("pairing"));
-  specification.window_offset = fields.member("window_offset").integer_up_to(std::numeric_limits<std::int64_t>::max());
+  specification.window_offset = fields.member("window_offset").integer(0);
   fields.member("stream_of").for_each_item([&](const json_reader& stream) {
-    specification.stream_of.push_back(static_cast<std::uint8_t>(stream.integer_up_to(255)));
+    specification.stream_of.push_back(static_cast<std::uint8_t>(stream.integer(0, 255)));
   });
   if (!specification.stream_of.empty() && specification.stream_of.size() != specification.inv_freq.size()) {
     fields.member("stream_of")
@@ -83,9 +82,8 @@ template <class Error>
 void require_fitting(const rotary_specification& specification, std::int64_t streams, std::int64_t head_dim,
                      std::string_view where, std::string_view what) {
   const std::int64_t room = head_dim - specification.rotary_dim();
-  if (room < 0 || specification.window_offset > room) {
-    fail<Error>(where, what, fmt::format("a rotary window within head_dim={}", head_dim), describe(specification));
-  }
+  require<Error>(room >= 0 && specification.window_offset <= room, where, what,
+                 formatted("a rotary window within head_dim={}", head_dim), [&] { return describe(specification); });
   if (streams > 1 && specification.streams() > streams) {
     fail<Error>(where, what, fmt::format("at most {} position streams, as many as there are", streams),
                 fmt::format("{}", specification.streams()));

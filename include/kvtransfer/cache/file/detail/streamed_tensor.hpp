@@ -33,10 +33,8 @@ class written_tokens {
 
   /// @throws value_error unless [begin, begin + count) lies within the tensor and none of it was written before
   void require_free(std::int64_t begin, std::int64_t count, std::string_view where, std::string_view what) const {
-    if (begin < 0 || count < 0 || begin > seq_ - count) {
-      fail<value_error>(where, what, fmt::format("tokens within [0, {})", seq_),
-                        fmt::format("{} tokens from {} on", count, begin));
-    }
+    require<value_error>(begin >= 0 && count >= 0 && begin <= seq_ - count, where, what,
+                         formatted("tokens within [0, {})", seq_), formatted("{} tokens from {} on", count, begin));
     const auto next = ranges_.lower_bound(begin + count);
     if (count > 0 && next != ranges_.begin() && std::prev(next)->second.end > begin) {
       fail<value_error>(where, what, "tokens that were not written before",
@@ -128,12 +126,10 @@ class streamed_tensor {
     require_heads_tensor(piece, where, name_);
     std::vector<std::int64_t> shape = entry_.shape;
     shape[2] = piece.size(2);
-    if (piece.sizes() != shape || piece.scalar_type() != scalar_type_of(entry_.dtype)) {
-      fail<shape_error>(where, name_,
-                        fmt::format("[{}, {}, any number of tokens, {}] {}", shape[0], shape[1], shape[3],
-                                    at::toString(scalar_type_of(entry_.dtype))),
-                        describe(piece));
-    }
+    require<shape_error>(piece.sizes() == shape && piece.scalar_type() == scalar_type_of(entry_.dtype), where, name_,
+                         formatted("[{}, {}, any number of tokens, {}] {}", shape[0], shape[1], shape[3],
+                                   at::toString(scalar_type_of(entry_.dtype))),
+                         [&] { return describe(piece); });
     written_.require_free(begin, shape[2], where, name_);
   }
 
@@ -160,9 +156,8 @@ class streamed_tensor {
 
   /// @throws value_error if tokens are missing
   void require_complete(std::string_view where) const {
-    if (!written_.complete()) {
-      fail<value_error>(where, name_, fmt::format("all {} tokens written", entry_.shape[2]), written_.described());
-    }
+    require<value_error>(written_.complete(), where, name_, formatted("all {} tokens written", entry_.shape[2]),
+                         [&] { return written_.described(); });
   }
 
   /// CRC-32 of the complete tensor.

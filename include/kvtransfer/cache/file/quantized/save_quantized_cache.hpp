@@ -40,29 +40,18 @@ inline code_record record_of(const quantized_tensor& tensor, const std::string& 
   return {tensor.scheme, tensor.groups, *dtype, tensor.carried_error.defined()};
 }
 
-inline std::vector<named_part> parts_of(const quantized_tensor& tensor, const std::string& prefix,
-                                        const code_record& record) {
-  const code_tensors names(prefix, record);
-  std::vector<named_part> parts{{names.codes, tensor.codes}, {names.scales, tensor.scales}};
-  for (const named_part& part :
-       {named_part{names.minimums, tensor.minimums}, named_part{names.carried_error, tensor.carried_error}}) {
-    if (!part.name.empty()) {
-      parts.push_back(part);
-    }
-  }
-  return parts;
-}
-
 /// All tensors of the file but the frames', layer by layer.
 inline std::vector<named_part> parts_of(const quantized_cache& kv, const quantized_record& record) {
   std::vector<named_part> parts;
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
     const auto index = static_cast<std::size_t>(i);
-    const quantized_record::layer& layer = record.layers[index];
-    for (const std::vector<named_part>& more : {parts_of(kv.stored_keys(i), cache_format::key(index), layer.keys),
-                                                parts_of(kv.values(i), cache_format::value(index), layer.values)}) {
-      parts.insert(parts.end(), more.begin(), more.end());
-    }
+    const auto add = [&](const quantized_tensor& tensor, const std::string& prefix, const code_record& codes) {
+      for (const auto& [name, part] : code_tensors(prefix, codes)) {
+        parts.push_back({name, tensor.*part});
+      }
+    };
+    add(kv.stored_keys(i), cache_format::key(index), record.layers[index].keys);
+    add(kv.values(i), cache_format::value(index), record.layers[index].values);
   }
   return parts;
 }
@@ -78,8 +67,7 @@ inline void require_writable(const quantized_cache& kv) {
     for (const cache_frame* frame : {&kv.stored(), &kv.target()}) {
       for (const rotary_specification& specification : frame->layer(i).specifications) {
         require_fitting<frame_error>(specification, frame->layer(i).positions.streams(),
-                                     kv.stored_keys(i).extents().head_dim, "save_cache",
-                                     cache_format::key(static_cast<std::size_t>(i)));
+                                     kv.stored_keys(i).extents().head_dim, "save_cache", cache_format::key(i));
       }
     }
   }
@@ -108,7 +96,7 @@ inline void save_cache(const std::filesystem::path& path, const quantized_cache&
   detail::distinct_frames distinct(kv.stored());
   const detail::quantized_record record = detail::record_of(kv, distinct);
   const std::vector<detail::named_part> parts = detail::parts_of(kv, record);
-  std::vector<detail::unplaced_tensor> declared;
+  std::vector<unplaced_tensor> declared;
   for (const detail::named_part& part : parts) {
     declared.push_back({part.name, *safetensors_dtype_of(part.tensor.scalar_type()), part.tensor.sizes().vec()});
   }
