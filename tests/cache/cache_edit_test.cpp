@@ -11,7 +11,7 @@ using namespace kvtransfer::test;
 
 namespace {
 
-layer_frame frame_at(std::int64_t first, std::int64_t count) {
+layer_frame plain_layer(std::int64_t first, std::int64_t count) {
   return {position_map::consecutive(first, count), {plain_specification(4, 1e4)}};
 }
 
@@ -41,7 +41,7 @@ TEST_CASE("kinds and halves are found by the names that they have", "[cache][cac
 }
 
 TEST_CASE("an edit that names no layers or slots concerns all there are", "[cache][cache_edit]") {
-  cache_frame frame(2, frame_at(0, 5));
+  cache_frame frame(2, plain_layer(0, 5));
   frame.add_edit(noise_in({}, {}));
   CHECK((frame.edits() == std::vector{noise_in({0, 1}, {{0, 5}})}));
   frame.add_edit(noise_in({0, 1}, {{0, 5}}));
@@ -49,39 +49,39 @@ TEST_CASE("an edit that names no layers or slots concerns all there are", "[cach
 }
 
 TEST_CASE("an edit of layers or slots that are not there is refused", "[cache][cache_edit]") {
-  cache_frame frame(2, frame_at(0, 5));
+  cache_frame frame(2, plain_layer(0, 5));
   CHECK_THROWS_AS(frame.add_edit(noise_in({2}, {})), shape_error);
   CHECK_THROWS_AS(frame.add_edit(noise_in({0}, {{3, 3}})), shape_error);
   CHECK(frame.edits().empty());
 }
 
 TEST_CASE("edits are no assumption", "[cache][cache_edit]") {
-  cache_frame frame(2, frame_at(0, 5));
+  cache_frame frame(2, plain_layer(0, 5));
   frame.add_edit(noise_in({}, {}));
   CHECK_FALSE(frame.assumed());
-  CHECK_FALSE(frame == cache_frame(2, frame_at(0, 5)));
+  CHECK_FALSE(frame == cache_frame(2, plain_layer(0, 5)));
 }
 
 TEST_CASE("edits survive a slice with the slots that they name, and go with the last of them", "[cache][cache_edit]") {
-  cache_frame frame(2, frame_at(0, 9));
+  cache_frame frame(2, plain_layer(0, 9));
   frame.add_edit(noise_in({1}, {{2, 3}, {7, 1}}));
   CHECK((frame.slice(3, 9).edits() == std::vector{noise_in({1}, {{0, 2}, {4, 1}})}));
   CHECK(frame.slice(5, 7).edits().empty());
 }
 
 TEST_CASE("edits of a cache behind another stand behind its slots, layer by layer", "[cache][cache_edit]") {
-  const auto longer = std::make_shared<const layer_frame>(frame_at(0, 4));
-  const auto shorter = std::make_shared<const layer_frame>(frame_at(1, 3));
+  const auto longer = std::make_shared<const layer_frame>(plain_layer(0, 4));
+  const auto shorter = std::make_shared<const layer_frame>(plain_layer(1, 3));
   cache_frame front({longer, shorter, longer});
   front.add_edit(noise_in({0}, {{0, 1}}));
-  cache_frame tail(3, frame_at(4, 2));
+  cache_frame tail(3, plain_layer(4, 2));
   tail.add_edit(noise_in({}, {}));
   CHECK((front.followed_by(tail).edits() ==
          std::vector{noise_in({0}, {{0, 1}}), noise_in({0, 2}, {{4, 2}}), noise_in({1}, {{3, 2}})}));
 }
 
 TEST_CASE("edits survive changes of positions and choices of sequences", "[cache][cache_edit]") {
-  cache_frame frame(2, frame_at(0, 5));
+  cache_frame frame(2, plain_layer(0, 5));
   frame.add_edit(noise_in({}, {}));
   CHECK((frame.transform([](const layer_frame& layer) { return layer.shifted(9); }).edits() == frame.edits()));
   CHECK((frame.select_batch({0, 0}).edits() == frame.edits()));
@@ -89,13 +89,13 @@ TEST_CASE("edits survive changes of positions and choices of sequences", "[cache
 
 TEST_CASE("the most often rounded of several layers and caches counts, and positions are compared without it",
           "[cache][cache_edit]") {
-  const cache_frame exact(2, frame_at(0, 5));
+  const cache_frame exact(2, plain_layer(0, 5));
   const cache_frame moved = exact.with_roundings(3);
   CHECK(exact.roundings() == 0);
   CHECK(moved.roundings() == 3);
   CHECK(moved.rounding_bound() == 3.0);
   CHECK(moved == exact);
   CHECK(cache_frame({exact.shared(0), moved.shared(0)}).roundings() == 3);
-  CHECK(exact.followed_by(cache_frame(2, frame_at(5, 1)).with_roundings(2)).roundings() == 2);
+  CHECK(exact.followed_by(cache_frame(2, plain_layer(5, 1)).with_roundings(2)).roundings() == 2);
   CHECK(moved.slice(1, 2).shared(0)->roundings == 3);
 }
