@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "experiment/report/cells.hpp"
 #include "experiment/report/html_escape.hpp"
 #include "experiment/report/html_matrix.hpp"
 #include "experiment/report/svg_agreement.hpp"
