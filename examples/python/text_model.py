@@ -11,16 +11,20 @@ LAB_MODEL = Path(__file__).resolve().parents[1] / "models" / "lab-llama"
 
 def argument_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=LAB_MODEL, help="folder of a transformers model; default: the lab model that ships")
+    parser.add_argument(
+        "--model", type=Path, default=LAB_MODEL, help="folder of a transformers model, or FILE.gguf; default: the lab model that ships"
+    )
     return parser
 
 
 class TextModel:
-    """A causal language model in float32, where equal arithmetic gives equal tokens."""
+    """A causal language model, in float32 unless asked otherwise: there equal arithmetic gives equal tokens."""
 
-    def __init__(self, folder):
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    def __init__(self, path: Path, dtype: torch.dtype = torch.float32):
+        is_file = path.suffix == ".gguf"
+        folder, more = (path.parent, {"gguf_file": path.name}) if is_file else (path, {})
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, **more)
+        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **more).eval()
 
     def encode(self, text: str, start: bool = False) -> torch.Tensor:
         """Ids [1, seq], after a BOS token where `start` says that the text opens a context."""
