@@ -1,7 +1,5 @@
 #include "kvtransfer/experiment/prompt_ids.hpp"
 
-#include <algorithm>
-
 namespace kvtransfer {
 
 namespace {

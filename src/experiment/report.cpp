@@ -10,7 +10,6 @@
 #include "experiment/report/markdown.hpp"
 #include "experiment/report/tables.hpp"
 #include "experiment/report/verdicts.hpp"
-#include "experiment/trial_json.hpp"
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/experiment/output_folder.hpp"
 
@@ -30,9 +29,9 @@ std::string report_terminal(const results& run) {
   if (!detail::published_columns(run).empty()) {
     text += fmt::format("\nPublished: {}\n{}", run.reported_by, detail::aligned(detail::published_table(run)));
   }
-  text += "\n";
+  text += '\n';
   for (const std::string& line : detail::verdict_sentences(run)) {
-    text += line + "\n";
+    text += line + '\n';
   }
   return text;
 }

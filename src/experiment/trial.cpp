@@ -1,7 +1,5 @@
 #include "experiment/trial.hpp"
 
-#include <utility>
-
 #include "kvtransfer/experiment/metrics.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 

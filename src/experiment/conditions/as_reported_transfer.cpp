@@ -17,7 +17,7 @@ namespace kvtransfer::conditions {
 namespace {
 
 struct as_reported_transfer_condition {
-  condition_description describe() const {
+  [[nodiscard]] condition_description describe() const {
     condition_description description;
     description.id = "as_reported_transfer";
     description.title = "As reported: transfer";
@@ -33,25 +33,26 @@ struct as_reported_transfer_condition {
     return description;
   }
 
-  std::optional<std::string> not_applicable(const prompt_ids& prompts) const {
+  [[nodiscard]] std::optional<std::string> not_applicable(const prompt_ids& prompts) const {
     return begins_with_bos(prompts.alone())
                ? std::nullopt
                : std::optional<std::string>("this model puts no BOS in front of a text, so there is no second one");
   }
 
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
+  [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
     constexpr std::int64_t eos = 1;
     return count_of(prompts.head) + max_new_tokens + eos + count_of(prompts.alone());
   }
 
   /// Where generation ends by length there is no EOS to feed.
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
+  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+                                       const generation_config& settings) const {
     session running(model, plan_of({ids_of(prompts.head)}), settings.max_new_tokens + 1);
     const completion first = generate(model, running, settings).front();
     sequence parts = parts_of(prompts.head, true);
     parts.push_back({token_role::generated, running.length() - length_of(parts), true});
     if (first.eos_token_id) {
-      running.step({*first.eos_token_id});
+      running.step({first.eos_token_id});
       parts.push_back({token_role::eos, 1, true});
     }
     const cache left = std::move(running).release();

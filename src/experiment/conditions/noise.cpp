@@ -16,7 +16,7 @@ namespace kvtransfer::conditions {
 namespace {
 
 struct noise_condition {
-  condition_description describe() const {
+  [[nodiscard]] condition_description describe() const {
     condition_description description;
     description.id = "noise";
     description.title = "Random noise";
@@ -29,11 +29,14 @@ struct noise_condition {
     return description;
   }
 
-  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
+  [[nodiscard]] std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
 
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return count_of(prompts.whole()); }
+  [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
+    return count_of(prompts.whole());
+  }
 
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
+  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+                                       const generation_config& settings) const {
     const cache source = prefill(model, {ids_of(prompts.head)});
     const cache random = moment_matched_noise(source.view(), settings.seeds.front());
     return {prepend(random.view(), {ids_of(prompts.tail)}),

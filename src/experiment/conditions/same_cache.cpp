@@ -14,7 +14,7 @@ namespace kvtransfer::conditions {
 namespace {
 
 struct same_cache_condition {
-  condition_description describe() const {
+  [[nodiscard]] condition_description describe() const {
     condition_description description;
     description.id = "same_cache";
     description.title = "Same-cache";
@@ -25,16 +25,19 @@ struct same_cache_condition {
     return description;
   }
 
-  std::optional<std::string> not_applicable(const prompt_ids& prompts) const {
+  [[nodiscard]] std::optional<std::string> not_applicable(const prompt_ids& prompts) const {
     const bool nothing_left = count_of(prompts.alone()) < 2;
     return nothing_left
                ? std::optional<std::string>("the target is a single token, so its cache without the last one is empty")
                : std::nullopt;
   }
 
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return count_of(prompts.alone()); }
+  [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
+    return count_of(prompts.alone());
+  }
 
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config&) const {
+  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+                                       const generation_config&) const {
     const auto [cached, last] = without_last_token(prompts.alone());
     const cache own = prefill(model, {ids_of(cached)});
     return {prepend(own.view(), {last.token_ids}), joined(parts_of(cached, true), parts_of({last}, false))};

@@ -5,7 +5,6 @@
 #include "kvtransfer/experiment/concepts.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
-#include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/inject/plan.hpp"
 
 namespace kvtransfer::conditions {
@@ -13,7 +12,7 @@ namespace kvtransfer::conditions {
 namespace {
 
 struct text_oracle_condition {
-  condition_description describe() const {
+  [[nodiscard]] condition_description describe() const {
     condition_description description;
     description.id = "text_oracle";
     description.title = "Text oracle";
@@ -23,11 +22,13 @@ struct text_oracle_condition {
     return description;
   }
 
-  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
+  [[nodiscard]] std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
 
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return count_of(prompts.whole()); }
+  [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
+    return count_of(prompts.whole());
+  }
 
-  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
+  [[nodiscard]] prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
     return {plan_of({ids_of(prompts.whole())}), parts_of(prompts.whole(), false)};
   }
 };

@@ -14,7 +14,7 @@ namespace kvtransfer::conditions {
 namespace {
 
 struct transfer_condition {
-  condition_description describe() const {
+  [[nodiscard]] condition_description describe() const {
     condition_description description;
     description.id = "transfer";
     description.title = "Transfer";
@@ -27,11 +27,14 @@ struct transfer_condition {
     return description;
   }
 
-  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
+  [[nodiscard]] std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
 
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return count_of(prompts.whole()); }
+  [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
+    return count_of(prompts.whole());
+  }
 
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config&) const {
+  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+                                       const generation_config&) const {
     const cache source = prefill(model, {ids_of(prompts.head)});
     return {prepend(source.view(), {ids_of(prompts.tail)}),
             joined(parts_of(prompts.head, true), parts_of(prompts.tail, false))};

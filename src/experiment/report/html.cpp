@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <string_view>
-#include <vector>
 
 #include "experiment/records_json.hpp"
 #include "experiment/report/cells.hpp"

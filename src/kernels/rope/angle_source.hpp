@@ -25,7 +25,9 @@ struct pair_tokens {
       each[pair] = static_cast<std::uint32_t>(position(arguments.stream_of[pair]));
     }
   }
-  typename Lanes::integers at(std::int64_t pair) const { return differ ? Lanes::load(each + pair) : same; }
+  [[nodiscard]] typename Lanes::integers at(std::int64_t pair) const {
+    return differ ? Lanes::load(each + pair) : same;
+  }
 };
 
 /// Works out the cosines and sines of one token after another.
@@ -50,7 +52,7 @@ struct angle_source {
   }
 
   template <angle_rule Rule>
-  typename Lanes::integers at(std::int64_t pair) const {
+  [[nodiscard]] typename Lanes::integers at(std::int64_t pair) const {
     const frequencies& f_target = arguments.target_frequency;
     const frequencies& f_stored = arguments.stored_frequency;
     const floats target_value = Lanes::load(f_target.value + pair);

@@ -5,7 +5,6 @@
 
 #include "kernels/tensor/placed_run.hpp"
 #include "kernels/tensor/slot_copy.hpp"
-#include "kernels/tensor/streaming.hpp"
 
 namespace kvtransfer::kernels {
 namespace {
