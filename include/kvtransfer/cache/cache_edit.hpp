@@ -37,13 +37,13 @@ inline constexpr std::array<std::string_view, 6> edit_kind_names{"noise", "mixtu
 inline constexpr std::array<std::string_view, 3> cache_half_names{"both", "keys", "values"};
 
 template <class Enum, std::size_t Count>
-std::optional<Enum> named_value(const std::array<std::string_view, Count>& names, std::string_view text) {
+[[nodiscard]] std::optional<Enum> named_value(const std::array<std::string_view, Count>& names, std::string_view text) {
   const auto found = std::ranges::find(names, text);
   return found == names.end() ? std::nullopt : std::optional(static_cast<Enum>(found - names.begin()));
 }
 
 /// `0-3, 7` of rising numbers.
-inline std::string listed_ranges(const std::vector<std::int64_t>& numbers) {
+[[nodiscard]] inline std::string listed_ranges(const std::vector<std::int64_t>& numbers) {
   std::string text;
   for (std::size_t i = 0; i < numbers.size();) {
     std::size_t end = i + 1;
@@ -57,7 +57,7 @@ inline std::string listed_ranges(const std::vector<std::int64_t>& numbers) {
   return text;
 }
 
-inline std::string listed_ranges(const std::vector<slot_range>& ranges) {
+[[nodiscard]] inline std::string listed_ranges(const std::vector<slot_range>& ranges) {
   std::string text;
   for (const slot_range& range : ranges) {
     text += fmt::format("{}{}", text.empty() ? "" : ", ", range.begin);
@@ -90,12 +90,12 @@ inline std::string listed_ranges(const std::vector<slot_range>& ranges) {
 ///
 /// Where rows or heads were cut in different places since, `slots` covers all that the edit may have reached.
 struct cache_edit {
-  edit_kind kind = edit_kind::other;
-  cache_half half = cache_half::both;
-  std::vector<std::int64_t> layers;  ///< rising; empty, when given to `cache_frame::add_edit`: all of them
-  std::vector<std::int64_t> heads;   ///< KV heads, rising; empty: all of them
-  std::vector<slot_range> slots;     ///< rising, apart; empty, when given to `cache_frame::add_edit`: all of them
-  std::string origin;                ///< from where the new numbers came, as text: a seed, a model, a projector
+  edit_kind kind = edit_kind::other;   ///< what was done
+  cache_half half = cache_half::both;  ///< whether to keys, values or both
+  std::vector<std::int64_t> layers;    ///< rising; empty, when given to `cache_frame::add_edit`: all of them
+  std::vector<std::int64_t> heads;     ///< KV heads, rising; empty: all of them
+  std::vector<slot_range> slots;       ///< rising, apart; empty, when given to `cache_frame::add_edit`: all of them
+  std::string origin;                  ///< from where the new numbers came, as text: a seed, a model, a projector
 
   friend bool operator==(const cache_edit&, const cache_edit&) = default;
 };

@@ -26,24 +26,30 @@ struct layer_frame {
   std::int64_t roundings = 0;
 
   /// Slots.
-  std::int64_t size() const { return positions.size(); }
+  [[nodiscard]] std::int64_t size() const { return positions.size(); }
 
   /// The slots [begin, end). @throws shape_error unless they exist
-  layer_frame slice(std::int64_t begin, std::int64_t end) const { return with_positions(positions.slice(begin, end)); }
+  [[nodiscard]] layer_frame slice(std::int64_t begin, std::int64_t end) const {
+    return with_positions(positions.slice(begin, end));
+  }
   /// The slots named, in that order (one may be named more than once). @throws shape_error if there is no such slot
-  layer_frame gather(const std::vector<std::int64_t>& slots) const { return with_positions(positions.gather(slots)); }
+  [[nodiscard]] layer_frame gather(const std::vector<std::int64_t>& slots) const {
+    return with_positions(positions.gather(slots));
+  }
   /// Every position moved by `delta` tokens; padding stays.
-  layer_frame shifted(std::int64_t delta) const { return with_positions(positions.shifted(delta)); }
+  [[nodiscard]] layer_frame shifted(std::int64_t delta) const { return with_positions(positions.shifted(delta)); }
   /// The sequences named, in that order (one may be named more than once). @throws shape_error if there is no such one
-  layer_frame select_batch(const std::vector<std::int64_t>& sequences) const {
+  [[nodiscard]] layer_frame select_batch(const std::vector<std::int64_t>& sequences) const {
     return with_positions(positions.select_batch(sequences));
   }
 
   /// All else that is said here, of keys at other positions.
-  layer_frame with_positions(position_map other) const { return {std::move(other), specifications, roundings}; }
+  [[nodiscard]] layer_frame with_positions(position_map other) const {
+    return {std::move(other), specifications, roundings};
+  }
 
   /// These slots followed by `other`'s; equal specifications are listed once.
-  layer_frame followed_by(const layer_frame& other) const {
+  [[nodiscard]] layer_frame followed_by(const layer_frame& other) const {
     layer_frame joined = *this;
     joined.append(other);
     return joined;
@@ -95,7 +101,7 @@ struct layer_frame {
   }
 
   /// One past the largest position held, 0 for an empty layer: where text that follows would begin.
-  std::int64_t next_position() const {
+  [[nodiscard]] std::int64_t next_position() const {
     std::int64_t next = 0;
     for (const position_row& row : positions.rows()) {
       next = std::max(next, row.last_position().value_or(-1) + 1);

@@ -21,7 +21,7 @@ namespace detail {
 
 /// The marked slots of every row of `kept`, as many as the fullest row has, behind -1 where a row has fewer.
 /// @param kept bool, at least one axis, the last of them slots
-inline slot_choice marked_slots(const at::Tensor& kept) {
+[[nodiscard]] inline slot_choice marked_slots(const at::Tensor& kept) {
   const at::Tensor host = kept.to(at::kCPU).contiguous();
   const std::int64_t seq = host.size(-1);
   const std::int64_t rows = seq == 0 ? 0 : host.numel() / seq;
@@ -51,7 +51,7 @@ inline slot_choice marked_slots(const at::Tensor& kept) {
 /// @param kept bool `[seq]`, `[batch, seq]` or `[batch, kv_heads, seq]`, any device
 /// @throws shape_error for any other tensor
 template <LayerLayout Layout>
-cache select_tokens(const cache_view<Layout>& source, const at::Tensor& kept) {
+[[nodiscard]] cache select_tokens(const cache_view<Layout>& source, const at::Tensor& kept) {
   require<shape_error>(kept.defined() && kept.scalar_type() == at::kBool && kept.dim() >= 1 && kept.dim() <= 3 &&
                            kept.size(-1) == source.size(),
                        "select_tokens", "kept",

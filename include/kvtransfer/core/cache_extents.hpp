@@ -15,7 +15,7 @@ struct cache_extents {
   std::int64_t head_dim = 0;  ///< elements
 
   /// The same with another number of slots.
-  cache_extents with_seq(std::int64_t slots) const { return {batch, kv_heads, slots, head_dim}; }
+  [[nodiscard]] cache_extents with_seq(std::int64_t slots) const { return {batch, kv_heads, slots, head_dim}; }
 
   friend bool operator==(const cache_extents&, const cache_extents&) = default;
 };

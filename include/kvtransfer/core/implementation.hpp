@@ -13,7 +13,7 @@ enum class implementation : std::uint8_t {
 };
 
 /// Its name, as errors and records show it.
-constexpr std::string_view to_string(implementation value) {
+[[nodiscard]] constexpr std::string_view to_string(implementation value) {
   return value == implementation::automatic   ? "automatic"
          : value == implementation::reference ? "reference"
          : value == implementation::fused     ? "fused"

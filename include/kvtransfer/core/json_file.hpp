@@ -17,7 +17,7 @@
 namespace kvtransfer {
 
 /// Something found in a file, fit for a one-line message: JSON, so text is quoted and escaped, cut after 80 bytes.
-inline std::string excerpt(const nlohmann::json& value) {
+[[nodiscard]] inline std::string excerpt(const nlohmann::json& value) {
   constexpr std::size_t longest = 80;
   const std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   return text.size() > longest ? text.substr(0, longest) + "..." : text;
@@ -27,7 +27,7 @@ inline std::string excerpt(const nlohmann::json& value) {
 /// @param file named in errors
 /// @param max_depth deepest nesting of objects and arrays
 /// @throws file_error
-inline nlohmann::json parse_json(std::string_view text, std::string_view file, int max_depth = 64) {
+[[nodiscard]] inline nlohmann::json parse_json(std::string_view text, std::string_view file, int max_depth = 64) {
   using event = nlohmann::json::parse_event_t;
   std::vector<std::unordered_set<std::string>> keys_seen;
   const auto check = [&](int depth, event what, nlohmann::json& value) {
@@ -54,7 +54,7 @@ inline nlohmann::json parse_json(std::string_view text, std::string_view file, i
 }
 
 /// The whole of a text file. @throws file_error
-inline std::string read_text(const std::filesystem::path& path) {
+[[nodiscard]] inline std::string read_text(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
     fail<file_error>(path.string(), "file", "an existing file", "none");
@@ -67,7 +67,7 @@ inline std::string read_text(const std::filesystem::path& path) {
 }
 
 /// Reads a JSON file whose top level is an object. @throws file_error
-inline nlohmann::json read_json_object(const std::filesystem::path& path) {
+[[nodiscard]] inline nlohmann::json read_json_object(const std::filesystem::path& path) {
   nlohmann::json content = parse_json(read_text(path), path.string());
   if (!content.is_object()) {
     fail<file_error>(path.string(), "JSON", "an object at the top level", content.type_name());

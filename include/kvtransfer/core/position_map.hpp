@@ -22,7 +22,7 @@ class position_map {
   position_map() = default;
 
   /// The same row for each of `batch` rows, one stream, heads shared.
-  explicit position_map(position_row row, std::int64_t batch = 1)
+  explicit position_map(const position_row& row, std::int64_t batch = 1)
       : position_map(1, batch, 1, std::vector<position_row>(static_cast<std::size_t>(batch), row)) {}
 
   /// @param rows stream-major, then batch, then head: entry `(stream * batch + b) * heads + h`
@@ -43,7 +43,7 @@ class position_map {
 
   /// A row for every stream, sequence and head. @param make what gives the row of (stream, sequence, head)
   template <class Make>
-  static position_map of_rows(std::int64_t streams, std::int64_t batch, std::int64_t heads, Make&& make) {
+  [[nodiscard]] static position_map of_rows(std::int64_t streams, std::int64_t batch, std::int64_t heads, Make&& make) {
     std::vector<position_row> rows;
     for (std::int64_t i = 0; i < streams * batch * heads; ++i) {
       rows.push_back(make(i / heads / batch, i / heads % batch, i % heads));
@@ -52,23 +52,23 @@ class position_map {
   }
 
   /// Positions first, first + 1, … for `count` slots of every row.
-  static position_map consecutive(std::int64_t first, std::int64_t count, std::int64_t batch = 1) {
+  [[nodiscard]] static position_map consecutive(std::int64_t first, std::int64_t count, std::int64_t batch = 1) {
     return position_map(position_row::consecutive(first, count), batch);
   }
 
   /// 3 for M-RoPE (temporal, height, width), 1 for text.
-  std::int64_t streams() const { return streams_; }
+  [[nodiscard]] std::int64_t streams() const { return streams_; }
   /// Sequences.
-  std::int64_t batch() const { return batch_; }
+  [[nodiscard]] std::int64_t batch() const { return batch_; }
   /// 1 where all heads share their positions.
-  std::int64_t heads() const { return heads_; }
+  [[nodiscard]] std::int64_t heads() const { return heads_; }
   /// Slots per row.
-  std::int64_t size() const { return rows_.empty() ? 0 : rows_.front().size(); }
+  [[nodiscard]] std::int64_t size() const { return rows_.empty() ? 0 : rows_.front().size(); }
 
   /// All rows in the constructor's order: stream, then sequence, then head.
-  const std::vector<position_row>& rows() const { return rows_; }
+  [[nodiscard]] const std::vector<position_row>& rows() const { return rows_; }
   /// One head's positions in a sequence; where heads share, any `head` gives the shared row. Indices are not checked.
-  const position_row& row(std::int64_t stream, std::int64_t batch, std::int64_t head) const {
+  [[nodiscard]] const position_row& row(std::int64_t stream, std::int64_t batch, std::int64_t head) const {
     return rows_[static_cast<std::size_t>((stream * batch_ + batch) * heads_ + (heads_ == 1 ? 0 : head))];
   }
 
@@ -83,22 +83,22 @@ class position_map {
   }
 
   /// Every position moved by `delta` tokens; padding stays.
-  position_map shifted(std::int64_t delta) const {
+  [[nodiscard]] position_map shifted(std::int64_t delta) const {
     return transform([delta](const position_row& row) { return row.shifted(delta); });
   }
 
   /// The slots [begin, end) of every row. @throws shape_error unless they exist
-  position_map slice(std::int64_t begin, std::int64_t end) const {
+  [[nodiscard]] position_map slice(std::int64_t begin, std::int64_t end) const {
     return transform([=](const position_row& row) { return row.slice(begin, end); });
   }
 
   /// The slots named by `slots` of every row, in that order. @throws shape_error if there is no such slot
-  position_map gather(const std::vector<std::int64_t>& slots) const {
+  [[nodiscard]] position_map gather(const std::vector<std::int64_t>& slots) const {
     return transform([&](const position_row& row) { return row.gather(slots); });
   }
 
   /// This map's slots followed by `other`'s. @throws shape_error as `append`
-  position_map followed_by(const position_map& other) const {
+  [[nodiscard]] position_map followed_by(const position_map& other) const {
     position_map joined = *this;
     joined.append(other);
     return joined;
@@ -137,7 +137,7 @@ class position_map {
   }
 
   /// The same positions with one entry per head. @throws shape_error if the heads differ already
-  position_map with_heads(std::int64_t heads) const {
+  [[nodiscard]] position_map with_heads(std::int64_t heads) const {
     if (heads == heads_) {
       return *this;
     }
@@ -152,7 +152,7 @@ class position_map {
 
   /// These positions in the slot states of `other` (which slots are padding, and how each key is rotated).
   /// @throws shape_error unless slots, streams and batch agree, and every key has a position
-  position_map with_states_of(const position_map& other) const {
+  [[nodiscard]] position_map with_states_of(const position_map& other) const {
     if (size() != other.size() || streams_ != other.streams_ || batch_ != other.batch_) {
       fail<shape_error>("position_map::with_states_of", "other",
                         fmt::format("[streams={}, batch={}, seq={}]", streams_, batch_, size()),
@@ -168,7 +168,7 @@ class position_map {
 
   /// Whether keys could be moved from here to `other`: streams, batch and slots agree, and where one has a key the
   /// other has one.
-  bool has_keys_of(const position_map& other) const {
+  [[nodiscard]] bool has_keys_of(const position_map& other) const {
     const std::int64_t heads = heads_ == 1 ? other.heads_ : heads_;
     bool same = streams_ == other.streams_ && batch_ == other.batch_ && size() == other.size() &&
                 (other.heads_ == 1 || other.heads_ == heads);
@@ -183,7 +183,7 @@ class position_map {
   /// The sequences named by `sequences`, in that order, with all their streams and heads (one may be named more
   /// than once).
   /// @throws shape_error if there is no such sequence
-  position_map select_batch(const std::vector<std::int64_t>& sequences) const {
+  [[nodiscard]] position_map select_batch(const std::vector<std::int64_t>& sequences) const {
     std::vector<position_row> rows;
     for (std::int64_t stream = 0; stream < streams_; ++stream) {
       for (const std::int64_t b : sequences) {
@@ -199,7 +199,7 @@ class position_map {
   friend bool operator==(const position_map&, const position_map&) = default;
 
  private:
-  bool streams_agree_in_states() const {
+  [[nodiscard]] bool streams_agree_in_states() const {
     const auto per_stream = static_cast<std::size_t>(batch_ * heads_);
     for (std::size_t i = per_stream; i < rows_.size(); ++i) {
       if (!rows_[i].has_states_of(rows_[i % per_stream])) {

@@ -22,8 +22,8 @@ struct cos_sin {
 /// The angle of every pair at every position, radians, computed in `dtype` from the specification's fp32 frequencies.
 /// @param positions `[streams, batch, kv_heads, seq]`, int64, any of the four 1
 /// @return `[batch, kv_heads, seq, rotary_dim/2]`
-inline at::Tensor angles_at(const rotary_specification& specification, const at::Tensor& positions,
-                            at::ScalarType dtype) {
+[[nodiscard]] inline at::Tensor angles_at(const rotary_specification& specification, const at::Tensor& positions,
+                                          at::ScalarType dtype) {
   const at::Device device = positions.device();
   const at::Tensor inv_freq = uploaded(specification.inv_freq, at::kFloat, device).to(dtype);
   if (specification.stream_of.empty() || positions.size(0) == 1) {
@@ -37,8 +37,8 @@ inline at::Tensor angles_at(const rotary_specification& specification, const at:
 /// scaling applied in fp32, then one cast, whatever `dtype` is (a float64 model in transformers has fp32 angles too).
 /// @param positions int64 `[seq]` or `[streams, batch or 1, heads or 1, seq]`, tokens
 /// Source: transformers, LlamaRotaryEmbedding.forward
-inline cos_sin cos_sin_table(const rotary_specification& specification, const at::Tensor& positions,
-                             at::ScalarType dtype) {
+[[nodiscard]] inline cos_sin cos_sin_table(const rotary_specification& specification, const at::Tensor& positions,
+                                           at::ScalarType dtype) {
   const at::Tensor angles =
       angles_at(specification, detail::positions_as_4d(positions, "cos_sin_table", "positions"), at::kFloat);
   const at::Scalar scaling = specification.attention_scaling;
@@ -47,7 +47,7 @@ inline cos_sin cos_sin_table(const rotary_specification& specification, const at
 
 /// Rotates the pairs of a rotary window: (a, b) becomes (a·cos − b·sin, b·cos + a·sin). Differentiable.
 /// @param window `[batch, heads, seq, rotary_dim]`
-inline at::Tensor rotate_window(const at::Tensor& window, const cos_sin& table, pairing pairs) {
+[[nodiscard]] inline at::Tensor rotate_window(const at::Tensor& window, const cos_sin& table, pairing pairs) {
   const std::int64_t half = window.size(-1) / 2;
   const auto rotated = [&](const at::Tensor& a, const at::Tensor& b) {
     return std::vector<at::Tensor>{a.mul(table.cos).sub(b.mul(table.sin)), b.mul(table.cos).add(a.mul(table.sin))};
@@ -61,7 +61,7 @@ inline at::Tensor rotate_window(const at::Tensor& window, const cos_sin& table, 
 
 /// Puts a rotated window back between the elements of a head that RoPE leaves alone.
 /// @param x `[batch, heads, seq, head_dim]`
-inline at::Tensor replace_window(const at::Tensor& x, const at::Tensor& window, std::int64_t offset) {
+[[nodiscard]] inline at::Tensor replace_window(const at::Tensor& x, const at::Tensor& window, std::int64_t offset) {
   const std::int64_t end = offset + window.size(-1);
   if (window.size(-1) == x.size(-1)) {
     return window;
@@ -72,8 +72,8 @@ inline at::Tensor replace_window(const at::Tensor& x, const at::Tensor& window, 
 /// Rotates queries or keys as the model's forward does. Differentiable.
 /// @param x `[batch, heads, seq, head_dim]`, floating
 /// @param cos, sin from `cos_sin_table`, in x's dtype
-inline at::Tensor apply_rotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
-                               const rotary_specification& specification) {
+[[nodiscard]] inline at::Tensor apply_rotary(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                                             const rotary_specification& specification) {
   if (!specification.rotates()) {
     return x;
   }

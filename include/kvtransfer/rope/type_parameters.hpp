@@ -23,21 +23,23 @@ struct type_parameters {
   std::int64_t max_position_embeddings = 0;          ///< tokens; 0 where the config has none
 
   /// Whether there is such a parameter, other than null.
-  bool has(std::string_view key) const { return fields().find(key).has_value(); }
+  [[nodiscard]] bool has(std::string_view key) const { return fields().find(key).has_value(); }
 
   /// @throws value_error if `key` is missing or not a finite number
-  double number(std::string_view key) const { return stated(key, "a finite number").finite_number(); }
+  [[nodiscard]] double number(std::string_view key) const { return stated(key, "a finite number").finite_number(); }
 
   /// Nothing where there is none. @throws value_error for anything but a finite number
-  std::optional<double> optional_number(std::string_view key) const {
+  [[nodiscard]] std::optional<double> optional_number(std::string_view key) const {
     return has(key) ? std::optional<double>(number(key)) : std::nullopt;
   }
 
   /// @throws value_error unless `key` is a finite number above zero
-  double positive(std::string_view key) const { return stated(key, "a number above zero").positive_number(); }
+  [[nodiscard]] double positive(std::string_view key) const {
+    return stated(key, "a number above zero").positive_number();
+  }
 
   /// @throws shape_error unless `key` lists `count` numbers
-  std::vector<float> positive_list(std::string_view key, std::int64_t count) const {
+  [[nodiscard]] std::vector<float> positive_list(std::string_view key, std::int64_t count) const {
     const auto list = fields().find(key);
     const bool is_list = list && list->value().is_array();
     require<shape_error>(is_list && static_cast<std::int64_t>(list->size()) == count, "rope_parameters", key,
@@ -50,20 +52,20 @@ struct type_parameters {
   }
 
   /// @throws value_error unless `key` lists whole numbers
-  std::vector<std::int64_t> whole_numbers(std::string_view key) const {
+  [[nodiscard]] std::vector<std::int64_t> whole_numbers(std::string_view key) const {
     return stated(key, "a list of integers").integers();
   }
 
   /// θ, the base of the geometric series of wavelengths.
-  double theta() const { return positive("rope_theta"); }
+  [[nodiscard]] double theta() const { return positive("rope_theta"); }
 
   /// The share of a head that rotates; 1 where the config has none. @throws value_error unless it is a number
-  double partial_rotary_factor() const { return optional_number("partial_rotary_factor").value_or(1.0); }
+  [[nodiscard]] double partial_rotary_factor() const { return optional_number("partial_rotary_factor").value_or(1.0); }
 
   /// Elements of a head that rotate, the d of θ^(−2i/d). Where it is odd (MiMo-V2), the last pair takes one element
   /// more.
   /// @throws value_error unless they make pairs within the head
-  std::int64_t rotary_dim() const {
+  [[nodiscard]] std::int64_t rotary_dim() const {
     const double elements = std::floor(static_cast<double>(head_dim) * partial_rotary_factor());
     const auto most = static_cast<double>(std::min(head_dim, most_elements));
     require<value_error>((elements >= 1 && elements + std::fmod(elements, 2) <= most), "rope_parameters",
@@ -73,19 +75,19 @@ struct type_parameters {
   }
 
   /// Frequencies: one for each pair of elements that rotates.
-  std::int64_t pairs() const { return (rotary_dim() + 1) / 2; }
+  [[nodiscard]] std::int64_t pairs() const { return (rotary_dim() + 1) / 2; }
 
   /// What `key` says as a condition in Python: null, 0 and false are false. `otherwise` where it is missing.
-  bool truth(std::string_view key, bool otherwise) const {
+  [[nodiscard]] bool truth(std::string_view key, bool otherwise) const {
     const auto value = fields().find(key);
     return value ? value->value() != false && value->value() != 0 : otherwise && !fields().contains(key);
   }
 
   /// Tokens the model was trained on before its context was extended.
-  double original_length() const { return positive("original_max_position_embeddings"); }
+  [[nodiscard]] double original_length() const { return positive("original_max_position_embeddings"); }
 
   /// @throws value_error where the config has none
-  double max_length() const {
+  [[nodiscard]] double max_length() const {
     require<value_error>(max_position_embeddings > 0, "config", "max_position_embeddings", "a number above zero",
                          fmt::format("{}", max_position_embeddings));
     return static_cast<double>(max_position_embeddings);
@@ -95,9 +97,9 @@ struct type_parameters {
   /// Far more than any head has: more is a mistake in the file.
   static constexpr std::int64_t most_elements = 65536;
 
-  basic_json_reader<value_error> fields() const { return {values, "rope_parameters"}; }
+  [[nodiscard]] basic_json_reader<value_error> fields() const { return {values, "rope_parameters"}; }
 
-  basic_json_reader<value_error> stated(std::string_view key, std::string_view expected) const {
+  [[nodiscard]] basic_json_reader<value_error> stated(std::string_view key, std::string_view expected) const {
     if (!has(key)) {
       fields().refuse(key, expected);
     }

@@ -14,7 +14,7 @@
 namespace kvtransfer {
 
 /// A tensor as errors show it: `[2, 8, 5, 64] Float on cpu`.
-inline std::string describe(const at::Tensor& tensor) {
+[[nodiscard]] inline std::string describe(const at::Tensor& tensor) {
   if (!tensor.defined()) {
     return "an undefined tensor";
   }
@@ -29,7 +29,7 @@ inline void require_heads_tensor(const at::Tensor& tensor, std::string_view wher
 }
 
 /// @param tensor `[batch, kv_heads, seq, head_dim]`
-inline cache_extents extents_of(const at::Tensor& tensor) {
+[[nodiscard]] inline cache_extents extents_of(const at::Tensor& tensor) {
   return {tensor.size(0), tensor.size(1), tensor.size(2), tensor.size(3)};
 }
 

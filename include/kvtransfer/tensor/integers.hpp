@@ -15,7 +15,8 @@ namespace kvtransfer {
 /// The elements of an integer list, on the host.
 /// @param list int32 or int64 `[n]`, any device
 /// @throws shape_error for any other tensor
-inline std::vector<std::int64_t> host_integers(const at::Tensor& list, std::string_view where, std::string_view what) {
+[[nodiscard]] inline std::vector<std::int64_t> host_integers(const at::Tensor& list, std::string_view where,
+                                                             std::string_view what) {
   require<shape_error>(
       list.defined() && list.dim() == 1 && (list.scalar_type() == at::kLong || list.scalar_type() == at::kInt), where,
       what, "int32 or int64 [n]", [&] { return describe(list); });
@@ -25,7 +26,7 @@ inline std::vector<std::int64_t> host_integers(const at::Tensor& list, std::stri
 }
 
 /// int64 `[n]` on `device`.
-inline at::Tensor integer_tensor(const std::vector<std::int64_t>& list, at::Device device) {
+[[nodiscard]] inline at::Tensor integer_tensor(const std::vector<std::int64_t>& list, at::Device device) {
   return uploaded(list, at::kLong, device);
 }
 

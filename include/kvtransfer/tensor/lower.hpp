@@ -23,12 +23,14 @@ struct storage {
       slots;  ///< where each slot of a sequence lies; nothing where block and slot say it themselves
 
   /// Sizes as a cache counts them: sequences and their slots, whatever the blocks are.
-  cache_extents extents() const {
+  [[nodiscard]] cache_extents extents() const {
     return slots ? cache_extents{slots->batch(), blocks.size(1), slots->seq(), blocks.size(3)} : extents_of(blocks);
   }
 
   /// Whether each slot lies at the same block and slot as in `other`.
-  bool is_like(const storage& other) const { return blocks.sizes() == other.blocks.sizes() && slots == other.slots; }
+  [[nodiscard]] bool is_like(const storage& other) const {
+    return blocks.sizes() == other.blocks.sizes() && slots == other.slots;
+  }
 };
 
 namespace detail {
@@ -38,7 +40,7 @@ inline constexpr std::int64_t axes_of =
     1 + std::count(std::string_view(Layout::axes).begin(), std::string_view(Layout::axes).end(), ',');
 
 template <CacheLayout Layout>
-storage lower_unchecked(const Layout& layout, const at::Tensor& tensor) {
+[[nodiscard]] storage lower_unchecked(const Layout& layout, const at::Tensor& tensor) {
   if constexpr (StridedLayout<Layout>) {
     return {layout.view(tensor), std::nullopt};
   } else {
@@ -62,7 +64,8 @@ inline void require_places(const at::Tensor& blocks, const slot_table& slots, st
 /// Lowers a tensor in `layout` to the plain form.
 /// @throws shape_error unless it is floating, has the layout's axes and every place that the layout's table names
 template <CacheLayout Layout>
-storage lower(const Layout& layout, const at::Tensor& tensor, std::string_view where, std::string_view what) {
+[[nodiscard]] storage lower(const Layout& layout, const at::Tensor& tensor, std::string_view where,
+                            std::string_view what) {
   const auto refuse = [&] {
     fail<shape_error>(where, what, fmt::format("{}, floating", Layout::axes), describe(tensor));
   };
@@ -84,7 +87,7 @@ storage lower(const Layout& layout, const at::Tensor& tensor, std::string_view w
 
 /// The layout of a layer's keys.
 template <LayerLayout Layout>
-const auto& keys_of(const Layout& layout) {
+[[nodiscard]] const auto& keys_of(const Layout& layout) {
   if constexpr (CacheLayout<Layout>) {
     return layout;
   } else {
@@ -94,7 +97,7 @@ const auto& keys_of(const Layout& layout) {
 
 /// The layout of a layer's values.
 template <LayerLayout Layout>
-const auto& values_of(const Layout& layout) {
+[[nodiscard]] const auto& values_of(const Layout& layout) {
   if constexpr (CacheLayout<Layout>) {
     return layout;
   } else {
@@ -105,7 +108,7 @@ const auto& values_of(const Layout& layout) {
 /// The layout in which the slots [begin, end) of a tensor in `layout` are read from `slice_tensor`'s result.
 /// @throws shape_error for slots outside the table
 template <LayerLayout Layout>
-Layout slice_layout(const Layout& layout, std::int64_t begin, std::int64_t end) {
+[[nodiscard]] Layout slice_layout(const Layout& layout, std::int64_t begin, std::int64_t end) {
   Layout part = layout;
   if constexpr (SlottedLayout<Layout>) {
     part.slots = layout.slots.slice(begin, end);
@@ -119,7 +122,8 @@ Layout slice_layout(const Layout& layout, std::int64_t begin, std::int64_t end) 
 /// The slots [begin, end) of a tensor in `layout`, without a copy. Where a table tells the slots apart, the tensor
 /// stays whole.
 template <CacheLayout Layout>
-at::Tensor slice_tensor(const Layout& layout, const at::Tensor& tensor, std::int64_t begin, std::int64_t end) {
+[[nodiscard]] at::Tensor slice_tensor(const Layout& layout, const at::Tensor& tensor, std::int64_t begin,
+                                      std::int64_t end) {
   if constexpr (StridedLayout<Layout>) {
     return layout.arrange(layout.view(tensor).slice(2, begin, end));
   } else {

@@ -31,7 +31,7 @@ namespace kvtransfer {
 class safetensors_file {
  public:
   /// Maps the file and checks its header. @throws file_error
-  static safetensors_file open(const std::filesystem::path& path) {
+  [[nodiscard]] static safetensors_file open(const std::filesystem::path& path) {
     auto mapping = mapped_file::open(path);
     auto header = parse_safetensors_header(mapping->bytes(), path.string());
     return {std::move(mapping), std::move(header)};
@@ -42,14 +42,14 @@ class safetensors_file {
       : mapping_(std::move(mapping)), header_(std::make_shared<const safetensors_header>(std::move(header))) {}
 
   /// As given to `open`.
-  const std::filesystem::path& path() const { return mapping_->path(); }
+  [[nodiscard]] const std::filesystem::path& path() const { return mapping_->path(); }
   /// What the file says before its data, checked.
-  const safetensors_header& header() const { return *header_; }
+  [[nodiscard]] const safetensors_header& header() const { return *header_; }
   /// Whether there is a tensor of that name.
-  bool contains(std::string_view name) const { return header_->tensors.contains(name); }
+  [[nodiscard]] bool contains(std::string_view name) const { return header_->tensors.contains(name); }
 
   /// All tensors' names, sorted.
-  std::vector<std::string> names() const {
+  [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> names;
     for (const auto& [name, entry] : header_->tensors) {
       names.push_back(name);
@@ -58,7 +58,7 @@ class safetensors_file {
   }
 
   /// Shape, type and place of a tensor. @throws file_error if there is none of that name
-  const safetensors_entry& entry(std::string_view name) const {
+  [[nodiscard]] const safetensors_entry& entry(std::string_view name) const {
     const auto found = header_->tensors.find(name);
     if (found == header_->tensors.end()) {
       fail<file_error>(path().string(), "tensor", excerpt(name),
@@ -68,16 +68,16 @@ class safetensors_file {
   }
 
   /// The bytes of the whole file, mapped.
-  std::span<std::byte> bytes() const { return mapping_->bytes(); }
+  [[nodiscard]] std::span<std::byte> bytes() const { return mapping_->bytes(); }
 
   /// The mapped bytes of a tensor. @throws file_error if there is none of that name
-  std::span<std::byte> bytes(std::string_view name) const {
+  [[nodiscard]] std::span<std::byte> bytes(std::string_view name) const {
     return bytes().subspan(header_->data_begin + entry(name).begin, entry(name).end - entry(name).begin);
   }
 
   /// A tensor over the mapped bytes, on the CPU; a copy only where the file puts it off its natural alignment.
   /// @throws file_error if there is none of that name
-  at::Tensor tensor(std::string_view name) const {
+  [[nodiscard]] at::Tensor tensor(std::string_view name) const {
     const safetensors_entry& found = entry(name);
     const std::span<std::byte> data = bytes(name);
     const auto options = at::TensorOptions().dtype(scalar_type_of(found.dtype));

@@ -23,14 +23,14 @@ namespace kvtransfer::detail {
 using safetensors_index = std::map<std::string, std::string, std::less<>>;
 
 /// A plain file name: not a path, which could leave the folder.
-inline bool is_plain_file_name(std::string_view name) {
+[[nodiscard]] inline bool is_plain_file_name(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == name.npos;
 }
 
 /// Reads the text of a `model.safetensors.index.json`.
 /// @param file named in errors
 /// @throws file_error for bad JSON, a missing map, or a shard that is not a file name in the same folder
-inline safetensors_index parse_safetensors_index(std::string_view text, std::string_view file) {
+[[nodiscard]] inline safetensors_index parse_safetensors_index(std::string_view text, std::string_view file) {
   const nlohmann::json content = parse_json(text, file);
   require<file_error>(content.is_object() && content.contains("weight_map") && content["weight_map"].is_object(), file,
                       "weight_map", "an object that names a shard for every tensor", "none");
@@ -54,7 +54,7 @@ class safetensors_folder {
  public:
   /// Maps every file and checks headers and index against each other. @throws file_error
   /// Source: transformers prefers the single file where a folder has both.
-  static safetensors_folder open(const std::filesystem::path& folder) {
+  [[nodiscard]] static safetensors_folder open(const std::filesystem::path& folder) {
     std::error_code ignored;
     if (!std::filesystem::is_directory(folder, ignored)) {
       fail<file_error>(folder.string(), "folder", "an existing folder", "none");
@@ -73,12 +73,12 @@ class safetensors_folder {
   }
 
   /// The folder, as given to `open`.
-  const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   /// Whether there is a tensor of that name in any of its files.
-  bool contains(std::string_view name) const { return files_.find(name) != files_.end(); }
+  [[nodiscard]] bool contains(std::string_view name) const { return files_.find(name) != files_.end(); }
 
   /// All tensors' names, sorted.
-  std::vector<std::string> names() const {
+  [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> names;
     for (const auto& [name, file] : files_) {
       names.push_back(name);
@@ -87,7 +87,7 @@ class safetensors_folder {
   }
 
   /// The file that holds a tensor. @throws file_error if there is none of that name
-  const safetensors_file& file_of(std::string_view name) const {
+  [[nodiscard]] const safetensors_file& file_of(std::string_view name) const {
     const auto found = files_.find(name);
     if (found == files_.end()) {
       fail<file_error>(path_.string(), "tensor", excerpt(name), fmt::format("{} other tensors", files_.size()));
@@ -96,7 +96,7 @@ class safetensors_folder {
   }
 
   /// As `safetensors_file::tensor`. @throws file_error
-  at::Tensor tensor(std::string_view name) const { return file_of(name).tensor(name); }
+  [[nodiscard]] at::Tensor tensor(std::string_view name) const { return file_of(name).tensor(name); }
 
  private:
   explicit safetensors_folder(std::filesystem::path path) : path_(std::move(path)) {}

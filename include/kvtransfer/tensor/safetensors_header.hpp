@@ -37,7 +37,8 @@ struct safetensors_entry {
 /// Bytes that a shape takes, or nothing where they pass 2^63 - 1, what torch can count.
 ///
 /// A zero dimension hides no overflow of the others: the strides would overflow all the same.
-inline std::optional<std::uint64_t> safetensors_bytes(const std::vector<std::int64_t>& shape, safetensors_dtype dtype) {
+[[nodiscard]] inline std::optional<std::uint64_t> safetensors_bytes(const std::vector<std::int64_t>& shape,
+                                                                    safetensors_dtype dtype) {
   constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   std::uint64_t bytes = describe(dtype).bytes;
   bool empty = false;
@@ -66,7 +67,7 @@ struct entry_field {
   }
 };
 
-inline safetensors_dtype read_dtype(const nlohmann::json& value, const entry_field& field) {
+[[nodiscard]] inline safetensors_dtype read_dtype(const nlohmann::json& value, const entry_field& field) {
   const auto known = value.is_string() ? safetensors_dtype_named(value.get_ref<const std::string&>()) : std::nullopt;
   if (!known) {
     field.refuse("one of " + safetensors_dtype_names(), excerpt(value));
@@ -74,7 +75,7 @@ inline safetensors_dtype read_dtype(const nlohmann::json& value, const entry_fie
   return *known;
 }
 
-inline std::vector<std::int64_t> read_shape(const nlohmann::json& value, const entry_field& field) {
+[[nodiscard]] inline std::vector<std::int64_t> read_shape(const nlohmann::json& value, const entry_field& field) {
   constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   if (!value.is_array()) {
     field.refuse("a list of sizes", excerpt(value));
@@ -106,7 +107,8 @@ inline void read_offsets(const nlohmann::json& value, const entry_field& field, 
 }
 
 /// One tensor's object in the header. @throws file_error
-inline safetensors_entry read_entry(const nlohmann::json& fields, std::string_view tensor, std::string_view file) {
+[[nodiscard]] inline safetensors_entry read_entry(const nlohmann::json& fields, std::string_view tensor,
+                                                  std::string_view file) {
   if (!fields.is_object() || fields.size() != 3 || !fields.contains("dtype") || !fields.contains("shape") ||
       !fields.contains("data_offsets")) {
     entry_field{file, tensor, "fields"}.refuse("an object of dtype, shape and data_offsets", excerpt(fields));
@@ -129,7 +131,7 @@ using safetensors_metadata = std::map<std::string, std::string, std::less<>>;
 struct safetensors_header {
   std::map<std::string, safetensors_entry, std::less<>> tensors;  ///< by name; together they tile the data
   safetensors_metadata metadata;                                  ///< free text by key, the header's `__metadata__`
-  std::uint64_t data_begin = 0;  ///< bytes from the start of the file
+  std::uint64_t data_begin = 0;                                   ///< bytes from the start of the file
 
   friend bool operator==(const safetensors_header&, const safetensors_header&) = default;
 };
@@ -143,7 +145,7 @@ inline constexpr std::uint64_t length_bytes = 8;
 inline constexpr std::string_view metadata_key = "__metadata__";
 
 /// The JSON text behind the length field.
-inline std::string_view header_text(std::span<const std::byte> bytes, std::string_view file) {
+[[nodiscard]] inline std::string_view header_text(std::span<const std::byte> bytes, std::string_view file) {
   require<file_error>(bytes.size() >= length_bytes, file, "header length", "8 bytes",
                       formatted("a file of {} bytes", bytes.size()));
   std::uint64_t length = 0;
@@ -158,7 +160,7 @@ inline std::string_view header_text(std::span<const std::byte> bytes, std::strin
   return text;
 }
 
-inline safetensors_metadata read_metadata(const nlohmann::json& fields, std::string_view file) {
+[[nodiscard]] inline safetensors_metadata read_metadata(const nlohmann::json& fields, std::string_view file) {
   require<file_error>(fields.is_object(), file, metadata_key, "an object of strings",
                       [&] { return fields.type_name(); });
   safetensors_metadata metadata;
@@ -196,9 +198,9 @@ inline void check_tiling(const safetensors_header& header, std::uint64_t data_by
 
 /// A tensor that a file is going to hold.
 struct unplaced_tensor {
-  std::string name;
-  safetensors_dtype dtype{};
-  std::vector<std::int64_t> shape;
+  std::string name;                 ///< unique in the file, other than `__metadata__`
+  safetensors_dtype dtype{};        ///< of its elements
+  std::vector<std::int64_t> shape;  ///< row-major; empty for a scalar
 };
 
 /// Gives every tensor its bytes: wider types first, as huggingface/safetensors does, so that each stands on its natural
@@ -230,7 +232,8 @@ struct unplaced_tensor {
 /// @param file named in errors
 /// @throws file_error with the field, what was expected and what was found
 /// Source: the format section of huggingface/safetensors' README, and what its `tensor.rs` refuses.
-inline safetensors_header parse_safetensors_header(std::span<const std::byte> bytes, std::string_view file) {
+[[nodiscard]] inline safetensors_header parse_safetensors_header(std::span<const std::byte> bytes,
+                                                                 std::string_view file) {
   namespace details = safetensors_details;
   constexpr int deepest = 3;
   const std::string_view text = details::header_text(bytes, file);
@@ -252,7 +255,7 @@ inline safetensors_header parse_safetensors_header(std::span<const std::byte> by
 /// What stands before the data: length, JSON, and spaces up to a multiple of 64 bytes, which aligns mapped tensors.
 /// @param header its `data_begin` is not read
 /// @throws value_error if a name or a metadata string is not UTF-8, or if they make a header that no reader accepts
-inline std::string format_safetensors_header(const safetensors_header& header) {
+[[nodiscard]] inline std::string format_safetensors_header(const safetensors_header& header) {
   namespace details = safetensors_details;
   constexpr std::uint64_t alignment = 64;
   nlohmann::ordered_json fields = nlohmann::ordered_json::object();

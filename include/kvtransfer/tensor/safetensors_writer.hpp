@@ -75,7 +75,7 @@ class safetensors_writer {
   }
 
  private:
-  static safetensors_header placed(const std::vector<safetensors_declaration>& declared) {
+  [[nodiscard]] static safetensors_header placed(const std::vector<safetensors_declaration>& declared) {
     std::vector<unplaced_tensor> tensors;
     for (const auto& [name, type, shape] : declared) {
       const auto dtype = safetensors_dtype_of(type);

@@ -23,7 +23,7 @@ struct keys_and_values {
 /// @param axis where that axis is: 0 in vLLM's `[2, num_blocks, …]`, 1 in FlashInfer's `[num_blocks, 2, …]`, 2 in
 ///        flash-attention's `[batch, seq, 2, kv_heads, head_dim]`
 /// @throws shape_error where a tensor has no such axis
-inline keys_and_values split_keys_values(const std::vector<at::Tensor>& joined, std::int64_t axis) {
+[[nodiscard]] inline keys_and_values split_keys_values(const std::vector<at::Tensor>& joined, std::int64_t axis) {
   keys_and_values halves;
   for (const at::Tensor& tensor : joined) {
     require<shape_error>(tensor.defined() && axis >= 0 && axis < tensor.dim() && tensor.size(axis) == 2,

@@ -22,7 +22,7 @@ namespace kvtransfer {
 namespace detail {
 
 /// The stream that uploads to a GPU run on, one for each and all threads: what is computed there goes on meanwhile.
-inline c10::Stream upload_stream(at::Device device) {
+[[nodiscard]] inline c10::Stream upload_stream(at::Device device) {
   static std::mutex mutex;
   static std::array<std::optional<c10::Stream>, 128> streams;  // DeviceIndex has seven bits
   const std::lock_guard lock(mutex);
@@ -34,7 +34,7 @@ inline c10::Stream upload_stream(at::Device device) {
 }
 
 /// `buffer` on a GPU: whatever is queued on the current stream from now on finds it there.
-inline at::Tensor uploaded_beside(const at::Tensor& buffer, at::Device device) {
+[[nodiscard]] inline at::Tensor uploaded_beside(const at::Tensor& buffer, at::Device device) {
   const c10::Stream current = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
   const c10::Stream beside = upload_stream(current.device());
   c10::Event arrived(device.type());
@@ -52,18 +52,18 @@ inline at::Tensor uploaded_beside(const at::Tensor& buffer, at::Device device) {
 }  // namespace detail
 
 /// An uninitialized tensor on the host, to be filled for `uploaded`.
-inline at::Tensor upload_buffer(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device) {
+[[nodiscard]] inline at::Tensor upload_buffer(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device) {
   return detail::new_tensor(sizes, at::TensorOptions().dtype(dtype).pinned_memory(device.is_cuda()));
 }
 
 /// `buffer` on `device`. A GPU's current stream does not wait for it before what is queued from now on.
-inline at::Tensor uploaded(const at::Tensor& buffer, at::Device device) {
+[[nodiscard]] inline at::Tensor uploaded(const at::Tensor& buffer, at::Device device) {
   return device.is_cuda() ? detail::uploaded_beside(buffer, device) : device.is_cpu() ? buffer : buffer.to(device);
 }
 
 /// A list as a tensor `[n]` on `device`. @param dtype that of `Scalar`
 template <class Scalar>
-at::Tensor uploaded(const std::vector<Scalar>& list, at::ScalarType dtype, at::Device device) {
+[[nodiscard]] at::Tensor uploaded(const std::vector<Scalar>& list, at::ScalarType dtype, at::Device device) {
   const at::Tensor host = upload_buffer({static_cast<std::int64_t>(list.size())}, dtype, device);
   std::copy(list.begin(), list.end(), host.mutable_data_ptr<Scalar>());
   return uploaded(host, device);

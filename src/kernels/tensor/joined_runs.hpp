@@ -70,7 +70,7 @@ class run_joiner {
     return run_.count > 0;
   }
 
-  bool adjoins(const placed_run& before) const {
+  [[nodiscard]] bool adjoins(const placed_run& before) const {
     if (before.from == nullptr || run_.from == nullptr) {
       return false;
     }
@@ -80,7 +80,7 @@ class run_joiner {
   }
 
   /// Slots of a piece, fewer for one that has to reach the beginning of a cache line first.
-  std::int64_t room(const joined_runs& joined) const {
+  [[nodiscard]] std::int64_t room(const joined_runs& joined) const {
     const std::int64_t slots = shape_for<Element>(way_).slots;
     const char* const to = joined.runs.empty() ? run_.to : joined.runs.front().to;
     const auto past_line = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(to) % longest_column);

@@ -26,7 +26,7 @@ namespace kvtransfer::rope {
 namespace detail {
 
 /// A tensor with the extents that the keys had before quantization, and next to no data.
-inline at::Tensor like_elements(const quantized_tensor& keys) {
+[[nodiscard]] inline at::Tensor like_elements(const quantized_tensor& keys) {
   const cache_extents extents = keys.extents();
   const at::Tensor one = keys.scales.new_empty({1, 1, 1, 1});
   return one.expand({extents.batch, extents.kv_heads, extents.seq, extents.head_dim});
@@ -48,8 +48,8 @@ inline void require_alike(const std::vector<quantized_tensor>& layers, std::stri
 
 /// Whether the fused kernel rotates keys like these.
 /// @throws device_error where `how` asks for it and there is none for them
-inline bool rotates_quantized_fused(const quantized_tensor& keys, const rotary_specification& geometry,
-                                    const options& how, std::string_view where) {
+[[nodiscard]] inline bool rotates_quantized_fused(const quantized_tensor& keys, const rotary_specification& geometry,
+                                                  const options& how, std::string_view where) {
   const auto lies_in_rows = [](const at::Tensor& tensor) { return tensor.stride(3) == 1 || tensor.size(3) == 1; };
   const bool readable = lies_in_rows(keys.codes) && lies_in_rows(keys.scales) &&
                         (!keys.carried_error.defined() || lies_in_rows(keys.carried_error)) &&

@@ -35,7 +35,7 @@ struct slot_runs {
   std::vector<slot_run> runs = {};
 
   /// int64 `[n, 3]` on `device`: to, from, count.
-  at::Tensor tensor(at::Device device) const {
+  [[nodiscard]] at::Tensor tensor(at::Device device) const {
     std::vector<std::int64_t> flat;
     flat.reserve(3 * runs.size());
     for (const slot_run& run : runs) {

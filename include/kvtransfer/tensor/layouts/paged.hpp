@@ -31,8 +31,8 @@ struct paged_nhd {
   static constexpr std::string_view axes = "[num_blocks, block_size, kv_heads, head_dim]";
   slot_table slots = {};
 
-  at::Tensor blocks(const at::Tensor& tensor) const { return tensor.transpose(1, 2); }
-  std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
+  [[nodiscard]] at::Tensor blocks(const at::Tensor& tensor) const { return tensor.transpose(1, 2); }
+  [[nodiscard]] std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
     return {slots.blocks_needed(), slots.block_size(), kv_heads, head_dim};
   }
   /// @}
@@ -46,8 +46,8 @@ struct paged_hnd {
   static constexpr std::string_view axes = "[num_blocks, kv_heads, block_size, head_dim]";
   slot_table slots = {};
 
-  at::Tensor blocks(const at::Tensor& tensor) const { return tensor; }
-  std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
+  [[nodiscard]] at::Tensor blocks(const at::Tensor& tensor) const { return tensor; }
+  [[nodiscard]] std::vector<std::int64_t> storage_shape(std::int64_t kv_heads, std::int64_t head_dim) const {
     return {slots.blocks_needed(), kv_heads, slots.block_size(), head_dim};
   }
   /// @}
@@ -83,7 +83,7 @@ inline void fill_blocks(std::vector<slot_span>& spans, std::int64_t batch, const
 }
 
 /// The rows of a block table. @throws shape_error unless it is int32 or int64 `[batch, blocks]`
-inline std::vector<std::vector<std::int64_t>> block_rows(const at::Tensor& block_table) {
+[[nodiscard]] inline std::vector<std::vector<std::int64_t>> block_rows(const at::Tensor& block_table) {
   require<shape_error>(block_table.defined() && block_table.dim() == 2, "block_slots", "block_table",
                        "int32 or int64 [batch, blocks]", [&] { return describe(block_table); });
   const std::vector<std::int64_t> all = host_integers(block_table.reshape({-1}), "block_slots", "block_table");
@@ -106,7 +106,8 @@ inline void require_block_size(std::int64_t block_size) {
 ///        an id below 0 before that stands for a block that is gone (a sliding window's)
 /// @param lengths int32 or int64 `[batch]`, tokens of each row
 /// @throws shape_error where a row has more tokens than its blocks hold
-inline slot_table block_slots(const at::Tensor& block_table, const at::Tensor& lengths, std::int64_t block_size) {
+[[nodiscard]] inline slot_table block_slots(const at::Tensor& block_table, const at::Tensor& lengths,
+                                            std::int64_t block_size) {
   detail::require_block_size(block_size);
   const std::vector<std::vector<std::int64_t>> rows = detail::block_rows(block_table);
   const std::vector<std::int64_t> counts = host_integers(lengths, "block_slots", "lengths");
@@ -127,8 +128,8 @@ inline slot_table block_slots(const at::Tensor& block_table, const at::Tensor& l
 /// @param indices int32 or int64 `[blocks]`
 /// @param last_lengths int32 or int64 `[batch]`, 1 to block_size for a row that has blocks
 /// @throws shape_error where the lists do not fit each other
-inline slot_table block_slots(const at::Tensor& indptr, const at::Tensor& indices, const at::Tensor& last_lengths,
-                              std::int64_t block_size) {
+[[nodiscard]] inline slot_table block_slots(const at::Tensor& indptr, const at::Tensor& indices,
+                                            const at::Tensor& last_lengths, std::int64_t block_size) {
   detail::require_block_size(block_size);
   const std::vector<std::int64_t> starts = host_integers(indptr, "block_slots", "indptr");
   const std::vector<std::int64_t> ids = host_integers(indices, "block_slots", "indices");
@@ -155,7 +156,8 @@ inline slot_table block_slots(const at::Tensor& indptr, const at::Tensor& indice
 /// that is on.
 /// @param block_table int32 or int64 `[batch, blocks]`, any device
 /// @throws shape_error where a row has more keys than its blocks hold
-inline slot_table block_slots(const position_map& positions, const at::Tensor& block_table, std::int64_t block_size) {
+[[nodiscard]] inline slot_table block_slots(const position_map& positions, const at::Tensor& block_table,
+                                            std::int64_t block_size) {
   detail::require_block_size(block_size);
   const std::vector<std::vector<std::int64_t>> rows = detail::block_rows(block_table);
   const auto batch = static_cast<std::int64_t>(rows.size());

@@ -19,10 +19,10 @@ enum class code_format : std::uint8_t {
 
 /// What there is to know of a format.
 struct code_format_description {
-  std::string_view name;
-  double largest_code;
-  double half_step;
-  at::ScalarType type;
+  std::string_view name;  ///< as files and messages have it
+  double largest_code;    ///< what an element of a group is scaled to at most
+  double half_step;       ///< how far rounding takes an element off at most, in units of its scale
+  at::ScalarType type;    ///< of the tensor of codes
 };
 
 /// All formats, in the enumeration's order.
@@ -33,26 +33,28 @@ inline constexpr std::array<code_format_description, 4> code_formats{{
     {"float8_e5m2", 57344, 4096, at::kFloat8_e5m2},
 }};
 
-constexpr const code_format_description& describe(code_format format) {
+[[nodiscard]] constexpr const code_format_description& describe(code_format format) {
   return code_formats[static_cast<std::size_t>(format)];
 }
 
 /// The format's name.
-constexpr std::string_view to_string(code_format format) { return describe(format).name; }
+[[nodiscard]] constexpr std::string_view to_string(code_format format) { return describe(format).name; }
 
 /// Integers lie between the smallest and the largest element of their group; floats about zero.
-constexpr bool is_integer(code_format format) { return format == code_format::int4 || format == code_format::int8; }
+[[nodiscard]] constexpr bool is_integer(code_format format) {
+  return format == code_format::int4 || format == code_format::int8;
+}
 
-constexpr std::int64_t codes_per_byte(code_format format) { return format == code_format::int4 ? 2 : 1; }
+[[nodiscard]] constexpr std::int64_t codes_per_byte(code_format format) { return format == code_format::int4 ? 2 : 1; }
 
 /// The largest code: the last step of the integers, the largest number of the floats.
-constexpr double largest_code(code_format format) { return describe(format).largest_code; }
+[[nodiscard]] constexpr double largest_code(code_format format) { return describe(format).largest_code; }
 
 /// How far, in units of the scale, an element at most lies from its code: half of the widest gap between two codes. For
 /// floats that is the gap below the largest number; smaller elements lie closer.
-constexpr double half_step(code_format format) { return describe(format).half_step; }
+[[nodiscard]] constexpr double half_step(code_format format) { return describe(format).half_step; }
 
 /// The type of a tensor of codes.
-constexpr at::ScalarType scalar_type_of(code_format format) { return describe(format).type; }
+[[nodiscard]] constexpr at::ScalarType scalar_type_of(code_format format) { return describe(format).type; }
 
 }  // namespace kvtransfer

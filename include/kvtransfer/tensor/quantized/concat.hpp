@@ -20,7 +20,8 @@ namespace kvtransfer {
 /// shorter group may come to stand in the middle.
 /// @param parts at least one
 /// @throws shape_error, device_error where all but the number of slots differs; value_error where schemes do
-inline quantized_tensor concat(const std::vector<quantized_tensor>& parts, std::string_view where = "concat") {
+[[nodiscard]] inline quantized_tensor concat(const std::vector<quantized_tensor>& parts,
+                                             std::string_view where = "concat") {
   require<shape_error>(!parts.empty(), where, "parts", "at least one", "none");
   quantized_tensor all = parts.front();
   for (std::size_t i = 1; i < parts.size(); ++i) {
@@ -52,8 +53,8 @@ inline quantized_tensor concat(const std::vector<quantized_tensor>& parts, std::
   return all;
 }
 
-inline quantized_tensor concat(const quantized_tensor& first, const quantized_tensor& second,
-                               std::string_view where = "concat") {
+[[nodiscard]] inline quantized_tensor concat(const quantized_tensor& first, const quantized_tensor& second,
+                                             std::string_view where = "concat") {
   return concat({first, second}, where);
 }
 

@@ -24,28 +24,28 @@ struct quantization {
   std::int64_t group_size = 32;                           ///< per token: elements of a head; per channel: slots
 
   /// Whether a group runs over slots, rather than over a token's elements.
-  bool is_per_channel() const { return axis == quantization_axis::per_channel; }
+  [[nodiscard]] bool is_per_channel() const { return axis == quantization_axis::per_channel; }
 
   friend bool operator==(const quantization&, const quantization&) = default;
 };
 
-inline std::string describe(const quantization& scheme) {
+[[nodiscard]] inline std::string describe(const quantization& scheme) {
   return fmt::format("{} {} in groups of {}", to_string(scheme.format),
                      scheme.is_per_channel() ? "per channel" : "per token", scheme.group_size);
 }
 
 /// The integer format of so many bits. @throws value_error unless they are 4 or 8
-inline code_format integer_format(std::int64_t bits) {
+[[nodiscard]] inline code_format integer_format(std::int64_t bits) {
   require<value_error>(bits == 4 || bits == 8, "quantization", "bits", "4 or 8", formatted("{}", bits));
   return bits == 4 ? code_format::int4 : code_format::int8;
 }
 
 /// KIVI's schemes. Its newest tokens, fewer than a group, stay unquantized there; here they are a shorter group.
 /// Source: Liu et al., KIVI (arXiv 2402.02750), section 3 and jy-yuan/KIVI quant/new_pack.py
-inline quantization kivi_keys(std::int64_t bits, std::int64_t group_size = 32) {
+[[nodiscard]] inline quantization kivi_keys(std::int64_t bits, std::int64_t group_size = 32) {
   return {integer_format(bits), quantization_axis::per_channel, group_size};
 }
-inline quantization kivi_values(std::int64_t bits, std::int64_t group_size = 32) {
+[[nodiscard]] inline quantization kivi_values(std::int64_t bits, std::int64_t group_size = 32) {
   return {integer_format(bits), quantization_axis::per_token, group_size};
 }
 

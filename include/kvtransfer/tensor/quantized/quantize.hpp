@@ -22,8 +22,8 @@ namespace detail {
 
 /// `valid` so that it broadcasts against elements. @throws shape_error, device_error unless it does
 /// @param valid bool `[batch or 1, kv_heads or 1, seq]`, or undefined
-inline at::Tensor valid_elements(const at::Tensor& valid, const cache_extents& extents, at::Device device,
-                                 std::string_view where) {
+[[nodiscard]] inline at::Tensor valid_elements(const at::Tensor& valid, const cache_extents& extents, at::Device device,
+                                               std::string_view where) {
   if (!valid.defined()) {
     return valid;
   }
@@ -41,8 +41,8 @@ inline at::Tensor valid_elements(const at::Tensor& valid, const cache_extents& e
 
 /// Elements as codes in `ranges`.
 /// @param elements `[batch, kv_heads, seq, head_dim]`, float32 or less
-inline at::Tensor codes_in(const at::Tensor& elements, const group_ranges& ranges, const quantization& scheme,
-                           const slot_groups& groups) {
+[[nodiscard]] inline at::Tensor codes_in(const at::Tensor& elements, const group_ranges& ranges,
+                                         const quantization& scheme, const slot_groups& groups) {
   const at::Tensor per_step = ranges.scales.reciprocal().masked_fill(ranges.scales.eq(0), 0.0);
   const at::Tensor steps = elements.new_empty(elements.sizes(), at::kFloat);
   for (const equal_groups& some : groups_by_length(scheme, groups)) {
@@ -59,7 +59,7 @@ inline at::Tensor codes_in(const at::Tensor& elements, const group_ranges& range
 
 /// Elements as float32, or less where passes over them are bound by memory: a CPU has its slab in a cache, and there
 /// arithmetic on floats is the quicker.
-inline at::Tensor in_float32_or_less(const at::Tensor& elements) {
+[[nodiscard]] inline at::Tensor in_float32_or_less(const at::Tensor& elements) {
   const at::ScalarType dtype = elements.scalar_type();
   const bool as_they_are = !elements.is_cpu() && (dtype == at::kHalf || dtype == at::kBFloat16);
   return as_they_are ? elements : elements.to(at::kFloat);
@@ -68,8 +68,8 @@ inline at::Tensor in_float32_or_less(const at::Tensor& elements) {
 /// Elements as codes, in one go.
 /// @param elements `[batch, kv_heads, seq, head_dim]`, floating
 /// @param valid as `valid_elements` gives it
-inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Tensor& valid,
-                                        const quantization& scheme) {
+[[nodiscard]] inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Tensor& valid,
+                                                      const quantization& scheme) {
   const slot_groups groups =
       scheme.is_per_channel() ? slot_groups::of_size(scheme.group_size, elements.size(2)) : slot_groups();
   const at::Tensor floats = in_float32_or_less(elements);
@@ -87,8 +87,8 @@ inline quantized_tensor quantized_slots(const at::Tensor& elements, const at::Te
 /// @param valid bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which then counts for nothing in its group;
 /// undefined: all
 /// @throws shape_error, value_error where tensor and scheme do not go together
-inline quantized_tensor quantize(const at::Tensor& elements, const quantization& scheme, const at::Tensor& valid = {},
-                                 std::string_view where = "quantize") {
+[[nodiscard]] inline quantized_tensor quantize(const at::Tensor& elements, const quantization& scheme,
+                                               const at::Tensor& valid = {}, std::string_view where = "quantize") {
   require_heads_tensor(elements, where, "elements");
   require<value_error>(!elements.requires_grad(), where, "elements", "no gradient (rounding has none)",
                        "requires_grad");

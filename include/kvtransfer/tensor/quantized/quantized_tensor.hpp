@@ -34,14 +34,14 @@ struct quantized_tensor {
   at::ScalarType dtype = at::kFloat;  ///< of the tensor that was quantized
 
   /// The extents of the tensor that was quantized.
-  cache_extents extents() const {
+  [[nodiscard]] cache_extents extents() const {
     return {codes.size(0), codes.size(1), codes.size(2), codes.size(3) * codes_per_byte(scheme.format)};
   }
   /// The one on which all tensors lie.
-  at::Device device() const { return codes.device(); }
+  [[nodiscard]] at::Device device() const { return codes.device(); }
 
   /// Bytes that codes, scales and minimums take: what a cache costs in memory.
-  std::int64_t nbytes() const {
+  [[nodiscard]] std::int64_t nbytes() const {
     return static_cast<std::int64_t>(codes.nbytes() + scales.nbytes() + (minimums.defined() ? minimums.nbytes() : 0));
   }
 
@@ -56,19 +56,19 @@ struct quantized_tensor {
   }
 
   /// This with copies of all tensors.
-  quantized_tensor clone() const {
+  [[nodiscard]] quantized_tensor clone() const {
     return transform([](const at::Tensor& tensor) { return tensor.clone(); });
   }
 };
 
 /// Whether two tensors were quantized in one way: extents, scheme and groups.
-inline bool are_alike(const quantized_tensor& a, const quantized_tensor& b) {
+[[nodiscard]] inline bool are_alike(const quantized_tensor& a, const quantized_tensor& b) {
   return a.codes.sizes() == b.codes.sizes() && a.scheme == b.scheme && a.groups == b.groups;
 }
 
 /// What `scales` are for a tensor of `extents`. The scheme must be valid for its head_dim.
-inline std::vector<std::int64_t> shape_of_scales(const quantization& scheme, const slot_groups& groups,
-                                                 const cache_extents& extents) {
+[[nodiscard]] inline std::vector<std::int64_t> shape_of_scales(const quantization& scheme, const slot_groups& groups,
+                                                               const cache_extents& extents) {
   const std::int64_t rows = scheme.is_per_channel() ? groups.count() : extents.seq;
   const std::int64_t columns = scheme.is_per_channel() ? extents.head_dim : extents.head_dim / scheme.group_size;
   return {extents.batch, extents.kv_heads, rows, columns};

@@ -25,10 +25,9 @@ namespace kvtransfer::detail::paging {
 /// Tells the kernel how the pages of `bytes` will be used. Advice: where it is not taken, reading works all the same.
 inline void advise(std::span<const std::byte> bytes, int advice) {
   static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(bytes.data()) / page * page;
-  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size());
+  const std::size_t into_page = reinterpret_cast<std::uintptr_t>(bytes.data()) % page;
   if (!bytes.empty()) {
-    ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+    ::madvise(const_cast<std::byte*>(bytes.data() - into_page), into_page + bytes.size(), advice);
   }
 }
 
@@ -60,11 +59,11 @@ template <class Contents>
 class mapped_cache {
  public:
   /// As given to `open`.
-  const std::filesystem::path& path() const { return file_.path(); }
+  [[nodiscard]] const std::filesystem::path& path() const { return file_.path(); }
   /// How many layers there are.
-  std::int64_t layers() const { return contents_->stored.layers(); }
+  [[nodiscard]] std::int64_t layers() const { return contents_->stored.layers(); }
   /// Whether `load` and `verify` can tell a damaged file.
-  bool has_checksums() const { return contents_->checksums.has_value(); }
+  [[nodiscard]] bool has_checksums() const { return contents_->checksums.has_value(); }
 
   /// Compares every layer's bytes with its checksums. @throws file_error where one differs; value_error where the file
   /// has none
@@ -80,8 +79,8 @@ class mapped_cache {
   mapped_cache(const std::filesystem::path& path, Contents (*read)(std::span<const std::byte>, std::string_view))
       : mapped_cache(mapped_file::open(path), read) {}
 
-  const safetensors_file& file() const { return file_; }
-  const Contents& contents() const { return *contents_; }
+  [[nodiscard]] const safetensors_file& file() const { return file_; }
+  [[nodiscard]] const Contents& contents() const { return *contents_; }
 
   /// Compares the bytes of a layer's tensors with their checksums, where the file has any. @throws file_error where
   /// they differ
@@ -113,7 +112,7 @@ class mapped_cache {
   }
 
  private:
-  mapped_cache(std::shared_ptr<const mapped_file> mapping,
+  mapped_cache(const std::shared_ptr<const mapped_file>& mapping,
                Contents (*read)(std::span<const std::byte>, std::string_view))
       : mapped_cache(mapping, read(mapping->bytes(), mapping->path().string())) {}
 

@@ -74,7 +74,8 @@ class slot_reader {
 
   /// @param file named in errors, with the tensors' names
   /// @throws file_error for a position out of range or a state that names nothing
-  position_map read(std::string_view file, std::string_view positions_name, std::string_view states_name) const {
+  [[nodiscard]] position_map read(std::string_view file, std::string_view positions_name,
+                                  std::string_view states_name) const {
     const auto rows_with_states = static_cast<std::size_t>(shape_[1] * shape_[2]);
     const auto seq = static_cast<std::size_t>(shape_[3]);
     std::vector<position_row> rows(static_cast<std::size_t>(shape_[0]) * rows_with_states);
@@ -88,14 +89,14 @@ class slot_reader {
   }
 
  private:
-  std::int64_t position_at(std::size_t index, std::string_view file, std::string_view name) const {
+  [[nodiscard]] std::int64_t position_at(std::size_t index, std::string_view file, std::string_view name) const {
     const auto position = element<std::int64_t>(positions_, index);
     require<file_error>(is_representable(position), file, formatted("{}[{}]", name, index),
                         "a position within 2^53 of 0", formatted("{}", position));
     return position;
   }
 
-  slot_state state_at(std::size_t index, std::string_view file, std::string_view name) const {
+  [[nodiscard]] slot_state state_at(std::size_t index, std::string_view file, std::string_view name) const {
     const auto code = element<std::int32_t>(states_, index);
     if (code == padding_code || code == unrotated_code) {
       return code == padding_code ? slot_state::padding() : slot_state::unrotated();

@@ -58,12 +58,12 @@ class written_tokens {
     }
   }
 
-  bool complete() const {
+  [[nodiscard]] bool complete() const {
     return seq_ == 0 || (ranges_.size() == 1 && ranges_.begin()->second.end - ranges_.begin()->first == seq_);
   }
 
   /// What is there, as errors show it: `[0, 5), [9, 12)`.
-  std::string described() const {
+  [[nodiscard]] std::string described() const {
     std::string text;
     for (const auto& [begin, written] : ranges_) {
       text += fmt::format("{}[{}, {})", text.empty() ? "" : ", ", begin, written.end);
@@ -72,7 +72,7 @@ class written_tokens {
   }
 
   /// CRC-32 of the whole tensor, once it is complete and had checksums all along.
-  std::uint32_t checksum() const {
+  [[nodiscard]] std::uint32_t checksum() const {
     std::uint32_t whole = 0;
     for (std::size_t row = 0; seq_ > 0 && row < ranges_.begin()->second.row_checksums.size(); ++row) {
       whole = crc32_joined(whole, ranges_.begin()->second.row_checksums[row],
@@ -118,7 +118,7 @@ class streamed_tensor {
         checksums_(checksums),
         written_(entry_.shape[2], token_bytes()) {}
 
-  const std::string& name() const { return name_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
 
   /// @throws shape_error unless `piece` is what was declared but for seq; value_error unless its tokens are still to be
   /// written
@@ -161,10 +161,10 @@ class streamed_tensor {
   }
 
   /// CRC-32 of the complete tensor.
-  std::uint32_t checksum() const { return written_.checksum(); }
+  [[nodiscard]] std::uint32_t checksum() const { return written_.checksum(); }
 
  private:
-  std::uint64_t token_bytes() const {
+  [[nodiscard]] std::uint64_t token_bytes() const {
     return static_cast<std::uint64_t>(entry_.shape[3]) * describe(entry_.dtype).bytes;
   }
 
