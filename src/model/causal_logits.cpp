@@ -1,12 +1,12 @@
 #include "kvtransfer/model/causal_logits.hpp"
 
 #include <ATen/ops/arange.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
+#include "model/attention.hpp"
 #include "model/rotary_tables.hpp"
 #include "model/transformer.hpp"
 
@@ -17,10 +17,12 @@ at::Tensor causal_logits(const model_config& config, const model_weights& weight
   const std::vector<rotary_specification> rotary = rotary_specifications(config, seq);
   const at::Tensor positions = at::arange(seq, token_ids.options()).view({1, 1, 1, seq});
   const detail::rotary_tables tables(rotary, positions, weights.embed_tokens.scalar_type());
-  const auto attend = [](std::int64_t, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-    return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, std::nullopt, true);
+  const auto attend = [&](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+    const attention_specification& how = config.attention[static_cast<std::size_t>(layer)];
+    return detail::attend(how, q, k, v, detail::causal_keys(seq, how.window, q.device()));
   };
-  return detail::vocabulary_logits(weights, detail::hidden_states(config, weights, token_ids, rotary, tables, attend));
+  return detail::vocabulary_logits(config, weights,
+                                   detail::hidden_states(config, weights, token_ids, rotary, tables, attend));
 }
 
 }  // namespace kvtransfer

@@ -2,14 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/config_json.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
+#include "model/architectures/architecture.hpp"
 #include "model/json_fields.hpp"
 
 namespace kvtransfer {
@@ -20,96 +26,132 @@ namespace {
 constexpr std::int64_t most_layers = 10'000;
 constexpr std::int64_t widest_head = 65'536;  ///< elements
 
-/// Values of keys that a file leaves out. Source: LlamaConfig and MistralConfig of transformers 5.
-struct architecture_defaults {
-  std::string_view architecture;
-  std::string_view model_type;
-  std::optional<std::int64_t> kv_heads;  ///< none: as many as query heads
-  std::int64_t max_position_embeddings;
-  std::optional<std::int64_t> sliding_window;
-};
+/// Keys that decide on nothing that a forward pass computes: what made the file, how it was trained, how
+/// text is to be generated from it. Source: transformers, PreTrainedConfig and the files that its versions wrote.
+constexpr std::string_view inert_keys[] = {"attn_implementation",
+                                           "auto_map",
+                                           "bad_words_ids",
+                                           "begin_suppress_tokens",
+                                           "cache_implementation",
+                                           "chunk_size_feed_forward",
+                                           "decoder_start_token_id",
+                                           "diversity_penalty",
+                                           "do_sample",
+                                           "dtype",
+                                           "early_stopping",
+                                           "encoder_no_repeat_ngram_size",
+                                           "exponential_decay_length_penalty",
+                                           "finetuning_task",
+                                           "forced_bos_token_id",
+                                           "forced_eos_token_id",
+                                           "gradient_checkpointing",
+                                           "id2label",
+                                           "initializer_range",
+                                           "is_llama_config",
+                                           "label2id",
+                                           "length_penalty",
+                                           "max_length",
+                                           "min_length",
+                                           "model_max_length",
+                                           "name_or_path",
+                                           "neftune_noise_alpha",
+                                           "no_repeat_ngram_size",
+                                           "num_beam_groups",
+                                           "num_beams",
+                                           "num_labels",
+                                           "num_return_sequences",
+                                           "output_attentions",
+                                           "output_hidden_states",
+                                           "output_scores",
+                                           "pad_token_id",
+                                           "prefix",
+                                           "pretraining_tp",
+                                           "problem_type",
+                                           "pruned_heads",
+                                           "remove_invalid_values",
+                                           "repetition_penalty",
+                                           "return_dict",
+                                           "return_dict_in_generate",
+                                           "sep_token_id",
+                                           "suppress_tokens",
+                                           "task_specific_params",
+                                           "temperature",
+                                           "tokenizer_class",
+                                           "top_k",
+                                           "top_p",
+                                           "torch_dtype",
+                                           "torchscript",
+                                           "transformers.js_config",
+                                           "transformers_version",
+                                           "typical_p",
+                                           "unk_token_id",
+                                           "unsloth_fixed",
+                                           "unsloth_version",
+                                           "use_bfloat16",
+                                           "use_cache",
+                                           "use_flash_attention"};
 
-constexpr architecture_defaults supported_architectures[] = {
-    {"LlamaForCausalLM", "llama", std::nullopt, 2048, std::nullopt},
-    {"MistralForCausalLM", "mistral", 8, 131072, 4096},
-};
+/// What a key that nobody asked for may be without a doubt: one of the inert, a rate of dropout, something private to
+/// whoever wrote the file, or one that is off.
+bool is_inert(std::string_view key, const nlohmann::json& value) {
+  const bool off = value.is_null() || value == false || (value.is_structured() && value.empty());
+  return off || key.starts_with('_') || key.ends_with("dropout") || key.ends_with("_pdrop") ||
+         std::ranges::find(inert_keys, key) != std::end(inert_keys);
+}
 
-/// The entry that the file names, by `architectures` or, where that is missing, by `model_type`.
-const architecture_defaults& find_architecture(const detail::json_fields& fields) {
-  constexpr std::string_view supported = "LlamaForCausalLM (llama) or MistralForCausalLM (mistral)";
-  const nlohmann::json* named = fields.find("architectures");
-  const std::string model_type = fields.string("model_type", "");
-  for (const architecture_defaults& known : supported_architectures) {
-    const bool by_architecture = named != nullptr && *named == nlohmann::json::array({known.architecture});
-    const bool by_type = model_type == known.model_type;
-    if ((by_architecture && (by_type || model_type.empty())) || (by_type && named == nullptr)) {
-      return known;
+/// A key that this architecture's code does not know may stand for something that it does not compute.
+void refuse_unknown_keys(const detail::json_fields& fields, const nlohmann::json& json, std::string_view architecture) {
+  for (const std::string& key : fields.unread()) {
+    if (!is_inert(key, json[key])) {
+      fields.refuse(key, fmt::format("only keys whose meaning for {} is known", architecture));
     }
   }
-  fields.refuse(named != nullptr ? "architectures" : "model_type", supported);
 }
 
-/// A window that never bites computes what no window does; any other is refused.
-void refuse_sliding_window(const detail::json_fields& fields, const architecture_defaults& known,
-                           std::int64_t max_positions) {
-  if (!known.sliding_window) {
-    return;
-  }
-  const bool off = fields.present("sliding_window") && !fields.has("sliding_window");
-  if (!off && fields.size("sliding_window", known.sliding_window) < max_positions) {
-    fields.refuse("sliding_window", fmt::format("null, or at least max_position_embeddings = {}", max_positions));
-  }
-}
-
-void refuse_other_arithmetic(const detail::json_fields& fields) {
-  const std::string activation = fields.string("hidden_act", "silu");
-  if (activation != "silu" && activation != "swish") {
-    fields.refuse("hidden_act", "\"silu\"");
-  }
-  if (fields.has("quantization_config")) {
-    fields.refuse("quantization_config", "a model that is not quantized");
-  }
-}
-
-void read_heads(const detail::json_fields& fields, const architecture_defaults& known, model_config& config) {
-  config.q_heads = fields.size("num_attention_heads");
+void read_heads(const detail::json_fields& fields, const detail::config_defaults& defaults, model_config& config) {
+  config.q_heads = fields.size("num_attention_heads", defaults.q_heads);
   const bool named = fields.present("num_key_value_heads");
   config.kv_heads =
-      fields.size("num_key_value_heads", named ? config.q_heads : known.kv_heads.value_or(config.q_heads));
+      fields.size("num_key_value_heads", named ? config.q_heads : defaults.kv_heads.value_or(config.q_heads));
   if (config.q_heads % config.kv_heads != 0) {
     fields.refuse("num_key_value_heads", fmt::format("a divisor of num_attention_heads = {}", config.q_heads));
   }
-  if (!fields.has("head_dim") && config.hidden_size % config.q_heads != 0) {
+  const bool derived = !fields.has("head_dim") && (!defaults.head_dim || fields.present("head_dim"));
+  if (derived && config.hidden_size % config.q_heads != 0) {
     fields.refuse("num_attention_heads", fmt::format("a divisor of hidden_size = {}", config.hidden_size));
   }
-  config.head_dim = fields.size("head_dim", config.hidden_size / config.q_heads, widest_head);
+  config.head_dim =
+      fields.size("head_dim", derived ? config.hidden_size / config.q_heads : defaults.head_dim, widest_head);
   if (config.head_dim % 2 != 0) {
     fields.refuse("head_dim", fmt::format("an even number, not {}", config.head_dim));
   }
 }
 
-/// transformers reads a missing key as 1 and 2, Llama's ids, but a null as "none".
-void read_special_tokens(const detail::json_fields& fields, model_config& config) {
+/// transformers reads a missing key as the ids of the architecture's first model, but a null as "none".
+void read_special_tokens(const detail::json_fields& fields, const detail::config_defaults& defaults,
+                         model_config& config) {
   const auto bos = fields.token_ids("bos_token_id");
-  config.bos_token_id = fields.present("bos_token_id") ? std::nullopt : std::optional<std::int64_t>(1);
+  config.bos_token_id = fields.present("bos_token_id") ? std::nullopt : defaults.bos_token_id;
   if (!bos.empty()) {
     config.bos_token_id = bos.front();
   }
-  config.eos_token_ids =
-      fields.present("eos_token_id") ? fields.token_ids("eos_token_id") : std::vector<std::int64_t>{2};
+  config.eos_token_ids = fields.present("eos_token_id") ? fields.token_ids("eos_token_id") : defaults.eos_token_ids;
 }
 
-/// The keys that decide on these architectures' rotation, with the sizes found. Other keys, which may mean something in
-/// other architectures, mean nothing in these.
-nlohmann::json rotary_keys(const nlohmann::json& json, const architecture_defaults& known, const model_config& config) {
+/// The keys that decide on the rotation, with the sizes found. Other keys, which may mean something in other
+/// architectures, mean nothing in this one.
+nlohmann::json rotary_keys(const detail::json_fields& fields, const detail::architecture& known,
+                           const model_config& config) {
   nlohmann::json keys = {{"model_type", known.model_type},
                          {"num_hidden_layers", config.layers},
                          {"head_dim", config.head_dim},
                          {"max_position_embeddings", config.max_position_embeddings}};
-  for (const char* key :
-       {"rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor", "original_max_position_embeddings"}) {
-    if (json.contains(key)) {
-      keys[key] = json[key];
+  std::vector<std::string_view> read = {"rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor",
+                                        "original_max_position_embeddings"};
+  read.insert(read.end(), known.rotary_keys.begin(), known.rotary_keys.end());
+  for (const std::string_view key : read) {
+    if (const nlohmann::json* value = fields.find(key)) {
+      keys[std::string(key)] = *value;
     }
   }
   return keys;
@@ -120,9 +162,11 @@ std::vector<rotary_embedding> read_rotary(const nlohmann::json& keys, const mode
                                           const std::string& file) {
   try {
     auto rotary = rotary_embeddings_from_config(keys);
-    const std::int64_t width = rotary.at(0).at(1).rotary_dim();
-    if (width != config.head_dim) {
-      fail<file_error>(file, "rotary width", fmt::format("head_dim = {}", config.head_dim), fmt::format("{}", width));
+    for (const rotary_embedding& layer : rotary) {
+      if (const std::int64_t width = layer.at(1).rotary_dim(); width > config.head_dim) {
+        fail<file_error>(file, "rotary width", fmt::format("at most head_dim = {}", config.head_dim),
+                         fmt::format("{}", width));
+      }
     }
     return rotary;
   } catch (const file_error&) {
@@ -141,31 +185,78 @@ model_config& model_config::operator=(const model_config&) = default;
 model_config& model_config::operator=(model_config&&) noexcept = default;
 model_config::~model_config() = default;
 
+namespace {
+
+/// The configuration of a decoder, all of whose keys are understood.
+model_config read_decoder(const nlohmann::json& json, const detail::architecture_registry::entry& known,
+                          const detail::json_fields& fields) {
+  const detail::config_defaults& defaults = known.make.defaults;
+  model_config config;
+  config.architecture = known.name;
+  config.layers = fields.size("num_hidden_layers", {}, most_layers);
+  config.hidden_size = fields.size("hidden_size");
+  config.intermediate_size = fields.size("intermediate_size");
+  config.vocab_size = fields.size("vocab_size", defaults.vocab_size);
+  read_heads(fields, defaults, config);
+  config.max_position_embeddings = fields.size("max_position_embeddings", defaults.max_position_embeddings);
+  config.rms_norm_eps = fields.positive_number("rms_norm_eps", defaults.rms_norm_eps);
+  config.tie_word_embeddings = fields.boolean("tie_word_embeddings", defaults.tie_word_embeddings);
+  read_special_tokens(fields, defaults, config);
+  config.rotary = read_rotary(rotary_keys(fields, known.make, config), config, fields.file());
+  config.attention.assign(static_cast<std::size_t>(config.layers),
+                          {.scale = 1 / std::sqrt(static_cast<double>(config.head_dim))});
+  known.make.choose_blocks(fields, config);
+  if (fields.has("quantization_config")) {
+    fields.refuse("quantization_config", "a model that is not quantized");
+  }
+  (void)fields.find("architectures");
+  (void)fields.find("model_type");
+  refuse_unknown_keys(fields, json, known.name);
+  config.raw = json.dump();
+  return config;
+}
+
+/// The text part of a model that also sees images, as a decoder of its own. What the whole says of the tokens that end
+/// a text counts for its part.
+nlohmann::json text_part(const detail::json_fields& whole, std::string_view architecture, std::string_view model_type) {
+  const nlohmann::json* stated = whole.find("text_config");
+  if (stated == nullptr || !stated->is_object()) {
+    whole.refuse("text_config", "an object");
+  }
+  nlohmann::json text = *stated;
+  for (const char* key : {"bos_token_id", "eos_token_id"}) {
+    if (const nlohmann::json* ids = whole.find(key)) {
+      text[key] = *ids;
+    }
+  }
+  for (const char* key : {"quantization_config", "torch_dtype", "dtype"}) {
+    if (const nlohmann::json* value = whole.find(key); value != nullptr && !text.contains(key)) {
+      text[key] = *value;
+    }
+  }
+  const nlohmann::json* tied = whole.find("tie_word_embeddings");
+  text["tie_word_embeddings"] = tied == nullptr ? nlohmann::json(true) : *tied;  // the part's own is not read
+  text["architectures"] = nlohmann::json::array({architecture});
+  text["model_type"] = model_type;
+  return text;
+}
+
+}  // namespace
+
 model_config model_config_from_json(const nlohmann::json& json, const std::string& file) {
   if (!json.is_object()) {
     fail<file_error>(file, "JSON", "an object", json.type_name());
   }
+  const detail::architecture_registry& known = detail::standard_architectures();
   const detail::json_fields fields(json, file);
-  const architecture_defaults& known = find_architecture(fields);
-  model_config config;
-  config.architecture = known.architecture;
-  config.layers = fields.size("num_hidden_layers", {}, most_layers);
-  config.hidden_size = fields.size("hidden_size");
-  config.intermediate_size = fields.size("intermediate_size");
-  config.vocab_size = fields.size("vocab_size");
-  read_heads(fields, known, config);
-  config.max_position_embeddings = fields.size("max_position_embeddings", known.max_position_embeddings);
-  config.rms_norm_eps = fields.positive_number("rms_norm_eps", 1e-6);
-  config.tie_word_embeddings = fields.boolean("tie_word_embeddings", false);
-  const bool llama = known.model_type == "llama";
-  config.attention_bias = llama && fields.boolean("attention_bias", false);
-  config.mlp_bias = llama && fields.boolean("mlp_bias", false);
-  refuse_sliding_window(fields, known, config.max_position_embeddings);
-  refuse_other_arithmetic(fields);
-  read_special_tokens(fields, config);
-  config.rotary = read_rotary(rotary_keys(json, known, config), config, file);
-  config.raw = json.dump();
-  return config;
+  const detail::architecture_registry::entry& named = detail::find_architecture(known, fields);
+  if (named.make.text_architecture.empty()) {
+    return read_decoder(json, named, fields);
+  }
+  const std::string_view text_name = named.make.text_architecture;
+  const detail::architecture& part = known.at(text_name);
+  const nlohmann::json text = text_part(fields, text_name, part.model_type);
+  return read_decoder(text, {std::string(text_name), part}, {text, file + ": text_config"});
 }
 
 model_config read_model_config(const std::filesystem::path& folder_or_file) {

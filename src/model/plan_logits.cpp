@@ -1,14 +1,14 @@
 #include "kvtransfer/model/plan_logits.hpp"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "kvtransfer/tensor/position_tensor.hpp"
+#include "model/attention.hpp"
 #include "model/plan_checks.hpp"
 #include "model/rotary_tables.hpp"
 #include "model/slot_visibility.hpp"
@@ -41,15 +41,15 @@ at::Tensor plan_logits(const causal_lm& model, const plan& input) {
   const detail::rotary_tables tables(rotary, position_tensor(input.positions, model.device()), model.dtype());
   const auto attend = [&](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
     const std::vector<segment>& segments = input.segments(layer);
-    detail::slot_visibility visibility(segments, input.batch(), model.device());
+    const attention_specification& how = model.config.attention[static_cast<std::size_t>(layer)];
+    detail::slot_visibility visibility(segments, how.window, input.batch(), model.device());
     visibility.append(input.positions);
     const at::Tensor keys = behind_segments(segments, k, [](const layer_view<>& kv) { return kv.keys(); });
     const at::Tensor values = behind_segments(segments, v, [](const layer_view<>& kv) { return kv.values(); });
-    return at::scaled_dot_product_attention(q, keys, values, visibility.mask(input.size(), model.config.q_heads), 0.0,
-                                            visibility.is_causal(input.size()), std::nullopt, true);
+    return detail::attend(how, q, keys, values, visibility.seen_by(input.size(), model.config.q_heads));
   };
   const at::Tensor tokens = token_tensor(input.token_ids, 0, model.device());
-  return detail::vocabulary_logits(model.weights,
+  return detail::vocabulary_logits(model.config, model.weights,
                                    detail::hidden_states(model.config, model.weights, tokens, rotary, tables, attend));
 }
 

@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
+#include "model/attention.hpp"
 #include "model/plan_checks.hpp"
 #include "model/plan_frame.hpp"
 #include "model/rotary_tables.hpp"
@@ -78,17 +78,21 @@ class session::implementation {
     }
   }
 
-  /// Layers whose segments have the same frames and the same visibility share one record of it, and so one mask.
+  /// Layers with the same window whose segments have the same frames and the same visibility share one record of it,
+  /// and so one mask.
   void share_visibility(const plan& input) {
+    const std::vector<attention_specification>& attention = model_->config.attention;
     const auto seen_alike = [&](std::size_t a, std::size_t b) {
-      return std::ranges::equal(input.segments(static_cast<std::int64_t>(a)),
+      return attention[a].window == attention[b].window &&
+             std::ranges::equal(input.segments(static_cast<std::int64_t>(a)),
                                 input.segments(static_cast<std::int64_t>(b)), [](const segment& x, const segment& y) {
                                   return x.kv.shared_frame() == y.kv.shared_frame() && x.visible.is_same(y.visible);
                                 });
     };
     visibility_of_ =
         make_for_alike(static_cast<std::size_t>(model_->config.layers), seen_alike, [&](std::size_t layer) {
-          visibility_.emplace_back(input.segments(static_cast<std::int64_t>(layer)), input.batch(), model_->device());
+          visibility_.emplace_back(input.segments(static_cast<std::int64_t>(layer)), attention[layer].window,
+                                   input.batch(), model_->device());
           return visibility_.size() - 1;
         });
   }
@@ -102,20 +106,19 @@ class session::implementation {
     const at::Tensor position_ids = position_tensor(positions, model_->device());
     const detail::rotary_tables tables(rotary, position_ids, model_->dtype());
     const cache_frame tail = detail::written_frame(rotary, positions, ids, model_->fingerprint);
-    std::vector<std::optional<at::Tensor>> masks;
+    std::vector<detail::visible_keys> seen;
     for (detail::slot_visibility& visibility : visibility_) {
       visibility.append(positions);
-      masks.push_back(visibility.mask(count, model_->config.q_heads));
+      seen.push_back(visibility.seen_by(count, model_->config.q_heads));
     }
     const auto attend = [&](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
       const std::size_t group = visibility_of_[static_cast<std::size_t>(layer)];
       const at::Tensor keys = grown(keys_, layer, k, "keys");
       const at::Tensor values = grown(values_, layer, v, "values");
-      return at::scaled_dot_product_attention(q, keys, values, masks[group], 0.0, visibility_[group].is_causal(count),
-                                              std::nullopt, true);
+      return detail::attend(model_->config.attention[static_cast<std::size_t>(layer)], q, keys, values, seen[group]);
     };
     const at::Tensor hidden = detail::hidden_states(model_->config, model_->weights, tokens, rotary, tables, attend);
-    logits_ = detail::vocabulary_logits(model_->weights, hidden.select(1, count - 1));
+    logits_ = detail::vocabulary_logits(model_->config, model_->weights, hidden.select(1, count - 1));
     frame_.append(tail);
   }
 

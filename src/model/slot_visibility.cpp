@@ -17,38 +17,68 @@ bool has_no_padding(const position_map& positions) {
                      [](const position_row& row) { return row.key_count() == row.size(); });
 }
 
+at::Tensor all_true(std::int64_t batch, std::int64_t slots, const at::TensorOptions& options) {
+  return at::ones({batch, 1, slots}, options);
+}
+
+/// `[batch, heads, …]` of KV heads, or of one for all, as query heads see it.
+at::Tensor for_query_heads(const at::Tensor& mask, std::int64_t q_heads) {
+  return mask.size(1) == 1 ? mask : mask.repeat_interleave(q_heads / mask.size(1), 1);
+}
+
 }  // namespace
 
-slot_visibility::slot_visibility(const std::vector<segment>& segments, std::int64_t batch, at::Device device)
-    : batch_(batch), device_(device) {
+slot_visibility::slot_visibility(const std::vector<segment>& segments, std::optional<std::int64_t> window,
+                                 std::int64_t batch, at::Device device)
+    : window_(window), batch_(batch), device_(device) {
   for (const segment& part : segments) {
-    const bool all = has_no_padding(part.kv.frame().positions) && !part.visible.defined();
-    add(part.kv.size(), all ? at::Tensor() : segment_visibility(part, device));
+    const position_map& positions = part.kv.frame().positions;
+    const bool full = has_no_padding(positions);
+    const bool all = full && !part.visible.defined();
+    add(part.kv.size(), all ? at::Tensor() : segment_visibility(part, device),
+        full ? at::Tensor() : validity_tensor(positions, device));
   }
 }
 
 void slot_visibility::append(const position_map& positions) {
-  add(positions.size(), has_no_padding(positions) ? at::Tensor() : validity_tensor(positions, device_));
+  const at::Tensor valid = has_no_padding(positions) ? at::Tensor() : validity_tensor(positions, device_);
+  add(positions.size(), valid, valid);
 }
 
-std::optional<at::Tensor> slot_visibility::mask(std::int64_t tokens, std::int64_t q_heads) const {
-  if (!visible_.defined() && (tokens == 1 || is_causal(tokens))) {
-    return std::nullopt;
+visible_keys slot_visibility::seen_by(std::int64_t tokens, std::int64_t q_heads) const {
+  const bool bites = window_ && *window_ < slots_;
+  if (!visible_.values.defined() && !bites && (tokens == 1 || slots_ == tokens)) {
+    return {std::nullopt, tokens > 1};
   }
-  return attention_mask(visible_.defined() ? visible_ : all_visible(slots_), tokens, q_heads);
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kBool).device(device_);
+  const at::Tensor visible = visible_.values.defined() ? visible_.values : all_true(batch_, slots_, options);
+  const at::Tensor mask = attention_mask(visible, tokens, q_heads);
+  return {bites ? mask.logical_and(for_query_heads(in_window(tokens), q_heads)) : mask, false};
 }
 
-at::Tensor slot_visibility::all_visible(std::int64_t slots) const {
-  return at::ones({batch_, 1, slots}, at::TensorOptions().dtype(at::kBool).device(device_));
+at::Tensor slot_visibility::in_window(std::int64_t tokens) const {
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kBool).device(device_);
+  const at::Tensor valid = valid_.values.defined() ? valid_.values : all_true(1, slots_, options);
+  const at::Tensor ordinal = valid.cumsum(2);  // a key's number among the keys; padding has that of the key before it
+  const at::Tensor query = ordinal.slice(2, slots_ - tokens).unsqueeze(3);
+  return ordinal.unsqueeze(2).gt(query - *window_);
 }
 
-void slot_visibility::add(std::int64_t slots, at::Tensor more) {
-  if (more.defined() || visible_.defined()) {
-    more = more.defined() ? more : all_visible(slots);
-    const at::Tensor before = visible_.defined() ? visible_ : all_visible(slots_);
-    const std::int64_t heads = std::max(before.size(1), more.size(1));
-    visible_ = at::cat({before.expand({-1, heads, -1}), more.expand({-1, heads, -1})}, 2);
+void slot_visibility::growing_mask::add(std::int64_t before, std::int64_t more, const at::Tensor& added,
+                                        const at::TensorOptions& options, std::int64_t batch) {
+  if (!added.defined() && !values.defined()) {
+    return;
   }
+  const at::Tensor first = values.defined() ? values : all_true(batch, before, options);
+  const at::Tensor last = added.defined() ? added : all_true(batch, more, options);
+  const std::int64_t heads = std::max(first.size(1), last.size(1));
+  values = at::cat({first.expand({-1, heads, -1}), last.expand({-1, heads, -1})}, 2);
+}
+
+void slot_visibility::add(std::int64_t slots, const at::Tensor& visible, const at::Tensor& valid) {
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kBool).device(device_);
+  visible_.add(slots_, slots, visible, options, batch_);
+  valid_.add(slots_, slots, valid, options, batch_);
   slots_ += slots;
 }
 

@@ -8,39 +8,46 @@
 
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/inject/plan.hpp"
+#include "model/attention.hpp"
 
 namespace kvtransfer::detail {
 
-/// Which slots of a layer queries may see, kept while the layer grows. While every slot is visible there is no tensor
-/// at all, and attention runs without a mask.
+/// Which slots of a layer queries may see, kept while the layer grows. While every slot is visible and no window bites
+/// there is no tensor at all, and attention runs without a mask.
 class slot_visibility {
  public:
   /// The injected slots of one layer.
-  slot_visibility(const std::vector<segment>& segments, std::int64_t batch, at::Device device);
+  /// @param window how many keys a query of this layer sees, see `attention_specification`
+  slot_visibility(const std::vector<segment>& segments, std::optional<std::int64_t> window, std::int64_t batch,
+                  at::Device device);
 
   /// Adds the slots of `positions`, whose padding nobody sees.
   void append(const position_map& positions);
 
-  /// The mask for `tokens` queries at the end; nothing where each sees all there is, or plain causal attention does the
-  /// same.
-  [[nodiscard]] std::optional<at::Tensor> mask(std::int64_t tokens, std::int64_t q_heads) const;
-
-  /// True where the new tokens are all there is: only then do queries and keys align for scaled_dot_product_attention's
-  /// `is_causal`.
-  [[nodiscard]] bool is_causal(std::int64_t tokens) const {
-    return !visible_.defined() && tokens > 1 && slots_ == tokens;
-  }
+  /// What `tokens` queries at the end see: a mask where neither each sees all there is, nor plain causal attention does
+  /// the same.
+  [[nodiscard]] visible_keys seen_by(std::int64_t tokens, std::int64_t q_heads) const;
 
  private:
-  [[nodiscard]] at::Tensor all_visible(std::int64_t slots) const;
+  /// bool `[batch, kv_heads or 1, slots]` that grows; no tensor while all are true.
+  struct growing_mask {
+    at::Tensor values;
 
-  /// @param more bool `[batch, kv_heads or 1, slots]`; undefined where all are visible
-  void add(std::int64_t slots, at::Tensor more);
+    void add(std::int64_t before, std::int64_t more, const at::Tensor& added, const at::TensorOptions& options,
+             std::int64_t batch);
+  };
 
+  void add(std::int64_t slots, const at::Tensor& visible, const at::Tensor& valid);
+
+  /// bool `[batch, kv_heads or 1, tokens, slots]`: slots that lie in the window of each of the last tokens.
+  [[nodiscard]] at::Tensor in_window(std::int64_t tokens) const;
+
+  std::optional<std::int64_t> window_;
   std::int64_t batch_;
   at::Device device_;
   std::int64_t slots_ = 0;
-  at::Tensor visible_;
+  growing_mask visible_;
+  growing_mask valid_;  // the slots that hold a key: what a window counts
 };
 
 }  // namespace kvtransfer::detail

@@ -1,40 +1,99 @@
 #include "model/transformer.hpp"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/gelu.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/rsqrt.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/silu.h>
 
 #include <optional>
+#include <vector>
+
+#include "model/attention.hpp"
 
 namespace kvtransfer::detail {
 
 namespace transformer {
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+namespace {
+
+/// `[batch, seq, heads * head_dim]` as `[batch, seq, heads, head_dim]`.
+at::Tensor split_heads(const at::Tensor& x, std::int64_t head_dim) { return x.unflatten(-1, {-1, head_dim}); }
+
+at::Tensor activated(const at::Tensor& gate, gate_activation activation) {
+  switch (activation) {
+    case gate_activation::gelu:
+      return at::gelu(gate);
+    case gate_activation::gelu_tanh:
+      return at::gelu(gate, "tanh");
+    case gate_activation::silu:
+      break;
+  }
+  return at::silu(gate);
+}
+
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, bool adds_one) {
   const at::ScalarType compute = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor wide = x.to(compute);
   const at::Tensor normed = wide * at::rsqrt(wide.square().mean(-1, true) + eps);
-  return weight * normed.to(x.scalar_type());
+  return adds_one ? (normed * (weight.to(compute) + 1)).to(x.scalar_type()) : weight * normed.to(x.scalar_type());
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
-at::Tensor split_heads(const at::Tensor& x, std::int64_t head_dim) {
-  return x.unflatten(-1, {-1, head_dim}).transpose(1, 2);
+at::Tensor embed(const model_config& config, const model_weights& weights, const at::Tensor& token_ids) {
+  const at::Tensor embedded = at::embedding(weights.embed_tokens, token_ids);
+  if (config.embedding_scale == 1) {
+    return embedded;
+  }
+  return embedded * at::scalar_tensor(config.embedding_scale, embedded.options().requires_grad(false));
 }
 
-at::Tensor mlp(const at::Tensor& x, const layer_weights& layer) {
-  const at::Tensor gate = at::silu(linear(x, layer.gate_proj, layer.gate_bias));
-  return linear(gate * linear(x, layer.up_proj, layer.up_bias), layer.down_proj, layer.down_bias);
+projections project(const model_config& config, const layer_weights& layer, const at::Tensor& x) {
+  at::Tensor q;
+  at::Tensor k;
+  at::Tensor v;
+  if (config.fuses_projections) {
+    const std::int64_t queries = config.q_heads * config.head_dim;
+    const std::int64_t keys = config.kv_heads * config.head_dim;
+    const std::vector<at::Tensor> parts =
+        linear(x, layer.qkv_proj, layer.q_bias).split_with_sizes({queries, keys, keys}, -1);
+    q = split_heads(parts[0], config.head_dim);
+    k = split_heads(parts[1], config.head_dim);
+    v = split_heads(parts[2], config.head_dim);
+  } else {
+    q = split_heads(linear(x, layer.q_proj, layer.q_bias), config.head_dim);
+    k = split_heads(linear(x, layer.k_proj, layer.k_bias), config.head_dim);
+    v = split_heads(linear(x, layer.v_proj, layer.v_bias), config.head_dim);
+  }
+  if (config.norms_queries_and_keys) {
+    q = rms_norm(q, layer.q_norm, config.rms_norm_eps, config.norms_add_one);
+    k = rms_norm(k, layer.k_norm, config.rms_norm_eps, config.norms_add_one);
+  }
+  return {q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)};
+}
+
+at::Tensor mlp(const model_config& config, const layer_weights& layer, const at::Tensor& x) {
+  std::vector<at::Tensor> halves;
+  if (config.fuses_projections) {
+    halves = linear(x, layer.gate_up_proj, layer.gate_bias).chunk(2, -1);
+  } else {
+    halves = {linear(x, layer.gate_proj, layer.gate_bias), linear(x, layer.up_proj, layer.up_bias)};
+  }
+  return linear(activated(halves[0], config.activation) * halves[1], layer.down_proj, layer.down_bias);
 }
 
 }  // namespace transformer
 
-at::Tensor vocabulary_logits(const model_weights& weights, const at::Tensor& hidden) {
-  return at::linear(hidden, weights.lm_head.defined() ? weights.lm_head : weights.embed_tokens);
+at::Tensor vocabulary_logits(const model_config& config, const model_weights& weights, const at::Tensor& hidden) {
+  const at::Tensor head = weights.lm_head.defined() ? weights.lm_head : weights.embed_tokens;
+  return capped(at::linear(hidden, head), config.final_softcap);
 }
 
 }  // namespace kvtransfer::detail

@@ -1,6 +1,7 @@
 // Logits and greedy tokens of committed model folders against what transformers computed on them (make_fixtures.py).
 
 #include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/causal_logits.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
 #include "model/transformer_fixture.hpp"
@@ -96,6 +97,33 @@ TEST_CASE("a position off by one changes what these models say", "[model][transf
     const plan wrong = prepend(source.view(), {to_list(fixture.target_ids)}, positions::gap{1});
     CHECK(continuations(model, wrong, fixture.injected_greedy.size())[0] != fixture.injected_greedy);
   });
+}
+
+TEST_CASE("every architecture reads a moved cache as transformers reads one written there", "[model][transformers]") {
+  for (const std::string& name : architecture_fixture_names()) {
+    INFO(name);
+    const architecture_fixture fixture = read_architecture_fixture(name);
+    const causal_lm model = causal_lm::open(fixture.folder, at::kCPU, at::kFloat);
+    cache source = prefill(model, {to_list(fixture.source_ids)});
+    source.shift(fixture.moved);
+    source.materialize();
+    const plan input = prepend(source.view(), {to_list(fixture.target_ids)});
+    CHECK(relative_difference(fixture.moved_logits, plan_logits(model, input)[0]) < 1e-4);
+    CHECK(continuations(model, input, fixture.moved_greedy.size())[0] == fixture.moved_greedy);
+  }
+}
+
+TEST_CASE("every architecture scores a text beyond its windows as transformers does, with and without a cache",
+          "[model][transformers]") {
+  for (const std::string& name : architecture_fixture_names()) {
+    INFO(name);
+    const architecture_fixture fixture = read_architecture_fixture(name);
+    const causal_lm model = causal_lm::open(fixture.folder, at::kCPU, at::kFloat);
+    const plan input = plan_of({to_list(fixture.beyond_ids)});
+    CHECK(relative_difference(fixture.beyond_logits, plan_logits(model, input)[0]) < 1e-4);
+    const at::Tensor alone = causal_logits(model.config, model.weights, fixture.beyond_ids.unsqueeze(0));
+    CHECK(relative_difference(fixture.beyond_logits, alone[0]) < 1e-4);
+  }
 }
 
 TEST_CASE("a GPU scores and continues as transformers did on the CPU", "[model][transformers][cuda]") {

@@ -1,6 +1,9 @@
 #include "kvtransfer/model/config.hpp"
 
+#include <cmath>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/config_json.hpp"
@@ -43,8 +46,10 @@ TEST_CASE("keys that a config.json leaves out take transformers' values", "[mode
   CHECK(config.max_position_embeddings == 2048);
   CHECK(config.rms_norm_eps == 1e-6);
   CHECK_FALSE(config.tie_word_embeddings);
-  CHECK_FALSE(config.attention_bias);
+  CHECK_FALSE(config.qkv_bias);
+  CHECK_FALSE(config.output_bias);
   CHECK_FALSE(config.mlp_bias);
+  CHECK(config.attention == std::vector<attention_specification>(2, {.scale = 1 / std::sqrt(8.0)}));
   CHECK(config.bos_token_id == 1);
   CHECK(config.eos_token_ids == std::vector<std::int64_t>{2});
   REQUIRE(config.rotary.size() == 2);
@@ -73,7 +78,8 @@ TEST_CASE("folders that transformers wrote are read, whatever their shape", "[mo
   CHECK(wide.kv_heads == 1);
   CHECK(wide.hidden_size == 32);
   const model_config biased = read_model_config(model_fixtures() / "mha-biased-fp16" / "config.json");
-  CHECK(biased.attention_bias);
+  CHECK(biased.qkv_bias);
+  CHECK(biased.output_bias);
   CHECK(biased.mlp_bias);
   CHECK(read_model_config(model_fixtures() / "gqa-tied-fp32").tie_word_embeddings);
   CHECK(read_model_config(model_fixtures() / "llama3-scaled-fp32").rotary[0].rope_type() == "llama3");
@@ -113,22 +119,26 @@ TEST_CASE("a missing size is refused by its key", "[model][config]") {
 TEST_CASE("an architecture that computes something else is refused, with the list of those that do not",
           "[model][config]") {
   CHECK(complaint_with("architectures", {"GPT2LMHeadModel"}) ==
-        "config.json: architectures: expected LlamaForCausalLM (llama) or MistralForCausalLM (mistral), got "
-        "[\"GPT2LMHeadModel\"]");
+        "config.json: architectures: expected one of LlamaForCausalLM (llama), MistralForCausalLM (mistral), "
+        "Qwen2ForCausalLM (qwen2), Qwen3ForCausalLM (qwen3), Phi3ForCausalLM (phi3), Gemma2ForCausalLM (gemma2), "
+        "Gemma3ForCausalLM (gemma3_text), Gemma3ForConditionalGeneration (gemma3), SmolLM3ForCausalLM (smollm3), "
+        "got [\"GPT2LMHeadModel\"]");
   CHECK_THAT(complaint_with("architectures", nullptr), test::Equals(""));
   CHECK_THAT(complaint_with("architectures", "LlamaForCausalLM"), test::contains("architectures: expected"));
   CHECK_THAT(complaint_with("model_type", "qwen2"), test::contains("architectures: expected"));
   nlohmann::json nameless = least_config();
   nameless.erase("architectures");
   nameless.erase("model_type");
-  CHECK_THAT(message_of<file_error>([&] { return model_config_from_json(nameless, "config.json"); }),
-             test::contains("model_type: expected LlamaForCausalLM (llama)") && test::contains("got no such key"));
+  CHECK_THAT(
+      message_of<file_error>([&] { return model_config_from_json(nameless, "config.json"); }),
+      test::contains("model_type: expected one of LlamaForCausalLM (llama)") && test::contains("got no such key"));
 }
 
 TEST_CASE("values that do not fit together or change the arithmetic are refused", "[model][config]") {
   CHECK_THAT(complaint_with("num_key_value_heads", 3), test::contains("a divisor of num_attention_heads = 4, got 3"));
   CHECK_THAT(complaint_with("hidden_size", 33), test::contains("a divisor of hidden_size = 33"));
-  CHECK_THAT(complaint_with("hidden_act", "gelu"), test::contains(R"(hidden_act: expected "silu", got "gelu")"));
+  CHECK_THAT(complaint_with("hidden_act", "relu"),
+             test::contains(R"(hidden_act: expected silu, gelu or gelu_pytorch_tanh, got "relu")"));
   CHECK_THAT(complaint_with("quantization_config", {{"bits", 4}}), test::contains("a model that is not quantized"));
   CHECK_THAT(complaint_with("num_hidden_layers", 1000000), test::contains("from 1 to 10000, got 1000000"));
   CHECK_THAT(complaint_with("rms_norm_eps", 0), test::contains("rms_norm_eps: expected a positive number, got 0"));
@@ -144,29 +154,104 @@ TEST_CASE("heads that are not rotated as a whole, or of a width that no pairs ma
   CHECK_THAT(complaint_with("head_dim", 1000000), test::contains("head_dim: expected an integer from 1 to 65536"));
 }
 
-TEST_CASE("keys of other architectures have no effect", "[model][config]") {
-  CHECK(complaint_with("qk_rope_head_dim", 4).empty());
+TEST_CASE("a key that this architecture does not know is refused by name, unless it is off or decides on nothing",
+          "[model][config]") {
+  CHECK(complaint_with("logit_scale", 0.25) ==
+        "config.json: logit_scale: expected only keys whose meaning for LlamaForCausalLM is known, got 0.25");
+  for (const char* key : {"attn_logit_softcapping", "query_pre_attn_scalar", "num_local_experts", "qk_rope_head_dim",
+                          "embedding_multiplier", "sliding_window"}) {
+    CHECK_THAT(complaint_with(key, 4), test::StartsWith("config.json: " + std::string(key)));
+  }
+  CHECK_THAT(complaint_with("layer_types", {"sliding_attention", "full_attention"}), test::contains("layer_types"));
+  CHECK_THAT(complaint_with("use_mrope", true), test::contains("use_mrope"));
+  CHECK_THAT(complaint_with("text_config", {{"hidden_size", 1}}), test::contains("text_config"));
+  CHECK(complaint_with("use_mrope", false).empty());
+  CHECK(complaint_with("sliding_window", nullptr).empty());
+  CHECK(complaint_with("attention_dropout", 0.1).empty());
+  CHECK(complaint_with("transformers_version", "4.46.0").empty());
+  CHECK(complaint_with("_attn_implementation_autoset", true).empty());
   CHECK(complaint_with("partial_rotary_factor", 0.5).empty());  // transformers' Llama rotates whole heads all the same
-  CHECK(complaint_with("text_config", {{"hidden_size", 1}}).empty());
 }
 
-TEST_CASE("Mistral is accepted where its sliding window never bites", "[model][config]") {
+namespace {
+
+using windows = std::vector<std::optional<std::int64_t>>;
+
+/// The windows of a model of four layers of `type`, with more keys.
+windows windows_of(const std::string& architecture, const std::string& type, const nlohmann::json& more) {
   nlohmann::json json = least_config();
-  json["architectures"] = {"MistralForCausalLM"};
-  json["model_type"] = "mistral";
-  json["num_attention_heads"] = 8;
-  CHECK_THAT(
-      message_of<file_error>([&] { return model_config_from_json(json, "config.json"); }),
-      test::contains("sliding_window: expected null, or at least max_position_embeddings = 131072, got no such key"));
-  json["sliding_window"] = nullptr;
-  CHECK(model_config_from_json(json).kv_heads == 8);
-  json["num_key_value_heads"] = nullptr;
-  json["num_attention_heads"] = 4;
-  CHECK(model_config_from_json(json).kv_heads == 4);
-  json["sliding_window"] = 64;
-  CHECK_THROWS_AS(model_config_from_json(json), file_error);
-  json["max_position_embeddings"] = 64;
-  CHECK(model_config_from_json(json).max_position_embeddings == 64);
+  json["architectures"] = {architecture};
+  json["model_type"] = type;
+  json["num_hidden_layers"] = 4;
+  json["num_key_value_heads"] = 4;
+  json.update(more);
+  windows found;
+  for (const attention_specification& layer : model_config_from_json(json).attention) {
+    found.push_back(layer.window);
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("each architecture's windows lie on the layers that transformers gives them", "[model][config]") {
+  const auto none = std::nullopt;
+  CHECK(windows_of("MistralForCausalLM", "mistral", {}) == windows(4, 4096));
+  CHECK(windows_of("MistralForCausalLM", "mistral", {{"sliding_window", nullptr}}) == windows(4, none));
+  CHECK(windows_of("Phi3ForCausalLM", "phi3", {}) == windows(4, none));
+  CHECK(windows_of("Phi3ForCausalLM", "phi3", {{"sliding_window", 2047}}) == windows(4, 2047));
+  for (const auto& [name, type] : {std::pair("Qwen2ForCausalLM", "qwen2"), std::pair("Qwen3ForCausalLM", "qwen3")}) {
+    CHECK(windows_of(name, type, {{"sliding_window", 9}}) == windows(4, none));
+    CHECK(windows_of(name, type, {{"sliding_window", 9}, {"use_sliding_window", true}}) == windows(4, none));
+    CHECK(windows_of(name, type, {{"sliding_window", 9}, {"use_sliding_window", true}, {"max_window_layers", 3}}) ==
+          windows{none, none, none, 9});
+  }
+  CHECK(windows_of("Gemma2ForCausalLM", "gemma2", {}) == windows{4096, none, 4096, none});
+  CHECK(windows_of("Gemma3ForCausalLM", "gemma3_text", {{"sliding_window", 5}, {"sliding_window_pattern", 3}}) ==
+        windows{5, 5, none, 5});
+  CHECK(windows_of("SmolLM3ForCausalLM", "smollm3", {}) == windows(4, none));
+  CHECK(windows_of("SmolLM3ForCausalLM", "smollm3", {{"sliding_window", 5}, {"use_sliding_window", true}}) ==
+        windows{none, none, none, 5});
+  const nlohmann::json listed = {
+      {"layer_types", {"full_attention", "sliding_attention", "full_attention", "full_attention"}},
+      {"sliding_window", 6}};
+  CHECK(windows_of("Gemma2ForCausalLM", "gemma2", listed) == windows{none, 6, none, none});
+  CHECK_THROWS_AS(windows_of("Qwen2ForCausalLM", "qwen2", listed), file_error);  // and use_sliding_window is off
+  CHECK_THROWS_AS(windows_of("Gemma2ForCausalLM", "gemma2", {{"layer_types", {"full_attention"}}}), file_error);
+  CHECK_THROWS_AS(windows_of("Gemma2ForCausalLM", "gemma2", {{"sliding_window", nullptr}}), file_error);
+  CHECK_THROWS_AS(windows_of("Gemma2ForCausalLM", "gemma2", {{"use_bidirectional_attention", true}}), file_error);
+}
+
+TEST_CASE("Gemma 3 that sees images is read by its text part, whose sizes may be left out", "[model][config]") {
+  const nlohmann::json published = {{"architectures", {"Gemma3ForConditionalGeneration"}},
+                                    {"model_type", "gemma3"},
+                                    {"eos_token_id", {1, 106}},
+                                    {"image_token_index", 262144},
+                                    {"mm_tokens_per_image", 256},
+                                    {"vision_config", {{"hidden_size", 1152}}},
+                                    {"text_config",
+                                     {{"hidden_size", 2560},
+                                      {"intermediate_size", 10240},
+                                      {"model_type", "gemma3_text"},
+                                      {"num_hidden_layers", 34},
+                                      {"rope_scaling", {{"factor", 8.0}, {"rope_type", "linear"}}},
+                                      {"sliding_window", 1024}}}};
+  const model_config config = model_config_from_json(published);
+  CHECK(config.architecture == "Gemma3ForCausalLM");
+  CHECK(config.q_heads == 8);
+  CHECK(config.kv_heads == 4);
+  CHECK(config.head_dim == 256);
+  CHECK(config.vocab_size == 262208);
+  CHECK(config.tie_word_embeddings);
+  CHECK(config.eos_token_ids == std::vector<std::int64_t>{1, 106});
+  CHECK(config.rotary[5].rope_type() == "linear");
+  CHECK(config.rotary[4].rope_type() == "default");
+  CHECK(config.attention[5].window == std::nullopt);
+  CHECK(config.attention[4].window == 1024);
+  nlohmann::json without = published;
+  without.erase("text_config");
+  CHECK_THAT(message_of<file_error>([&] { return model_config_from_json(without, "config.json"); }),
+             test::contains("config.json: text_config: expected an object"));
 }
 
 TEST_CASE("a folder without a config.json, or with a broken one, is refused by name", "[model][config]") {

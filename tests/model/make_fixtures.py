@@ -46,6 +46,7 @@ FIXTURES = pathlib.Path(__file__).resolve().parent / "fixtures"
 NEW_TOKENS = 12
 GAP = 7
 MARGIN = 1e-3
+CHANGED = 1  # greedy tokens, at least, that a position off by one has to change
 
 
 def llama(**changes):
@@ -159,7 +160,7 @@ def expected(model):
     _, off_by_one = onto_cache(model, Greedy(), source, target, len(source) + 1)
     changed = int((off_by_one != tokens).sum())
     margin = min(greedy.margin, batch_margin)
-    if margin < MARGIN or changed == 0:
+    if margin < MARGIN or changed < CHANGED:
         return None
     print(f"  one position off: {changed} of {NEW_TOKENS} tokens differ; smallest margin {margin:.1e}")
     values = {

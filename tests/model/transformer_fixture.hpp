@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/tensor/safetensors.hpp"
@@ -34,6 +35,15 @@ struct transformer_fixture {
   at::Tensor batch_greedy;                  // [B, T]
 };
 
+/// What a folder of `architectures/` has beside; `make_architecture_fixtures.py` says what.
+struct architecture_fixture : transformer_fixture {
+  std::int64_t moved = 0;  ///< tokens: source and target both stand that much further back
+  at::Tensor moved_logits;
+  std::vector<std::int64_t> moved_greedy;
+  at::Tensor beyond_ids;  // [L], longer than every window
+  at::Tensor beyond_logits;
+};
+
 inline std::vector<std::int64_t> to_list(const at::Tensor& ids) {
   const at::Tensor dense = ids.contiguous();
   const auto* first = dense.const_data_ptr<std::int64_t>();
@@ -42,13 +52,28 @@ inline std::vector<std::int64_t> to_list(const at::Tensor& ids) {
 
 inline std::filesystem::path model_fixtures() { return std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures"; }
 
-/// Folders of different shapes, spellings and types of storage.
-inline std::vector<std::string> transformer_fixture_names() {
-  return {"gqa-tied-fp32", "mha-biased-fp16", "wide-heads-bf16-sharded", "llama3-scaled-fp32", "mistral-fp16"};
+/// A folder of each architecture but Llama.
+inline std::vector<std::string> architecture_fixture_names() {
+  std::vector<std::string> names;
+  for (const char* name : {"mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3", "gemma3-with-images", "smollm3"}) {
+    names.push_back(std::string("architectures/") + name);
+  }
+  return names;
 }
 
-inline transformer_fixture read_transformer_fixture(const std::string& name) {
-  transformer_fixture fixture;
+/// Folders of different shapes, spellings and types of storage, those of the architectures included.
+inline std::vector<std::string> transformer_fixture_names() {
+  std::vector<std::string> names = {"gqa-tied-fp32", "mha-biased-fp16", "wide-heads-bf16-sharded", "llama3-scaled-fp32",
+                                    "mistral-fp16"};
+  for (std::string& name : architecture_fixture_names()) {
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+namespace detail {
+
+inline void read_into(transformer_fixture& fixture, const std::string& name) {
   fixture.folder = model_fixtures() / name;
   const safetensors_file file = safetensors_file::open(fixture.folder / "expected.safetensors");
   fixture.prompt_ids = file.tensor("prompt.ids");
@@ -65,6 +90,25 @@ inline transformer_fixture read_transformer_fixture(const std::string& name) {
   fixture.batch_lengths = to_list(file.tensor("batch.lengths"));
   fixture.batch_logits = file.tensor("batch.logits");
   fixture.batch_greedy = file.tensor("batch.greedy");
+}
+
+}  // namespace detail
+
+inline transformer_fixture read_transformer_fixture(const std::string& name) {
+  transformer_fixture fixture;
+  detail::read_into(fixture, name);
+  return fixture;
+}
+
+inline architecture_fixture read_architecture_fixture(const std::string& name) {
+  architecture_fixture fixture;
+  detail::read_into(fixture, name);
+  const safetensors_file file = safetensors_file::open(fixture.folder / "expected.safetensors");
+  fixture.moved = to_list(file.tensor("moved")).front();
+  fixture.moved_logits = file.tensor("moved.logits");
+  fixture.moved_greedy = to_list(file.tensor("moved.greedy"));
+  fixture.beyond_ids = file.tensor("beyond.ids");
+  fixture.beyond_logits = file.tensor("beyond.logits");
   return fixture;
 }
 

@@ -19,7 +19,7 @@ TEST_CASE("a tied head is the embedding", "[model][transformer]") {
   causal_lm model = small_model();
   const at::Tensor hidden = at::randn({2, 64});
   model.weights.lm_head = at::Tensor();
-  const at::Tensor tied = detail::vocabulary_logits(model.weights, hidden);
+  const at::Tensor tied = detail::vocabulary_logits(model.config, model.weights, hidden);
   model.weights.lm_head = model.weights.embed_tokens.clone();
-  CHECK(max_difference(tied, detail::vocabulary_logits(model.weights, hidden)) == 0);
+  CHECK(max_difference(tied, detail::vocabulary_logits(model.config, model.weights, hidden)) == 0);
 }

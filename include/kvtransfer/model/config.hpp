@@ -12,7 +12,27 @@ namespace kvtransfer {
 
 class rotary_embedding;
 
-/// What a model's `config.json` says, for the Llama architecture and those that compute the same.
+/// What the gate of a gated MLP is put through.
+enum class gate_activation : std::uint8_t {
+  silu,      ///< x·sigmoid(x)
+  gelu,      ///< exact
+  gelu_tanh  ///< approximated by tanh
+};
+
+/// How the queries of one layer meet its keys: a score is scale·q·k, then, with a cap, cap·tanh(score / cap).
+struct attention_specification {
+  double scale = 1;                    ///< of the product of query and key
+  std::optional<double> softcap = {};  ///< cap of the scores; nothing: none
+
+  /// How many keys a query sees, its own included; nothing: all before it. Slots that hold a key are counted, whatever
+  /// their positions: a gap between positions takes no room in a window.
+  /// Source: transformers, masking_utils.sliding_window_overlay, which counts slots.
+  std::optional<std::int64_t> window = {};
+
+  friend bool operator==(const attention_specification&, const attention_specification&) = default;
+};
+
+/// What a model's `config.json` says: sizes, and which of the blocks that decoders differ in its layers are made of.
 struct model_config {
   std::string architecture;                  ///< transformers' class that computes the same, as "LlamaForCausalLM"
   std::int64_t layers = 0;                   ///< decoder layers
@@ -25,8 +45,19 @@ struct model_config {
   std::int64_t max_position_embeddings = 0;  ///< tokens
   double rms_norm_eps = 0;                   ///< added to the mean square in every norm
   bool tie_word_embeddings = false;          ///< whether the head is the embedding itself
-  bool attention_bias = false;               ///< whether attention's projections have biases
-  bool mlp_bias = false;                     ///< whether the MLP's projections have biases
+
+  bool qkv_bias = false;                ///< projections of queries, keys and values have a bias
+  bool output_bias = false;             ///< attention's output projection has one
+  bool mlp_bias = false;                ///< the MLP's projections have one
+  bool norms_queries_and_keys = false;  ///< a norm over each head of queries and keys, in front of the rotation
+  bool norms_outputs = false;           ///< norms behind attention and MLP too: four a layer
+  bool norms_add_one = false;           ///< norms multiply by 1 + weight
+  bool fuses_projections = false;       ///< queries, keys, values are one matrix, gate and widening another
+  gate_activation activation = gate_activation::silu;  ///< of the MLP
+  double embedding_scale = 1;                          ///< what embeddings are multiplied by, rounded to their dtype
+  std::optional<double> final_softcap;                 ///< cap of the logits, as of attention's scores
+  std::vector<attention_specification> attention;      ///< one per layer
+
   /// as the configuration has it; a tokenizer decides whether a text begins with it
   std::optional<std::int64_t> bos_token_id;
   std::vector<std::int64_t> eos_token_ids;  ///< each one ends a generation

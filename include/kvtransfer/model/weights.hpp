@@ -14,24 +14,30 @@ namespace kvtransfer {
 
 class gguf_weights;
 
-/// One decoder layer's parameters; a bias that the model lacks is an undefined tensor. Matrices are [out, in].
+/// One decoder layer's parameters; what the model lacks is an undefined tensor. Matrices are [out, in].
 struct layer_weights {
-  at::Tensor input_layernorm;           ///< [hidden_size]
-  at::Tensor q_proj;                    ///< [q_heads * head_dim, hidden_size]
-  at::Tensor k_proj;                    ///< [kv_heads * head_dim, hidden_size]
-  at::Tensor v_proj;                    ///< [kv_heads * head_dim, hidden_size]
-  at::Tensor o_proj;                    ///< [hidden_size, q_heads * head_dim]
-  at::Tensor post_attention_layernorm;  ///< [hidden_size]
-  at::Tensor gate_proj;                 ///< [intermediate_size, hidden_size]
-  at::Tensor up_proj;                   ///< [intermediate_size, hidden_size]
-  at::Tensor down_proj;                 ///< [hidden_size, intermediate_size]
-  at::Tensor q_bias;                    ///< [q_heads * head_dim]
-  at::Tensor k_bias;                    ///< [kv_heads * head_dim]
-  at::Tensor v_bias;                    ///< [kv_heads * head_dim]
-  at::Tensor o_bias;                    ///< [hidden_size]
-  at::Tensor gate_bias;                 ///< [intermediate_size]
-  at::Tensor up_bias;                   ///< [intermediate_size]
-  at::Tensor down_bias;                 ///< [hidden_size]
+  at::Tensor input_layernorm;             ///< [hidden_size]
+  at::Tensor q_proj;                      ///< [q_heads * head_dim, hidden_size]
+  at::Tensor k_proj;                      ///< [kv_heads * head_dim, hidden_size]
+  at::Tensor v_proj;                      ///< [kv_heads * head_dim, hidden_size]
+  at::Tensor o_proj;                      ///< [hidden_size, q_heads * head_dim]
+  at::Tensor post_attention_layernorm;    ///< [hidden_size]
+  at::Tensor gate_proj;                   ///< [intermediate_size, hidden_size]
+  at::Tensor up_proj;                     ///< [intermediate_size, hidden_size]
+  at::Tensor down_proj;                   ///< [hidden_size, intermediate_size]
+  at::Tensor q_bias;                      ///< [q_heads * head_dim]
+  at::Tensor k_bias;                      ///< [kv_heads * head_dim]
+  at::Tensor v_bias;                      ///< [kv_heads * head_dim]
+  at::Tensor o_bias;                      ///< [hidden_size]
+  at::Tensor gate_bias;                   ///< [intermediate_size]
+  at::Tensor up_bias;                     ///< [intermediate_size]
+  at::Tensor down_bias;                   ///< [hidden_size]
+  at::Tensor qkv_proj;                    ///< the rows of q_proj, k_proj and v_proj in one, instead of them
+  at::Tensor gate_up_proj;                ///< the rows of gate_proj and up_proj in one, instead of them
+  at::Tensor q_norm;                      ///< [head_dim]
+  at::Tensor k_norm;                      ///< [head_dim]
+  at::Tensor pre_feedforward_layernorm;   ///< [hidden_size]
+  at::Tensor post_feedforward_layernorm;  ///< [hidden_size]
 };
 
 /// All parameters of a model. With tied embeddings `lm_head` is the very tensor `embed_tokens`.
@@ -65,7 +71,7 @@ struct model_weights {
 void save_model(const std::filesystem::path& folder, const model_config& config, const model_weights& weights,
                 at::ScalarType dtype);
 
-/// Normally distributed weights, for training from nothing and for tests: mean 0, or 1 for the norms.
+/// Normally distributed weights, for training from nothing and for tests: mean 0; norms multiply by 1.
 ///
 /// A model whose `standard_deviation` is the usual 0.02 hardly uses positions; tests of positions want 0.1 or more.
 /// @param standard_deviation of the matrices and biases; norms get none of it

@@ -34,16 +34,49 @@ at::Tensor load_parameter(const safetensors_folder& folder, const std::string& n
   return file.tensor(name).to(device, dtype);
 }
 
-/// Tensors that some checkpoints hold without a use: tables of the rotary embedding, and the copy of a tied head.
-bool is_ignored(std::string_view name, const model_config& config) {
-  return name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight");
+/// Where a checkpoint keeps the decoder: under transformers' plain names, or below a name where it is one part of a
+/// model that also sees images. Source: transformers, what Gemma3ForConditionalGeneration saves in its versions.
+struct decoder_place {
+  std::string_view decoder;  ///< instead of "model."
+  std::string_view head;     ///< instead of "lm_head."
+};
+
+constexpr decoder_place plain_place{"model.", "lm_head."};
+constexpr decoder_place places_of_part[] = {{"language_model.model.", "language_model.lm_head."},
+                                            {"model.language_model.", "lm_head."}};
+
+decoder_place find_decoder(const safetensors_folder& folder) {
+  for (const decoder_place& place : places_of_part) {
+    if (folder.contains(fmt::format("{}embed_tokens.weight", place.decoder))) {
+      return place;
+    }
+  }
+  return plain_place;
+}
+
+std::string stored_name(const decoder_place& place, std::string_view name) {
+  const bool head = name.starts_with(plain_place.head);
+  const std::string_view plain = head ? plain_place.head : plain_place.decoder;
+  return fmt::format("{}{}", head ? place.head : place.decoder, name.substr(plain.size()));
+}
+
+/// Tensors without a use here: tables of the rotary embedding, the copy of a tied head, and whatever sees images.
+bool is_ignored(std::string_view name, const decoder_place& place, const model_config& config) {
+  if (name.ends_with(".rotary_emb.inv_freq")) {
+    return true;
+  }
+  if (name.starts_with(place.decoder)) {
+    return false;
+  }
+  const bool part = place.decoder != plain_place.decoder;
+  return name.starts_with(place.head) ? config.tie_word_embeddings : part;
 }
 
 /// A tensor that the configuration has no place for means that the model computes something else.
-void refuse_other_tensors(const safetensors_folder& folder, const model_config& config,
+void refuse_other_tensors(const safetensors_folder& folder, const decoder_place& place, const model_config& config,
                           const std::unordered_set<std::string>& used) {
   for (const std::string& name : folder.names()) {
-    if (!used.contains(name) && !is_ignored(name, config)) {
+    if (!used.contains(name) && !is_ignored(name, place, config)) {
       fail<file_error>(folder.file_of(name).path().string(), "tensors",
                        fmt::format("those of a {} with this config.json", config.architecture), excerpt(name));
     }
@@ -55,13 +88,13 @@ void refuse_other_tensors(const safetensors_folder& folder, const model_config& 
 model_weights load_weights(const std::filesystem::path& folder, const model_config& config, at::Device device,
                            at::ScalarType dtype) {
   const safetensors_folder files = safetensors_folder::open(folder);
+  const decoder_place place = find_decoder(files);
   std::unordered_set<std::string> used;
   try {
     model_weights weights = make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) {
-      used.insert(name);
-      return load_parameter(files, name, shape, device, dtype);
+      return load_parameter(files, *used.insert(stored_name(place, name)).first, shape, device, dtype);
     });
-    refuse_other_tensors(files, config, used);
+    refuse_other_tensors(files, place, config, used);
     return weights;
   } catch (const c10::Error& bad) {
     fail<device_error>("load_weights", "device", fmt::format("memory for the model on {}", device.str()),

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include <array>
 #include <cstddef>
 #include <string_view>
+#include <utility>
 
 #include "kvtransfer/model/weights.hpp"
 
@@ -20,21 +20,32 @@ struct layer_parameter {
 
 using extents = std::vector<std::int64_t>;
 
+extents when(bool has, extents shape) { return has ? std::move(shape) : extents(); }
+
 extents hidden(const model_config& c) { return {c.hidden_size}; }
-extents queries(const model_config& c) { return {c.q_heads * c.head_dim, c.hidden_size}; }
-extents keys(const model_config& c) { return {c.kv_heads * c.head_dim, c.hidden_size}; }
+extents queries(const model_config& c) { return when(!c.fuses_projections, {c.q_heads * c.head_dim, c.hidden_size}); }
+extents keys(const model_config& c) { return when(!c.fuses_projections, {c.kv_heads * c.head_dim, c.hidden_size}); }
+extents fused(const model_config& c) {
+  return when(c.fuses_projections, {(c.q_heads + 2 * c.kv_heads) * c.head_dim, c.hidden_size});
+}
 extents output(const model_config& c) { return {c.hidden_size, c.q_heads * c.head_dim}; }
-extents widening(const model_config& c) { return {c.intermediate_size, c.hidden_size}; }
+extents widening(const model_config& c) { return when(!c.fuses_projections, {c.intermediate_size, c.hidden_size}); }
+extents fused_widening(const model_config& c) {
+  return when(c.fuses_projections, {2 * c.intermediate_size, c.hidden_size});
+}
 extents narrowing(const model_config& c) { return {c.hidden_size, c.intermediate_size}; }
 
-extents query_bias(const model_config& c) { return c.attention_bias ? extents{c.q_heads * c.head_dim} : extents{}; }
-extents key_bias(const model_config& c) { return c.attention_bias ? extents{c.kv_heads * c.head_dim} : extents{}; }
-extents output_bias(const model_config& c) { return c.attention_bias ? extents{c.hidden_size} : extents{}; }
-extents wide_bias(const model_config& c) { return c.mlp_bias ? extents{c.intermediate_size} : extents{}; }
-extents narrow_bias(const model_config& c) { return c.mlp_bias ? extents{c.hidden_size} : extents{}; }
+extents query_bias(const model_config& c) { return when(c.qkv_bias, {c.q_heads * c.head_dim}); }
+extents key_bias(const model_config& c) { return when(c.qkv_bias, {c.kv_heads * c.head_dim}); }
+extents output_bias(const model_config& c) { return when(c.output_bias, {c.hidden_size}); }
+extents wide_bias(const model_config& c) { return when(c.mlp_bias, {c.intermediate_size}); }
+extents narrow_bias(const model_config& c) { return when(c.mlp_bias, {c.hidden_size}); }
+extents head_norm(const model_config& c) { return when(c.norms_queries_and_keys, {c.head_dim}); }
+extents output_norm(const model_config& c) { return when(c.norms_outputs, {c.hidden_size}); }
 
-/// A layer's parameters under the names that transformers gives them. Source: modeling_llama.py.
-constexpr std::array<layer_parameter, 16> layer_parameters{{
+/// A layer's parameters under the names that transformers gives them, those of all architectures. Source: its modeling
+/// files.
+constexpr layer_parameter layer_parameters[] = {
     {"input_layernorm.weight", &layer_weights::input_layernorm, hidden},
     {"self_attn.q_proj.weight", &layer_weights::q_proj, queries},
     {"self_attn.q_proj.bias", &layer_weights::q_bias, query_bias},
@@ -42,16 +53,22 @@ constexpr std::array<layer_parameter, 16> layer_parameters{{
     {"self_attn.k_proj.bias", &layer_weights::k_bias, key_bias},
     {"self_attn.v_proj.weight", &layer_weights::v_proj, keys},
     {"self_attn.v_proj.bias", &layer_weights::v_bias, key_bias},
+    {"self_attn.qkv_proj.weight", &layer_weights::qkv_proj, fused},
+    {"self_attn.q_norm.weight", &layer_weights::q_norm, head_norm},
+    {"self_attn.k_norm.weight", &layer_weights::k_norm, head_norm},
     {"self_attn.o_proj.weight", &layer_weights::o_proj, output},
     {"self_attn.o_proj.bias", &layer_weights::o_bias, output_bias},
     {"post_attention_layernorm.weight", &layer_weights::post_attention_layernorm, hidden},
+    {"pre_feedforward_layernorm.weight", &layer_weights::pre_feedforward_layernorm, output_norm},
     {"mlp.gate_proj.weight", &layer_weights::gate_proj, widening},
     {"mlp.gate_proj.bias", &layer_weights::gate_bias, wide_bias},
     {"mlp.up_proj.weight", &layer_weights::up_proj, widening},
     {"mlp.up_proj.bias", &layer_weights::up_bias, wide_bias},
+    {"mlp.gate_up_proj.weight", &layer_weights::gate_up_proj, fused_widening},
     {"mlp.down_proj.weight", &layer_weights::down_proj, narrowing},
     {"mlp.down_proj.bias", &layer_weights::down_bias, narrow_bias},
-}};
+    {"post_feedforward_layernorm.weight", &layer_weights::post_feedforward_layernorm, output_norm},
+};
 
 /// @param weights const or not; `visit` gets the tensors likewise
 template <class Weights, class Visit>

@@ -1,0 +1,24 @@
+#include "model/architectures/architecture.hpp"
+#include "model/architectures/blocks.hpp"
+
+namespace kvtransfer::detail {
+
+namespace {
+
+/// Llama 1, 2 and 3, and what others trained in their shape: TinyLlama, SmolLM 2, Yi, DeepSeek's first.
+/// Source: transformers, modeling_llama.py and LlamaConfig.
+void choose_blocks(const json_fields& fields, model_config& config) {
+  config.qkv_bias = config.output_bias = fields.boolean("attention_bias", false);
+  config.mlp_bias = fields.boolean("mlp_bias", false);
+  config.activation = read_activation(fields, "hidden_act", "silu");
+}
+
+}  // namespace
+
+architecture llama() {
+  return {.model_type = "llama",
+          .defaults = {.max_position_embeddings = 2048, .bos_token_id = 1, .eos_token_ids = {2}},
+          .choose_blocks = choose_blocks};
+}
+
+}  // namespace kvtransfer::detail
