@@ -7,6 +7,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "model/window_checks.hpp"
 
 namespace kvtransfer::detail {
 
@@ -96,6 +97,9 @@ void require_runnable(const causal_lm& model, const plan& input) {
         require_rotated_for(model, own[static_cast<std::size_t>(layer)], part.kv.frame(), layer);
       }
     }
+  }
+  if (!input.origin.assumed) {
+    require_windows_filled(model.config, input);
   }
 }
 

@@ -71,9 +71,8 @@ inline std::vector<std::string> transformer_fixture_names() {
   return names;
 }
 
-namespace detail {
-
-inline void read_into(transformer_fixture& fixture, const std::string& name) {
+/// Reads what every folder has.
+inline void read_expected(transformer_fixture& fixture, const std::string& name) {
   fixture.folder = model_fixtures() / name;
   const safetensors_file file = safetensors_file::open(fixture.folder / "expected.safetensors");
   fixture.prompt_ids = file.tensor("prompt.ids");
@@ -92,17 +91,15 @@ inline void read_into(transformer_fixture& fixture, const std::string& name) {
   fixture.batch_greedy = file.tensor("batch.greedy");
 }
 
-}  // namespace detail
-
 inline transformer_fixture read_transformer_fixture(const std::string& name) {
   transformer_fixture fixture;
-  detail::read_into(fixture, name);
+  read_expected(fixture, name);
   return fixture;
 }
 
 inline architecture_fixture read_architecture_fixture(const std::string& name) {
   architecture_fixture fixture;
-  detail::read_into(fixture, name);
+  read_expected(fixture, name);
   const safetensors_file file = safetensors_file::open(fixture.folder / "expected.safetensors");
   fixture.moved = to_list(file.tensor("moved")).front();
   fixture.moved_logits = file.tensor("moved.logits");

@@ -62,7 +62,7 @@ struct model_config {
   std::optional<std::int64_t> bos_token_id;
   std::vector<std::int64_t> eos_token_ids;  ///< each one ends a generation
   std::vector<rotary_embedding> rotary;     ///< one per layer; to look into one, include rope/rotary_embedding.hpp
-  std::string raw;                          ///< the whole file, as JSON text
+  std::string raw;                          ///< as JSON text: the whole file, or its text part
 
   // Compiled, because they need a complete rotary_embedding, whose header reads JSON.
   /// An empty configuration, to be filled in.

@@ -15,6 +15,9 @@ using kvtransfer::test::model_fixtures;
 TEST_CASE("a model's parameters are those, in name and shape, that transformers writes", "[model][weights]") {
   for (const std::string& name : test::transformer_fixture_names()) {
     CAPTURE(name);
+    if (name.ends_with("with-images")) {
+      continue;  // there the decoder is one part among others, below a name of its own
+    }
     const auto folder = model_fixtures() / name;
     const safetensors_folder files = safetensors_folder::open(folder);
     const model_weights weights =
