@@ -11,6 +11,7 @@ enum class pairing : std::uint8_t {
   interleaved,  ///< elements 2i and 2i + 1: GPT-J style (GPT-J, GLM, Cohere, llama.cpp's Llama)
 };
 
+/// The enumerator's name.
 [[nodiscard]] constexpr std::string_view to_string(pairing value) {
   return value == pairing::half_split ? "half_split" : "interleaved";
 }

@@ -16,6 +16,7 @@ inline constexpr std::array<at::ScalarType, safetensors_dtypes.size()> safetenso
     at::kUInt16, at::kShort,  at::kHalf, at::kBFloat16,      at::kUInt32,      at::kInt,
     at::kFloat,  at::kUInt64, at::kLong, at::kDouble,        at::kComplexFloat};
 
+/// The torch type of what the file calls `dtype`.
 [[nodiscard]] constexpr at::ScalarType scalar_type_of(safetensors_dtype dtype) {
   return safetensors_scalar_types[static_cast<std::size_t>(dtype)];
 }

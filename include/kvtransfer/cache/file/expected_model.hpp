@@ -13,6 +13,7 @@ namespace kvtransfer {
 struct any_model_t {
   explicit any_model_t() = default;
 };
+/// The value to ask with: `file.load(any_model)`.
 inline constexpr any_model_t any_model{};
 
 /// Whose caches a caller takes: those of the model with one fingerprint, or anybody's.

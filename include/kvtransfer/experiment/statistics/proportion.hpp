@@ -30,8 +30,9 @@ struct proportion {
   friend bool operator==(const proportion&, const proportion&) = default;
 };
 
-/// Two-sided confidence of an interval, and error of a test, where nobody says otherwise.
+/// Two-sided confidence of an interval where nobody says otherwise.
 inline constexpr double default_confidence = 0.95;
+/// Error of a test where nobody says otherwise.
 inline constexpr double default_alpha = 0.05;
 
 /// Wilson's score interval; `[0, 1]` for no trials. It keeps about its confidence at few trials and does not collapse

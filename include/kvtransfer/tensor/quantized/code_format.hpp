@@ -33,6 +33,7 @@ inline constexpr std::array<code_format_description, 4> code_formats{{
     {"float8_e5m2", 57344, 4096, at::kFloat8_e5m2},
 }};
 
+/// What there is to know of this one.
 [[nodiscard]] constexpr const code_format_description& describe(code_format format) {
   return code_formats[static_cast<std::size_t>(format)];
 }
@@ -45,6 +46,7 @@ inline constexpr std::array<code_format_description, 4> code_formats{{
   return format == code_format::int4 || format == code_format::int8;
 }
 
+/// Two codes of 4 bits share a byte.
 [[nodiscard]] constexpr std::int64_t codes_per_byte(code_format format) { return format == code_format::int4 ? 2 : 1; }
 
 /// The largest code: the last step of the integers, the largest number of the floats.

@@ -53,6 +53,7 @@ namespace kvtransfer {
   return all;
 }
 
+/// Likewise of two.
 [[nodiscard]] inline quantized_tensor concat(const quantized_tensor& first, const quantized_tensor& second,
                                              std::string_view where = "concat") {
   return concat({first, second}, where);

@@ -29,6 +29,7 @@ struct quantization {
   friend bool operator==(const quantization&, const quantization&) = default;
 };
 
+/// A scheme as errors show it: `int8 per token in groups of 32`.
 [[nodiscard]] inline std::string describe(const quantization& scheme) {
   return fmt::format("{} {} in groups of {}", to_string(scheme.format),
                      scheme.is_per_channel() ? "per channel" : "per token", scheme.group_size);
@@ -40,11 +41,13 @@ struct quantization {
   return bits == 4 ? code_format::int4 : code_format::int8;
 }
 
-/// KIVI's schemes. Its newest tokens, fewer than a group, stay unquantized there; here they are a shorter group.
+/// KIVI's scheme of keys. Its newest tokens, fewer than a group, stay unquantized there; here they are a shorter group.
 /// Source: Liu et al., KIVI (arXiv 2402.02750), section 3 and jy-yuan/KIVI quant/new_pack.py
 [[nodiscard]] inline quantization kivi_keys(std::int64_t bits, std::int64_t group_size = 32) {
   return {integer_format(bits), quantization_axis::per_channel, group_size};
 }
+/// KIVI's scheme of values.
+/// Source: as `kivi_keys`
 [[nodiscard]] inline quantization kivi_values(std::int64_t bits, std::int64_t group_size = 32) {
   return {integer_format(bits), quantization_axis::per_token, group_size};
 }

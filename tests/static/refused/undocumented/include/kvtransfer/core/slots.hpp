@@ -8,4 +8,6 @@ struct slots {
   int count = 0;
 };
 
+int room_of(const slots& taken);
+
 }  // namespace kvtransfer
