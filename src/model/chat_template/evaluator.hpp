@@ -38,7 +38,7 @@ class template_evaluator {
   template_value evaluate_or_none(const expression_pointer& expression);
   template_value call_function(const std::string& name, const call_arguments& arguments);
   template_value call_macro(const template_statement& macro, const call_arguments& arguments);
-  template_value lookup(const std::string& name) const;
+  [[nodiscard]] template_value lookup(const std::string& name) const;
   call_arguments arguments_of(const template_expression& call);
   /// Counts work; a hostile template must end.
   void spend(std::size_t amount);

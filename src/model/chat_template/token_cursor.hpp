@@ -18,12 +18,12 @@ class token_cursor {
  public:
   explicit token_cursor(std::vector<template_token> tokens) : tokens_(std::move(tokens)) {}
 
-  const template_token& current() const { return tokens_[at_]; }
-  const template_token& following() const { return tokens_[at_ + 1 < tokens_.size() ? at_ + 1 : at_]; }
+  [[nodiscard]] const template_token& current() const { return tokens_[at_]; }
+  [[nodiscard]] const template_token& following() const { return tokens_[at_ + 1 < tokens_.size() ? at_ + 1 : at_]; }
 
-  bool is(token_kind kind) const { return current().kind == kind; }
-  bool is_symbol(std::string_view text) const { return is(token_kind::symbol) && current().text == text; }
-  bool is_name(std::string_view text) const { return is(token_kind::name) && current().text == text; }
+  [[nodiscard]] bool is(token_kind kind) const { return current().kind == kind; }
+  [[nodiscard]] bool is_symbol(std::string_view text) const { return is(token_kind::symbol) && current().text == text; }
+  [[nodiscard]] bool is_name(std::string_view text) const { return is(token_kind::name) && current().text == text; }
 
   /// The current token, stepped over; the last one stays.
   template_token take() {

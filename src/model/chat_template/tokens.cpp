@@ -77,9 +77,11 @@ class lexer {
   }
 
  private:
-  bool peek(std::string_view expected) const { return std::string_view(text_).substr(at_).starts_with(expected); }
+  [[nodiscard]] bool peek(std::string_view expected) const {
+    return std::string_view(text_).substr(at_).starts_with(expected);
+  }
 
-  std::size_t next_tag() const {
+  [[nodiscard]] std::size_t next_tag() const {
     for (std::size_t i = at_; i + 1 < text_.size(); ++i) {
       if (text_[i] == '{' && (text_[i + 1] == '{' || text_[i + 1] == '%' || text_[i + 1] == '#')) {
         return i;

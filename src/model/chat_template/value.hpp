@@ -53,16 +53,16 @@ class template_value {
   template_value(value_map items);
 
   template <class T>
-  const T* get_if() const {
+  [[nodiscard]] [[nodiscard]] [[nodiscard]] [[nodiscard]] const T* get_if() const {
     return std::get_if<T>(&value_);
   }
   template <class T>
-  bool is() const {
+  [[nodiscard]] bool is() const {
     return get_if<T>() != nullptr;
   }
-  const value_list* list() const;
-  const value_map* map() const;
-  const std::string* string() const { return get_if<std::string>(); }
+  [[nodiscard]] const value_list* list() const;
+  [[nodiscard]] const value_map* map() const;
+  [[nodiscard]] const std::string* string() const { return get_if<std::string>(); }
 
   [[nodiscard]] bool truth() const;
   /// What printing it gives. @throws template_error for a list, a map or a function, whose spelling is Python's
@@ -86,7 +86,7 @@ class template_value {
     int depth;
     std::size_t weight;
   };
-  int depth() const;
+  [[nodiscard]] int depth() const;
 
   std::variant<undefined_value, none_value, bool, std::int64_t, std::string, std::shared_ptr<const list_node>,
                std::shared_ptr<const map_node>, function_value, macro_value, namespace_value>

@@ -41,9 +41,9 @@ class added_token_finder {
   bool insert(const std::string& written, const added_token& token);
 
   /// @param markup in order; passes over special tokens that lie wholly in none of them
-  std::vector<token_or_text> split(std::string_view text, std::span<const text_range> markup) const;
+  [[nodiscard]] std::vector<token_or_text> split(std::string_view text, std::span<const text_range> markup) const;
   /// @param plain passes over special tokens
-  std::vector<token_or_text> split(std::string_view text, bool plain) const;
+  [[nodiscard]] std::vector<token_or_text> split(std::string_view text, bool plain) const;
 
  private:
   struct node {
@@ -52,7 +52,8 @@ class added_token_finder {
   };
 
   /// The longest token that begins at `begin`: its end, and which.
-  std::optional<std::pair<std::size_t, std::size_t>> longest_at(std::string_view text, std::size_t begin) const;
+  [[nodiscard]] std::optional<std::pair<std::size_t, std::size_t>> longest_at(std::string_view text,
+                                                                              std::size_t begin) const;
 
   std::vector<node> nodes_{1};  ///< a tree of bytes; the first is its root
   std::vector<added_token> tokens_;

@@ -58,17 +58,22 @@ class byte_pair_tokenizer {
  public:
   explicit byte_pair_tokenizer(std::shared_ptr<const byte_pair_parts> parts) : parts_(std::move(parts)) {}
 
-  std::vector<std::int64_t> encode(std::string_view text) const { return parts_->encode(plain_text(text)); }
-  std::vector<std::int64_t> encode_markup(std::string_view text) const { return parts_->encode(markup_text(text)); }
-  std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments, text_begin begin) const {
+  [[nodiscard]] std::vector<std::int64_t> encode(std::string_view text) const {
+    return parts_->encode(plain_text(text));
+  }
+  [[nodiscard]] std::vector<std::int64_t> encode_markup(std::string_view text) const {
+    return parts_->encode(markup_text(text));
+  }
+  [[nodiscard]] std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments,
+                                                          text_begin begin) const {
     return parts_->encode(joined_segments(segments, begin));
   }
-  std::string decode(std::span<const std::int64_t> ids) const { return read_all(stream(), ids); }
-  text_stream stream() const;
-  std::string token_text(std::int64_t id) const;
-  std::int64_t vocab_size() const { return parts_->vocab_size(); }
-  const boundary_tokens& boundaries() const { return parts_->boundaries; }
-  const std::vector<std::filesystem::path>& files() const { return parts_->files; }
+  [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const { return read_all(stream(), ids); }
+  [[nodiscard]] text_stream stream() const;
+  [[nodiscard]] std::string token_text(std::int64_t id) const;
+  [[nodiscard]] std::int64_t vocab_size() const { return parts_->vocab_size(); }
+  [[nodiscard]] const boundary_tokens& boundaries() const { return parts_->boundaries; }
+  [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return parts_->files; }
 
  private:
   std::shared_ptr<const byte_pair_parts> parts_;

@@ -47,8 +47,8 @@ class translation {
     fail<file_error>(where_, "regex", "constructs that are known here", fmt::format("'{}' at byte {}", found, at_));
   }
 
-  bool next_is(std::string_view text) const { return in_.substr(at_).starts_with(text); }
-  char peek(std::size_t ahead = 0) const { return at_ + ahead < in_.size() ? in_[at_ + ahead] : '\0'; }
+  [[nodiscard]] bool next_is(std::string_view text) const { return in_.substr(at_).starts_with(text); }
+  [[nodiscard]] char peek(std::size_t ahead = 0) const { return at_ + ahead < in_.size() ? in_[at_ + ahead] : '\0'; }
 
   void step() {
     const char before = std::exchange(last_literal_, '\0');

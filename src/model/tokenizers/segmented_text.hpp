@@ -16,13 +16,13 @@ struct segmented_text {
   std::vector<text_range> markup;  ///< in order, apart from each other
   bool continues = false;          ///< begins where another text ended
 
-  std::string_view part(const text_range& range) const {
+  [[nodiscard]] std::string_view part(const text_range& range) const {
     return std::string_view(text).substr(range.begin, range.end - range.begin);
   }
   /// Whether all of a range lies in one part of the markup.
-  bool is_markup(const text_range& range) const;
+  [[nodiscard]] bool is_markup(const text_range& range) const;
   /// Whether some of it does.
-  bool has_markup(const text_range& range) const;
+  [[nodiscard]] bool has_markup(const text_range& range) const;
 };
 
 segmented_text plain_text(std::string_view text);

@@ -28,7 +28,7 @@ class message {
       content_ += static_cast<char>(bits >> shift & 0xFF);
     }
   }
-  const std::string& content() const { return content_; }
+  [[nodiscard]] const std::string& content() const { return content_; }
 
  private:
   void number(std::uint64_t value) {

@@ -30,7 +30,7 @@ class text_pattern {
   /// and none in an empty text.
   /// @param text valid UTF-8
   /// @throws file_error if the expression takes more steps or memory on this text than is sane
-  std::vector<text_range> find_all(std::string_view text) const { return find_all_(text); }
+  [[nodiscard]] std::vector<text_range> find_all(std::string_view text) const { return find_all_(text); }
 
  private:
   using finder = std::function<std::vector<text_range>(std::string_view)>;
