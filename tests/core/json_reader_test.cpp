@@ -106,6 +106,9 @@ TEST_CASE("a list holds items of one type", "[core][json_reader]") {
         R"(FILE: root: expected a list of integers, got "two" at [1])");
   CHECK(json_complaint(mixed, [](const json_reader& root) { (void)root.texts(); }) ==
         "FILE: root: expected a list of strings, got 1 at [0]");
+  const auto past_int64 = nlohmann::json::parse("[1, 18446744073709551615]");
+  CHECK(json_complaint(past_int64, [](const json_reader& root) { (void)root.integers(); }) ==
+        "FILE: root: expected a list of integers, got 18446744073709551615 at [1]");
 }
 
 TEST_CASE("a reader throws the error that its document calls for", "[core][json_reader]") {

@@ -83,11 +83,7 @@ class basic_json_reader {
   /// A whole number from `low` to `high`, both included.
   [[nodiscard]] std::int64_t integer(std::int64_t low = std::numeric_limits<std::int64_t>::min(),
                                      std::int64_t high = std::numeric_limits<std::int64_t>::max()) const {
-    // Parsers give numbers from 0 on the unsigned type; one past int64 would change its sign.
-    const bool fits = value_->is_number_unsigned()
-                          ? value_->get<std::uint64_t>() <= std::uint64_t{std::numeric_limits<std::int64_t>::max()}
-                          : value_->is_number_integer();
-    if (!fits || value_->get<std::int64_t>() < low || value_->get<std::int64_t>() > high) {
+    if (!is_int64(*value_) || value_->get<std::int64_t>() < low || value_->get<std::int64_t>() > high) {
       refuse(describe_range(low, high));
     }
     return value_->get<std::int64_t>();
@@ -95,8 +91,7 @@ class basic_json_reader {
 
   /// A list of whole numbers. @throws Error that names the first entry which is none
   [[nodiscard]] std::vector<std::int64_t> integers() const {
-    return list<std::int64_t>("a list of integers",
-                              [](const nlohmann::json& item) { return item.is_number_integer(); });
+    return list<std::int64_t>("a list of integers", is_int64);
   }
 
   /// A list of strings. @throws Error that names the first entry which is none
@@ -228,6 +223,13 @@ class basic_json_reader {
   }
 
  private:
+  /// Parsers give numbers from 0 on the unsigned type; one past int64 would change its sign.
+  [[nodiscard]] static bool is_int64(const nlohmann::json& value) {
+    return value.is_number_unsigned()
+               ? value.get<std::uint64_t>() <= std::uint64_t{std::numeric_limits<std::int64_t>::max()}
+               : value.is_number_integer();
+  }
+
   const nlohmann::json* raw(std::string_view key) const {
     const auto found = value_->is_object() ? value_->find(key) : value_->end();
     return value_->is_object() && found != value_->end() ? &*found : nullptr;
