@@ -10,11 +10,11 @@
 #include <utility>
 
 #include "experiment/file_lock.hpp"
-#include "experiment/object_reader.hpp"
 #include "experiment/records_json.hpp"
 #include "experiment/trial_json.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 
 namespace kvtransfer {
 
@@ -77,8 +77,8 @@ std::size_t journal::read(const results& run) {
     if (line == 1) {
       require_same_run(nlohmann::json(detail::run_identity(run)), content, path_);
     } else {
-      const detail::object_reader entry(content, where);
-      const trial_key key{entry.text("test"), entry.text("condition"), entry.integer<std::int64_t>("trial")};
+      const json_reader entry(content, where);
+      const trial_key key{entry.text("test"), entry.text("condition"), entry.member("trial").integer()};
       trials_.insert_or_assign(key, detail::read_trial(entry.object("record")));
     }
     begin = end + 1;

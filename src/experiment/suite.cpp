@@ -7,9 +7,9 @@
 #include <string_view>
 #include <utility>
 
-#include "experiment/object_reader.hpp"
 #include "experiment/suite_json.hpp"
 #include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 
 namespace kvtransfer {
 
@@ -17,40 +17,41 @@ namespace detail {
 
 namespace {
 
-std::string read_prompt(const object_reader& fields, std::string_view key) {
+std::string read_prompt(const json_reader& fields, std::string_view key) {
   std::string prompt = fields.text(key);
   if (prompt.find_first_not_of(" \t\r\n") == prompt.npos) {
-    fields.refuse(key, "a prompt with some text", "an empty one");
+    fields.member(key).refuse_with("a prompt with some text", "an empty one");
   }
   return prompt;
 }
 
-std::vector<std::string> read_markers(const object_reader& fields) {
+std::vector<std::string> read_markers(const json_reader& fields) {
   std::vector<std::string> markers = fields.texts("markers");
   if (markers.empty() || std::count(markers.begin(), markers.end(), std::string()) > 0) {
-    fields.refuse("markers", "one or more words", markers.empty() ? "an empty list" : "an empty word");
+    fields.member("markers").refuse_with("one or more words", markers.empty() ? "an empty list" : "an empty word");
   }
   return markers;
 }
 
-std::vector<std::string> read_completed(const object_reader& fields) {
-  std::vector<std::string> completed = fields.has("completed") ? fields.texts("completed") : std::vector<std::string>();
+std::vector<std::string> read_completed(const json_reader& fields) {
+  std::vector<std::string> completed =
+      fields.contains("completed") ? fields.texts("completed") : std::vector<std::string>();
   for (const std::string& prompt : completed) {
     if (prompt != "source" && prompt != "target") {
-      fields.refuse("completed", "a list of \"source\" or \"target\"", fmt::format("\"{}\"", prompt));
+      fields.member("completed").refuse_with("a list of \"source\" or \"target\"", fmt::format("\"{}\"", prompt));
     }
   }
   return completed;
 }
 
-std::map<std::string, reported_cell> read_reported(const object_reader& fields) {
+std::map<std::string, reported_cell> read_reported(const json_reader& fields) {
   std::map<std::string, reported_cell> cells;
-  if (!fields.has("reported")) {
+  if (!fields.contains("reported")) {
     return cells;
   }
-  const object_reader columns = fields.object("reported");
+  const json_reader columns = fields.object("reported");
   for (const std::string& column : columns.keys()) {
-    const nlohmann::json& cell = columns.raw(column);
+    const nlohmann::json& cell = columns.member(column).value();
     if (cell.is_string() && cell != "ERROR") {
       columns.refuse(column, "a list of markers, or \"ERROR\"");
     }
@@ -59,18 +60,18 @@ std::map<std::string, reported_cell> read_reported(const object_reader& fields) 
   return cells;
 }
 
-test_case read_test_case(const object_reader& fields) {
+test_case read_test_case(const json_reader& fields) {
   fields.allow_only({"name", "source", "target", "markers", "completed", "note", "reported"});
   test_case test;
   test.name = fields.text("name");
   if (test.name.empty()) {
-    fields.refuse("name", "a name", "an empty one");
+    fields.member("name").refuse_with("a name", "an empty one");
   }
   test.source = read_prompt(fields, "source");
   test.target = read_prompt(fields, "target");
   test.markers = read_markers(fields);
   test.completed = read_completed(fields);
-  test.note = fields.has("note") ? fields.text("note") : "";
+  test.note = fields.contains("note") ? fields.text("note") : "";
   test.reported = read_reported(fields);
   return test;
 }
@@ -78,21 +79,21 @@ test_case read_test_case(const object_reader& fields) {
 }  // namespace
 
 suite parse_suite(const nlohmann::json& document, const std::string& file) {
-  const object_reader fields(document, file);
+  const json_reader fields(document, file);
   fields.allow_only({"name", "description", "reported_by", "tests"});
   suite parsed;
   parsed.name = fields.text("name");
-  parsed.description = fields.has("description") ? fields.text("description") : "";
-  parsed.reported_by = fields.has("reported_by") ? fields.text("reported_by") : "";
+  parsed.description = fields.contains("description") ? fields.text("description") : "";
+  parsed.reported_by = fields.contains("reported_by") ? fields.text("reported_by") : "";
   std::set<std::string> names;
-  for (const object_reader& test : fields.objects("tests")) {
+  for (const json_reader& test : fields.objects("tests")) {
     parsed.tests.push_back(read_test_case(test));
     if (!names.insert(parsed.tests.back().name).second) {
-      test.refuse("name", "a name not used before", fmt::format("\"{}\" again", parsed.tests.back().name));
+      test.member("name").refuse_with("a name not used before", fmt::format("\"{}\" again", parsed.tests.back().name));
     }
   }
   if (parsed.tests.empty()) {
-    fields.refuse("tests", "one or more tests", "an empty list");
+    fields.member("tests").refuse_with("one or more tests", "an empty list");
   }
   return parsed;
 }

@@ -3,31 +3,40 @@
 #include <cmath>
 #include <limits>
 
-#include "experiment/object_reader.hpp"
+#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 
 namespace kvtransfer::detail {
 
 namespace {
 
-std::vector<double> read_margins(const object_reader& fields) {
+std::vector<double> read_margins(const json_reader& fields) {
   std::vector<double> margins;
-  for (const nlohmann::json& margin : fields.array("top2_margins", "a list of numbers")) {
-    if (!margin.is_number() && !margin.is_null()) {
-      fields.refuse("top2_margins", "a list of numbers", excerpt(margin));
+  const json_reader list = fields.member("top2_margins");
+  list.for_each_item([&](const json_reader& margin) {
+    const nlohmann::json& value = margin.value();
+    if (!value.is_number() && !value.is_null()) {
+      list.refuse_with("a list of numbers", excerpt(value));
     }
-    margins.push_back(margin.is_null() ? std::numeric_limits<double>::quiet_NaN() : margin.get<double>());
-  }
+    margins.push_back(value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>());
+  });
   return margins;
 }
 
-sequence read_sequence(const object_reader& fields) {
+/// All 64 bits. Parsers give numbers from 0 on the unsigned type, programs often the signed one.
+std::uint64_t read_seed(const json_reader& seed) {
+  return seed.value().is_number_unsigned() ? seed.value().get<std::uint64_t>()
+                                           : static_cast<std::uint64_t>(seed.integer(0));
+}
+
+sequence read_sequence(const json_reader& fields) {
   sequence parts;
-  for (const object_reader& part : fields.objects("sequence")) {
+  for (const json_reader& part : fields.objects("sequence")) {
     const std::optional<token_role> role = token_role_named(part.text("role"));
     if (!role) {
       part.refuse("role", "a role of tokens");
     }
-    parts.push_back({*role, part.integer<std::int64_t>("tokens"), part.flag("injected")});
+    parts.push_back({*role, part.member("tokens").integer(), part.boolean("injected")});
   }
   return parts;
 }
@@ -72,9 +81,9 @@ nlohmann::ordered_json full_json(const trial_record& trial) {
   return value;
 }
 
-trial_record read_trial(const object_reader& fields) {
+trial_record read_trial(const json_reader& fields) {
   trial_record trial;
-  trial.seed = fields.integer<std::uint64_t>("seed");
+  trial.seed = read_seed(fields.member("seed"));
   trial.token_ids = fields.integers("token_ids");
   trial.text = fields.text("text");
   trial.markers_found = fields.texts("markers_found");
@@ -83,10 +92,10 @@ trial_record read_trial(const object_reader& fields) {
     fields.refuse("stop_reason", "\"eos\" or \"length\"");
   }
   trial.stop = stop == "eos" ? stop_reason::eos : stop_reason::length;
-  trial.stalled = fields.flag("stalled");
+  trial.stalled = fields.boolean("stalled");
   trial.top2_margins = read_margins(fields);
   trial.read = read_sequence(fields);
-  trial.assumed_frame = fields.flag("assumed_frame");
+  trial.assumed_frame = fields.boolean("assumed_frame");
   trial.edits = fields.texts("edits");
   return trial;
 }

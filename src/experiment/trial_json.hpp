@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "experiment/object_reader.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/experiment/records.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 
@@ -25,6 +25,6 @@ namespace kvtransfer::detail {
 [[nodiscard]] nlohmann::ordered_json full_json(const trial_record& trial);
 
 /// The inverse of `full_json`. @throws file_error naming the wrong field
-[[nodiscard]] trial_record read_trial(const object_reader& fields);
+[[nodiscard]] trial_record read_trial(const json_reader& fields);
 
 }  // namespace kvtransfer::detail

@@ -117,3 +117,30 @@ TEST_CASE("a reader throws the error that its document calls for", "[core][json_
           (void)basic_json_reader<value_error>(value, "config").positive_number("factor", 1);
         }) == R"(config: factor: expected a number above zero, got "large")");
 }
+
+TEST_CASE("fields of the right type are read by their names", "[core][json_reader]") {
+  const nlohmann::json value = {{"text", "a"}, {"flag", true},  {"count", 3},
+                                {"minus", -3}, {"ids", {1, 2}}, {"inner", {{"x", "y"}}}};
+  const json_reader reader(value, "f");
+  CHECK(reader.text("text") == "a");
+  CHECK(reader.boolean("flag"));
+  CHECK(reader.member("count").integer(0) == 3);
+  CHECK(reader.member("minus").integer() == -3);
+  CHECK(reader.integers("ids") == std::vector<std::int64_t>{1, 2});
+  CHECK(reader.member("ids").item(1).integer() == 2);
+  CHECK(reader.object("inner").text("x") == "y");
+  CHECK(reader.object("inner").member("x").path() == "inner.x");
+}
+
+TEST_CASE("fields of another type are refused by path", "[core][json_reader]") {
+  const nlohmann::json value = {{"minus", -3}, {"half", 0.5}, {"list", {{{"x", 1}}, 2}}};
+  const json_reader reader(value, "f");
+  const auto complaint = [&](auto&& read) { return message_of<file_error>(read); };
+  CHECK(complaint([&] { reader.member("minus").integer(0); }) == "f: minus: expected an integer, 0 or more, got -3");
+  CHECK(complaint([&] { reader.member("half").integer(); }) == "f: half: expected an integer, got 0.5");
+  CHECK(complaint([&] { reader.boolean("none"); }) == "f: none: expected true or false, got nothing");
+  CHECK(complaint([&] { reader.texts("none"); }) == "f: none: expected a list of strings, got nothing");
+  CHECK(complaint([&] { reader.objects("list"); }) == "f: list[1]: expected an object, got 2");
+  const nlohmann::json list = nlohmann::json::array();
+  CHECK(complaint([&] { json_reader(list, "f").keys(); }) == "f: document: expected an object, got []");
+}

@@ -15,7 +15,7 @@ namespace {
 
 trial_record through_json(const trial_record& trial) {
   const nlohmann::json read = nlohmann::json::parse(json_text(full_json(trial)));
-  return read_trial(object_reader(read, "f"));
+  return read_trial(json_reader(read, "f"));
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ TEST_CASE("a trial with a wrong field is refused", "[experiment][trial_json]") {
     nlohmann::json trial =
         nlohmann::json::parse(json_text(full_json(sample_results().tests[0].conditions[0].trials[0])));
     trial[field] = value;
-    return message_of<file_error>([&] { read_trial(object_reader(trial, "f")); });
+    return message_of<file_error>([&] { read_trial(json_reader(trial, "f")); });
   };
   CHECK(complaint("stop_reason", "tired") == "f: stop_reason: expected \"eos\" or \"length\", got \"tired\"");
   CHECK(complaint("seed", -1) == "f: seed: expected an integer, 0 or more, got -1");

@@ -102,12 +102,17 @@ class basic_json_reader {
   /// Entries of a list or members of an object; 0 for anything else.
   [[nodiscard]] std::size_t size() const { return value_->is_structured() ? value_->size() : 0; }
 
+  /// Entry `index` of a list that has it.
+  [[nodiscard]] basic_json_reader item(std::size_t index) const {
+    return {(*value_)[index], file_, fmt::format("{}[{}]", path_, index)};
+  }
+
   /// Calls `visit(item)` for every entry of a list. @throws Error unless it is one
   template <class Visit>
   void for_each_item(Visit&& visit) const {
     expect(value_->is_array(), "a list");
     for (std::size_t i = 0; i < value_->size(); ++i) {
-      visit(basic_json_reader((*value_)[i], file_, fmt::format("{}[{}]", path_, i)));
+      visit(item(i));
     }
   }
 
@@ -168,6 +173,15 @@ class basic_json_reader {
   [[nodiscard]] std::string text(std::string_view key, std::string_view otherwise) const {
     const auto found = find(key);
     return found ? found->text() : std::string(otherwise);
+  }
+
+  /// The strings, or the whole numbers, listed under `key`. @throws Error if it is missing or something else
+  [[nodiscard]] std::vector<std::string> texts(std::string_view key) const {
+    return demanded(key, "a list of strings").texts();
+  }
+  /// Likewise. @throws Error if it is missing or something else
+  [[nodiscard]] std::vector<std::int64_t> integers(std::string_view key) const {
+    return demanded(key, "a list of integers").integers();
   }
 
   /// The truth value under `key`. @throws Error if it is missing or something else

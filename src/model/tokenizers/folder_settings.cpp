@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
-#include "model/tokenizers/json_node.hpp"
+#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 
 namespace kvtransfer::detail {
 
@@ -24,15 +26,15 @@ nlohmann::json read_if_there(const std::filesystem::path& path) {
 }
 
 /// A token's text: plain, or as an object with `content`.
-const std::string& text_of(const json_node& node) {
+std::string text_of(const json_reader& node) {
   if (!node.value().is_string() && !node.value().is_object()) {
     node.refuse("a token's text");
   }
-  return node.value().is_object() ? node.at("content").text() : node.text();
+  return node.value().is_object() ? node.member("content").text() : node.text();
 }
 
-added_token read_added(const json_node& node, std::int32_t id) {
-  added_token token{.content = node.at("content").text(), .id = id};
+added_token read_added(const json_reader& node, std::int32_t id) {
+  added_token token{.content = node.member("content").text(), .id = id};
   token.special = node.boolean("special", false);
   token.lstrip = node.boolean("lstrip", false);
   token.rstrip = node.boolean("rstrip", false);
@@ -41,7 +43,7 @@ added_token read_added(const json_node& node, std::int32_t id) {
 }
 
 /// A key of added_tokens_decoder.
-std::int32_t read_id(const json_node& node, const std::string& key) {
+std::int32_t read_id(const json_reader& node, const std::string& key) {
   const bool digits = !key.empty() && key.size() < 10 && key.find_first_not_of("0123456789") == key.npos;
   if (!digits) {
     fail<file_error>(node.file(), "added_tokens_decoder", "ids for keys", excerpt(key));
@@ -49,20 +51,18 @@ std::int32_t read_id(const json_node& node, const std::string& key) {
   return std::stoi(key);
 }
 
-std::vector<std::int64_t> read_ids(const std::optional<json_node>& node) {
+std::vector<std::int64_t> read_ids(const std::optional<json_reader>& node) {
   std::vector<std::int64_t> ids;
   if (node && node->value().is_array()) {
-    for (std::size_t i = 0; i < node->size(); ++i) {
-      ids.push_back(node->at(i).integer());
-    }
+    node->for_each_item([&](const json_reader& id) { ids.push_back(id.integer(0, INT32_MAX)); });
   } else if (node) {
-    ids.push_back(node->integer());
+    ids.push_back(node->integer(0, INT32_MAX));
   }
   return ids;
 }
 
 /// The tokens that a file names for a purpose.
-void read_named(const json_node& node, const std::filesystem::path& file, bool replaces, folder_settings& settings) {
+void read_named(const json_reader& node, const std::filesystem::path& file, bool replaces, folder_settings& settings) {
   const auto read = [&](std::string_view key, named_token& token) {
     if (node.value().contains(key) && (replaces || token.file.empty())) {
       const auto found = node.find(key);
@@ -78,9 +78,8 @@ void read_named(const json_node& node, const std::filesystem::path& file, bool r
     }
   }
   for (const std::string_view key : {"additional_special_tokens", "extra_special_tokens"}) {
-    const auto found = node.find(key);
-    for (std::size_t i = 0; found && found->value().is_array() && i < found->size(); ++i) {
-      settings.special_texts.insert(text_of(found->at(i)));
+    if (const auto found = node.find(key); found && found->value().is_array()) {
+      found->for_each_item([&](const json_reader& text) { settings.special_texts.insert(text_of(text)); });
     }
   }
 }
@@ -119,14 +118,14 @@ folder_settings read_folder_settings(const std::filesystem::path& folder) {
   const std::string main_name = main_path.string();
   const std::string map_name = map_path.string();
   const std::string added_name = added_path.string();
-  const json_node main(main_content, main_name);
+  const json_reader main(main_content, main_name);
 
   settings.add_bos_token =
-      main.find("add_bos_token") ? std::optional(main.at("add_bos_token").boolean()) : std::nullopt;
+      main.find("add_bos_token") ? std::optional(main.member("add_bos_token").boolean()) : std::nullopt;
   settings.add_eos_token =
-      main.find("add_eos_token") ? std::optional(main.at("add_eos_token").boolean()) : std::nullopt;
+      main.find("add_eos_token") ? std::optional(main.member("add_eos_token").boolean()) : std::nullopt;
   settings.add_prefix_space =
-      main.find("add_prefix_space") ? std::optional(main.at("add_prefix_space").boolean()) : std::nullopt;
+      main.find("add_prefix_space") ? std::optional(main.member("add_prefix_space").boolean()) : std::nullopt;
   settings.legacy = main.boolean("legacy", false);
   const auto decoder = main.find("added_tokens_decoder");
   read_named(main, main_path, true, settings);
@@ -134,13 +133,14 @@ folder_settings read_folder_settings(const std::filesystem::path& folder) {
 
   if (decoder) {
     for (const auto& [key, value] : decoder->value().items()) {
-      const json_node entry = decoder->at(key);
+      const json_reader entry = decoder->member(key);
       settings.added.push_back(read_added(entry, read_id(entry, key)));
     }
   } else {
-    const json_node list(added_content, added_name);
+    const json_reader list(added_content, added_name);
     for (const auto& [text, id] : added_content.items()) {
-      settings.added.push_back({.content = text, .id = list.at(text).integer()});
+      settings.added.push_back(
+          {.content = text, .id = static_cast<std::int32_t>(list.member(text).integer(0, INT32_MAX))});
     }
   }
   for (added_token& token : settings.added) {
@@ -152,7 +152,7 @@ folder_settings read_folder_settings(const std::filesystem::path& folder) {
   const auto config_path = folder / "config.json";
   const nlohmann::json config_content = read_if_there(config_path);
   const std::string config_name = config_path.string();
-  const json_node config(config_content, config_name);
+  const json_reader config(config_content, config_name);
   settings.config_names_bos = config_content.contains("bos_token_id");
   settings.config_names_eos = config_content.contains("eos_token_id");
   settings.config_bos = read_ids(config.find("bos_token_id"));

@@ -1,5 +1,6 @@
+#include <fmt/format.h>
+
 #include <array>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,20 +10,20 @@
 
 namespace kvtransfer::detail {
 
-text_pattern read_pattern(const json_node& node) {
-  node.only({"String", "Regex"});
+text_pattern read_pattern(const json_reader& node) {
+  node.allow_only({"String", "Regex"});
   if (node.value().size() != 1) {
     node.refuse("one of String and Regex");
   }
   if (const auto literal = node.find("String")) {
     return text_pattern::literal(literal->text());
   }
-  const json_node expression = node.at("Regex");
-  return text_pattern::regex(expression.text(), expression.where());
+  const json_reader expression = node.member("Regex");
+  return text_pattern::regex(expression.text(), fmt::format("{}: {}", expression.file(), expression.path()));
 }
 
-char32_t read_character(const json_node& node) {
-  const std::string& text = node.text();
+char32_t read_character(const json_reader& node) {
+  const std::string text = node.text();
   if (text.empty() || character_at(text, 0).bytes != text.size()) {
     node.refuse("one character");
   }
@@ -31,19 +32,19 @@ char32_t read_character(const json_node& node) {
 
 namespace {
 
-normalizer read_one(const json_node& node) {
-  const json_node type = node.at("type");
+normalizer read_one(const json_reader& node) {
+  const json_reader type = node.member("type");
   if (type.text() == "Prepend") {
-    node.only({"type", "prepend"});
-    return prepend(node.at("prepend").text());
+    node.allow_only({"type", "prepend"});
+    return prepend(node.member("prepend").text());
   }
   if (type.text() == "Replace") {
-    node.only({"type", "pattern", "content"});
-    return replace_each(read_pattern(node.at("pattern")), node.at("content").text());
+    node.allow_only({"type", "pattern", "content"});
+    return replace_each(read_pattern(node.member("pattern")), node.member("content").text());
   }
   if (type.text() == "Strip") {
-    node.only({"type", "strip_left", "strip_right"});
-    return strip_white_space(node.at("strip_left").boolean(), node.at("strip_right").boolean());
+    node.allow_only({"type", "strip_left", "strip_right"});
+    return strip_white_space(node.member("strip_left").boolean(), node.member("strip_right").boolean());
   }
   const std::array<std::pair<std::string_view, normalizer>, 6> without_settings{{
       {"NFC", to_normal_form(normal_form::nfc)},
@@ -55,7 +56,7 @@ normalizer read_one(const json_node& node) {
   }};
   for (const auto& [name, made] : without_settings) {
     if (type.text() == name) {
-      node.only({"type"});
+      node.allow_only({"type"});
       return made;
     }
   }
@@ -64,18 +65,11 @@ normalizer read_one(const json_node& node) {
 
 }  // namespace
 
-std::vector<normalizer> read_normalizers(const json_node& node) {
-  if (node.at("type").text() != "Sequence") {
+std::vector<normalizer> read_normalizers(const json_reader& node) {
+  if (node.member("type").text() != "Sequence") {
     return {read_one(node)};
   }
-  node.only({"type", "normalizers"});
-  std::vector<normalizer> all;
-  const json_node list = node.at("normalizers");
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    auto more = read_normalizers(list.at(i));
-    std::move(more.begin(), more.end(), std::back_inserter(all));
-  }
-  return all;
+  return read_sequence(node, "normalizers", read_normalizers);
 }
 
 }  // namespace kvtransfer::detail

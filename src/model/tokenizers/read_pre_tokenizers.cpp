@@ -1,5 +1,4 @@
 #include <array>
-#include <iterator>
 #include <string>
 #include <utility>
 
@@ -10,7 +9,7 @@ namespace kvtransfer::detail {
 
 namespace {
 
-split_behavior read_behavior(const json_node& node) {
+split_behavior read_behavior(const json_reader& node) {
   static constexpr std::array<std::pair<std::string_view, split_behavior>, 5> names{{
       {"Removed", split_behavior::removed},
       {"Isolated", split_behavior::isolated},
@@ -26,10 +25,10 @@ split_behavior read_behavior(const json_node& node) {
   node.refuse("one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous");
 }
 
-pre_tokenizer read_metaspace(const json_node& node) {
-  node.only({"type", "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep"});
+pre_tokenizer read_metaspace(const json_reader& node) {
+  node.allow_only({"type", "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep"});
   std::string replacement;
-  append_utf8(replacement, read_character(node.at("replacement")));
+  append_utf8(replacement, read_character(node.member("replacement")));
   if (const auto same = node.find("str_rep"); same && same->text() != replacement) {
     same->refuse("the replacement once more");
   }
@@ -48,45 +47,46 @@ pre_tokenizer read_metaspace(const json_node& node) {
   return metaspace(replacement, chosen, node.boolean("split", true));
 }
 
-pre_tokenizer read_one(const json_node& node) {
-  const json_node type = node.at("type");
+pre_tokenizer read_one(const json_reader& node) {
+  const json_reader type = node.member("type");
   if (type.text() == "Split") {
-    node.only({"type", "pattern", "behavior", "invert"});
-    return split_at(read_pattern(node.at("pattern")), read_behavior(node.at("behavior")), node.at("invert").boolean());
+    node.allow_only({"type", "pattern", "behavior", "invert"});
+    return split_at(read_pattern(node.member("pattern")), read_behavior(node.member("behavior")),
+                    node.member("invert").boolean());
   }
   if (type.text() == "ByteLevel") {
-    node.only({"type", "add_prefix_space", "trim_offsets", "use_regex"});  // offsets into the text are not ours
-    return byte_level(node.at("add_prefix_space").boolean(), node.boolean("use_regex", true));
+    node.allow_only({"type", "add_prefix_space", "trim_offsets", "use_regex"});  // offsets into the text are not ours
+    return byte_level(node.member("add_prefix_space").boolean(), node.boolean("use_regex", true));
   }
   if (type.text() == "Digits") {
-    node.only({"type", "individual_digits"});
-    const bool each = node.at("individual_digits").boolean();
+    node.allow_only({"type", "individual_digits"});
+    const bool each = node.member("individual_digits").boolean();
     return split_at_characters(&is_number, each ? split_behavior::isolated : split_behavior::contiguous);
   }
   if (type.text() == "Metaspace") {
     return read_metaspace(node);
   }
   if (type.text() == "Punctuation") {
-    node.only({"type", "behavior"});
+    node.allow_only({"type", "behavior"});
     const auto behavior = node.find("behavior");
     return split_at_characters(&is_punctuation, behavior ? read_behavior(*behavior) : split_behavior::isolated);
   }
   if (type.text() == "CharDelimiterSplit" || type.text() == "Delimiter") {
-    node.only({"type", "delimiter"});
+    node.allow_only({"type", "delimiter"});
     std::string delimiter;
-    append_utf8(delimiter, read_character(node.at("delimiter")));
+    append_utf8(delimiter, read_character(node.member("delimiter")));
     return split_at_delimiter(delimiter);
   }
   if (type.text() == "FixedLength") {
-    node.only({"type", "length"});
-    return split_by_length(static_cast<std::size_t>(node.at("length").integer(1)));
+    node.allow_only({"type", "length"});
+    return split_by_length(static_cast<std::size_t>(node.member("length").integer(1, INT32_MAX)));
   }
   if (type.text() == "WhitespaceSplit") {
-    node.only({"type"});
+    node.allow_only({"type"});
     return split_at_characters(&is_white_space, split_behavior::removed);
   }
   if (type.text() == "Whitespace") {
-    node.only({"type"});
+    node.allow_only({"type"});
     return split_words();
   }
   type.refuse(
@@ -96,24 +96,17 @@ pre_tokenizer read_one(const json_node& node) {
 
 }  // namespace
 
-std::vector<pre_tokenizer> read_pre_tokenizers(const json_node& node) {
-  const std::string& type = node.at("type").text();
+std::vector<pre_tokenizer> read_pre_tokenizers(const json_reader& node) {
+  const std::string type = node.member("type").text();
   if (type == "BertPreTokenizer") {
-    node.only({"type"});
+    node.allow_only({"type"});
     return {split_at_characters(&is_white_space, split_behavior::removed),
             split_at_characters(&is_punctuation, split_behavior::isolated)};
   }
   if (type != "Sequence") {
     return {read_one(node)};
   }
-  node.only({"type", "pretokenizers"});
-  std::vector<pre_tokenizer> all;
-  const json_node list = node.at("pretokenizers");
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    auto more = read_pre_tokenizers(list.at(i));
-    std::move(more.begin(), more.end(), std::back_inserter(all));
-  }
-  return all;
+  return read_sequence(node, "pretokenizers", read_pre_tokenizers);
 }
 
 }  // namespace kvtransfer::detail
