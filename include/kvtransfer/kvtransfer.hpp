@@ -39,7 +39,6 @@
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
-#include "kvtransfer/core/philox.hpp"
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/core/position_row.hpp"
 #include "kvtransfer/core/registry.hpp"

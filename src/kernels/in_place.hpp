@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 
@@ -41,6 +42,16 @@ inline void mark_changed(std::initializer_list<at::TensorList> lists) {
       tensor.unsafeGetTensorImpl()->bump_version();
     }
   }
+}
+
+/// Runs an operation that changes `lists` and has no derivative. @throws value_error as `refuse_gradients`
+template <class Operation>
+void below_autograd(std::initializer_list<at::TensorList> lists, std::string_view where, std::string_view what,
+                    std::string_view expected, Operation&& operation) {
+  refuse_gradients(lists, where, what, expected);
+  mark_changed(lists);
+  const at::AutoDispatchBelowADInplaceOrView below;
+  operation();
 }
 
 }  // namespace kvtransfer::kernels

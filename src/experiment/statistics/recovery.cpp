@@ -10,7 +10,7 @@
 #include "checks.hpp"
 #include "cluster_sums.hpp"
 #include "distributions.hpp"
-#include "kvtransfer/core/philox.hpp"
+#include "experiment/statistics/philox.hpp"
 
 namespace kvtransfer::statistics {
 

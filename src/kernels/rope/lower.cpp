@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numbers>
 #include <span>
 #include <string_view>
@@ -166,20 +167,9 @@ void check_window(const at::Tensor& key, const rotation_tensors& rotation, std::
 }  // namespace
 
 std::optional<element_type> element_of(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kFloat:
-      return element_type::float32;
-    case at::kBFloat16:
-      return element_type::bfloat16;
-    case at::kHalf:
-      return element_type::float16;
-    case at::kFloat8_e4m3fn:
-      return element_type::float8_e4m3;
-    case at::kFloat8_e5m2:
-      return element_type::float8_e5m2;
-    default:
-      return std::nullopt;
-  }
+  constexpr at::ScalarType types[] = {at::kFloat, at::kBFloat16, at::kHalf, at::kFloat8_e4m3fn, at::kFloat8_e5m2};
+  const auto* const found = std::ranges::find(types, dtype);
+  return found == std::end(types) ? std::nullopt : std::optional(static_cast<element_type>(found - types));
 }
 
 rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation, const at::Tensor& blocks) {

@@ -97,34 +97,25 @@ std::vector<at::Tensor> rotate_keys(const rotation_tensors& rotation, at::Tensor
 constexpr const char* no_gradient = "tensors that need no gradient (out of place, the operation is differentiable)";
 
 void rotate_keys_(const rotation_tensors& rotation, at::TensorList keys) {
-  refuse_gradients({keys}, "rotate_keys_", "keys", no_gradient);
   refuse_frequency_gradients(rotation, "rotate_keys_");
-  mark_changed({keys});
-  const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  dispatched::rotate_keys_(rotation, keys);
+  below_autograd({keys}, "rotate_keys_", "keys", no_gradient, [&] { dispatched::rotate_keys_(rotation, keys); });
 }
 
 void rotate_blocks_(const rotation_tensors& rotation, at::TensorList keys, const at::Tensor& blocks) {
-  refuse_gradients({keys}, "rotate_blocks_", "keys", no_gradient);
   refuse_frequency_gradients(rotation, "rotate_blocks_");
-  mark_changed({keys});
-  const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  dispatched::rotate_blocks_(rotation, keys, blocks);
+  below_autograd({keys}, "rotate_blocks_", "keys", no_gradient,
+                 [&] { dispatched::rotate_blocks_(rotation, keys, blocks); });
 }
 
 void rotate_quantized_keys_(const rotation_tensors& rotation, const quantized_layers& keys) {
-  refuse_gradients({keys.codes, keys.scales, keys.minimums, keys.errors}, "rotate_quantized_keys_", "scales");
   refuse_frequency_gradients(rotation, "rotate_quantized_keys_");
-  mark_changed({keys.codes, keys.scales, keys.minimums, keys.errors});
-  const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  dispatched::rotate_quantized_keys_(rotation, keys);
+  below_autograd({keys.codes, keys.scales, keys.minimums, keys.errors}, "rotate_quantized_keys_", "scales",
+                 "tensors that need no gradient", [&] { dispatched::rotate_quantized_keys_(rotation, keys); });
 }
 
 void convert_pairing_(at::TensorList keys, std::int64_t window_offset, std::int64_t rotary_dim, bool to_interleaved) {
-  refuse_gradients({keys}, "convert_pairing_", "keys", no_gradient);
-  mark_changed({keys});
-  const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  dispatched::convert_pairing_(keys, window_offset, rotary_dim, to_interleaved);
+  below_autograd({keys}, "convert_pairing_", "keys", no_gradient,
+                 [&] { dispatched::convert_pairing_(keys, window_offset, rotary_dim, to_interleaved); });
 }
 
 }  // namespace

@@ -35,31 +35,21 @@ void transpose_elements(const matrix<char>& to, const matrix<const char>& from, 
 
 #if defined(__SSE2__)
 
-/// The elements of the low halves of two rows by turns.
+/// The elements of two rows by turns: those of the low halves, then those of the high ones.
 template <class Element>
-__m128i weave_low(__m128i left, __m128i right) {
+C10_ALWAYS_INLINE void weave(__m128i left, __m128i right, __m128i& low, __m128i& high) {
   if constexpr (sizeof(Element) == 1) {
-    return _mm_unpacklo_epi8(left, right);
+    low = _mm_unpacklo_epi8(left, right);
+    high = _mm_unpackhi_epi8(left, right);
   } else if constexpr (sizeof(Element) == 2) {
-    return _mm_unpacklo_epi16(left, right);
+    low = _mm_unpacklo_epi16(left, right);
+    high = _mm_unpackhi_epi16(left, right);
   } else if constexpr (sizeof(Element) == 4) {
-    return _mm_unpacklo_epi32(left, right);
+    low = _mm_unpacklo_epi32(left, right);
+    high = _mm_unpackhi_epi32(left, right);
   } else {
-    return _mm_unpacklo_epi64(left, right);
-  }
-}
-
-/// The elements of the high halves of two rows by turns.
-template <class Element>
-__m128i weave_high(__m128i left, __m128i right) {
-  if constexpr (sizeof(Element) == 1) {
-    return _mm_unpackhi_epi8(left, right);
-  } else if constexpr (sizeof(Element) == 2) {
-    return _mm_unpackhi_epi16(left, right);
-  } else if constexpr (sizeof(Element) == 4) {
-    return _mm_unpackhi_epi32(left, right);
-  } else {
-    return _mm_unpackhi_epi64(left, right);
+    low = _mm_unpacklo_epi64(left, right);
+    high = _mm_unpackhi_epi64(left, right);
   }
 }
 
@@ -75,8 +65,7 @@ C10_ALWAYS_INLINE void transpose_square(const matrix<char>& to, const matrix<con
   for (int woven_rows = 1; woven_rows < side; woven_rows *= 2) {
     __m128i woven[side];
     for (int i = 0; i < side / 2; ++i) {
-      woven[2 * i] = weave_low<Element>(rows[i], rows[i + side / 2]);
-      woven[2 * i + 1] = weave_high<Element>(rows[i], rows[i + side / 2]);
+      weave<Element>(rows[i], rows[i + side / 2], woven[2 * i], woven[2 * i + 1]);
     }
     std::copy_n(woven, side, rows);
   }

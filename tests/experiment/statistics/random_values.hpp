@@ -7,7 +7,7 @@
 #include <numbers>
 #include <vector>
 
-#include "kvtransfer/core/philox.hpp"
+#include "experiment/statistics/philox.hpp"
 
 namespace kvtransfer::test {
 

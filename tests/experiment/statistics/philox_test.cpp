@@ -1,4 +1,4 @@
-#include "kvtransfer/core/philox.hpp"
+#include "experiment/statistics/philox.hpp"
 
 #include <array>
 #include <set>
@@ -7,7 +7,7 @@
 
 using namespace kvtransfer;
 
-TEST_CASE("Philox gives its authors' known answers", "[core][philox]") {
+TEST_CASE("Philox gives its authors' known answers", "[experiment][philox]") {
   // Random123, kat_vectors: philox4x32 10
   using bits = std::array<std::uint32_t, 4>;
   CHECK(philox(0, 0, 0) == bits{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
@@ -17,7 +17,7 @@ TEST_CASE("Philox gives its authors' known answers", "[core][philox]") {
         bits{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
-TEST_CASE("uniform draws lie in [0, 1), spread evenly, and depend on each argument", "[core][philox]") {
+TEST_CASE("uniform draws lie in [0, 1), spread evenly, and depend on each argument", "[experiment][philox]") {
   double sum = 0;
   double squares = 0;
   std::set<double> distinct;
