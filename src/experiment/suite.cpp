@@ -51,11 +51,12 @@ std::map<std::string, reported_cell> read_reported(const json_reader& fields) {
   }
   const json_reader columns = fields.object("reported");
   for (const std::string& column : columns.keys()) {
-    const nlohmann::json& cell = columns.member(column).value();
-    if (cell.is_string() && cell != "ERROR") {
+    const json_reader cell = columns.member(column);
+    const bool is_text = cell.value().is_string();
+    if (is_text && cell.value() != "ERROR") {
       columns.refuse(column, "a list of markers, or \"ERROR\"");
     }
-    cells[column] = cell.is_string() ? reported_cell{true, {}} : reported_cell{false, columns.texts(column)};
+    cells[column] = is_text ? reported_cell{true, {}} : reported_cell{false, columns.texts(column)};
   }
   return cells;
 }

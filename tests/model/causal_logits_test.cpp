@@ -1,5 +1,6 @@
 #include "kvtransfer/model/causal_logits.hpp"
 
+#include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
