@@ -4,6 +4,7 @@ The reference of evict_and_close_gap.py. StreamingLLM's own code works so: it ca
 them, at their place in the cache, for every new token.
 """
 
+import inspect
 import sys
 
 import torch
@@ -18,8 +19,9 @@ class UnrotatedKeys:
     """
 
     def __init__(self, model):
-        self.model = model.base_model
-        self.file = sys.modules[type(model).__module__]
+        self.model = model.get_decoder()
+        self.config = self.model.config
+        self.file = sys.modules[type(self.model).__module__]
         self.original = self.file.apply_rotary_pos_emb
         self.layers: list[torch.Tensor] = []
         self.next_layer = 0  # the layer that comes next
@@ -35,7 +37,7 @@ class UnrotatedKeys:
         if len(self.layers) <= self.next_layer:
             self.layers.append(keys[:, :, :0])
         self.layers[self.next_layer] = torch.cat([self.layers[self.next_layer], keys], dim=2)
-        self.next_layer = (self.next_layer + 1) % self.model.config.num_hidden_layers
+        self.next_layer = (self.next_layer + 1) % self.config.num_hidden_layers
         return self.original(queries, keys, cos, sin, *more, **named)
 
     def keep(self, slots: list[torch.Tensor]) -> None:
@@ -44,5 +46,11 @@ class UnrotatedKeys:
 
     def rotated(self, positions: torch.Tensor) -> list[torch.Tensor]:
         """The keys of every layer as the model would cache them at `positions` [seq]."""
-        cos, sin = self.model.rotary_emb(self.layers[0], positions[None])
-        return [self.original(keys, keys, cos, sin)[1] for keys in self.layers]
+        tables = [self._angles(layer, positions[None]) for layer in range(len(self.layers))]
+        return [self.original(keys, keys, *angles)[1] for keys, angles in zip(self.layers, tables)]
+
+    def _angles(self, layer: int, positions: torch.Tensor):
+        """Cosines and sines of a layer: some models have two embeddings, for global and for local layers."""
+        types = getattr(self.config, "layer_types", None)
+        takes_a_type = "layer_type" in inspect.signature(self.model.rotary_emb.forward).parameters
+        return self.model.rotary_emb(self.layers[layer], positions, *([types[layer]] if takes_a_type else []))

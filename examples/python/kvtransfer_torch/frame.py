@@ -28,6 +28,7 @@ from . import moves
 from .errors import FrameError
 from .frame_state import FrameState
 from .moves import Positions, one_a_layer
+from .rotary import are_equal
 from .slots import shared
 from .transformers_cache import require_slots
 
@@ -260,7 +261,7 @@ def join_frames(*frames: CacheFrame) -> CacheFrame:
             raise FrameError("join_frames", "model", "one for all", "two")
         if len(frame._next) != len(first._next):
             raise FrameError("join_frames", "rows", f"batch={len(first._next)}", f"batch={len(frame._next)}")
-        if not all(a is b or (a is not None and a.equals(b)) for a, b in zip(first.rotary, frame.rotary)):
+        if not are_equal(first.rotary, frame.rotary):
             raise FrameError("join_frames", "rotary", "keys under the same frequencies (reframe_)", "others")
         windowed = any(window is not None for window in frame.windows)
         if len(frames) > 1 and windowed and not all(bool(each.all()) for each in frame._valid):

@@ -13,7 +13,7 @@ from . import moves
 from .errors import FrameError
 from .frame_reading import Reading, attention_modules
 from .moves import Positions, one_a_layer
-from .rotary import Rotary, decoder_of, depends_on_length, rotary_of
+from .rotary import Rotary, are_equal, decoder_of, depends_on_length, rotary_of
 from .slots import Written, ascend, cat_places, places_at, shared, version
 from .transformers_cache import keys_in_place, take_slots
 
@@ -131,7 +131,7 @@ class FrameState:
         now = self._rotary_at(length)
         if not self._positions:
             self.rotary = now
-        elif not _are_equal(self.rotary, now):
+        elif not are_equal(self.rotary, now):
             expected = f"the frequencies of the cached keys at length {length} (reframe_ writes them anew)"
             raise FrameError("forward", "rotary", expected, "others")
 
@@ -350,7 +350,3 @@ def _last(tensor: torch.Tensor, window: int | None, axis: int = -1) -> torch.Ten
     count = tensor.shape[axis]
     kept = count if window is None or window < 2 else min(count, window - 1)
     return tensor.narrow(axis, count - kept, kept)
-
-
-def _are_equal(ours: Sequence[Rotary | None], theirs: Sequence[Rotary | None]) -> bool:
-    return all(a is b or (a is not None and a.equals(b)) for a, b in zip(ours, theirs))

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +53,12 @@ class Rotary:
         return (
             self.rotates_like(other) and self.attention_scaling == other.attention_scaling and self.streams == other.streams
         )
+
+
+def are_equal(ours: Sequence[Rotary | None], theirs: Sequence[Rotary | None]) -> bool:
+    """True if every layer writes the same keys under both."""
+    pairs = zip(ours, theirs)
+    return len(ours) == len(theirs) and all(a is b or (a is not None and a.equals(b)) for a, b in pairs)
 
 
 def rotary_of(model, length: int | None = None, conventions: dict | None = None) -> list[Rotary | None]:
