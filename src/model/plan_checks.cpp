@@ -48,8 +48,8 @@ void require_fits(const causal_lm& model, const segment& part, std::int64_t batc
   if (!(found == expected) || part.kv.values().size(3) != model.config.head_dim) {
     fail<shape_error>("plan", fmt::format("layer {}", layer), fmt::format("{}", expected), fmt::format("{}", found));
   }
-  if (part.kv.keys().device() != model.device()) {
-    fail<device_error>("plan", fmt::format("layer {}", layer), model.device().str(), part.kv.keys().device().str());
+  if (part.kv.device() != model.device()) {
+    fail<device_error>("plan", fmt::format("layer {}", layer), model.device().str(), part.kv.device().str());
   }
 }
 

@@ -60,7 +60,7 @@ class session::implementation {
     read(token_tensor(ids, 0, model_->device()).clamp_min(0), positions, ids);
   }
 
-  [[nodiscard]] cache release() { return cache(std::move(keys_), std::move(values_), std::move(frame_)); }
+  [[nodiscard]] cache release() { return cache(std::move(keys_), std::move(values_), std::move(frame_), as_written); }
 
  private:
   /// One layer's buffers with the segments in front.

@@ -42,7 +42,7 @@ cache with_origin(cache kv, std::vector<std::vector<std::int64_t>> token_ids, co
   cache_frame frame = kv.view().frame();
   frame.set_token_ids(std::move(token_ids));
   frame.set_model(model);
-  return cache(std::move(keys), std::move(values), std::move(frame));
+  return cache(std::move(keys), std::move(values), std::move(frame), as_written);
 }
 
 std::string refusal(const cache& first, const cache& second) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cache/layout_cases.hpp"
+#include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -53,13 +54,14 @@ void check_gathers(at::Device device) {
   for_each_case(device, [](const cache_view<>& reference, const auto& view) {
     const std::int64_t kv_heads = reference.layer(0).extents().kv_heads;
     const std::vector<std::int64_t> shared = {3, 3, 0, 10};
+    constexpr position_overlap allowed = position_overlap::allowed;
     const at::Tensor by_sequence = choice_by_head(1).view({reference_batch, 8});
     const at::Tensor by_head = choice_by_head(kv_heads);
-    require_same(gather(view, shared).view(), gather(reference, shared).view());
+    require_same(gather(view, shared, allowed).view(), gather(reference, shared, allowed).view());
     require_same(gather(view, by_sequence).view(), gather(reference, by_sequence).view());
     require_same(gather(view, by_head).view(), gather(reference, by_head).view());
-    require_same(gather(view, {slot_choice(shared), slot_choice(by_sequence.slice(1, 0, 4))}).view(),
-                 gather(reference, {slot_choice(shared), slot_choice(by_sequence.slice(1, 0, 4))}).view());
+    require_same(gather(view, {slot_choice(shared), slot_choice(by_sequence.slice(1, 0, 4))}, allowed).view(),
+                 gather(reference, {slot_choice(shared), slot_choice(by_sequence.slice(1, 0, 4))}, allowed).view());
   });
 }
 
@@ -77,7 +79,7 @@ TEST_CASE("a gather takes each slot with its key, value, position and state", "[
   for (const padding_side side : every_side) {
     const reference_cache source = reference_in(at::kFloat, side);
     const at::Tensor shared = at::tensor({9, 1, 1}, at::kLong);
-    require_gathered(gather(source.view(), shared), source.view(), shared);
+    require_gathered(gather(source.view(), shared, position_overlap::allowed), source.view(), shared);
     require_gathered(gather(source.view(), choice_by_head(1).squeeze(1)), source.view(), choice_by_head(1).squeeze(1));
     require_gathered(gather(source.view(), choice_by_head(2)), source.view(), choice_by_head(2));
     require_gathered(gather(source.view(), choice_by_head(2).to(at::kInt)), source.view(), choice_by_head(2));
@@ -136,10 +138,19 @@ TEST_CASE("edits go with the slots that are chosen", "[cache][gather]") {
   };
   cache_frame frame = source.frame;
   frame.add_edit(noise({}, {{2, 3}}));
-  const cache_view<> view = source.view().with_frame(frame);
+  const cache_view<> view = cache_view<>(source.keys, source.values, frame, as_written);
   CHECK((gather(view, std::vector<std::int64_t>{9, 3, 0, 4}).view().frame().edits() ==
          std::vector{noise({0, 1}, {{1, 1}, {3, 1}})}));
   CHECK(gather(view, std::vector<std::int64_t>{9, 0}).view().frame().edits().empty());
   const std::vector<slot_choice> by_layer{std::vector<std::int64_t>{2, 3}, std::vector<std::int64_t>{5, 3}};
   CHECK((gather(view, by_layer).view().frame().edits() == std::vector{noise({0}, {{0, 2}}), noise({1}, {{1, 1}})}));
+}
+
+TEST_CASE("a slot that is named twice would give two keys one position, which has to be asked for", "[cache][gather]") {
+  const reference_cache source = reference_in(at::kFloat, padding_side::none);
+  const std::vector<std::int64_t> twice = {4, 2, 4};
+  CHECK_THAT(message_of<frame_error>([&] { gather(source.view(), twice); }), contains("slot 4 twice"));
+  CHECK_THROWS_AS(gather(source.view(), std::vector<slot_choice>{std::vector<std::int64_t>{1, 2}, twice}), frame_error);
+  CHECK(gather(source.view(), twice, position_overlap::allowed).length() == 3);
+  CHECK_NOTHROW(gather(source.view(), std::vector<std::int64_t>{-1, -1, 4}));
 }

@@ -46,7 +46,7 @@ inline known_cache known_cache_in(const cache_frame& frame, std::int64_t kv_head
     values.push_back(random_keys({batch, kv_heads, layer.size() + spare, known_head_dim}, dtype, seed + 3));
     keys.back().slice(2, 0, layer.size()).copy_(reference_written(plain.back(), reference_keys(layer, kv_heads)));
   }
-  return {std::move(plain), cache(std::move(keys), std::move(values), frame)};
+  return {std::move(plain), cache(std::move(keys), std::move(values), frame, as_written)};
 }
 
 /// `layers` layers of `count` tokens from position 0 on.

@@ -29,7 +29,7 @@ struct reference_cache {
   std::vector<at::Tensor> values;
   cache_frame frame;
 
-  cache_view<> view() const { return cache_view<>(keys, values, frame); }
+  cache_view<> view() const { return cache_view<>(keys, values, frame, as_written); }
 };
 
 /// Where the slots of rows with fewer keys are padding.
@@ -205,7 +205,7 @@ void for_each_layout(const reference_cache& reference, Visit&& visit) {
   const auto shown = [&](std::vector<at::Tensor> keys, std::vector<at::Tensor> values, auto layout,
                          std::string_view name) {
     INFO("in layout " << name);
-    visit(cache_view<decltype(layout)>(keys, values, frame, layout));
+    visit(cache_view<decltype(layout)>(keys, values, frame, as_written, layout));
   };
   const auto same = [](const at::Tensor& layer) { return layer; };
   const auto seq_first = [](const at::Tensor& layer) { return layer.transpose(1, 2); };
@@ -238,7 +238,7 @@ void for_each_latent_layout(const reference_cache& reference, Visit&& visit) {
   const position_map& positions = frame.layer(0).positions;
   const auto shown = [&](const std::vector<at::Tensor>& tensors, auto layout, std::string_view name) {
     INFO("in layout latent of " << name);
-    visit(cache_view<decltype(layout)>(tensors, tensors, frame, layout));
+    visit(cache_view<decltype(layout)>(tensors, tensors, frame, as_written, layout));
   };
   const auto headless = [](const at::Tensor& layer) { return layer.squeeze(1); };
   shown(rearranged(reference.keys, headless), layouts::latent(layouts::batch_heads_seq_dim{}, 8), "batch_seq_dim");

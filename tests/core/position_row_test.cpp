@@ -1,5 +1,6 @@
 #include "kvtransfer/core/position_row.hpp"
 
+#include <limits>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -201,4 +202,12 @@ TEST_CASE("random rows: one list of slots has one form, however it was put toget
     REQUIRE(row.gather(all) == row);
     REQUIRE(row.transform([](const position_run& run) { return run; }) == row);
   }
+}
+
+TEST_CASE("a shift that would leave 64 bits is refused, at either end", "[core][position_row]") {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  const position_row row = position_row::consecutive(5, 3);
+  CHECK_THROWS_AS(row.shifted(most - 6), value_error);
+  CHECK(row.shifted(most - 7).last_position() == most);
+  CHECK_THROWS_AS(position_row::consecutive(-5, 3).shifted(-most), value_error);
 }

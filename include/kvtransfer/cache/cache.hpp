@@ -13,8 +13,14 @@
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "kvtransfer/cache/detail/move_tensors.hpp"
+#include "kvtransfer/cache/detail/shared_memory.hpp"
+#include "kvtransfer/cache/detail/view_access.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
+
+namespace kvtransfer::detail {
+struct cache_access;
+}
 
 namespace kvtransfer {
 
@@ -22,26 +28,33 @@ namespace kvtransfer {
 /// use.
 ///
 /// Two frames say where keys stand: `stored` is what the tensors hold, `target` is where the caller has asked them to
-/// be. A move changes `target` alone, so any number of moves costs one rotation and its rounding, made by
-/// `materialize()`. The tensors can be read only while both agree.
+/// be. A move changes `target` alone, so any number of moves costs one rotation and its rounding. Whoever reads a
+/// `view()` meanwhile gets keys rotated as they are read, and whatever chooses among slots, rows, heads or layers hands
+/// the move on: a cache that is read and evicted from a thousand times has moved its keys not once. `materialize()`
+/// moves them where they lie, for those who must have them there; every time rounds them once more, which the frame
+/// counts (`cache_frame::roundings`).
 class cache : public detail::lazily_moved<cache> {
  public:
   static constexpr std::string_view name = "cache";  ///< As errors call it.
 
-  /// Takes over the tensors; slots past the frame's size are spare capacity.
+  /// Takes over tensors that a caller brings; slots past the frame's size are spare capacity. Nobody has said that a
+  /// model wrote them so, therefore the frame's origin is forgotten: give `as_written` where it is known, and use
+  /// `edited` for what was made of another cache.
   /// @throws shape_error where tensors and frame disagree
   cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, cache_frame stored)
-      : lazily_moved(stored, stored), keys_(std::move(keys)), values_(std::move(values)) {
-    static_cast<void>(read_in(stored_));  // which throws where they disagree
-  }
+      : cache(std::move(keys), std::move(values), std::move(stored).without_origin(), as_written) {}
+
+  /// Takes over tensors that hold what `stored` says a model wrote. @throws as above
+  cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, cache_frame stored, as_written_t)
+      : cache(std::move(keys), std::move(values), detail::moving_frames::settled(std::move(stored))) {}
 
   /// Copies what `source` shows into storage of its own, of a capacity of `capacity` slots (at least those of the
-  /// source).
+  /// source). A move that is pending stays so.
   template <LayerLayout Layout>
   explicit cache(const cache_view<Layout>& source, std::int64_t capacity = 0)
-      : lazily_moved(source.frame(), source.frame()) {
+      : cache(detail::view_access::frames(source)) {
     for (std::int64_t i = 0; i < source.layers(); ++i) {
-      keys_.push_back(copy_with_capacity(source.layer(i).key_storage(), capacity));
+      keys_.push_back(copy_with_capacity(detail::view_access::key_storage(source.layer(i)), capacity));
       values_.push_back(copy_with_capacity(source.layer(i).value_storage(), capacity));
     }
   }
@@ -55,7 +68,8 @@ class cache : public detail::lazily_moved<cache> {
 
   /// A copy with storage of its own, its pending moves included.
   [[nodiscard]] cache clone() const {
-    cache copy(stored_, target_);
+    require_unchanged("cache::clone");
+    cache copy(detail::moving_frames{stored_, target_, nullptr});
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       copy.keys_.push_back(keys_[i].clone());
       copy.values_.push_back(values_[i].clone());
@@ -68,10 +82,12 @@ class cache : public detail::lazily_moved<cache> {
   /// Heads that hold keys and values in `layer`. @throws shape_error if there is no such layer
   [[nodiscard]] std::int64_t kv_heads(std::int64_t layer = 0) const { return stored_keys(layer).size(1); }
 
-  /// The slots in use, to be read. @throws frame_error while a move is pending: call materialize() first
+  /// The slots in use, to be read where the target frame says. While a move is pending, the view's `keys()` are copies,
+  /// rotated once; the tensors themselves can be read only when it is made.
+  /// @throws frame_error where this library has moved the tensors through another owner or view
   [[nodiscard]] cache_view<> view() const {
-    require_no_pending_move("cache::view");
-    return read_in(stored_);
+    require_unchanged("cache::view");
+    return read_in(frames());
   }
 
   /// Moves the keys to where their target frame has them, one rotation for everything asked so far. Values are not
@@ -80,8 +96,20 @@ class cache : public detail::lazily_moved<cache> {
     if (materialized()) {
       return;
     }
+    require_unchanged("cache::materialize");
+    detail::require_values_apart(keys_, values_, stored_, target_, "cache::materialize");
+    const std::vector<at::Tensor> before = keys_;
     detail::move_keys(keys_, stored_, target_, options);
+    std::vector<memory_range> moved;
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      const auto layer = static_cast<std::int64_t>(i);
+      if (keys_[i].is_same(before[i]) && !(stored_.layer(layer) == target_.layer(layer))) {
+        moved.push_back(detail::memory_of(keys_[i]));
+      }
+    }
+    target_ = detail::rounded(stored_, target_);
     stored_ = target_;
+    known_ = memory_changes::instance().note(std::move(moved), "cache::materialize");
   }
 
   /// Gives up the slots from `length` on, in every layer.
@@ -94,30 +122,68 @@ class cache : public detail::lazily_moved<cache> {
   /// The frame is marked `assumed` for good.
   /// @throws frame_error while a move is pending, shape_error where the tensors cannot be read that way
   void assume_frame(cache_frame assumed) {
-    require_no_pending_move("cache::assume_frame");
-    static_cast<void>(read_in(assumed));  // which throws where it does not fit
+    require<frame_error>(materialized(), "cache::assume_frame", "frame",
+                         "stored and target to agree (call materialize() first)", "a pending move");
+    require_unchanged("cache::assume_frame");
     assumed.set_assumed();
+    static_cast<void>(read_in(detail::moving_frames::settled(assumed)));  // which throws where it does not fit
     stored_ = assumed;
     target_ = std::move(assumed);
   }
 
  private:
-  using lazily_moved::lazily_moved;
+  friend struct detail::cache_access;
+
+  explicit cache(const detail::moving_frames& frames)
+      : lazily_moved(frames.stored, frames.target), known_(memory_changes::instance().last()) {}
+
+  cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, const detail::moving_frames& frames)
+      : cache(frames) {
+    keys_ = std::move(keys);
+    values_ = std::move(values);
+    static_cast<void>(read_in(this->frames()));  // which throws where they disagree
+  }
+
+  /// Both frames, as a view needs them.
+  [[nodiscard]] detail::moving_frames frames() const {
+    if (materialized()) {
+      return detail::moving_frames::settled(stored_);
+    }
+    return {stored_, detail::rounded(stored_, target_), &moved_copy};
+  }
+
+  /// A `key_mover`. Tensors that autograd tracks are moved out of place.
+  static at::Tensor moved_copy(const at::Tensor& keys, const cache_frame::shared_layer& stored,
+                               const cache_frame::shared_layer& target) {
+    std::vector<at::Tensor> copy{keys.requires_grad() ? keys : keys.clone(at::MemoryFormat::Contiguous)};
+    detail::move_keys(copy, cache_frame({stored}), cache_frame({target}), {}, "cache::view");
+    return copy.front();
+  }
+
+  /// @throws frame_error where somebody else has moved the tensors
+  void require_unchanged(std::string_view where) const {
+    detail::require_unchanged(
+        known_,
+        [&] {
+          std::vector<memory_range> all = detail::memory_of(keys_);
+          for (const memory_range& range : detail::memory_of(values_)) {
+            all.push_back(range);
+          }
+          return all;
+        },
+        where);
+  }
 
   [[nodiscard]] const at::Tensor& stored_keys(std::int64_t layer) const {
     require_index<shape_error>(layer, layers(), "cache", "layer");
     return keys_[static_cast<std::size_t>(layer)];
   }
 
-  void require_no_pending_move(std::string_view where) const {
-    require<frame_error>(materialized(), where, "frame", "stored and target to agree (call materialize() first)",
-                         "a pending move");
-  }
-
-  /// The slots that `frame` describes. @throws shape_error where the tensors do not hold them
-  [[nodiscard]] cache_view<> read_in(const cache_frame& frame) const {
-    const std::vector<at::Tensor> keys = in_use(keys_, frame, "keys");
-    return cache_view<>(keys, in_use(values_, frame, "values"), frame);
+  /// The slots that the frames describe. @throws shape_error where the tensors do not hold them
+  [[nodiscard]] cache_view<> read_in(detail::moving_frames frames) const {
+    const std::vector<at::Tensor> keys = in_use(keys_, frames.target, "keys");
+    const std::vector<at::Tensor> values = in_use(values_, frames.target, "values");
+    return detail::view_access::view(keys, values, std::move(frames), layouts::batch_heads_seq_dim());
   }
 
   [[nodiscard]] static std::vector<at::Tensor> in_use(const std::vector<at::Tensor>& tensors, const cache_frame& frame,
@@ -149,14 +215,36 @@ class cache : public detail::lazily_moved<cache> {
 
   std::vector<at::Tensor> keys_;
   std::vector<at::Tensor> values_;
+  std::uint64_t known_;  // the last change of memory when the tensors were known to be as `stored_` says
 };
 
 }  // namespace kvtransfer
 
 namespace kvtransfer::detail {
 
-/// A new cache in `frame` whose tensors are `change(tensor, layer)` of the source's.
+/// What operations of this library may do with caches: make one with a move pending.
+struct cache_access {
+  /// @param keys as they lie in memory, in the stored frame
+  static cache of(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, const moving_frames& frames) {
+    return cache(std::move(keys), std::move(values), frames);
+  }
+};
+
+/// A new cache in `frames` whose tensors are `change(tensor, layer)` of the source's, keys as they are stored: for
+/// choices that go with any move that is pending.
 /// @param change takes and gives `[batch, kv_heads, seq, head_dim]`; called for keys, then for values
+template <LayerLayout Layout, class Change>
+[[nodiscard]] cache rebuilt(const cache_view<Layout>& source, const moving_frames& frames, Change&& change) {
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (std::int64_t i = 0; i < source.layers(); ++i) {
+    keys.push_back(change(view_access::canonical_keys(source.layer(i)), i));
+    values.push_back(change(source.layer(i).values(), i));
+  }
+  return cache_access::of(std::move(keys), std::move(values), frames);
+}
+
+/// The same in `frame` of keys where the source's frame says they are, rotated first where a move is pending.
 template <LayerLayout Layout, class Change>
 [[nodiscard]] cache rebuilt(const cache_view<Layout>& source, cache_frame frame, Change&& change) {
   std::vector<at::Tensor> keys;
@@ -165,7 +253,7 @@ template <LayerLayout Layout, class Change>
     keys.push_back(change(source.layer(i).keys(), i));
     values.push_back(change(source.layer(i).values(), i));
   }
-  return cache(std::move(keys), std::move(values), std::move(frame));
+  return cache(std::move(keys), std::move(values), std::move(frame), as_written);
 }
 
 }  // namespace kvtransfer::detail

@@ -19,6 +19,14 @@
 
 namespace kvtransfer {
 
+/// Says that tensors hold what their frame says a model wrote, the frame's origin included: for whoever has just had
+/// that model write them, or has them from where this is known. Without it, nobody knows from where tensors come that a
+/// caller brings.
+struct as_written_t {
+  explicit as_written_t() = default;
+};
+inline constexpr as_written_t as_written{};  ///< the one value of its type
+
 /// The frame of a whole cache: one `layer_frame` per layer, shared between layers that agree, and where the cache came
 /// from.
 class cache_frame {
@@ -185,6 +193,12 @@ class cache_frame {
   bool assumed() const { return assumed_; }
   /// Marks the frame for good: no call takes the mark off.
   void set_assumed() { assumed_ = true; }
+
+  /// The same of tensors that nobody can say a model wrote so.
+  cache_frame without_origin() && {
+    model_.clear();
+    return std::move(*this);
+  }
 
   /// What was done to the numbers since a model wrote them, in the order in which it was done.
   const std::vector<cache_edit>& edits() const { return edits_; }

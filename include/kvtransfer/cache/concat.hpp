@@ -2,11 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,52 +11,17 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/detail/layer_pairs.hpp"
+#include "kvtransfer/cache/detail/view_access.hpp"
 #include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
+#include "kvtransfer/cache/position_overlap.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
-/// What to do where two caches hold keys at the same position.
-///
-/// Two texts at one position is what a harness gets that forgets to move the second cache, so it has to be asked for.
-enum class position_overlap { refused, allowed };
-
 namespace detail {
-
-/// Where the keys of one row and head stand, on every stream.
-inline std::vector<std::vector<std::int64_t>> places(const position_map& map, std::int64_t batch, std::int64_t head) {
-  std::vector<std::vector<std::int64_t>> all;
-  for (std::int64_t stream = 0; stream < map.streams(); ++stream) {
-    const std::vector<position_run> slots = map.row(stream, batch, head).one_run_per_slot();
-    all.resize(static_cast<std::size_t>(map.row(stream, batch, head).key_count()));
-    std::size_t key = 0;
-    for (const position_run& slot : slots) {
-      if (!slot.state.is_padding()) {
-        all[key++].push_back(slot.first);
-      }
-    }
-  }
-  return all;
-}
-
-/// @throws frame_error where one row and head has a key at the same position in both layers
-inline void require_apart(const layer_frame& first, const layer_frame& second) {
-  const std::int64_t heads = std::max(first.positions.heads(), second.positions.heads());
-  for (std::int64_t batch = 0; batch < first.positions.batch(); ++batch) {
-    for (std::int64_t head = 0; head < heads; ++head) {
-      const auto list = places(first.positions, batch, head);
-      const std::set<std::vector<std::int64_t>> taken(list.begin(), list.end());
-      for (const std::vector<std::int64_t>& place : places(second.positions, batch, head)) {
-        require<frame_error>(!taken.contains(place), "concat", "positions",
-                             "positions that only one cache holds (shift one, or allow overlap)",
-                             [&] { return fmt::format("position {} in both", fmt::join(place, ", ")); });
-      }
-    }
-  }
-}
 
 /// @throws shape_error unless two caches have as many layers; frame_error unless one model wrote both
 inline void require_same_origin(const cache_frame& first, const cache_frame& second) {
@@ -77,14 +39,15 @@ inline cache_frame joined_frames(const cache_frame& first, const cache_frame& se
                          fmt::format("{} streams", a.positions.streams()), fmt::format("{}", b.positions.streams()));
     require_same_writings(a, b, "concat");
     if (overlap == position_overlap::refused) {
-      require_apart(a, b);
+      require_apart(a, b, "concat");
     }
   });
 }
 
 }  // namespace detail
 
-/// A new cache with the slots of `first` followed by those of `second`, layer by layer. Nothing is moved.
+/// A new cache with the slots of `first` followed by those of `second`, layer by layer. Nothing is moved, and moves
+/// that are pending stay so; it is the target positions that have to fit.
 /// @throws frame_error where rotary specifications or models differ, or positions overlap without
 /// `position_overlap::allowed`
 /// @throws shape_error where layers, batch, heads, head_dim, dtype or streams differ; device_error where they live
@@ -100,15 +63,24 @@ cache concat(const cache_view<A>& first, const cache_view<B>& second,
     require_same_device(a.blocks, b.blocks, "concat", what);
   };
   for (std::int64_t i = 0; i < first.layers(); ++i) {
-    require_joinable(first.layer(i).key_storage(), second.layer(i).key_storage(), "keys of second");
+    require_joinable(detail::view_access::key_storage(first.layer(i)),
+                     detail::view_access::key_storage(second.layer(i)), "keys of second");
     require_joinable(first.layer(i).value_storage(), second.layer(i).value_storage(), "values of second");
   }
-  cache_frame joined = detail::joined_frames(first.frame(), second.frame(), overlap);
+  const detail::moving_frames& mine = detail::view_access::frames(first);
+  const detail::moving_frames& theirs = detail::view_access::frames(second);
+  const cache_frame target = detail::joined_frames(mine.target, theirs.target, overlap);
+  const detail::moving_frames joined = mine.is_settled() && theirs.is_settled()
+                                           ? detail::moving_frames::settled(target)
+                                           : detail::moving_frames{mine.stored.followed_by(theirs.stored), target,
+                                                                   mine.is_settled() ? theirs.moved : mine.moved};
   auto [keys, values] = detail::keys_and_values_of(first.layers(), [&](std::int64_t i) {
-    return std::pair(detail::joined({first.layer(i).keys(), second.layer(i).keys()}, 2),
+    return std::pair(detail::joined({detail::view_access::canonical_keys(first.layer(i)),
+                                     detail::view_access::canonical_keys(second.layer(i))},
+                                    2),
                      detail::joined({first.layer(i).values(), second.layer(i).values()}, 2));
   });
-  return cache(std::move(keys), std::move(values), std::move(joined));
+  return detail::cache_access::of(std::move(keys), std::move(values), joined);
 }
 
 }  // namespace kvtransfer

@@ -30,8 +30,8 @@ at::Tensor tensor_for(const Layout& layout, const cache_extents& extents, const 
 
 }  // namespace detail
 
-/// Writes a cache into tensors of another layout, in one pass, and shows it there in the same frame. Slots stay where
-/// they are; what the layout does not name stays as it is.
+/// Writes a cache into tensors of another layout, in one pass, and shows it there in the same frame; keys with a move
+/// pending are rotated on the way. Slots stay where they are; what the layout does not name stays as it is.
 /// @param keys one tensor per layer in the order of `layout`
 /// @param values likewise
 /// @throws shape_error, device_error where a layer does not fit; frame_error where a key would have no place
@@ -39,7 +39,7 @@ template <LayerLayout To, LayerLayout From>
 cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at::Tensor>& keys,
                             const std::vector<at::Tensor>& values, const To& layout,
                             implementation use = implementation::automatic) {
-  cache_view<To> target(keys, values, source.frame(), layout);
+  cache_view<To> target(keys, values, source.frame(), as_written, layout);
   std::vector<layouts::storage> to;
   std::vector<layouts::storage> from;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
@@ -51,7 +51,8 @@ cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at
     from.push_back(source.layer(i).value_storage());
   }
   layouts::copy_storage_(to, from, use, "convert");
-  return target;
+  memory_changes::instance().note(detail::memory_of(to), "convert_into");
+  return cache_view<To>(keys, values, source.frame(), as_written, layout);
 }
 
 /// The same in new tensors.
@@ -62,7 +63,7 @@ cache_view<To> convert(const cache_view<From>& source, const To& layout = {},
     return detail::tensor_for(layout, from.extents(), from.blocks.options());
   };
   const auto [keys, values] = detail::keys_and_values_of(source.layers(), [&](std::int64_t i) {
-    return std::pair(tensor_like(layouts::keys_of(layout), source.layer(i).key_storage()),
+    return std::pair(tensor_like(layouts::keys_of(layout), detail::view_access::key_storage(source.layer(i))),
                      tensor_like(layouts::values_of(layout), source.layer(i).value_storage()));
   });
   return convert_into(source, keys, values, layout, use);

@@ -85,16 +85,20 @@ cache_view<Layout> crop(const cache_view<Layout>& source, const std::vector<std:
   for (const std::int64_t length : lengths) {
     require<shape_error>(length >= 0, "crop", "lengths", "none below 0", fmt::format("{}", length));
   }
-  cache_frame kept =
-      source.frame().transform([&](const layer_frame& layer) { return detail::first_keys_of_rows(layer, lengths); });
-  kept.set_token_ids(detail::token_ids_of_keys(kept));
+  const detail::moving_frames frames = detail::view_access::frames(source).transform([&](const cache_frame& frame) {
+    cache_frame kept =
+        frame.transform([&](const layer_frame& layer) { return detail::first_keys_of_rows(layer, lengths); });
+    kept.set_token_ids(detail::token_ids_of_keys(kept));
+    return kept;
+  });
+  const cache_frame& kept = frames.target;
   std::int64_t end = 0;
   for (std::int64_t i = 0; i < kept.layers(); ++i) {
     for (const position_row& row : kept.layer(i).positions.rows()) {
       end = std::max(end, detail::end_of_keys(row));
     }
   }
-  return source.with_frame(std::move(kept)).slice(0, end);
+  return detail::view_access::reread(source, frames).slice(0, end);
 }
 
 }  // namespace kvtransfer

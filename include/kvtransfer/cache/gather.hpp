@@ -11,6 +11,8 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/edit_slots.hpp"
+#include "kvtransfer/cache/position_overlap.hpp"
 #include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/operations.hpp"
@@ -76,6 +78,14 @@ inline std::vector<std::vector<std::int64_t>> chosen(const std::vector<std::vect
   return picked;
 }
 
+/// @throws frame_error where a row and head is to have one slot twice, unless that is allowed
+inline void require_not_doubled(const slot_choice& slots, position_overlap overlap) {
+  if (const auto doubled = slots.first_doubled(); doubled && overlap == position_overlap::refused) {
+    fail<frame_error>("gather", "slots", "each slot once, as two keys would stand at one position (or allow overlap)",
+                      fmt::format("slot {} twice", *doubled));
+  }
+}
+
 /// The edits that the chosen slots carry: a slot is edited if it is in any row or head.
 /// @param choice `const slot_choice&(layer)`
 template <class Choice>
@@ -95,41 +105,55 @@ std::vector<cache_edit> chosen(const std::vector<cache_edit>& edits, Choice&& ch
 
 }  // namespace detail
 
-/// A new cache with the chosen slots of every layer, in the order given; nothing is moved. Where the choice differs by
+/// A new cache with the chosen slots of every layer, in the order given; nothing is moved, and a move that is pending
+/// stays so. Where the choice differs by
 /// head, so do the positions from then on: eviction by head, as SnapKV and its kin do it.
 /// @param slots one choice for all layers
-/// @throws shape_error where a slot does not exist
+/// @throws shape_error where a slot does not exist; frame_error where one is named twice, so that two keys would stand
+/// at one position, without `position_overlap::allowed`
 template <LayerLayout Layout>
-cache gather(const cache_view<Layout>& source, const slot_choice& slots) {
+cache gather(const cache_view<Layout>& source, const slot_choice& slots,
+             position_overlap overlap = position_overlap::refused) {
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     slots.require_within(source.layer(i).extents(), "gather");
   }
-  cache_frame frame = source.frame().transform([&](const layer_frame& layer) { return detail::chosen(layer, slots); });
-  frame.set_token_ids(detail::chosen(source.frame().token_ids(), slots));
-  frame.set_edits(detail::chosen(source.frame().edits(), [&](std::int64_t) -> const slot_choice& { return slots; }));
-  return detail::rebuilt(source, std::move(frame),
+  detail::require_not_doubled(slots, overlap);
+  const auto choose = [&](const cache_frame& all) {
+    cache_frame frame = all.transform([&](const layer_frame& layer) { return detail::chosen(layer, slots); });
+    frame.set_token_ids(detail::chosen(all.token_ids(), slots));
+    frame.set_edits(detail::chosen(all.edits(), [&](std::int64_t) -> const slot_choice& { return slots; }));
+    return frame;
+  };
+  return detail::rebuilt(source, detail::view_access::frames(source).transform(choose),
                          [&](const at::Tensor& tensor, std::int64_t) { return detail::chosen(tensor, slots); });
 }
 
 /// The same with each layer's own choice. Token ids, which name the first layer's slots, are forgotten.
 /// @param slots one choice per layer
 template <LayerLayout Layout>
-cache gather(const cache_view<Layout>& source, const std::vector<slot_choice>& slots) {
+cache gather(const cache_view<Layout>& source, const std::vector<slot_choice>& slots,
+             position_overlap overlap = position_overlap::refused) {
   require_count<shape_error>(slots.size(), source.layers(), "gather", "slots", "one choice for each of {} layers");
-  std::vector<cache_frame::shared_layer> layers;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
-    const slot_choice& own = slots[static_cast<std::size_t>(i)];
-    own.require_within(source.layer(i).extents(), "gather");
-    layers.push_back(std::make_shared<const layer_frame>(detail::chosen(source.layer(i).frame(), own)));
+    slots[static_cast<std::size_t>(i)].require_within(source.layer(i).extents(), "gather");
+    detail::require_not_doubled(slots[static_cast<std::size_t>(i)], overlap);
   }
-  cache_frame frame = source.frame().with_layers(std::move(layers));
-  frame.set_token_ids({});
-  frame.set_edits(detail::chosen(source.frame().edits(), [&](std::int64_t layer) -> const slot_choice& {
-    return slots[static_cast<std::size_t>(layer)];
-  }));
-  return detail::rebuilt(source, std::move(frame), [&](const at::Tensor& tensor, std::int64_t layer) {
-    return detail::chosen(tensor, slots[static_cast<std::size_t>(layer)]);
-  });
+  const auto choose = [&](const cache_frame& all) {
+    std::vector<cache_frame::shared_layer> layers;
+    for (std::int64_t i = 0; i < all.layers(); ++i) {
+      layers.push_back(
+          std::make_shared<const layer_frame>(detail::chosen(all.layer(i), slots[static_cast<std::size_t>(i)])));
+    }
+    cache_frame frame = all.with_layers(std::move(layers));
+    frame.set_token_ids({});
+    frame.set_edits(detail::chosen(
+        all.edits(), [&](std::int64_t layer) -> const slot_choice& { return slots[static_cast<std::size_t>(layer)]; }));
+    return frame;
+  };
+  return detail::rebuilt(source, detail::view_access::frames(source).transform(choose),
+                         [&](const at::Tensor& tensor, std::int64_t layer) {
+                           return detail::chosen(tensor, slots[static_cast<std::size_t>(layer)]);
+                         });
 }
 
 }  // namespace kvtransfer

@@ -5,12 +5,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "kvtransfer/cache/detail/storage_memory.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
 #include "kvtransfer/core/cache_extents.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/mapped_file.hpp"
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/tensor/canonical.hpp"
 #include "kvtransfer/tensor/checks.hpp"
@@ -50,11 +54,27 @@ inline void require_keys_stored(const position_map& positions, const layouts::sl
   finish_rows_before(positions.batch());
 }
 
+/// Gives keys `[batch, kv_heads, seq, head_dim]` as they are in the frame `target`, in a tensor of its own.
+using key_mover = at::Tensor (*)(const at::Tensor& keys, const std::shared_ptr<const layer_frame>& stored,
+                                 const std::shared_ptr<const layer_frame>& target);
+
+/// A move that the keys of a view are yet to make: they are rotated when they are read.
+struct pending_move {
+  std::shared_ptr<const layer_frame> stored = {};  ///< in which the keys lie in memory; null where nothing is pending
+  key_mover moved = nullptr;                       ///< of whoever made the view
+};
+
+struct view_access;
+
 }  // namespace kvtransfer::detail
 
 namespace kvtransfer {
 
 /// One layer's keys and values where they lie, with the frame they are read in. Copying a view copies no data.
+///
+/// A view of a cache with a move pending reads keys where that move takes them: `keys()` is then a rotated copy,
+/// rounded once, and the cache keeps its keys and its pending move. A view that outlives a change of its memory by this
+/// library, or of the file that its memory maps, refuses to be read.
 template <LayerLayout Layout = layouts::batch_heads_seq_dim>
 class layer_view {
  public:
@@ -63,33 +83,49 @@ class layer_view {
   /// @throws shape_error where tensors and frame disagree, device_error where they live apart, frame_error where the
   ///         frame has a key in a slot that the layout does not store
   layer_view(at::Tensor keys, at::Tensor values, std::shared_ptr<const layer_frame> frame, Layout layout = {})
-      : keys_(std::move(keys)), values_(std::move(values)), frame_(std::move(frame)), layout_(std::move(layout)) {
-    const layouts::storage value_storage = this->value_storage();
-    require_same_device(key_storage().blocks, value_storage.blocks, "layer_view", "values");
-    check_extents(value_storage.extents());
-    check_storage(value_storage);
-    check_storage(key_storage());
-  }
+      : layer_view(std::move(keys), std::move(values), std::move(frame), std::move(layout), detail::pending_move()) {}
 
   /// `[batch, kv_heads, seq, head_dim]`: sharing storage with the tensor given where strides describe the layout, else
-  /// gathered, with zeros for padding that is not stored.
-  [[nodiscard]] at::Tensor keys() const { return layouts::canonical(key_storage(), "layer_view"); }
-  /// `[batch, kv_heads, seq, head_dim]`, as `keys()`.
-  [[nodiscard]] at::Tensor values() const { return layouts::canonical(value_storage(), "layer_view"); }
+  /// gathered, with zeros for padding that is not stored. A rotated copy where a move is pending.
+  /// @throws frame_error where the memory was changed since the view was made
+  at::Tensor keys() const {
+    const at::Tensor stored = layouts::canonical(raw_key_storage(), "layer_view");
+    return has_pending_move() ? pending_.moved(stored, pending_.stored, frame_) : stored;
+  }
+  /// `[batch, kv_heads, seq, head_dim]`, as `keys()`; values never move.
+  at::Tensor values() const { return layouts::canonical(value_storage(), "layer_view"); }
 
-  /// The tensors given, in the layout's order.
-  [[nodiscard]] const at::Tensor& stored_keys() const { return keys_; }
-  /// The tensor of values given.
-  [[nodiscard]] const at::Tensor& stored_values() const { return values_; }
+  /// Whether keys lie in memory elsewhere than the frame says, and are rotated when they are read.
+  bool has_pending_move() const { return pending_.stored != nullptr; }
+
+  /// The tensors given, in the layout's order. @throws frame_error while a move is pending, or where the memory was
+  /// changed
+  const at::Tensor& stored_keys() const {
+    require<frame_error>(!has_pending_move(), "layer_view::stored_keys", "frame",
+                         "keys that lie where the frame says (materialize() the cache first, or read keys())",
+                         "a pending move");
+    require_unchanged();
+    return keys_;
+  }
+  /// The tensor of values given. @throws frame_error where the memory was changed
+  const at::Tensor& stored_values() const {
+    require_unchanged();
+    return values_;
+  }
+  /// Of the keys; that of the values is `stored_values()`'s.
+  at::ScalarType dtype() const { return keys_.scalar_type(); }
+  /// On which keys and values lie.
+  at::Device device() const { return keys_.device(); }
   /// How the tensors are arranged.
   [[nodiscard]] const Layout& layout() const { return layout_; }
 
-  /// Keys in the plain form that kernels read, sharing storage with the tensor given.
-  [[nodiscard]] layouts::storage key_storage() const {
-    return layouts::lower(layouts::keys_of(layout_), keys_, "layer_view", "keys");
+  /// Keys in the plain form that kernels read: the storage of the tensor given, or of `keys()` where a move is pending.
+  layouts::storage key_storage() const {
+    return has_pending_move() ? layouts::storage{keys(), std::nullopt} : raw_key_storage();
   }
-  /// Values likewise.
-  [[nodiscard]] layouts::storage value_storage() const {
+  /// Values likewise, always where they lie.
+  layouts::storage value_storage() const {
+    require_unchanged();
     return layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values");
   }
 
@@ -98,11 +134,50 @@ class layer_view {
   /// Likewise, with a share in it.
   [[nodiscard]] const std::shared_ptr<const layer_frame>& shared_frame() const { return frame_; }
   /// Of the keys; the values' head_dim may differ.
-  [[nodiscard]] cache_extents extents() const { return key_storage().extents(); }
+  cache_extents extents() const { return lowered_keys().extents(); }
   /// Slots.
   [[nodiscard]] std::int64_t size() const { return frame_->size(); }
 
  private:
+  friend struct detail::view_access;
+
+  layer_view(at::Tensor keys, at::Tensor values, std::shared_ptr<const layer_frame> frame, Layout layout,
+             detail::pending_move pending)
+      : known_(memory_changes::instance().last()),
+        keys_(std::move(keys)),
+        values_(std::move(values)),
+        frame_(std::move(frame)),
+        layout_(std::move(layout)),
+        pending_(std::move(pending)) {
+    const layouts::storage value_storage = this->value_storage();
+    const layouts::storage key_storage = raw_key_storage();
+    require_same_device(key_storage.blocks, value_storage.blocks, "layer_view", "values");
+    check_extents(value_storage.extents());
+    check_storage(value_storage);
+    check_storage(key_storage);
+  }
+
+  layouts::storage lowered_keys() const {
+    return layouts::lower(layouts::keys_of(layout_), keys_, "layer_view", "keys");
+  }
+  layouts::storage raw_key_storage() const {
+    require_unchanged();
+    return lowered_keys();
+  }
+
+  void require_unchanged() const {
+    if (keys_.numel() > 0) {
+      mapped_file::require_unchanged_at(keys_.const_data_ptr());
+    }
+    detail::require_unchanged(
+        known_,
+        [&] {
+          return detail::memory_of(std::vector{
+              lowered_keys(), layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values")});
+        },
+        "layer_view");
+  }
+
   void check_extents(cache_extents values_extents) const {
     const cache_extents keys_extents = extents();
     values_extents.head_dim = keys_extents.head_dim;
@@ -125,10 +200,12 @@ class layer_view {
     }
   }
 
+  std::uint64_t known_;  // the last change of memory when the view was made
   at::Tensor keys_;
   at::Tensor values_;
   std::shared_ptr<const layer_frame> frame_;
   Layout layout_;
+  detail::pending_move pending_;
 };
 
 }  // namespace kvtransfer

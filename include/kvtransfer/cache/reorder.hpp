@@ -23,9 +23,11 @@ template <LayerLayout Layout>
                          fmt::format("0 <= row < {}", source.batch()), fmt::format("{}", row));
   }
   require<shape_error>(!rows.empty(), "reorder", "rows", "at least one", "none");
-  return detail::rebuilt(source, source.frame().select_batch(rows), [&](const at::Tensor& tensor, std::int64_t) {
-    return tensor.index_select(0, integer_tensor(rows, tensor.device()));
-  });
+  const auto choose = [&](const cache_frame& frame) { return frame.select_batch(rows); };
+  return detail::rebuilt(source, detail::view_access::frames(source).transform(choose),
+                         [&](const at::Tensor& tensor, std::int64_t) {
+                           return tensor.index_select(0, integer_tensor(rows, tensor.device()));
+                         });
 }
 
 /// A new cache with every sequence `times` times, copies side by side: several continuations of each text.

@@ -4,15 +4,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/edit_slots.hpp"
 #include "kvtransfer/cache/detail/layer_pairs.hpp"
+#include "kvtransfer/cache/detail/view_access.hpp"
 #include "kvtransfer/cache/detail/writings.hpp"
+#include "kvtransfer/cache/position_overlap.hpp"
 #include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
@@ -21,23 +26,6 @@
 namespace kvtransfer {
 
 namespace detail {
-
-/// @throws shape_error where a slot is written twice in one row and head
-inline void require_each_once(const slot_choice& slots, std::int64_t seq) {
-  for (std::int64_t batch = 0; batch < slots.tensor().size(0); ++batch) {
-    for (std::int64_t head = 0; head < slots.heads(); ++head) {
-      std::vector<char> taken(static_cast<std::size_t>(seq), 0);
-      for (std::int64_t i = 0; i < slots.count(); ++i) {
-        const std::int64_t slot = slots.at(batch, head, i);
-        require<shape_error>(slot < 0 || taken[static_cast<std::size_t>(slot)] == 0, "scatter", "slots",
-                             "each slot once", fmt::format("slot {} twice", slot));
-        if (slot >= 0) {
-          taken[static_cast<std::size_t>(slot)] = 1;
-        }
-      }
-    }
-  }
-}
 
 /// @throws shape_error, device_error unless slots of `source` can stand in `destination`
 inline void require_scatterable(const layouts::storage& destination, const layouts::storage& source,
@@ -86,6 +74,47 @@ inline layer_frame with_slots(const layer_frame& into, const layer_frame& source
   mixed.roundings = std::max(mixed.roundings, source.roundings);
   mixed.positions = position_map::of_rows(old.streams(), old.batch(), heads, rows);
   return mixed;
+}
+
+/// `source` with every slot that goes nowhere made padding. @param source with positions per head where `slots` are
+inline layer_frame left_out(const layer_frame& source, const slot_choice& slots) {
+  const position_map& positions = source.positions;
+  std::vector<position_row> rows;
+  for (std::int64_t stream = 0; stream < positions.streams(); ++stream) {
+    for (std::int64_t batch = 0; batch < positions.batch(); ++batch) {
+      for (std::int64_t head = 0; head < positions.heads(); ++head) {
+        position_row& row = rows.emplace_back();
+        std::int64_t i = 0;
+        for (const position_run& key : positions.row(stream, batch, head).one_run_per_slot()) {
+          row.append(slots.at(batch, head, i++) < 0 ? position_run{0, 1, 0, slot_state::padding()} : key);
+        }
+      }
+    }
+  }
+  return source.with_positions(
+      position_map(positions.streams(), positions.batch(), positions.heads(), std::move(rows)));
+}
+
+/// @throws frame_error where a key of `source` would stand at the position of a key of `into` that stays
+inline void require_apart_from_kept(const layer_frame& into, const layer_frame& source, const slot_choice& slots) {
+  std::set<std::array<std::int64_t, 3>> replaced;
+  const position_map& positions = into.positions;
+  const std::int64_t heads = std::max({positions.heads(), source.positions.heads(), slots.heads()});
+  for (std::int64_t batch = 0; batch < positions.batch(); ++batch) {
+    for (std::int64_t head = 0; head < heads; ++head) {
+      for (std::int64_t i = 0; i < slots.count(); ++i) {
+        replaced.insert({batch, head, slots.at(batch, head, i)});
+      }
+    }
+  }
+  layer_frame written = source;
+  written.positions = written.positions.with_heads(std::max(source.positions.heads(), heads));
+  layer_frame kept = into;
+  kept.positions = kept.positions.with_heads(heads);
+  require_apart(kept, left_out(written, slots), "scatter",
+                [&](std::int64_t batch, std::int64_t head, std::int64_t slot) {
+                  return !replaced.contains({batch, head, slot});
+                });
 }
 
 /// Token ids with those of the chosen slots replaced; nothing unless both sides know theirs and heads choose alike.
@@ -146,38 +175,56 @@ inline std::vector<cache_edit> edits_with_slots(const cache_frame& into, const c
 
 /// A new cache: `into` with slot `slots[i]` of every layer replaced by slot i of `source`, key, value, position and
 /// state. The inverse of `gather`, but that it is an edit. Nothing is moved; -1 leaves a slot of `source` out.
+/// A move that is pending on either side stays so; it is the target positions that have to fit.
 /// @param slots each slot at most once
-/// @throws frame_error where rotary specifications or models differ
+/// @throws frame_error where rotary specifications or models differ, or a key would stand where one that stays does,
+///         without `position_overlap::allowed`
 /// @throws shape_error where layers, batch, heads, head_dim, dtype, streams or the number of slots differ; device_error
 ///         where they live apart
 template <LayerLayout A, LayerLayout B>
-cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_view<B>& source) {
+cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_view<B>& source,
+              position_overlap overlap = position_overlap::refused) {
+  using detail::view_access;
   require<shape_error>(into.layers() == source.layers(), "scatter", "layers of source",
                        fmt::format("{}", into.layers()), fmt::format("{}", source.layers()));
   detail::require_same_model(into.frame(), source.frame(), "scatter", "model of source");
+  if (const auto doubled = slots.first_doubled()) {
+    fail<shape_error>("scatter", "slots", "each slot once", fmt::format("slot {} twice", *doubled));
+  }
   for (std::int64_t i = 0; i < into.layers(); ++i) {
     const layer_view<A>& layer = into.layer(i);
     slots.require_within(layer.extents(), "scatter");
-    detail::require_each_once(slots, layer.size());
-    detail::require_scatterable(layer.key_storage(), source.layer(i).key_storage(), slots.count());
+    detail::require_scatterable(view_access::key_storage(layer), view_access::key_storage(source.layer(i)),
+                                slots.count());
     detail::require_scatterable(layer.value_storage(), source.layer(i).value_storage(), slots.count());
     require<shape_error>(layer.frame().positions.streams() == source.layer(i).frame().positions.streams(), "scatter",
                          "source", "as many position streams", "others");
   }
-  cache_frame frame = into.frame().combine(source.frame(), [&](const layer_frame& a, const layer_frame& b) {
+  const auto check = [&](const layer_frame& a, const layer_frame& b) {
     detail::require_same_writings(a, b, "scatter");
-    return detail::with_slots(a, b, slots);
-  });
-  frame.set_token_ids(detail::with_slots(into.frame().token_ids(), source.frame().token_ids(), slots));
-  frame.set_edits(detail::edits_with_slots(into.frame(), source.frame(), slots));
-  if (source.frame().assumed()) {
-    frame.set_assumed();
-  }
+    if (overlap == position_overlap::refused) {
+      detail::require_apart_from_kept(a, b, slots);
+    }
+    return a;
+  };
+  (void)into.frame().combine(source.frame(), check);
+  const detail::moving_frames frames = view_access::frames(into).combine(
+      view_access::frames(source), [&](const cache_frame& mine, const cache_frame& theirs) {
+        cache_frame mixed = mine.combine(
+            theirs, [&](const layer_frame& a, const layer_frame& b) { return detail::with_slots(a, b, slots); });
+        mixed.set_token_ids(detail::with_slots(mine.token_ids(), theirs.token_ids(), slots));
+        mixed.set_edits(detail::edits_with_slots(mine, theirs, slots));
+        if (theirs.assumed()) {
+          mixed.set_assumed();
+        }
+        return mixed;
+      });
   auto [keys, values] = detail::keys_and_values_of(into.layers(), [&](std::int64_t i) {
-    return std::pair(detail::with_slots(into.layer(i).keys(), source.layer(i).keys(), slots),
+    return std::pair(detail::with_slots(view_access::canonical_keys(into.layer(i)),
+                                        view_access::canonical_keys(source.layer(i)), slots),
                      detail::with_slots(into.layer(i).values(), source.layer(i).values(), slots));
   });
-  return cache(std::move(keys), std::move(values), std::move(frame));
+  return detail::cache_access::of(std::move(keys), std::move(values), frames);
 }
 
 }  // namespace kvtransfer

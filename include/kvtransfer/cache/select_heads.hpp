@@ -48,13 +48,15 @@ cache select_heads(const cache_view<Layout>& source, const std::vector<std::int6
                            fmt::format("0 <= head < kv_heads={}", kv_heads), fmt::format("{}", head));
     }
   }
-  cache_frame frame =
-      source.frame().transform([&](const layer_frame& layer) { return detail::frame_of_heads(layer, heads); });
-  frame.set_model("");
-  frame.set_edits(detail::edits_of_items(frame.edits(), &cache_edit::heads, heads));
-  return detail::rebuilt(source, std::move(frame), [&](const at::Tensor& tensor, std::int64_t) {
-    return tensor.index_select(1, integer_tensor(heads, tensor.device()));
-  });
+  const auto choose = [&](const cache_frame& all) {
+    cache_frame frame = all.transform([&](const layer_frame& layer) { return detail::frame_of_heads(layer, heads); });
+    frame.set_edits(detail::edits_of_items(frame.edits(), &cache_edit::heads, heads));
+    return std::move(frame).without_origin();
+  };
+  return detail::rebuilt(source, detail::view_access::frames(source).transform(choose),
+                         [&](const at::Tensor& tensor, std::int64_t) {
+                           return tensor.index_select(1, integer_tensor(heads, tensor.device()));
+                         });
 }
 
 }  // namespace kvtransfer

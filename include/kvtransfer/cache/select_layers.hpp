@@ -17,22 +17,27 @@ template <LayerLayout Layout>
 cache_view<Layout> select_layers(const cache_view<Layout>& source, const std::vector<std::int64_t>& layers) {
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
-  std::vector<cache_frame::shared_layer> frames;
   for (const std::int64_t index : layers) {
-    const layer_view<Layout>& layer = source.layer(index);
-    keys.push_back(layer.stored_keys());
-    values.push_back(layer.stored_values());
-    frames.push_back(layer.shared_frame());
+    keys.push_back(detail::view_access::keys(source.layer(index)));
+    values.push_back(source.layer(index).stored_values());
   }
-  cache_frame frame(std::move(frames));
-  if (!layers.empty() && layers.front() == 0) {
-    frame.set_token_ids(source.frame().token_ids());
-  }
-  frame.set_edits(detail::edits_of_items(source.frame().edits(), &cache_edit::layers, layers));
-  if (source.frame().assumed()) {
-    frame.set_assumed();
-  }
-  return cache_view<Layout>(keys, values, std::move(frame), source.layout());
+  const auto choose = [&](const cache_frame& all) {
+    std::vector<cache_frame::shared_layer> chosen;
+    for (const std::int64_t index : layers) {
+      chosen.push_back(all.shared(index));
+    }
+    cache_frame frame(std::move(chosen));
+    if (!layers.empty() && layers.front() == 0) {
+      frame.set_token_ids(all.token_ids());
+    }
+    frame.set_edits(detail::edits_of_items(all.edits(), &cache_edit::layers, layers));
+    if (all.assumed()) {
+      frame.set_assumed();
+    }
+    return frame;
+  };
+  return detail::view_access::view(keys, values, detail::view_access::frames(source).transform(choose),
+                                   source.layout());
 }
 
 }  // namespace kvtransfer

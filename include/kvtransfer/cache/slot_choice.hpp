@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "kvtransfer/core/cache_extents.hpp"
@@ -54,6 +56,22 @@ class slot_choice {
 
   /// Whether any entry is padding.
   bool has_padding() const { return count() > 0 && slots_.numel() > 0 && slots_.min().item<std::int64_t>() < 0; }
+
+  /// A slot that one row and head is to have twice; nothing where there is none.
+  std::optional<std::int64_t> first_doubled() const {
+    for (std::int64_t batch = 0; batch < slots_.size(0); ++batch) {
+      for (std::int64_t head = 0; head < heads(); ++head) {
+        std::unordered_set<std::int64_t> taken;
+        for (std::int64_t i = 0; i < count(); ++i) {
+          const std::int64_t slot = at(batch, head, i);
+          if (slot >= 0 && !taken.insert(slot).second) {
+            return slot;
+          }
+        }
+      }
+    }
+    return std::nullopt;
+  }
 
   /// @throws shape_error unless every slot lies in a layer of `extents`, and rows and heads are those of the layer
   void require_within(const cache_extents& extents, std::string_view where) const {

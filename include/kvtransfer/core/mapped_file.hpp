@@ -5,10 +5,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <iterator>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <system_error>
@@ -21,7 +26,7 @@ namespace kvtransfer {
 ///
 /// The mapping is private: writing to its bytes changes this process's copy of a page, never the file. A file that
 /// somebody shortens while it is mapped kills the process (SIGBUS), as with every memory map; writers that replace it
-/// by a rename, like `atomic_file`, are harmless.
+/// by a rename, like `atomic_file`, are harmless. One that is written in place is found out: see `require_unchanged`.
 class mapped_file {
  public:
   /// @throws file_error
@@ -33,8 +38,10 @@ class mapped_file {
   mapped_file& operator=(const mapped_file&) = delete;
   ~mapped_file() {
     if (size_ > 0) {
+      known_files().remove(address());
       ::munmap(data_, size_);
     }
+    ::close(descriptor_);
   }
 
   /// As given to `open`.
@@ -43,28 +50,87 @@ class mapped_file {
   /// alone.
   [[nodiscard]] std::span<std::byte> bytes() const { return {static_cast<std::byte*>(data_), size_}; }
 
- private:
-  explicit mapped_file(const std::filesystem::path& path) : path_(path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) {
-      complain("a readable file");
-    }
-    struct stat status{};
-    const bool known = ::fstat(descriptor, &status) == 0;
-    if (!known || !S_ISREG(status.st_mode)) {
-      ::close(descriptor);
-      fail<file_error>(path.string(), "file", "a regular file", "something else");
-    }
-    size_ = static_cast<std::size_t>(status.st_size);
-    if (size_ > 0) {
-      data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor, 0);
-    }
-    ::close(descriptor);
-    if (data_ == MAP_FAILED) {
-      size_ = 0;
-      complain("a file that can be mapped");
+  /// Asks the system whether somebody has written to the file since it was mapped: pages that were not yet read would
+  /// then show the new content beside the old. Two writes within the tick of the system's clock, a few milliseconds,
+  /// and of one length are not told apart.
+  /// @throws file_error where its length or the time of its last change is another
+  void require_unchanged() const {
+    struct stat now{};
+    if (::fstat(descriptor_, &now) != 0 || now.st_size != opened_.st_size ||
+        now.st_mtim.tv_sec != opened_.st_mtim.tv_sec || now.st_mtim.tv_nsec != opened_.st_mtim.tv_nsec) {
+      fail<file_error>(path_.string(), "file", "the file as it was mapped (open it again)",
+                       "a file that was written to since");
     }
   }
+
+  /// The same for the file whose mapping holds `address`, where there is one: for whoever has its bytes by address
+  /// alone.
+  static void require_unchanged_at(const void* address) {
+    known_files().visit(reinterpret_cast<std::uintptr_t>(address),
+                        [](const mapped_file& file) { file.require_unchanged(); });
+  }
+
+ private:
+  /// The files that are mapped, by address.
+  class file_list {
+   public:
+    void add(std::uintptr_t begin, const mapped_file* file) {
+      const std::scoped_lock lock(mutex_);
+      files_[begin] = file;
+      count_ = files_.size();
+    }
+    void remove(std::uintptr_t begin) {
+      const std::scoped_lock lock(mutex_);
+      files_.erase(begin);
+      count_ = files_.size();
+    }
+    template <class Visit>
+    void visit(std::uintptr_t address, Visit&& visit) const {
+      if (count_ == 0) {
+        return;
+      }
+      const std::scoped_lock lock(mutex_);
+      const auto behind = files_.upper_bound(address);
+      if (behind != files_.begin() && address - std::prev(behind)->first < std::prev(behind)->second->size_) {
+        visit(*std::prev(behind)->second);
+      }
+    }
+
+   private:
+    mutable std::mutex mutex_;
+    std::map<std::uintptr_t, const mapped_file*> files_;
+    std::atomic<std::size_t> count_ = 0;
+  };
+
+  static file_list& known_files() {
+    static auto* files = new file_list;  // never destroyed: a mapping may outlive every other static object
+    return *files;
+  }
+
+  explicit mapped_file(const std::filesystem::path& path) : path_(path) {
+    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor_ < 0) {
+      complain("a readable file");
+    }
+    const bool known = ::fstat(descriptor_, &opened_) == 0;
+    if (!known || !S_ISREG(opened_.st_mode)) {
+      ::close(descriptor_);
+      fail<file_error>(path.string(), "file", "a regular file", "something else");
+    }
+    size_ = static_cast<std::size_t>(opened_.st_size);
+    if (size_ > 0) {
+      data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor_, 0);
+    }
+    if (data_ == MAP_FAILED) {
+      ::close(descriptor_);
+      complain("a file that can be mapped");
+    }
+    if (size_ > 0) {
+      known_files().add(address(), this);
+    }
+  }
+
+  [[nodiscard]] std::uintptr_t address() const { return reinterpret_cast<std::uintptr_t>(data_); }
 
   [[noreturn]] void complain(const char* expected) const {
     fail<file_error>(path_.string(), "file", expected, std::generic_category().message(errno));
@@ -73,6 +139,8 @@ class mapped_file {
   std::filesystem::path path_;
   void* data_ = nullptr;
   std::size_t size_ = 0;
+  int descriptor_ = -1;
+  struct stat opened_{};
 };
 
 }  // namespace kvtransfer

@@ -162,10 +162,17 @@ class position_row {
     return changed;
   }
 
-  /// Every position moved by `delta` tokens.
+  /// Every position moved by `delta` tokens. @throws value_error where one would be no 64-bit integer
   [[nodiscard]] position_row shifted(std::int64_t delta) const {
     return transform([delta](position_run run) {
-      run.first += delta;
+      std::int64_t first = 0;
+      std::int64_t last = 0;
+      if (__builtin_add_overflow(run.first, delta, &first) ||
+          __builtin_add_overflow(run.at(run.count - 1), delta, &last)) {
+        fail<value_error>("position_row::shifted", "delta", "positions that are 64-bit integers",
+                          fmt::format("{} + {}", run.first, delta));
+      }
+      run.first = first;
       return run;
     });
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/shared_memory.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
@@ -29,11 +30,6 @@ inline void require_same_slots(const layer_view<>& keys_from, const layer_view<>
   const at::Tensor values_valid = validity_tensor(values_from.frame().positions);
   require<frame_error>(keys_valid.eq(values_valid).all().item<bool>(), "keys_with_values_of",
                        fmt::format("layer {}", layer), "the same slots to be padding in both caches", "others");
-}
-
-/// Whether both show the same elements of one memory.
-inline bool is_same_tensor(const at::Tensor& a, const at::Tensor& b) {
-  return a.const_data_ptr() == b.const_data_ptr() && a.sizes() == b.sizes() && a.strides() == b.strides();
 }
 
 /// The edits of a half, told as edits of that half.
@@ -70,28 +66,30 @@ inline cache_view<> keys_with_values_of(const cache_view<>& keys_from, const cac
   std::vector<std::int64_t> foreign;
   for (std::int64_t i = 0; i < keys_from.layers(); ++i) {
     detail::require_same_slots(keys_from.layer(i), values_from.layer(i), i);
-    if (!detail::is_same_tensor(values_from.layer(i).stored_values(), keys_from.layer(i).stored_values())) {
+    if (!detail::is_same_memory(values_from.layer(i).stored_values(), keys_from.layer(i).stored_values())) {
       foreign.push_back(i);
     }
-    keys.push_back(keys_from.layer(i).keys());
-    values.push_back(values_from.layer(i).values());
+    keys.push_back(detail::view_access::keys(keys_from.layer(i)));
+    values.push_back(values_from.layer(i).stored_values());
   }
-  cache_frame frame = keys_from.frame();
-  if (frame.token_ids() != values_from.frame().token_ids()) {
-    frame.set_token_ids({});
-  }
-  if (!foreign.empty()) {
-    std::vector<cache_edit> edits = detail::edits_of_half(keys_from.frame(), cache_half::keys);
-    for (cache_edit& edit : detail::edits_of_half(values_from.frame(), cache_half::values)) {
-      edits.push_back(std::move(edit));
+  detail::moving_frames frames = detail::view_access::frames(keys_from);
+  frames.edit([&](cache_frame& frame) {
+    if (frame.token_ids() != values_from.frame().token_ids()) {
+      frame.set_token_ids({});
     }
-    edits.push_back({edit_kind::half, cache_half::values, foreign, {}, {}, detail::origin_text(values_from.frame())});
-    frame.set_edits(std::move(edits));
-  }
-  if (values_from.frame().assumed()) {
-    frame.set_assumed();
-  }
-  return cache_view<>(keys, values, std::move(frame));
+    if (!foreign.empty()) {
+      std::vector<cache_edit> edits = detail::edits_of_half(keys_from.frame(), cache_half::keys);
+      for (cache_edit& edit : detail::edits_of_half(values_from.frame(), cache_half::values)) {
+        edits.push_back(std::move(edit));
+      }
+      edits.push_back({edit_kind::half, cache_half::values, foreign, {}, {}, detail::origin_text(values_from.frame())});
+      frame.set_edits(std::move(edits));
+    }
+    if (values_from.frame().assumed()) {
+      frame.set_assumed();
+    }
+  });
+  return detail::view_access::view(keys, values, std::move(frames), keys_from.layout());
 }
 
 }  // namespace kvtransfer

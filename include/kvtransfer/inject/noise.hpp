@@ -11,6 +11,7 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/edited.hpp"
 #include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 
@@ -45,13 +46,12 @@ inline cache moment_matched_noise(const cache_view<>& source, std::uint64_t seed
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     const layer_view<>& layer = source.layer(i);
-    const at::Tensor valid = validity_tensor(layer.frame().positions, layer.keys().device());
+    const at::Tensor valid = validity_tensor(layer.frame().positions, layer.device());
     keys.push_back(detail::moment_matched(layer.keys(), valid, generator));
     values.push_back(detail::moment_matched(layer.values(), valid, generator));
   }
-  cache_frame pretended = source.frame();
-  pretended.add_edit({edit_kind::noise, cache_half::both, {}, {}, {}, fmt::format("seed {}", seed)});
-  return cache(std::move(keys), std::move(values), std::move(pretended));
+  return edited(source, std::move(keys), std::move(values),
+                {edit_kind::noise, cache_half::both, {}, {}, {}, fmt::format("seed {}", seed)});
 }
 
 }  // namespace kvtransfer

@@ -40,10 +40,11 @@ inline cache_view<> shared_by_rows(const cache_view<>& source, std::int64_t batc
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
-    keys.push_back(source.layer(i).keys().expand({batch, -1, -1, -1}));
+    keys.push_back(view_access::keys(source.layer(i)).expand({batch, -1, -1, -1}));
     values.push_back(source.layer(i).values().expand({batch, -1, -1, -1}));
   }
-  return cache_view<>(keys, values, source.frame().select_batch(same_row));
+  const auto share = [&](const cache_frame& frame) { return frame.select_batch(same_row); };
+  return view_access::view(keys, values, view_access::frames(source).transform(share), source.layout());
 }
 
 }  // namespace detail

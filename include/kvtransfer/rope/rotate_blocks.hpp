@@ -6,13 +6,16 @@
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/memory_changes.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/rotate_keys.hpp"
 #include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/tensor/integers.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 
 namespace kvtransfer::rope {
 
@@ -85,6 +88,13 @@ inline void rotate_blocks_(const std::vector<at::Tensor>& layers, const std::vec
                            const rotation& how_far, const options& how = {},
                            std::string_view where = "rotate_blocks_") {
   rotate_checked_blocks_(layers, blocks, require_blocks_rotatable(layers, blocks, how_far, how, where));
+  std::vector<memory_range> moved;
+  for (const at::Tensor& layer : layers) {
+    for (const std::int64_t block : blocks) {
+      moved.push_back(memory_of(layer.select(0, block)));
+    }
+  }
+  memory_changes::instance().note(std::move(moved), where);
 }
 
 }  // namespace kvtransfer::rope

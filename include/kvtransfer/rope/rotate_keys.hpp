@@ -6,11 +6,13 @@
 #include <string_view>
 #include <vector>
 
+#include "kvtransfer/core/memory_changes.hpp"
 #include "kvtransfer/rope/detail/fused_kernels.hpp"
 #include "kvtransfer/rope/detail/reference_rotation.hpp"
 #include "kvtransfer/rope/detail/rotation_checks.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/rotation.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 
 namespace kvtransfer::rope {
 
@@ -83,13 +85,15 @@ inline void rotate_checked_keys_(const std::vector<at::Tensor>& layers, const ch
   detail::rotate_by_reference_(layers, checked);
 }
 
-/// Rotates the keys of every layer in place, in one call.
+/// Rotates the keys of every layer in place, in one call. Views and owners of a cache that these tensors belong to find
+/// out, and refuse to read them as they stood.
 /// @param layers each `[batch, kv_heads, seq, head_dim]`, strides without overlap; all of one shape, dtype and device
 /// @param where the operation that errors name
 /// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
 inline void rotate_keys_(const std::vector<at::Tensor>& layers, const rotation& how_far, const options& how = {},
                          std::string_view where = "rotate_keys_") {
   rotate_checked_keys_(layers, require_rotatable(layers, how_far, how, where));
+  memory_changes::instance().note(memory_of(layers), where);
 }
 
 /// Rotated copies of the keys of every layer. Differentiable: the gradient rotates back by the same angle.

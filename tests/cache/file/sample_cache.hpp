@@ -95,7 +95,7 @@ inline cache sample_cache(const cache_frame& frame = sample_frame(), at::ScalarT
     keys.push_back(random_keys({batch, sample_heads, seq, sample_head_dim}, dtype, seed));
     values.push_back(random_keys({batch, sample_heads, seq, sample_value_dim}, dtype, seed + 1));
   }
-  return cache(std::move(keys), std::move(values), frame);
+  return cache(std::move(keys), std::move(values), frame, as_written);
 }
 
 /// Whether two tensors agree in shape, type and every bit.

@@ -77,10 +77,8 @@ TEST_CASE("what is saved stands where it was asked to be", "[cache][file]") {
   const auto path = folder.path() / "a";
   cache kv = sample_cache(cache_frame(1, {position_map::consecutive(0, 4, 2), {plain_specification(sample_head_dim)}}));
   kv.shift(10);
-  CHECK_THROWS_AS(save_cache(path, std::as_const(kv)), frame_error);
-  CHECK_FALSE(std::filesystem::exists(path));
   save_cache(path, kv);
-  CHECK(kv.materialized());
+  CHECK_FALSE(kv.materialized());  // the cache is as it was
   CHECK(cache_file::open(path).frame().next_position() == 14);
   CHECK(same_cache(cache_file::open(path).view(any_model), kv.view()));
 }

@@ -261,3 +261,19 @@ TEST_CASE("the bytes of a quantized cache are those of codes, scales and minimum
   const std::int64_t rows = reference_batch * 2;
   CHECK(kv.nbytes() == 2 * rows * (2 * reference_seq * 4 + 8 * 8 + reference_seq * 8));
 }
+
+TEST_CASE("codes that were moved through another cache are not read in a frame that they have left",
+          "[cache][quantized]") {
+  const reference_cache reference = reference_in(at::kFloat, padding_side::none);
+  const quantized_cache first = quantize(reference.view(), kivi_keys(8, 11), kivi_values(8, 8));
+  quantized_cache second({first.stored_keys(0), first.stored_keys(1)}, {first.values(0), first.values(1)},
+                         first.stored());
+  second.shift(5);
+  second.materialize();
+  CHECK(second.keys(0).codes.defined());
+  CHECK_THAT(message_of<frame_error>([&] { first.keys(0); }), contains("a change by quantized_cache::materialize"));
+  CHECK_THROWS_AS(first.dequantize(), frame_error);
+  CHECK_THROWS_AS(first.clone(), frame_error);
+  CHECK(second.stored().roundings() == 1);
+  CHECK(second.stored().model().empty());
+}

@@ -40,6 +40,14 @@ inline cache_frame shifted(const cache_frame& frame, std::int64_t delta) {
   return frame.transform([=](const layer_frame& layer) { return layer.shifted(delta); });
 }
 
+/// `target` of keys that are yet to be moved there from `stored`: each layer that moves is rounded once more.
+inline cache_frame rounded(const cache_frame& stored, const cache_frame& target) {
+  return target.combine(stored, [](layer_frame to, const layer_frame& from) {
+    to.roundings = from.roundings + (to == from ? 0 : 1);
+    return to;
+  });
+}
+
 /// @throws shape_error unless `positions` are one for all heads, or one for each of `kv_heads`
 inline void require_heads(const position_map& positions, std::int64_t kv_heads, std::string_view where) {
   if (positions.heads() != 1 && positions.heads() != kv_heads) {
@@ -61,6 +69,23 @@ inline cache_frame remapped(const cache_frame& frame, const position_map& positi
           fmt::format("[streams={}, batch={}, seq={}]", positions.streams(), positions.batch(), positions.size()));
     }
     return layer.with_positions(positions.with_states_of(old));
+  });
+}
+
+/// The frame in which the keys of every row and head stand side by side, in the order of their slots.
+/// @throws frame_error for keys of several position streams
+inline cache_frame without_gaps(const cache_frame& frame, std::int64_t first, std::string_view where) {
+  return frame.transform([&](const layer_frame& layer) {
+    require<frame_error>(layer.positions.streams() == 1, where, "positions", "one stream", "several");
+    return layer.with_positions(layer.positions.transform([&](const position_row& row) {
+      std::int64_t next = first;
+      return row.transform([&](position_run run) {
+        run.first = next;
+        run.step = 1;
+        next += run.count;
+        return run;
+      });
+    }));
   });
 }
 
@@ -119,6 +144,10 @@ class lazily_moved {
     }
     target_ = remapped(target_, positions, named("remap"));
   }
+
+  /// Asks for the keys of every row and head side by side, in the order of their slots, from position `first` on: what
+  /// is left of a text after eviction, read as a text of its own. @throws frame_error for keys of several streams
+  void close_gaps(std::int64_t first = 0) { target_ = without_gaps(target_, first, named("close_gaps")); }
 
   /// Asks for keys without rotation; their positions stay known. @throws frame_error if a key was never rotated
   void unrotate() { target_ = unrotated(target_, named("unrotate")); }

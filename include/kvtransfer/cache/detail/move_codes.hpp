@@ -40,6 +40,7 @@ class key_codes {
   [[nodiscard]] bool are_alike(std::size_t a, std::size_t b) const {
     return kvtransfer::are_alike(layers_[a], layers_[b]) && device(a) == device(b);
   }
+  [[nodiscard]] std::size_t first_with_keys_of(std::size_t layer) const { return layer; }
   [[nodiscard]] placed_positions place(std::size_t, const layer_frame& stored, const layer_frame& target,
                                        std::string_view) const {
     return placed_in_rows(stored.positions, target.positions);

@@ -213,6 +213,7 @@ struct planned_rotation {
 
 /// What keys of several layers are stored in: whole tensors, rows by a table, or codes.
 ///
+/// Layers may be one memory: `first_with_keys_of(layer)` is the first that has the same keys, which moves for all.
 /// `prepare` is called for every rotation, then `check` for every one, which fills in what is left of it and throws
 /// what `rotate` would; then `rotate` for every one: so all keys move, or none.
 template <class T>
@@ -222,6 +223,7 @@ concept KeyStorage =
       { constant.layers() } -> std::same_as<std::size_t>;
       { constant.device(layer) } -> std::same_as<at::Device>;
       { constant.are_alike(layer, layer) } -> std::same_as<bool>;
+      { constant.first_with_keys_of(layer) } -> std::same_as<std::size_t>;
       { constant.place(layer, frame, frame, where) } -> std::same_as<placed_positions>;
       storage.prepare(planned);
       storage.check(planned, frame, options, where);
@@ -294,6 +296,28 @@ inline rope::rotation rotation_of(const move_block& block, const rotary_specific
   return rotation;
 }
 
+/// The layers whose keys are not those of an earlier layer: what several share is moved once.
+/// @throws frame_error where layers share their keys and would move them differently
+template <KeyStorage Storage>
+std::vector<std::size_t> layers_of_their_own(const Storage& storage, const cache_frame& stored,
+                                             const cache_frame& target, std::string_view where) {
+  const auto same = [](const cache_frame& frame, std::size_t a, std::size_t b) {
+    return frame.layers_share(a, b) ||
+           frame.layer(static_cast<std::int64_t>(a)) == frame.layer(static_cast<std::int64_t>(b));
+  };
+  std::vector<std::size_t> own;
+  for (std::size_t layer = 0; layer < storage.layers(); ++layer) {
+    const std::size_t first = storage.first_with_keys_of(layer);
+    if (first == layer) {
+      own.push_back(layer);
+    } else if (!same(stored, first, layer) || !same(target, first, layer)) {
+      fail<frame_error>(where, "keys", "one frame for layers whose keys are one memory",
+                        fmt::format("layers {} and {} in different frames", first, layer));
+    }
+  }
+  return own;
+}
+
 template <KeyStorage Storage>
 std::vector<planned_rotation<typename Storage::keys_type>> planned_rotations(const Storage& storage,
                                                                              const cache_frame& stored,
@@ -304,7 +328,12 @@ std::vector<planned_rotation<typename Storage::keys_type>> planned_rotations(con
     return stored.layers_share(a, b) && target.layers_share(a, b) && storage.are_alike(a, b);
   };
   std::vector<planned_rotation<typename Storage::keys_type>> rotations;
-  for (std::vector<std::size_t>& group : alike_groups(storage.layers(), move_alike)) {
+  const std::vector<std::size_t> own = layers_of_their_own(storage, stored, target, where);
+  for (std::vector<std::size_t>&group :
+       alike_groups(own.size(), [&](std::size_t a, std::size_t b) { return move_alike(own[a], own[b]); })) {
+    for (std::size_t& layer : group) {
+      layer = own[layer];
+    }
     const layer_frame& from = stored.layer(static_cast<std::int64_t>(group.front()));
     const layer_frame& to = target.layer(static_cast<std::int64_t>(group.front()));
     const placed_positions placed = storage.place(group.front(), from, to, where);

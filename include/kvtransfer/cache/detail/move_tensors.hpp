@@ -10,6 +10,7 @@
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/detail/move_keys.hpp"
+#include "kvtransfer/cache/detail/shared_memory.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/rope/options.hpp"
@@ -121,7 +122,16 @@ class key_tensors {
   using keys_type = at::Tensor;
   using planned = planned_rotation<at::Tensor>;
 
-  explicit key_tensors(std::vector<layouts::storage> layers) : layers_(std::move(layers)) {}
+  explicit key_tensors(std::vector<layouts::storage> layers) : layers_(std::move(layers)) {
+    for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+      std::size_t first = 0;
+      while (first < layer && !(is_same_memory(layers_[first].blocks, layers_[layer].blocks) &&
+                                layers_[first].slots == layers_[layer].slots)) {
+        ++first;
+      }
+      first_of_.push_back(first);
+    }
+  }
 
   std::size_t layers() const { return layers_.size(); }
   at::Device device(std::size_t layer) const { return layers_[layer].blocks.device(); }
@@ -132,6 +142,9 @@ class key_tensors {
     return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && a.device() == b.device() &&
            a.requires_grad() == b.requires_grad();
   }
+
+  /// Layers that share K/V, as Gemma 3n's do, share its memory.
+  std::size_t first_with_keys_of(std::size_t layer) const { return first_of_[layer]; }
 
   /// @throws frame_error where sequences share a key and would move it differently
   placed_positions place(std::size_t layer, const layer_frame& stored, const layer_frame& target,
@@ -169,8 +182,9 @@ class key_tensors {
   /// The layers' tensors once all is moved.
   std::vector<at::Tensor> tensors() && {
     std::vector<at::Tensor> tensors;
-    for (layouts::storage& layer : layers_) {
-      tensors.push_back(std::move(layer.blocks));
+    for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+      const std::size_t first = first_of_[layer];
+      tensors.push_back(first == layer ? layers_[layer].blocks : tensors[first]);
     }
     return tensors;
   }
@@ -208,6 +222,7 @@ class key_tensors {
   }
 
   std::vector<layouts::storage> layers_;
+  std::vector<std::size_t> first_of_;  // each layer's first with the same keys
 };
 
 static_assert(KeyStorage<key_tensors>);
@@ -216,6 +231,7 @@ static_assert(KeyStorage<key_tensors>);
 /// @param keys one per layer, all with one and the same table or with none
 inline void move_keys(std::vector<layouts::storage> keys, const cache_frame& stored, const cache_frame& target,
                       const rope::options& options = {}, std::string_view where = "move") {
+  require_one_or_apart(keys, where);
   key_tensors storage(std::move(keys));
   move_storage(storage, stored, target, options, where);
 }
@@ -229,6 +245,7 @@ inline void move_keys(std::vector<at::Tensor>& keys, const cache_frame& stored, 
   for (const at::Tensor& layer : keys) {
     whole.push_back({layer, std::nullopt});
   }
+  require_one_or_apart(whole, where);
   key_tensors storage(std::move(whole));
   move_storage(storage, stored, target, options, where);
   keys = std::move(storage).tensors();

@@ -49,6 +49,7 @@ class cache_file : public detail::mapped_cache<detail::cache_contents> {
     if (begin != 0 || end != part->size()) {
       part = std::make_shared<const layer_frame>(part->slice(begin, end));
     }
+    require_unmoved();
     const auto tokens_of = [&](const std::string& name) {
       fetch_tokens(name, begin, end);
       return file().tensor(name).slice(2, begin, end);
@@ -62,11 +63,12 @@ class cache_file : public detail::mapped_cache<detail::cache_contents> {
   /// @throws frame_error where another model wrote it
   cache_view<> view(const expected_model& model) const {
     model.require(frame(), path().string());
+    require_unmoved();
     detail::paging::expect_everything(file().bytes());
     const auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
       return std::pair(file().tensor(detail::cache_format::key(i)), file().tensor(detail::cache_format::value(i)));
     });
-    return {keys, values, frame()};
+    return {keys, values, frame(), as_written};
   }
 
   /// The cache in memory of its own, its checksums verified where the file has any.
@@ -77,7 +79,7 @@ class cache_file : public detail::mapped_cache<detail::cache_contents> {
       verify(i);
       return std::pair(copied(all.layer(i).keys(), options), copied(all.layer(i).values(), options));
     });
-    return cache(std::move(keys), std::move(values), frame());
+    return cache(std::move(keys), std::move(values), frame(), as_written);
   }
 
  private:

@@ -22,8 +22,8 @@ void save_cache(const std::filesystem::path& path, const cache_view<Layout>& vie
   for (std::int64_t i = 0; i < view.layers(); ++i) {
     const layer_view<Layout>& layer = view.layer(i);
     const cache_extents extents = layer.extents();
-    layers.push_back({extents.kv_heads, extents.head_dim, layer.stored_keys().scalar_type(),
-                      layer.value_storage().extents().head_dim, layer.stored_values().scalar_type()});
+    layers.push_back({extents.kv_heads, extents.head_dim, layer.dtype(), layer.value_storage().extents().head_dim,
+                      layer.stored_values().scalar_type()});
   }
   cache_file_writer writer(path, view.frame(), layers, checksums);
   for (std::int64_t i = 0; i < view.layers(); ++i) {
@@ -32,15 +32,10 @@ void save_cache(const std::filesystem::path& path, const cache_view<Layout>& vie
   writer.finish();
 }
 
-/// The same for a cache whose moves are all made. @throws frame_error while a move is pending
+/// The same for a cache. Keys with a move pending are rotated on their way to the file; the cache keeps them as they
+/// are.
 inline void save_cache(const std::filesystem::path& path, const cache& kv,
                        file_checksums checksums = file_checksums::crc32) {
-  save_cache(path, kv.view(), checksums);
-}
-
-/// The same for a cache that may have moves pending: they are made first, as a file holds keys where its frame says.
-inline void save_cache(const std::filesystem::path& path, cache& kv, file_checksums checksums = file_checksums::crc32) {
-  kv.materialize();
   save_cache(path, kv.view(), checksums);
 }
 

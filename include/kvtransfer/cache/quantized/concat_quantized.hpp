@@ -24,7 +24,7 @@ inline quantized_cache concat(const quantized_cache& first, const quantized_cach
                      concat(first.values(i), second.values(i), "concat values"));
   });
   return quantized_cache(std::move(keys), std::move(values), first.stored().followed_by(second.stored()),
-                         detail::joined_frames(first.target(), second.target(), overlap));
+                         detail::joined_frames(first.target(), second.target(), overlap), as_written);
 }
 
 }  // namespace kvtransfer

@@ -20,11 +20,11 @@ template <LayerLayout Layout>
 quantized_cache quantize(const cache_view<Layout>& source, const quantization& keys, const quantization& values) {
   auto [key_codes, value_codes] = detail::keys_and_values_of(source.layers(), [&](std::int64_t i) {
     const layer_view<Layout>& layer = source.layer(i);
-    const at::Tensor valid = detail::valid_slots(layer.frame().positions, layer.stored_keys().device());
+    const at::Tensor valid = detail::valid_slots(layer.frame().positions, layer.device());
     return std::pair(quantize(layer.keys(), keys, valid, "quantize keys"),
                      quantize(layer.values(), values, valid, "quantize values"));
   });
-  return quantized_cache(std::move(key_codes), std::move(value_codes), source.frame());
+  return quantized_cache(std::move(key_codes), std::move(value_codes), source.frame(), as_written);
 }
 
 }  // namespace kvtransfer

@@ -37,7 +37,8 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
  public:
   static constexpr std::string_view name = "quantized_cache";  ///< As errors call it.
 
-  /// Takes over the tensors. @throws shape_error, value_error where tensors and frame disagree
+  /// Takes over codes that a caller brings. Nobody has said that they are a model's, therefore the frame's origin is
+  /// forgotten: give `as_written` where it is known. @throws shape_error, value_error where tensors and frame disagree
   quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored)
       : quantized_cache(std::move(keys), std::move(values), stored, stored) {}
 
@@ -45,7 +46,21 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
   /// @throws as above, for either frame; frame_error unless both have keys in the same slots
   quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored,
                   cache_frame target)
-      : lazily_moved(std::move(stored), std::move(target)), keys_(std::move(keys)), values_(std::move(values)) {
+      : quantized_cache(std::move(keys), std::move(values), std::move(stored).without_origin(),
+                        std::move(target).without_origin(), as_written) {}
+
+  /// Takes over codes of what `stored` says a model wrote. @throws as above
+  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored,
+                  as_written_t)
+      : quantized_cache(std::move(keys), std::move(values), stored, stored, as_written) {}
+
+  /// The same with moves that are yet to be made. @throws as above
+  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored,
+                  cache_frame target, as_written_t)
+      : lazily_moved(std::move(stored), std::move(target)),
+        keys_(std::move(keys)),
+        values_(std::move(values)),
+        known_(memory_changes::instance().last()) {
     check_tensors(keys_, "keys");
     check_tensors(values_, "values");
     for (std::int64_t i = 0; i < layers(); ++i) {
@@ -83,6 +98,7 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
   const quantized_tensor& keys(std::int64_t layer) const {
     require<frame_error>(materialized(), "quantized_cache::keys", "frame",
                          "stored and target to agree (call materialize() first, or dequantize())", "a pending move");
+    require_unchanged("quantized_cache::keys");
     return stored_keys(layer);
   }
   /// The same in the frame `stored`, whatever is pending.
@@ -96,14 +112,18 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
     if (materialized()) {
       return;
     }
+    require_unchanged("quantized_cache::materialize");
     detail::move_keys(keys_, stored_, target_, options);
+    target_ = detail::rounded(stored_, target_);
     stored_ = target_;
+    known_ = memory_changes::instance().note(memory(), "quantized_cache::materialize");
   }
 
   /// A cache of what the codes stand for, keys rotated in float32 to their target positions, rounded once. Nothing here
   /// changes.
   /// @param dtype as before quantization where there is none
   cache dequantize(std::optional<at::ScalarType> dtype = std::nullopt, const rope::options& options = {}) const {
+    require_unchanged("quantized_cache::dequantize");
     auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
       return std::pair(kvtransfer::dequantize(at(keys_, i), at::kFloat), kvtransfer::dequantize(at(values_, i), dtype));
     });
@@ -111,7 +131,7 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       keys[i] = keys[i].to(dtype.value_or(keys_[i].dtype));
     }
-    return cache(std::move(keys), std::move(values), target_);
+    return cache(std::move(keys), std::move(values), detail::rounded(stored_, target_), as_written);
   }
 
   /// A copy of the slots [begin, end) of every layer, pending moves included; groups that are cut keep their scales.
@@ -122,11 +142,26 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
   }
 
  private:
+  /// Where the codes of the keys lie.
+  std::vector<memory_range> memory() const {
+    std::vector<memory_range> ranges;
+    for (const quantized_tensor& layer : keys_) {
+      ranges.push_back(detail::memory_of(layer.codes));
+    }
+    return ranges;
+  }
+
+  /// @throws frame_error where somebody else has moved the keys
+  void require_unchanged(std::string_view where) const {
+    detail::require_unchanged(known_, [&] { return memory(); }, where);
+  }
+
   template <class Change>
   quantized_cache transform(cache_frame stored, cache_frame target, Change&& change) const {
+    require_unchanged("quantized_cache");
     auto [keys, values] = detail::keys_and_values_of(
         layers(), [&](std::int64_t i) { return std::pair(change(at(keys_, i)), change(at(values_, i))); });
-    return quantized_cache(std::move(keys), std::move(values), std::move(stored), std::move(target));
+    return quantized_cache(std::move(keys), std::move(values), std::move(stored), std::move(target), as_written);
   }
 
   static const quantized_tensor& at(const std::vector<quantized_tensor>& tensors, std::int64_t layer) {
@@ -159,6 +194,7 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
 
   std::vector<quantized_tensor> keys_;
   std::vector<quantized_tensor> values_;
+  std::uint64_t known_;  // the last change of memory when the codes were known to be as `stored_` says
 };
 
 }  // namespace kvtransfer

@@ -140,7 +140,8 @@ TEST_CASE("frames of two caches are not saved as one", "[cache][file][quantized]
   const quantized_cache kv = sample_quantized_cache();
   cache_frame other = kv.stored();
   other.set_model("another");
-  const quantized_cache both({kv.stored_keys(0), kv.stored_keys(1)}, {kv.values(0), kv.values(1)}, kv.stored(), other);
+  const quantized_cache both({kv.stored_keys(0), kv.stored_keys(1)}, {kv.values(0), kv.values(1)}, kv.stored(), other,
+                             as_written);
   CHECK_THROWS_AS(save_cache(folder.path() / "a", both), frame_error);
   CHECK_FALSE(std::filesystem::exists(folder.path() / "a"));
 }

@@ -15,9 +15,11 @@
 #include <utility>
 #include <vector>
 
+#include "kvtransfer/cache/detail/storage_memory.hpp"
 #include "kvtransfer/cache/file/detail/checksums.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
+#include "kvtransfer/core/memory_changes.hpp"
 #include "kvtransfer/tensor/safetensors.hpp"
 
 namespace kvtransfer::detail::paging {
@@ -82,6 +84,16 @@ class mapped_cache {
   [[nodiscard]] const safetensors_file& file() const { return file_; }
   [[nodiscard]] const Contents& contents() const { return *contents_; }
 
+  /// @throws frame_error where keys were moved in this process's copy of the file, which no longer stand as it says;
+  /// file_error where somebody has written to the file since it was opened
+  void require_unmoved() const {
+    const std::span<const std::byte> bytes = file_.bytes();
+    const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
+    mapped_file::require_unchanged_at(bytes.data());
+    require_unchanged(
+        known_, [&] { return std::vector<memory_range>{{begin, begin + bytes.size()}}; }, path().string());
+  }
+
   /// Compares the bytes of a layer's tensors with their checksums, where the file has any. @throws file_error where
   /// they differ
   void verify(std::int64_t layer) const {
@@ -122,6 +134,7 @@ class mapped_cache {
 
   safetensors_file file_;
   std::shared_ptr<const Contents> contents_;
+  std::uint64_t known_ = memory_changes::instance().last();  // the last change of memory when the file was opened
 };
 
 }  // namespace kvtransfer::detail

@@ -52,13 +52,14 @@ class quantized_cache_file : public detail::mapped_cache<detail::quantized_conte
   /// @throws frame_error where another model wrote it, file_error where a checksum differs
   quantized_cache load(const expected_model& model, at::Device device = at::kCPU) const {
     model.require(stored(), path().string());
+    require_unmoved();
     detail::paging::expect_everything(file().bytes());
     auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
       verify(i);
       return std::pair(copied(mapped(detail::cache_format::key(i), at(i).keys), device),
                        copied(mapped(detail::cache_format::value(i), at(i).values), device));
     });
-    return quantized_cache(std::move(keys), std::move(values), stored(), target());
+    return quantized_cache(std::move(keys), std::move(values), stored(), target(), as_written);
   }
 
  private:

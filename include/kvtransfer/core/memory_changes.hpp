@@ -1,0 +1,121 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kvtransfer {
+
+/// Bytes that follow one another in memory, by address: [begin, end).
+struct memory_range {
+  std::uintptr_t begin = 0;  ///< address of the first byte
+  std::uintptr_t end = 0;    ///< one past the last
+
+  /// Whether there is a byte in both.
+  constexpr bool meets(const memory_range& other) const { return begin < other.end && other.begin < end; }
+
+  /// Whether both are the same bytes.
+  friend constexpr bool operator==(const memory_range&, const memory_range&) = default;
+};
+
+/// What this library has changed in place, by address: how a view, or another owner of the same memory, finds out that
+/// keys are no longer where its frame says. It holds as many entries as there are separate pieces of memory that were
+/// changed; memory that is used again takes its place.
+///
+/// Every change has a number, and numbers rise. Whoever reads memory keeps the number that was the last when it knew
+/// what stood there, and keeps the memory alive; so an address that is used anew is never taken for its predecessor.
+class memory_changes {
+ public:
+  /// The process's.
+  static memory_changes& instance() {
+    static memory_changes changes;
+    return changes;
+  }
+
+  /// The number of the last change.
+  std::uint64_t last() const {
+    const std::scoped_lock lock(mutex_);
+    return last_;
+  }
+
+  /// Takes note that `call` changed these bytes. @return the change's number
+  std::uint64_t note(std::vector<memory_range> changed, std::string_view call) {
+    std::ranges::sort(changed, {}, &memory_range::begin);
+    const std::scoped_lock lock(mutex_);
+    ++last_;
+    for (std::size_t i = 0; i < changed.size();) {
+      memory_range range = changed[i];
+      for (++i; i < changed.size() && changed[i].begin <= range.end; ++i) {
+        range.end = std::max(range.end, changed[i].end);
+      }
+      if (range.begin < range.end) {
+        cut_out(range);
+        changes_.insert_or_assign(range.begin, change{range.end, last_, std::string(call)});
+      }
+    }
+    return last_;
+  }
+
+  /// The call that made the latest change of these bytes since change number `known`; nothing where there was none.
+  std::optional<std::string> call_since(std::uint64_t known, const std::vector<memory_range>& read) const {
+    const std::scoped_lock lock(mutex_);
+    std::uint64_t latest = known;
+    std::optional<std::string> call;
+    for (const memory_range& range : latest == last_ ? std::vector<memory_range>() : read) {
+      for (auto found = first_behind(range.begin); found != changes_.end() && found->first < range.end; ++found) {
+        if (found->second.number > latest) {
+          latest = found->second.number;
+          call = found->second.call;
+        }
+      }
+    }
+    return call;
+  }
+
+ private:
+  struct change {
+    std::uintptr_t end = 0;
+    std::uint64_t number = 0;
+    std::string call;
+  };
+  using by_begin = std::map<std::uintptr_t, change>;
+
+  /// The first change that ends behind `address`.
+  by_begin::const_iterator first_behind(std::uintptr_t address) const {
+    auto found = changes_.upper_bound(address);
+    if (found != changes_.begin() && std::prev(found)->second.end > address) {
+      --found;
+    }
+    return found;
+  }
+
+  /// Leaves of older changes what lies outside of `range`.
+  void cut_out(const memory_range& range) {
+    auto found = first_behind(range.begin);
+    while (found != changes_.end() && found->first < range.end) {
+      const memory_range old{found->first, found->second.end};
+      change rest = found->second;
+      found = changes_.erase(found);
+      if (old.begin < range.begin) {
+        changes_.emplace(old.begin, change{range.begin, rest.number, rest.call});
+      }
+      if (range.end < old.end) {
+        changes_.emplace(range.end, std::move(rest));
+        return;
+      }
+    }
+  }
+
+  mutable std::mutex mutex_;
+  std::uint64_t last_ = 0;
+  by_begin changes_;  // apart from one another
+};
+
+}  // namespace kvtransfer
