@@ -39,18 +39,18 @@ void rebuild(const layer_frame& frame) {
 /// A whole file: the frame accepted is one that can be written, and its layers lie within the file.
 void read_file(std::span<const std::byte> bytes) {
   const cache_contents contents = read_cache_contents(bytes, "fuzz");
-  const distinct_frames distinct(contents.frame);
-  const frame_record record = record_of(contents.frame, distinct);
+  const distinct_frames distinct(contents.stored);
+  const frame_record record = record_of(contents.stored, distinct);
   insist(parse_frame(format_frame(record), "fuzz") == record);
-  insist(frame_tensors(contents.frame, distinct).size() <= contents.header.tensors.size());
+  insist(frame_tensors(contents.stored, distinct).size() <= contents.header.tensors.size());
   for (const cache_frame::shared_layer& frame : distinct.frames) {
     frame->validate();
     rebuild(*frame);
   }
-  for (std::size_t i = 0; i < static_cast<std::size_t>(contents.frame.layers()); ++i) {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(contents.stored.layers()); ++i) {
     const safetensors_entry& keys = contents.header.tensors.at(cache_format::key(i));
     insist(keys.end <= bytes.size() - contents.header.data_begin);
-    insist(keys.shape.at(2) == contents.frame.layer(static_cast<std::int64_t>(i)).size());
+    insist(keys.shape.at(2) == contents.stored.layer(static_cast<std::int64_t>(i)).size());
   }
 }
 
@@ -69,12 +69,12 @@ void read_quantized_file(std::span<const std::byte> bytes) {
     const position_map& written = contents.stored.layer(static_cast<std::int64_t>(i)).positions;
     insist(written.has_keys_of(contents.target.layer(static_cast<std::int64_t>(i)).positions));
     const auto kv_heads_of = [&](const std::string& prefix, const code_record& codes) {
-      const code_tensors names(prefix, codes);
-      for (const std::string& name : names.all()) {
-        insist(contents.header.tensors.at(name).end <= bytes.size() - contents.header.data_begin);
+      const std::vector<code_tensor> tensors = code_tensors(prefix, codes);
+      for (const code_tensor& each : tensors) {
+        insist(contents.header.tensors.at(each.name).end <= bytes.size() - contents.header.data_begin);
       }
       insist(codes.groups.size() == (codes.scheme.is_per_channel() ? written.size() : 0));
-      return contents.header.tensors.at(names.codes).shape.at(1);
+      return contents.header.tensors.at(tensors.front().name).shape.at(1);
     };
     insist(kv_heads_of(cache_format::key(i), record.layers[i].keys) ==
            kv_heads_of(cache_format::value(i), record.layers[i].values));
