@@ -11,7 +11,7 @@
 using namespace kvtransfer;
 
 struct moved_transfer {
-  condition_description describe() const {
+  [[nodiscard]] condition_description describe() const {
     return {.id = "moved_transfer",
             .title = "Moved transfer",
             .injected = "the cache of BOS and the source, moved; the target is fed at the positions that follow",
@@ -19,11 +19,12 @@ struct moved_transfer {
             .reference = "text_oracle",
             .must_equal_reference = true};
   }
-  std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
-  std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
+  [[nodiscard]] std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
+  [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
     return distance + count_of(prompts.whole());
   }
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config&) const {
+  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+                                       const generation_config&) const {
     cache source = prefill(model, {ids_of(prompts.head)});
     source.shift(distance);
     source.materialize();

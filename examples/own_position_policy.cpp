@@ -20,7 +20,7 @@ struct aligned {
   static constexpr std::string_view name = "aligned";
   std::int64_t block = 16;  // tokens
 
-  kvtransfer::position_row place(const kvtransfer::position_row& source, std::int64_t count) const {
+  [[nodiscard]] kvtransfer::position_row place(const kvtransfer::position_row& source, std::int64_t count) const {
     const std::int64_t next = source.last_position().value_or(-1) + 1;
     return kvtransfer::position_row::consecutive((next + block - 1) / block * block, count);
   }

@@ -32,7 +32,7 @@ constexpr int interrupted_by_user = 130;  // what shells report for SIGINT
 
 volatile std::sig_atomic_t interrupt_asked = 0;
 
-/// Ends a run between two trials.
+/// Ends a run between two trials; no std::exception, so that nobody takes it for an error.
 struct interrupted {};
 
 /// One line: what a library says may have several.
@@ -75,7 +75,7 @@ void run(const phase2a::options& chosen, const kvtransfer::condition_registry& k
                                bar.show(progress);
                                if (interrupt_asked != 0) {
                                  bar.clear();
-                                 throw interrupted{};
+                                 throw interrupted{};  // NOLINT(bugprone-std-exception-baseclass)
                                }
                              });
   bar.clear();

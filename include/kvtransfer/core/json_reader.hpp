@@ -244,16 +244,16 @@ class basic_json_reader {
                : value.is_number_integer();
   }
 
-  const nlohmann::json* raw(std::string_view key) const {
+  [[nodiscard]] const nlohmann::json* raw(std::string_view key) const {
     const auto found = value_->is_object() ? value_->find(key) : value_->end();
     return value_->is_object() && found != value_->end() ? &*found : nullptr;
   }
 
-  std::string path_of(std::string_view key) const {
+  [[nodiscard]] std::string path_of(std::string_view key) const {
     return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
   }
 
-  static std::string describe_range(std::int64_t low, std::int64_t high) {
+  [[nodiscard]] static std::string describe_range(std::int64_t low, std::int64_t high) {
     const bool bounded_below = low != std::numeric_limits<std::int64_t>::min();
     const bool bounded_above = high != std::numeric_limits<std::int64_t>::max();
     return bounded_below && (bounded_above || low != 0) ? fmt::format("an integer from {} to {}", low, high)
@@ -261,6 +261,7 @@ class basic_json_reader {
                                                         : "an integer";
   }
 
+  // NOLINTNEXTLINE(modernize-use-nodiscard): as often called for the complaint alone
   const nlohmann::json& expect(bool holds, std::string_view expected) const {
     if (!holds) {
       refuse(expected);
@@ -268,7 +269,7 @@ class basic_json_reader {
     return *value_;
   }
 
-  basic_json_reader demanded(std::string_view key, std::string_view expected) const {
+  [[nodiscard]] basic_json_reader demanded(std::string_view key, std::string_view expected) const {
     if (raw(key) == nullptr) {
       refuse(key, expected);
     }
@@ -276,7 +277,7 @@ class basic_json_reader {
   }
 
   template <class Item, class Predicate>
-  std::vector<Item> list(std::string_view expected, Predicate is_item) const {
+  [[nodiscard]] std::vector<Item> list(std::string_view expected, Predicate is_item) const {
     expect(value_->is_array(), expected);
     for (std::size_t i = 0; i < value_->size(); ++i) {
       if (!is_item((*value_)[i])) {

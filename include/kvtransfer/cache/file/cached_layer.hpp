@@ -23,6 +23,9 @@ struct cached_layer {
 
 /// Whether a cache file carries checksums, which loading verifies: on either side they cost about half a second a
 /// gigabyte.
-enum class file_checksums : std::uint8_t { none, crc32 };
+enum class file_checksums : std::uint8_t {
+  none,   ///< loading takes the bytes as they are
+  crc32,  ///< of every tensor, compared when it is read
+};
 
 }  // namespace kvtransfer

@@ -14,8 +14,13 @@
 
 namespace kvtransfer::statistics {
 
-/// Where an interval and p come from. `none`: one prompt, or one cluster, from which nothing follows.
-enum class method { mcnemar, paired_t, clustered_t, none };
+/// Where an interval and p come from.
+enum class method {
+  mcnemar,      ///< Newcombe's interval and McNemar's mid-p: successes of independent prompts
+  paired_t,     ///< Student's t of one difference a prompt
+  clustered_t,  ///< Student's t of one sum a cluster
+  none,         ///< one prompt, or one cluster, from which nothing follows
+};
 
 /// As `summary.json` has it.
 [[nodiscard]] std::string_view to_string(method value);

@@ -33,8 +33,11 @@ struct text_segment {
   bool operator==(const text_segment&) const = default;
 };
 
-/// Whether a text stands for itself or goes on from one that was encoded before: then no space is put in front of it.
-enum class text_begin { fresh, continued };
+/// Where a text begins.
+enum class text_begin {
+  fresh,      ///< it stands for itself
+  continued,  ///< it goes on from one that was encoded before: no space is put in front of it
+};
 
 /// Text to token ids and back. A value: cheap to copy, safe to share between threads.
 ///
