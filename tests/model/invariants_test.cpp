@@ -3,7 +3,7 @@
 
 #include <ATen/ops/equal.h>
 
-#include "kvtransfer/inject/halves.hpp"
+#include "kvtransfer/cache/halves.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/plan_logits.hpp"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/expand_rows.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/concepts.hpp"
 #include "kvtransfer/inject/plan.hpp"
@@ -34,19 +35,6 @@ inline position_row furthest_row(const cache_frame& source, std::int64_t batch) 
   return furthest;
 }
 
-/// The one row of `source` shown to every one of `batch` texts, without a copy.
-inline cache_view<> shared_by_rows(const cache_view<>& source, std::int64_t batch) {
-  const std::vector<std::int64_t> same_row(static_cast<std::size_t>(batch), 0);
-  std::vector<at::Tensor> keys;
-  std::vector<at::Tensor> values;
-  for (std::int64_t i = 0; i < source.layers(); ++i) {
-    keys.push_back(view_access::keys(source.layer(i)).expand({batch, -1, -1, -1}));
-    values.push_back(source.layer(i).values().expand({batch, -1, -1, -1}));
-  }
-  const auto share = [&](const cache_frame& frame) { return frame.select_batch(same_row); };
-  return view_access::view(keys, values, view_access::frames(source).transform(share), source.layout());
-}
-
 }  // namespace detail
 
 /// The plan that reads `token_ids` after `source`, placed by `policy`.
@@ -61,7 +49,7 @@ plan prepend(const cache_view<>& source, std::vector<std::vector<std::int64_t>> 
   if (source.batch() != batch && source.batch() != 1) {
     fail<shape_error>("prepend", "token_ids", fmt::format("{} rows", source.batch()), fmt::format("{}", batch));
   }
-  const cache_view<> injected = source.batch() == batch ? source : detail::shared_by_rows(source, batch);
+  const cache_view<> injected = source.batch() == batch ? source : expand_rows(source, batch);
   std::vector<position_row> rows;
   for (std::int64_t b = 0; b < batch; ++b) {
     const auto count = static_cast<std::int64_t>(token_ids[static_cast<std::size_t>(b)].size());

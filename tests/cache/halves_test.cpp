@@ -1,4 +1,4 @@
-#include "kvtransfer/inject/halves.hpp"
+#include "kvtransfer/cache/halves.hpp"
 
 #include <utility>
 #include <vector>
@@ -27,7 +27,7 @@ cache one_row(position_row row) {
 
 }  // namespace
 
-TEST_CASE("keys of one cache and values of another are shown where they lie", "[inject][halves]") {
+TEST_CASE("keys of one cache and values of another are shown where they lie", "[cache][halves]") {
   const cache addresses = three_tokens(7, {1, 2, 3});
   const cache contents = three_tokens(0, {1, 2, 3});
   const cache_view<> mixed = keys_with_values_of(addresses.view(), contents.view());
@@ -39,7 +39,7 @@ TEST_CASE("keys of one cache and values of another are shown where they lie", "[
   CHECK(mixed.frame().token_ids() == addresses.view().frame().token_ids());
 }
 
-TEST_CASE("a mixture of two texts has no text", "[inject][halves]") {
+TEST_CASE("a mixture of two texts has no text", "[cache][halves]") {
   const cache addresses = three_tokens(0, {1, 2, 3});
   const cache contents = three_tokens(0, {1, 2, 4});
   const cache_view<> mixed = keys_with_values_of(addresses.view(), contents.view());
@@ -47,7 +47,7 @@ TEST_CASE("a mixture of two texts has no text", "[inject][halves]") {
   CHECK(mixed.frame().model() == "model a");
 }
 
-TEST_CASE("a mixture is assumed if either half is", "[inject][halves]") {
+TEST_CASE("a mixture is assumed if either half is", "[cache][halves]") {
   const cache source = three_tokens(0, {1, 2, 3});
   cache relabelled = three_tokens(0, {1, 2, 3});
   relabelled.assume_frame(relabelled.view().frame());
@@ -56,7 +56,7 @@ TEST_CASE("a mixture is assumed if either half is", "[inject][halves]") {
   CHECK_FALSE(keys_with_values_of(source.view(), source.view()).frame().assumed());
 }
 
-TEST_CASE("another cache's values are an edit, a cache's own are none", "[inject][halves]") {
+TEST_CASE("another cache's values are an edit, a cache's own are none", "[cache][halves]") {
   const cache source = three_tokens(0, {1, 2, 3});
   const cache other = three_tokens(0, {4, 5, 6});
   CHECK(keys_with_values_of(source.view(), source.view()).frame() == source.view().frame());
@@ -65,7 +65,7 @@ TEST_CASE("another cache's values are an edit, a cache's own are none", "[inject
              {edit_kind::half, cache_half::values, {0, 1}, {}, {{0, 3}}, "a cache of model model a"}}));
 }
 
-TEST_CASE("each half brings its own edits", "[inject][halves]") {
+TEST_CASE("each half brings its own edits", "[cache][halves]") {
   const cache source = three_tokens(0, {1, 2, 3});
   const cache noise = moment_matched_noise(source.view(), 1);
   const auto edits = [](const cache_view<>& mixed) {
@@ -82,20 +82,20 @@ TEST_CASE("each half brings its own edits", "[inject][halves]") {
   CHECK((edits(keys_with_values_of(source.view(), noise.view())) == std::vector{noisy_values, half}));
 }
 
-TEST_CASE("halves of different shapes are refused", "[inject][halves]") {
+TEST_CASE("halves of different shapes are refused", "[cache][halves]") {
   const cache source = known_cache_of(2, 3).kv;
   CHECK_THROWS_AS(keys_with_values_of(source.view(), known_cache_of(1, 3).kv.view()), shape_error);
   CHECK_THROWS_AS(keys_with_values_of(source.view(), known_cache_of(2, 4).kv.view()), shape_error);
   CHECK_THROWS_AS(keys_with_values_of(source.view(), known_cache_of(2, 3, 2).kv.view()), shape_error);
 }
 
-TEST_CASE("halves of two models are refused", "[inject][halves]") {
+TEST_CASE("halves of two models are refused", "[cache][halves]") {
   CHECK(message_of<frame_error>([] {
           keys_with_values_of(three_tokens(0, {1, 2, 3}).view(), three_tokens(0, {1, 2, 3}, "model b").view());
         }) == "keys_with_values_of: model: expected model a, got model b");
 }
 
-TEST_CASE("a key is not given the value of padding, nor padding to a value", "[inject][halves]") {
+TEST_CASE("a key is not given the value of padding, nor padding to a value", "[cache][halves]") {
   position_row padded = position_row::consecutive(0, 1, slot_state::padding());
   padded.append(position_row::consecutive(0, 2));
   const cache keys_only = one_row(position_row::consecutive(0, 3));
