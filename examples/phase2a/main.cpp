@@ -56,9 +56,11 @@ void run(const phase2a::options& chosen, const kvtransfer::condition_registry& k
 
   const fs::path path = phase2a::model_path(settings.model, KVT_EXAMPLES_DIR "/models");
   const auto encoding = kvtransfer::open_prompt_encoding(path, settings, kvtransfer::chat_format_registry::standard());
-  const auto model = kvtransfer::causal_lm::open(path, device, dtype);
+  const auto model = kvtransfer::causal_lm::open(
+      path, device, dtype,
+      settings.quantize == "nf4" ? kvtransfer::weight_quantization::nf4 : kvtransfer::weight_quantization::none);
   kvtransfer::results results =
-      kvtransfer::planned_run(suite, conditions, settings, kvtransfer::make_program_info(model, settings.quantize),
+      kvtransfer::planned_run(suite, conditions, settings, kvtransfer::make_program_info(model, model.quantization),
                               kvtransfer::make_model_info(model, path));
 
   (void)kvtransfer::checked_prompts(model, encoding, conditions, results);  // before anything is written

@@ -35,7 +35,7 @@ auto at_least(Number least, std::string_view expected, Number most = std::numeri
 }
 
 inline std::string known_quantization(const std::string& text) {
-  return text == "none" ? "" : fmt::format("expected none (this version runs models unquantized), got {}", text);
+  return text == "none" || text == "nf4" ? "" : fmt::format("expected none or nf4, got {}", text);
 }
 
 /// A line for each condition: what it is called and what its outcome tells.
@@ -59,7 +59,10 @@ inline void add_flags(CLI::App& app, options& chosen, const kvtransfer::conditio
       ->capture_default_str();
   app.add_option("--device", settings.device, "auto, cpu, cuda or cuda:INDEX")->capture_default_str();
   app.add_option("--dtype", settings.dtype, "float32, bfloat16 or float16; by default what suits the device");
-  app.add_option("--quantize", settings.quantize, "none or nf4")->check(known_quantization)->capture_default_str();
+  app.add_option("--quantize", settings.quantize,
+                 "none, or nf4: 4 bits for the matrices of the layers, as bitsandbytes has them")
+      ->check(known_quantization)
+      ->capture_default_str();
   app.add_option("--threads", settings.threads, "Threads of the CPU; by default what torch chooses")
       ->check(at_least<std::int64_t>(1, "an integer from 1 to 1024", 1024));
   app.add_option("--prompt-form", settings.prompt_form,

@@ -11,8 +11,9 @@ namespace kvtransfer::detail {
 
 /// Which keys the queries of one forward pass see.
 struct visible_keys {
-  std::optional<at::Tensor> mask = {};  ///< bool `[batch or 1, q_heads or 1, queries, keys]`; nothing: all, or see `causal`
-  bool causal = false;             ///< without a mask: as many keys as queries, each sees those up to its own
+  /// bool `[batch or 1, q_heads or 1, queries, keys]`; nothing: all, or see `causal`
+  std::optional<at::Tensor> mask = {};
+  bool causal = false;  ///< without a mask: as many keys as queries, each sees those up to its own
 };
 
 /// Attention of queries `[batch, q_heads, queries, head_dim]` to keys and values `[batch, kv_heads, keys, head_dim]`;

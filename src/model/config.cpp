@@ -187,6 +187,24 @@ model_config::~model_config() = default;
 
 namespace {
 
+/// Weights may lie in bitsandbytes' NF4; what else a quantization could mean is refused. (Which matrices lie so, their
+/// files say; products are computed in the dtype of the run, whatever `bnb_4bit_compute_dtype` asks for.)
+void require_known_quantization(const detail::json_fields& fields) {
+  const nlohmann::json* stated = fields.find("quantization_config");
+  if (stated == nullptr) {
+    return;
+  }
+  const auto says = [&](const char* key, const nlohmann::json& value) {
+    return stated->contains(key) && (*stated)[key] == value;
+  };
+  const bool bitsandbytes = stated->is_object() && says("quant_method", "bitsandbytes") &&
+                            (says("load_in_4bit", true) || says("_load_in_4bit", true)) &&
+                            !says("load_in_8bit", true) && says("bnb_4bit_quant_type", "nf4");
+  if (!bitsandbytes) {
+    fields.refuse("quantization_config", "a model that is not quantized, or bitsandbytes in 4 bits of type nf4");
+  }
+}
+
 /// The configuration of a decoder, all of whose keys are understood.
 model_config read_decoder(const nlohmann::json& json, const detail::architecture_registry::entry& known,
                           const detail::json_fields& fields) {
@@ -206,9 +224,7 @@ model_config read_decoder(const nlohmann::json& json, const detail::architecture
   config.attention.assign(static_cast<std::size_t>(config.layers),
                           {.scale = 1 / std::sqrt(static_cast<double>(config.head_dim))});
   known.make.choose_blocks(fields, config);
-  if (fields.has("quantization_config")) {
-    fields.refuse("quantization_config", "a model that is not quantized");
-  }
+  require_known_quantization(fields);
   (void)fields.find("architectures");
   (void)fields.find("model_type");
   refuse_unknown_keys(fields, json, known.name);

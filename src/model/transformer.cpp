@@ -43,8 +43,9 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, b
   return adds_one ? (normed * (weight.to(compute) + 1)).to(x.scalar_type()) : weight * normed.to(x.scalar_type());
 }
 
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+at::Tensor linear(const at::Tensor& x, const weight_matrix& weight, const at::Tensor& bias) {
+  const at::Tensor values = weight.nf4() ? weight.values().to(x.scalar_type()) : weight.dense();
+  return at::linear(x, values, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
 at::Tensor embed(const model_config& config, const model_weights& weights, const at::Tensor& token_ids) {
@@ -52,7 +53,8 @@ at::Tensor embed(const model_config& config, const model_weights& weights, const
   if (config.embedding_scale == 1) {
     return embedded;
   }
-  return embedded * at::scalar_tensor(config.embedding_scale, embedded.options().requires_grad(false));
+  return embedded *
+         at::scalar_tensor(static_cast<float>(config.embedding_scale), embedded.options().requires_grad(false));
 }
 
 projections project(const model_config& config, const layer_weights& layer, const at::Tensor& x) {

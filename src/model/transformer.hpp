@@ -22,8 +22,9 @@ namespace transformer {
 /// Source: transformers, LlamaRMSNorm and Gemma2RMSNorm, which round in another order.
 [[nodiscard]] at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, bool adds_one = false);
 
-/// `x · weightᵀ`, plus the bias where the model has one.
-[[nodiscard]] at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+/// `x · weightᵀ`, plus the bias where the model has one. Of codes the values are brought back, in x's dtype, and
+/// dropped again.
+[[nodiscard]] at::Tensor linear(const at::Tensor& x, const weight_matrix& weight, const at::Tensor& bias);
 
 /// Embeddings of `token_ids`, `[batch, seq, hidden_size]`, scaled where the model does so.
 [[nodiscard]] at::Tensor embed(const model_config& config, const model_weights& weights, const at::Tensor& token_ids);

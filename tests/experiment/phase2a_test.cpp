@@ -165,7 +165,6 @@ TEST_CASE("wrong arguments are refused in one line", "[experiment][phase2a]") {
       {"--threads 0", "--threads"},
       {"--threads 1025", "an integer from 1 to 1024"},
       {"--quantize int3", "--quantize"},
-      {"--quantize nf4", "--quantize"},
       {"--conditions transfer,magic", "\"magic\""},
       {"--suite /no/such/suite.json", "/no/such/suite.json"},
       {"--model /no/such/model", "/no/such/model"},

@@ -51,6 +51,6 @@ TEST_CASE("a small step of fine-tuning changes the fingerprint", "[model][finger
   model_weights weights = random_weights(config, 1, 0.02);
   const std::string before = model_fingerprint(config, weights);
   const model_weights step = random_weights(config, 2, 1e-3);
-  weights.layers[1].v_proj.add_(step.layers[1].v_proj);
+  weights.layers[1].v_proj.dense().add_(step.layers[1].v_proj.dense());
   CHECK(model_fingerprint(config, weights) != before);
 }

@@ -13,7 +13,7 @@ struct program_info {
   std::string libtorch;      ///< libtorch's version
   std::string device;        ///< as torch writes it: "cpu", "cuda:0"
   std::string dtype;         ///< of weights and caches, as "float32"
-  std::string quantization;  ///< of weights: "none", …
+  std::string quantization;  ///< of weights: "none", "nf4", or the type of a GGUF file, "Q4_1"
   std::int64_t threads = 0;  ///< of the CPU
 };
 

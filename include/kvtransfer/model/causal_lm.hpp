@@ -15,6 +15,9 @@ struct causal_lm {
   model_config config;      ///< sizes, rotary embeddings, special tokens
   model_weights weights;    ///< all on one device, in one type
   std::string fingerprint;  ///< tells models apart; empty for none
+  /// How the matrices of the layers are kept, or were before they were brought back: "none", "nf4", or a type of a GGUF
+  /// file, "Q4_1".
+  std::string quantization = "none";
 
   /// The one on which all weights lie.
   [[nodiscard]] at::Device device() const { return weights.embed_tokens.device(); }
@@ -22,8 +25,11 @@ struct causal_lm {
   [[nodiscard]] at::ScalarType dtype() const { return weights.embed_tokens.scalar_type(); }
 
   /// Opens a folder in Hugging Face's layout, a GGUF file, or a folder that holds one GGUF file and no `config.json`.
-  /// @throws file_error naming what is missing or malformed
-  [[nodiscard]] static causal_lm open(const std::filesystem::path& path, at::Device device, at::ScalarType dtype);
+  /// @throws file_error naming what is missing or malformed; value_error for a quantization of what is quantized
+  /// already
+  /// @param quantize what the layers' matrices are quantized to, one after the other
+  [[nodiscard]] static causal_lm open(const std::filesystem::path& path, at::Device device, at::ScalarType dtype,
+                                      weight_quantization quantize = weight_quantization::none);
 
   /// A model of weights at hand, with their fingerprint.
   [[nodiscard]] static causal_lm of(model_config config, model_weights weights);

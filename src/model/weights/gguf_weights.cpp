@@ -15,6 +15,7 @@
 #include "gguf_dequantize.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/model/weights/gguf_config.hpp"
 
 namespace kvtransfer {
@@ -86,6 +87,20 @@ std::vector<std::string> gguf_weights::names() const {
     names.push_back(name);
   }
   return names;
+}
+
+std::string gguf_weights::quantization() const {
+  std::map<gguf_tensor_type, std::int64_t> count;
+  for (const auto& [name, from] : sources_) {
+    count[file_.tensor(from.tensor).type] += is_layer_matrix(name) ? 1 : 0;
+  }
+  const auto most =
+      std::max_element(count.begin(), count.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == count.end() || most->first == gguf_tensor_type::f32 || most->first == gguf_tensor_type::f16 ||
+      most->first == gguf_tensor_type::bf16) {
+    return "none";
+  }
+  return std::string(describe(most->first).name);
 }
 
 const gguf_weights::source& gguf_weights::source_of(std::string_view name) const {

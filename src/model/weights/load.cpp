@@ -8,6 +8,7 @@
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
+#include "model/weights/load_nf4.hpp"
 
 namespace kvtransfer {
 
@@ -32,6 +33,11 @@ at::Tensor load_parameter(const safetensors_folder& folder, const std::string& n
     fail<file_error>(where, fmt::format("tensor {}: shape", excerpt(name)), excerpt(shape), excerpt(entry.shape));
   }
   return file.tensor(name).to(device, dtype);
+}
+
+/// A matrix that bitsandbytes has saved in 4 bits: under its name the codes, with endings what brings them back.
+bool is_saved_in_4_bits(const safetensors_folder& folder, const std::string& name) {
+  return folder.contains(name + detail::nf4_state_ending);
 }
 
 /// Where a checkpoint keeps the decoder: under transformers' plain names, or below a name where it is one part of a
@@ -86,14 +92,21 @@ void refuse_other_tensors(const safetensors_folder& folder, const decoder_place&
 }  // namespace
 
 model_weights load_weights(const std::filesystem::path& folder, const model_config& config, at::Device device,
-                           at::ScalarType dtype) {
+                           at::ScalarType dtype, weight_quantization quantize) {
   const safetensors_folder files = safetensors_folder::open(folder);
   const decoder_place place = find_decoder(files);
   std::unordered_set<std::string> used;
   try {
-    model_weights weights = make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) {
-      return load_parameter(files, *used.insert(stored_name(place, name)).first, shape, device, dtype);
-    });
+    const auto load = [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {
+      const std::string stored = *used.insert(stored_name(place, name)).first;
+      const bool matrix = is_layer_matrix(name);
+      if (matrix && is_saved_in_4_bits(files, stored)) {
+        return detail::load_nf4(files, stored, shape, device, used);
+      }
+      at::Tensor dense = load_parameter(files, stored, shape, device, dtype);
+      return matrix && quantize == weight_quantization::nf4 ? weight_matrix(quantize_nf4(dense)) : weight_matrix(dense);
+    };
+    model_weights weights = make_weights(config, load);
     refuse_other_tensors(files, place, config, used);
     return weights;
   } catch (const c10::Error& bad) {

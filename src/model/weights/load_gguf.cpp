@@ -12,18 +12,21 @@
 namespace kvtransfer {
 
 model_weights load_weights(const gguf_weights& stored, const model_config& config, at::Device device,
-                           at::ScalarType dtype) {
+                           at::ScalarType dtype, weight_quantization quantize) {
   const std::string file = stored.file().path().string();
   std::unordered_set<std::string> used;
   try {
-    model_weights weights = make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) {
-      used.insert(name);
-      if (stored.contains(name) && stored.shape(name) != shape) {
-        fail<file_error>(file, fmt::format("tensor {}: shape", excerpt(stored.name_in_file(name))), excerpt(shape),
-                         excerpt(stored.shape(name)));
-      }
-      return stored.load(name, dtype, device);
-    });
+    model_weights weights =
+        make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {
+          used.insert(name);
+          if (stored.contains(name) && stored.shape(name) != shape) {
+            fail<file_error>(file, fmt::format("tensor {}: shape", excerpt(stored.name_in_file(name))), excerpt(shape),
+                             excerpt(stored.shape(name)));
+          }
+          at::Tensor dense = stored.load(name, dtype, device);
+          const bool quantized = quantize == weight_quantization::nf4 && is_layer_matrix(name);
+          return quantized ? weight_matrix(quantize_nf4(dense)) : weight_matrix(dense);
+        });
     for (const std::string& name : stored.names()) {
       if (!used.contains(name)) {
         fail<file_error>(file, "tensors", fmt::format("those of a {} with this metadata", config.architecture),

@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 
+#include <concepts>
 #include <cstddef>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "kvtransfer/model/weights.hpp"
 
@@ -13,7 +16,7 @@ namespace {
 /// One parameter of every layer: its name behind "model.layers.N.", where it is kept, and its shape.
 struct layer_parameter {
   std::string_view name;
-  at::Tensor layer_weights::* member;
+  std::variant<at::Tensor layer_weights::*, weight_matrix layer_weights::*> member;
   /// Empty for a parameter that the model does not have.
   std::vector<std::int64_t> (*shape)(const model_config&);
 };
@@ -70,21 +73,51 @@ constexpr layer_parameter layer_parameters[] = {
     {"post_feedforward_layernorm.weight", &layer_weights::post_feedforward_layernorm, output_norm},
 };
 
+template <class Tensor, class Visit>
+  requires std::same_as<std::remove_const_t<Tensor>, at::Tensor>
+void visit_parts(const std::string& name, Tensor& tensor, const Visit& visit) {
+  if (tensor.defined()) {
+    visit(name, tensor);
+  }
+}
+
+/// Of a matrix in 4 bits the codes and all their scales.
+template <class Matrix, class Visit>
+  requires std::same_as<std::remove_const_t<Matrix>, weight_matrix>
+void visit_parts(const std::string& name, Matrix& matrix, const Visit& visit) {
+  visit_parts(name, matrix.dense(), visit);
+  if (auto& nf4 = matrix.nf4()) {
+    visit(name, nf4->codes);
+    visit(name + ".absmax", nf4->absmax);
+    if (auto& nested = nf4->nested) {
+      visit(name + ".nested_absmax", nested->absmax);
+      visit(name + ".nested_quant_map", nested->quant_map);
+      visit(name + ".nested_offset", nested->offset);
+    }
+  }
+}
+
 /// @param weights const or not; `visit` gets the tensors likewise
 template <class Weights, class Visit>
 void visit_parameters(Weights& weights, const Visit& visit) {
   visit(std::string("model.embed_tokens.weight"), weights.embed_tokens);
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
     for (const layer_parameter& parameter : layer_parameters) {
-      auto& tensor = weights.layers[i].*parameter.member;
-      if (tensor.defined()) {
-        visit(fmt::format("model.layers.{}.{}", i, parameter.name), tensor);
-      }
+      const std::string name = fmt::format("model.layers.{}.{}", i, parameter.name);
+      std::visit([&](auto member) { visit_parts(name, weights.layers[i].*member, visit); }, parameter.member);
     }
   }
   visit(std::string("model.norm.weight"), weights.norm);
   if (!weights.lm_head.is_same(weights.embed_tokens)) {
     visit(std::string("lm_head.weight"), weights.lm_head);
+  }
+}
+
+void set(layer_weights& layer, const layer_parameter& parameter, weight_matrix made) {
+  if (const auto* matrix = std::get_if<weight_matrix layer_weights::*>(&parameter.member)) {
+    layer.** matrix = std::move(made);
+  } else {
+    layer.*std::get<at::Tensor layer_weights::*>(parameter.member) = made.dense();
   }
 }
 
@@ -101,21 +134,35 @@ void for_each_parameter(model_weights& weights, const std::function<void(const s
 
 model_weights make_weights(
     const model_config& config,
-    const std::function<at::Tensor(const std::string&, const std::vector<std::int64_t>&)>& make) {
+    const std::function<weight_matrix(const std::string&, const std::vector<std::int64_t>&)>& make) {
   const std::vector<std::int64_t> vocabulary{config.vocab_size, config.hidden_size};
   model_weights weights;
-  weights.embed_tokens = make(std::string("model.embed_tokens.weight"), vocabulary);
+  weights.embed_tokens = make(std::string("model.embed_tokens.weight"), vocabulary).dense();
   weights.layers.resize(static_cast<std::size_t>(config.layers));
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
     for (const layer_parameter& parameter : layer_parameters) {
       if (const auto shape = parameter.shape(config); !shape.empty()) {
-        weights.layers[i].*parameter.member = make(fmt::format("model.layers.{}.{}", i, parameter.name), shape);
+        set(weights.layers[i], parameter, make(fmt::format("model.layers.{}.{}", i, parameter.name), shape));
       }
     }
   }
-  weights.norm = make(std::string("model.norm.weight"), hidden(config));
-  weights.lm_head = config.tie_word_embeddings ? weights.embed_tokens : make(std::string("lm_head.weight"), vocabulary);
+  weights.norm = make(std::string("model.norm.weight"), hidden(config)).dense();
+  weights.lm_head =
+      config.tie_word_embeddings ? weights.embed_tokens : make(std::string("lm_head.weight"), vocabulary).dense();
   return weights;
+}
+
+bool is_layer_matrix(std::string_view name) {
+  return name.find(".layers.") != std::string_view::npos && name.ends_with("_proj.weight");
+}
+
+std::string describe_quantization(const model_weights& weights) {
+  for (const layer_weights& layer : weights.layers) {
+    if (layer.o_proj.nf4()) {
+      return "nf4";
+    }
+  }
+  return "none";
 }
 
 }  // namespace kvtransfer

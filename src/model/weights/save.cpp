@@ -30,6 +30,8 @@ std::string checkpoint_dtype(at::ScalarType dtype) {
 
 void save_model(const std::filesystem::path& folder, const model_config& config, const model_weights& weights,
                 at::ScalarType dtype) {
+  require<value_error>(describe_quantization(weights) == "none", "save_model", "weights", "floating matrices",
+                       describe_quantization(weights));
   nlohmann::json content = nlohmann::json::parse(config.raw);
   content[content.contains("dtype") ? "dtype" : "torch_dtype"] = checkpoint_dtype(dtype);
 

@@ -45,8 +45,8 @@ TEST_CASE("weights in the file's own type are the mapped file, others are conver
   const auto folder = model_fixtures() / "mha-biased-fp16";
   const model_config config = read_model_config(folder);
   const at::Tensor stored = safetensors_folder::open(folder).tensor(loaded_key);
-  const at::Tensor mapped = load_weights(folder, config, at::kCPU, at::kHalf).layers[1].k_proj;
-  const at::Tensor widened = load_weights(folder, config, at::kCPU, at::kFloat).layers[1].k_proj;
+  const at::Tensor mapped = load_weights(folder, config, at::kCPU, at::kHalf).layers[1].k_proj.dense();
+  const at::Tensor widened = load_weights(folder, config, at::kCPU, at::kFloat).layers[1].k_proj.dense();
   CHECK(mapped.storage().nbytes() == stored.nbytes());
   CHECK(at::equal(mapped, stored));
   CHECK(widened.scalar_type() == at::kFloat);

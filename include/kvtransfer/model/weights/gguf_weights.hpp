@@ -27,6 +27,9 @@ class gguf_weights {
   /// Whether there is a weight of that name.
   [[nodiscard]] bool contains(std::string_view name) const { return sources_.contains(name); }
 
+  /// The type that most of the layers' matrices are stored in, "Q4_1"; "none" where that is a floating one.
+  [[nodiscard]] std::string quantization() const;
+
   /// All weights' names, sorted.
   [[nodiscard]] std::vector<std::string> names() const;
 

@@ -1,0 +1,151 @@
+#include "kvtransfer/model/weights/nf4_matrix.hpp"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bucketize.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linspace.h>
+#include <ATen/ops/sort.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
+
+#include <array>
+#include <cmath>
+
+#include "kvtransfer/core/error.hpp"
+
+namespace kvtransfer {
+
+namespace {
+
+constexpr std::array<float, 16> nf4_values{
+    -1.0F,
+    -0.6961928009986877F,
+    -0.5250730514526367F,
+    -0.39491748809814453F,
+    -0.28444138169288635F,
+    -0.18477343022823334F,
+    -0.09105003625154495F,
+    0.0F,
+    0.07958029955625534F,
+    0.16093020141124725F,
+    0.24611230194568634F,
+    0.33791524171829224F,
+    0.44070982933044434F,
+    0.5626170039176941F,
+    0.7229568362236023F,
+    1.0F,
+};
+
+at::Tensor values_on(at::Device device) { return nf4_quant_map().to(device); }
+
+/// Magnitudes of blocks of a flat tensor, the last of which may be shorter, and every element divided by its block's.
+struct scaled_blocks {
+  at::Tensor absmax;  // [blocks]
+  at::Tensor scaled;  // [elements], -1 to 1
+};
+
+scaled_blocks scale_blocks(const at::Tensor& flat, std::int64_t block_size) {
+  constexpr double smallest = 1e-38;  // a block of zeros divides by this
+  const std::int64_t rest = flat.numel() % block_size;
+  const at::Tensor whole = flat.slice(0, 0, flat.numel() - rest).view({-1, block_size});
+  at::Tensor absmax = whole.numel() == 0 ? flat.new_empty({0}) : whole.abs().amax(1);
+  at::Tensor scaled = (whole * absmax.clamp_min(smallest).reciprocal().unsqueeze(1)).clamp(-1, 1).flatten();
+  if (rest > 0) {
+    const at::Tensor tail = flat.slice(0, flat.numel() - rest);
+    const at::Tensor magnitude = tail.abs().amax().clamp_min(smallest);
+    absmax = at::cat({absmax, magnitude.unsqueeze(0)});
+    scaled = at::cat({scaled, (tail / magnitude).clamp(-1, 1)});
+  }
+  return {absmax, scaled};
+}
+
+/// 8 bits of which leading zeros choose the power of ten: 256 values from -0.993 to 1, ascending.
+/// Source: 8-Bit Approximations for Parallelism in Deep Learning (arXiv 1511.04561); bitsandbytes, create_dynamic_map.
+at::Tensor dynamic_map() {
+  constexpr int exponents = 7;
+  std::vector<at::Tensor> parts;
+  for (int i = 0; i < exponents; ++i) {
+    const at::Tensor bounds = at::linspace(0.1, 1, (std::int64_t{1} << i) + 1, at::kFloat);
+    const at::Tensor middles = (bounds.slice(0, 0, -1) + bounds.slice(0, 1)) / 2;
+    const at::Tensor magnitudes = middles * std::pow(10.0, i - (exponents - 1));
+    parts.push_back(magnitudes);
+    parts.push_back(-magnitudes);
+  }
+  parts.push_back(at::tensor({0.0F, 1.0F}));
+  return std::get<0>(at::sort(at::cat(parts)));
+}
+
+/// The index of the value nearest to each element, the lower one of two that are equally near.
+at::Tensor nearest(const at::Tensor& elements, const at::Tensor& ascending) {
+  const at::Tensor above = at::bucketize(elements, ascending).clamp_max(ascending.numel() - 1);
+  const at::Tensor below = (above - 1).clamp_min(0);
+  const at::Tensor to_below = (elements - ascending.index({below})).abs();
+  const at::Tensor to_above = (elements - ascending.index({above})).abs();
+  return at::where(to_below <= to_above, below, above).to(at::kByte);
+}
+
+}  // namespace
+
+at::Tensor nf4_quant_map() { return at::tensor(nf4_values, at::kFloat); }
+
+nf4_matrix quantize_nf4(const at::Tensor& dense, bool nested_scales) {
+  const at::ScalarType dtype = dense.scalar_type();
+  if (dtype != at::kFloat && dtype != at::kHalf && dtype != at::kBFloat16) {
+    fail<value_error>("quantize_nf4", "dtype", "float32, float16 or bfloat16", at::toString(dtype));
+  }
+  nf4_matrix result;
+  result.shape = dense.sizes().vec();
+  result.dtype = dtype;
+  auto [absmax, scaled] = scale_blocks(dense.detach().reshape({-1}).to(at::kFloat), result.block_size);
+  require<value_error>(absmax.isfinite().all().item<bool>(), "quantize_nf4", "dense", "finite numbers", "others");
+  if (scaled.numel() % 2 != 0) {
+    scaled = at::cat({scaled, scaled.new_zeros({1})});
+  }
+  const at::Tensor values = values_on(dense.device());
+  const at::Tensor bounds = (values.slice(0, 0, -1) + values.slice(0, 1)) / 2;
+  const at::Tensor halves = at::bucketize(scaled, bounds, true).to(at::kByte).view({-1, 2});
+  result.codes = (halves.select(1, 0) * 16 + halves.select(1, 1)).unsqueeze(1);
+  result.absmax = absmax;
+  if (nested_scales) {
+    nf4_nested_scales nested;
+    nested.offset = absmax.mean();
+    nested.quant_map = dynamic_map().to(dense.device());
+    const at::Tensor centred = absmax - nested.offset;
+    const std::int64_t blocks = (centred.numel() + nested.block_size - 1) / nested.block_size;
+    const at::Tensor rest = centred.new_zeros({blocks * nested.block_size - centred.numel()});
+    const at::Tensor inner = at::cat({centred, rest}).view({blocks, nested.block_size});
+    nested.absmax = inner.abs().amax(1);
+    const at::Tensor magnitude = nested.absmax.unsqueeze(1);
+    const at::Tensor nearest_codes = nearest(inner * magnitude.reciprocal(), nested.quant_map);
+    const at::Tensor bytes = nearest_codes.masked_fill(magnitude == 0, 0);  // all scales alike: bitsandbytes writes 0
+    result.absmax = bytes.flatten().slice(0, 0, centred.numel()).contiguous();
+    result.nested = nested;
+  }
+  return result;
+}
+
+at::Tensor nf4_scales(const nf4_matrix& matrix) {
+  if (!matrix.nested) {
+    return matrix.absmax;
+  }
+  const nf4_nested_scales& nested = *matrix.nested;
+  const at::Tensor outer = nested.absmax.repeat_interleave(nested.block_size).slice(0, 0, matrix.absmax.numel());
+  return nested.quant_map.index({matrix.absmax.to(at::kLong)}) * outer + nested.offset;
+}
+
+at::Tensor dequantize_nf4(const nf4_matrix& matrix) {
+  const std::int64_t elements = matrix.shape[0] * matrix.shape[1];
+  const at::Tensor flat = matrix.codes.flatten();
+  const at::Tensor halves = at::stack({flat.div(16, "floor"), flat.bitwise_and(15)}, 1).flatten().slice(0, 0, elements);
+  const at::Tensor units = values_on(flat.device()).index({halves.to(at::kInt)});
+  const at::Tensor scales = nf4_scales(matrix);
+  if (elements % matrix.block_size == 0) {
+    return (units.view({-1, matrix.block_size}) * scales.unsqueeze(1)).view(matrix.shape).to(matrix.dtype);
+  }
+  const at::Tensor spread = scales.repeat_interleave(matrix.block_size).slice(0, 0, elements);
+  return (units * spread).view(matrix.shape).to(matrix.dtype);
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,145 @@
+// NF4 against bitsandbytes on the CPU (make_nf4_fixtures.py).
+
+#include "kvtransfer/model/weights/nf4_matrix.hpp"
+
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kvtransfer/inject/plan.hpp"
+#include "kvtransfer/model/causal_lm.hpp"
+#include "kvtransfer/model/plan_logits.hpp"
+#include "kvtransfer/tensor/safetensors_writer.hpp"
+#include "model/transformer_fixture.hpp"
+#include "support/message.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+std::filesystem::path nf4_fixtures() {
+  return std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/weights/fixtures/nf4";
+}
+
+/// A folder saved in 4 bits, for tests to spoil.
+std::map<std::string, at::Tensor> saved_tensors(const std::string& name) {
+  std::map<std::string, at::Tensor> tensors;
+  const safetensors_file file = safetensors_file::open(nf4_fixtures() / name / "model.safetensors");
+  for (const std::string& tensor : file.names()) {
+    tensors[tensor] = file.tensor(tensor);
+  }
+  return tensors;
+}
+
+std::string complaint_opening(const std::map<std::string, at::Tensor>& tensors) {
+  const temporary_folder folder;
+  write_safetensors(folder.path() / "model.safetensors", tensors);
+  std::filesystem::copy_file(nf4_fixtures() / "nested/config.json", folder.path() / "config.json");
+  return message_of<file_error>([&] { causal_lm::open(folder.path(), at::kCPU, at::kFloat); });
+}
+
+}  // namespace
+
+TEST_CASE("codes, scales and values of NF4 are bitsandbytes' bit for bit, nested or not", "[model][nf4]") {
+  const safetensors_file file = safetensors_file::open(nf4_fixtures() / "matrices.safetensors");
+  int matrices = 0;
+  for (const std::string& tensor : file.names()) {
+    if (!tensor.ends_with(".dense")) {
+      continue;
+    }
+    const std::string name = tensor.substr(0, tensor.rfind('.'));
+    CAPTURE(name);
+    ++matrices;
+    const at::Tensor dense = file.tensor(tensor);
+    const nf4_matrix plain = quantize_nf4(dense);
+    CHECK(at::equal(plain.codes, file.tensor(name + ".codes")));
+    CHECK(at::equal(plain.absmax, file.tensor(name + ".absmax")));
+    CHECK(at::equal(dequantize_nf4(plain), file.tensor(name + ".values")));
+    CHECK(dequantize_nf4(plain).scalar_type() == dense.scalar_type());
+
+    const nf4_matrix nested = quantize_nf4(dense, true);
+    REQUIRE(nested.nested.has_value());
+    CHECK(at::equal(nested.codes, plain.codes));
+    CHECK(at::equal(nested.absmax, file.tensor(name + ".nested.absmax")));
+    CHECK(at::equal(nested.nested->absmax, file.tensor(name + ".nested.nested_absmax")));
+    CHECK(at::equal(nested.nested->quant_map, file.tensor(name + ".nested.nested_quant_map")));
+    CHECK(at::equal(nested.nested->offset.reshape({1}), file.tensor(name + ".nested.nested_offset")));
+    CHECK(at::equal(dequantize_nf4(nested), file.tensor(name + ".nested.values")));
+  }
+  CHECK(matrices == 10);
+}
+
+TEST_CASE("folders that bitsandbytes has saved open in 4 bits and score as their values do", "[model][nf4]") {
+  for (const std::string name : {"plain", "nested"}) {
+    CAPTURE(name);
+    const causal_lm model = causal_lm::open(nf4_fixtures() / name, at::kCPU, at::kFloat);
+    CHECK(model.quantization == "nf4");
+    CHECK(model.weights.layers[1].down_proj.nf4()->nested.has_value() == (name == "nested"));
+    const safetensors_file expected = safetensors_file::open(nf4_fixtures() / name / "expected.safetensors");
+    const at::Tensor logits = expected.tensor("logits");
+    const at::Tensor ours = plan_logits(model, plan_of({to_list(expected.tensor("ids"))}))[0];
+    CHECK(max_difference(logits, ours) < 1e-4 * logits.abs().max().item<double>());
+  }
+}
+
+TEST_CASE("a model quantized while it is loaded is the one that bitsandbytes saved", "[model][nf4]") {
+  const causal_lm saved = causal_lm::open(nf4_fixtures() / "plain", at::kCPU, at::kFloat);
+  const causal_lm model =
+      causal_lm::open(model_fixtures() / "gqa-tied-fp32", at::kCPU, at::kFloat, weight_quantization::nf4);
+  CHECK(model.quantization == "nf4");
+  std::map<std::string, at::Tensor> parts;
+  for_each_parameter(saved.weights, [&](const std::string& name, const at::Tensor& part) { parts[name] = part; });
+  std::size_t visited = 0;
+  for_each_parameter(model.weights, [&](const std::string& name, const at::Tensor& part) {
+    CAPTURE(name);
+    ++visited;
+    CHECK(at::equal(part, parts.at(name)));
+  });
+  CHECK(visited == parts.size());
+}
+
+TEST_CASE("what is said of a matrix in 4 bits is checked before it is read", "[model][nf4]") {
+  const std::string matrix = "model.layers.1.mlp.up_proj.weight";
+  REQUIRE(complaint_opening(saved_tensors("nested")).empty());
+
+  auto tensors = saved_tensors("nested");
+  tensors.erase(matrix + ".nested_absmax");
+  CHECK_THAT(complaint_opening(tensors), EndsWith(".nested_absmax\", got no such tensor"));
+
+  tensors = saved_tensors("nested");
+  tensors[matrix] = tensors[matrix].slice(0, 0, 100).clone();
+  CHECK_THAT(complaint_opening(tensors), contains("up_proj.weight\": expected 1152 elements of U8, got U8 [100,1]"));
+
+  tensors = saved_tensors("nested");
+  tensors[matrix + ".quant_map"] = at::zeros({16});
+  CHECK_THAT(complaint_opening(tensors), EndsWith("expected the 16 values of NF4, got others"));
+
+  tensors = saved_tensors("nested");
+  const std::string state = matrix + ".quant_state.bitsandbytes__nf4";
+  tensors[state] = at::full({7}, static_cast<int>('x'), at::kByte);
+  CHECK_THAT(complaint_opening(tensors), contains(state) && contains("expected valid JSON"));
+
+  tensors = saved_tensors("nested");
+  tensors["model.layers.1.mlp.up_proj.weight.zero_point"] = at::zeros({16});
+  CHECK_THAT(complaint_opening(tensors), EndsWith("up_proj.weight.zero_point\""));
+}
+
+TEST_CASE("matrices that NF4 cannot hold, and models in 4 bits that are to be saved, are refused", "[model][nf4]") {
+  CHECK_THROWS_AS(quantize_nf4(at::zeros({2, 64}, at::kDouble)), value_error);
+  CHECK_THROWS_AS(quantize_nf4(at::full({2, 64}, std::numeric_limits<float>::infinity())), value_error);
+  const temporary_folder folder;
+  const causal_lm model = causal_lm::open(nf4_fixtures() / "plain", at::kCPU, at::kFloat);
+  CHECK(message_of<value_error>([&] { save_model(folder.path(), model.config, model.weights, at::kFloat); }) ==
+        "save_model: weights: expected floating matrices, got nf4");
+}
