@@ -12,6 +12,7 @@ import torch
 from transformers import DynamicCache
 
 import kvtransfer_torch as kvtransfer
+from kvtransfer_torch import CacheFrame, join_frames
 from text_model import TextModel, argument_parser
 
 CHUNKS = [
@@ -29,13 +30,9 @@ QUESTIONS = [
 ]
 
 
-def joined(caches: list[DynamicCache], rotary) -> DynamicCache:
-    """One cache of caches that were written from position 0 each: keys of the later ones are moved on, values are not."""
-    start = 0
-    for cache in caches:
-        kvtransfer.shift_cache_(cache, rotary, start)
-        start += cache.get_seq_length()
-    layers = zip(*(cache.layers for cache in caches))
+def left_where_they_were(frames: list[CacheFrame]) -> DynamicCache:
+    """What not to do: every chunk's keys stand at 0 and on."""
+    layers = zip(*(frame.cache.layers for frame in frames))
     parts = [(torch.cat([a.keys for a in same], dim=2), torch.cat([a.values for a in same], dim=2)) for same in layers]
     return DynamicCache(parts)
 
@@ -52,27 +49,36 @@ def answer(text: TextModel, cache, question: str) -> list[int]:
     return text.greedy(copy, text.encode(question), copy.get_seq_length(), steps=30)
 
 
+def answer_from(text: TextModel, frame: CacheFrame, question: str) -> list[int]:
+    """Likewise, of a cache that knows where its keys stand."""
+    ids = text.encode(question)
+    said = frame.copy().generate(ids, max_new_tokens=30, do_sample=False, eos_token_id=text.tokenizer.eos_token_id)
+    return [token for token in said[0, ids.shape[1] :].tolist() if token != text.tokenizer.eos_token_id]
+
+
+@torch.no_grad()
 def main() -> None:
     args = argument_parser(__doc__).parse_args()
     kvtransfer.load()
     text = TextModel(args.model)
-    rotary = kvtransfer.rotary_of(text.model)
 
     prefilled = [text.encode(chunk, start=True) for chunk in CHUNKS]
-    caches = [text.forward(ids, 0)[1] for ids in prefilled]  # apart, and before anyone knows the order
+    frames = [CacheFrame(text.model) for _ in prefilled]
+    for frame, ids in zip(frames, prefilled):  # apart, and before anyone knows the order
+        frame.forward(ids)
     together = torch.cat([prefilled[i] for i in ORDER], dim=1)
-    unmoved = joined([caches[i] for i in ORDER], rotary=None)  # what not to do: every chunk's keys stand at 0 and on
-    ours = joined([caches[i] for i in ORDER], rotary)
+    unmoved = left_where_they_were([frames[i] for i in ORDER])
+    ours = join_frames(*[frames[i] for i in ORDER])  # copies, each moved to where the one before it ends
 
     mask = block_diagonal_mask([prefilled[i].shape[1] for i in ORDER])
     _, exact = text.forward(together, 0, attention_mask=mask)
     _, ordinary = text.forward(together, 0)
-    error = max(float((a.keys - b.keys).norm() / b.keys.norm()) for a, b in zip(ours.layers, exact.layers))
+    error = max(float((a.keys - b.keys).norm() / b.keys.norm()) for a, b in zip(ours.cache.layers, exact.layers))
     print(f"keys against a prefill with a block-diagonal mask: relative error {error:.1e}")
     assert error < 1e-4
 
     for question in QUESTIONS:
-        said = answer(text, ours, question)
+        said = answer_from(text, ours, question)
         print(f"{question}\n  chunks joined:    {text.decode(said)}")
         print(f"  keys not moved:   {text.decode(answer(text, unmoved, question))}")
         print(f"  ordinary prefill: {text.decode(answer(text, ordinary, question))}")

@@ -78,6 +78,14 @@ class PackageTest(unittest.TestCase):
         ran = self.run_installed(USE, KVTRANSFER_LIBRARY=str(other))
         self.assertRegex(ran.stderr, r"OSError: load: .*not_a_library.so: expected a library built with torch \d")
 
+    def test_the_program_is_installed_and_refuses_what_is_no_model(self):
+        script = self.target / "bin" / "kvtransfer-verify-moves"
+        self.assertTrue(script.exists())
+        code = "import sys; sys.argv[1:] = ['/nowhere']; import runpy; runpy.run_module('kvtransfer_torch')"
+        ran = self.run_installed(code, KVTRANSFER_LIBRARY=str(library.find()))
+        self.assertEqual((ran.returncode, ran.stdout), (2, ""))
+        self.assertRegex(ran.stderr, "verify_moves: /nowhere: refused: ")
+
     def test_table_and_types_are_installed(self):
         package = self.target / "kvtransfer_torch"
         self.assertTrue((package / "py.typed").exists())

@@ -82,7 +82,7 @@ class VerdictTest(unittest.TestCase):
             self.assertIn(reason, verdict.reason)
 
     def test_the_program_says_it_by_its_exit_status(self):
-        from kvtransfer_torch.verify_moves import main
+        from kvtransfer_torch.verification import main
         from transformers import AutoTokenizer
 
         tokenizer = Path(__file__).resolve().parents[2] / "examples/models/lab-llama"

@@ -21,7 +21,7 @@ from .paged_blocks import paged_keys, remap_blocks_, shift_blocks_
 from .rotary import Rotary, rotary_of
 from .saved_frame import load_frame, save_frame
 from .transformers_cache import held_keys, keep_slots_, keys_in_place, reframe_cache_, remap_cache_, shift_cache_, take_slots
-from .verify_moves import Verdict, verify_moves
+from .verification import Verdict, verify_moves
 
 __all__ = [
     "CacheFrame",

@@ -1,6 +1,6 @@
 """One verdict on a model: do moved keys equal what it would have written there?
 
-    python -m kvtransfer_torch.verify_moves MODEL [--dtype bfloat16] [--lengths 16 256] [--json FILE]
+    kvtransfer-verify-moves MODEL [--dtype bfloat16] [--lengths 16 256] [--json FILE]        (or python -m kvtransfer_torch MODEL)
 
 Exit status 0: the moves hold; 1: they do not; 2: refused, with the reason.
 """
@@ -255,7 +255,7 @@ def _open(path: Path, dtype: torch.dtype):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="verify_moves", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="kvtransfer-verify-moves", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="folder of a transformers model, or FILE.gguf")
     parser.add_argument("--dtype", default="bfloat16", choices=("float32", "bfloat16", "float16"))
     parser.add_argument("--lengths", type=int, nargs="+", default=[16, 256], help="tokens")
@@ -277,7 +277,3 @@ def main(arguments: list[str] | None = None) -> int:
     elif str(args.json) != "-":
         print(verdict)
     return {HOLDS: 0, DOES_NOT_HOLD: 1, REFUSED: 2}[verdict.verdict]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
