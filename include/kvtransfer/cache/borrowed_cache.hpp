@@ -110,7 +110,7 @@ class borrowed_cache {
   }
 
  private:
-  void move_to(cache_frame target, const rope::options& options, std::string_view where) {
+  void move_to(const cache_frame& target, const rope::options& options, std::string_view where) {
     require_unchanged(where);
     std::vector<at::Tensor> keys;
     std::vector<at::Tensor> values;

@@ -153,8 +153,8 @@ class cache : public detail::lazily_moved<cache> {
   }
 
   /// A `key_mover`. Tensors that autograd tracks are moved out of place.
-  static at::Tensor moved_copy(const at::Tensor& keys, const cache_frame::shared_layer& stored,
-                               const cache_frame::shared_layer& target) {
+  [[nodiscard]] static at::Tensor moved_copy(const at::Tensor& keys, const cache_frame::shared_layer& stored,
+                                             const cache_frame::shared_layer& target) {
     std::vector<at::Tensor> copy{keys.requires_grad() ? keys : keys.clone(at::MemoryFormat::Contiguous)};
     detail::move_keys(copy, cache_frame({stored}), cache_frame({target}), {}, "cache::view");
     return copy.front();
@@ -225,7 +225,8 @@ namespace kvtransfer::detail {
 /// What operations of this library may do with caches: make one with a move pending.
 struct cache_access {
   /// @param keys as they lie in memory, in the stored frame
-  static cache of(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, const moving_frames& frames) {
+  [[nodiscard]] static cache of(std::vector<at::Tensor> keys, std::vector<at::Tensor> values,
+                                const moving_frames& frames) {
     return cache(std::move(keys), std::move(values), frames);
   }
 };

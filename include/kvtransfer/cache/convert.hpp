@@ -19,7 +19,8 @@ namespace detail {
 
 /// A new tensor in `layout` with room for `extents`. What a table doesn't name is zero.
 template <CacheLayout Layout>
-at::Tensor tensor_for(const Layout& layout, const cache_extents& extents, const at::TensorOptions& options) {
+[[nodiscard]] at::Tensor tensor_for(const Layout& layout, const cache_extents& extents,
+                                    const at::TensorOptions& options) {
   if constexpr (StridedLayout<Layout>) {
     const std::vector<std::int64_t> sizes = {extents.batch, extents.kv_heads, extents.seq, extents.head_dim};
     return new_tensor(layout.arrange(new_tensor({1, 1, 1, 1}, options).expand(sizes)).sizes(), options);
@@ -36,9 +37,9 @@ at::Tensor tensor_for(const Layout& layout, const cache_extents& extents, const 
 /// @param values likewise
 /// @throws shape_error, device_error where a layer does not fit; frame_error where a key would have no place
 template <LayerLayout To, LayerLayout From>
-cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at::Tensor>& keys,
-                            const std::vector<at::Tensor>& values, const To& layout,
-                            implementation use = implementation::automatic) {
+[[nodiscard]] cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at::Tensor>& keys,
+                                          const std::vector<at::Tensor>& values, const To& layout,
+                                          implementation use = implementation::automatic) {
   cache_view<To> target(keys, values, source.frame(), as_written, layout);
   std::vector<layouts::storage> to;
   std::vector<layouts::storage> from;
@@ -57,8 +58,8 @@ cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at
 
 /// The same in new tensors.
 template <LayerLayout To, LayerLayout From>
-cache_view<To> convert(const cache_view<From>& source, const To& layout = {},
-                       implementation use = implementation::automatic) {
+[[nodiscard]] cache_view<To> convert(const cache_view<From>& source, const To& layout = {},
+                                     implementation use = implementation::automatic) {
   const auto tensor_like = [](const auto& layout, const layouts::storage& from) {
     return detail::tensor_for(layout, from.extents(), from.blocks.options());
   };

@@ -15,7 +15,7 @@ namespace kvtransfer {
 namespace detail {
 
 /// `row` with every key behind its first `count` made padding.
-inline position_row first_keys(const position_row& row, std::int64_t count) {
+[[nodiscard]] inline position_row first_keys(const position_row& row, std::int64_t count) {
   position_row kept;
   for (position_run run : row.runs()) {
     if (run.state.is_padding()) {
@@ -31,7 +31,7 @@ inline position_row first_keys(const position_row& row, std::int64_t count) {
 }
 
 /// One past the last slot that holds a key.
-inline std::int64_t end_of_keys(const position_row& row) {
+[[nodiscard]] inline std::int64_t end_of_keys(const position_row& row) {
   std::int64_t slot = 0;
   std::int64_t end = 0;
   for (const position_run& run : row.runs()) {
@@ -41,7 +41,7 @@ inline std::int64_t end_of_keys(const position_row& row) {
   return end;
 }
 
-inline layer_frame first_keys_of_rows(const layer_frame& layer, const std::vector<std::int64_t>& counts) {
+[[nodiscard]] inline layer_frame first_keys_of_rows(const layer_frame& layer, const std::vector<std::int64_t>& counts) {
   const position_map& positions = layer.positions;
   require_count<shape_error>(counts.size(), positions.batch(), "crop", "lengths", "{} rows");
   const auto rows = [&](std::int64_t stream, std::int64_t batch, std::int64_t head) {
@@ -51,7 +51,7 @@ inline layer_frame first_keys_of_rows(const layer_frame& layer, const std::vecto
 }
 
 /// The token ids of `frame`, -1 where its first layer holds no key.
-inline std::vector<std::vector<std::int64_t>> token_ids_of_keys(const cache_frame& frame) {
+[[nodiscard]] inline std::vector<std::vector<std::int64_t>> token_ids_of_keys(const cache_frame& frame) {
   std::vector<std::vector<std::int64_t>> ids = frame.token_ids();
   for (std::size_t b = 0; b < ids.size(); ++b) {
     const position_map& positions = frame.layer(0).positions;
@@ -73,7 +73,7 @@ inline std::vector<std::vector<std::int64_t>> token_ids_of_keys(const cache_fram
 /// The first `length` slots of every row and layer, without a copy; what is behind them is given up.
 /// @throws shape_error unless 0 <= length <= the shortest layer's slots
 template <LayerLayout Layout>
-cache_view<Layout> crop(const cache_view<Layout>& source, std::int64_t length) {
+[[nodiscard]] cache_view<Layout> crop(const cache_view<Layout>& source, std::int64_t length) {
   return source.slice(0, length);
 }
 
@@ -81,7 +81,7 @@ cache_view<Layout> crop(const cache_view<Layout>& source, std::int64_t length) {
 /// counted; keys behind them become padding, and slots at the right end that no row needs go.
 /// @throws shape_error unless there is one length, not negative, per row
 template <LayerLayout Layout>
-cache_view<Layout> crop(const cache_view<Layout>& source, const std::vector<std::int64_t>& lengths) {
+[[nodiscard]] cache_view<Layout> crop(const cache_view<Layout>& source, const std::vector<std::int64_t>& lengths) {
   for (const std::int64_t length : lengths) {
     require<shape_error>(length >= 0, "crop", "lengths", "none below 0", fmt::format("{}", length));
   }

@@ -22,7 +22,7 @@ namespace kvtransfer {
 namespace detail {
 
 /// The index that finds `slots` `[batch or 1, kv_heads or 1, n]` in a tensor `[batch, kv_heads, seq, head_dim]`.
-inline c10::List<std::optional<at::Tensor>> index_of(const slot_choice& slots, const at::Tensor& tensor) {
+[[nodiscard]] inline c10::List<std::optional<at::Tensor>> index_of(const slot_choice& slots, const at::Tensor& tensor) {
   c10::List<std::optional<at::Tensor>> index;
   index.push_back(counted(0, tensor.size(0), tensor.device()).view({-1, 1, 1}));
   index.push_back(counted(0, tensor.size(1), tensor.device()).view({1, -1, 1}));
@@ -31,7 +31,7 @@ inline c10::List<std::optional<at::Tensor>> index_of(const slot_choice& slots, c
 }
 
 /// The chosen slots of `tensor` as `[batch, kv_heads, n, head_dim]`, zeros for padding.
-inline at::Tensor chosen(const at::Tensor& tensor, const slot_choice& slots) {
+[[nodiscard]] inline at::Tensor chosen(const at::Tensor& tensor, const slot_choice& slots) {
   if (!slots.by_sequence() && !slots.by_head() && !slots.has_padding()) {
     return tensor.index_select(2, slots.tensor().flatten().to(tensor.device()));
   }
@@ -43,7 +43,8 @@ inline at::Tensor chosen(const at::Tensor& tensor, const slot_choice& slots) {
 }
 
 /// The chosen slots of one row and head.
-inline position_row chosen(const position_row& row, const slot_choice& slots, std::int64_t batch, std::int64_t head) {
+[[nodiscard]] inline position_row chosen(const position_row& row, const slot_choice& slots, std::int64_t batch,
+                                         std::int64_t head) {
   const std::vector<position_run> singles = row.one_run_per_slot();
   position_row picked;
   for (std::int64_t i = 0; i < slots.count(); ++i) {
@@ -54,7 +55,7 @@ inline position_row chosen(const position_row& row, const slot_choice& slots, st
 }
 
 /// The frame of the chosen slots; with an entry per head where the choice differs by head.
-inline layer_frame chosen(const layer_frame& layer, const slot_choice& slots) {
+[[nodiscard]] inline layer_frame chosen(const layer_frame& layer, const slot_choice& slots) {
   const position_map& positions = layer.positions;
   const std::int64_t heads = positions.heads() > slots.heads() ? positions.heads() : slots.heads();
   const auto rows = [&](std::int64_t stream, std::int64_t batch, std::int64_t head) {
@@ -65,8 +66,8 @@ inline layer_frame chosen(const layer_frame& layer, const slot_choice& slots) {
 
 /// The token of each chosen slot, -1 for padding; nothing where heads choose for themselves, so that a slot has no one
 /// token.
-inline std::vector<std::vector<std::int64_t>> chosen(const std::vector<std::vector<std::int64_t>>& token_ids,
-                                                     const slot_choice& slots) {
+[[nodiscard]] inline std::vector<std::vector<std::int64_t>> chosen(
+    const std::vector<std::vector<std::int64_t>>& token_ids, const slot_choice& slots) {
   std::vector<std::vector<std::int64_t>> picked;
   for (std::size_t b = 0; b < token_ids.size() && !slots.by_head(); ++b) {
     picked.emplace_back();
@@ -89,7 +90,7 @@ inline void require_not_doubled(const slot_choice& slots, position_overlap overl
 /// The edits that the chosen slots carry: a slot is edited if it is in any row or head.
 /// @param choice `const slot_choice&(layer)`
 template <class Choice>
-std::vector<cache_edit> chosen(const std::vector<cache_edit>& edits, Choice&& choice) {
+[[nodiscard]] std::vector<cache_edit> chosen(const std::vector<cache_edit>& edits, Choice&& choice) {
   return edits_in_slots(edits, [&](std::int64_t layer, const std::vector<slot_range>& ranges) {
     const slot_choice& slots = choice(layer);
     const std::int64_t* all = slots.tensor().const_data_ptr<std::int64_t>();
@@ -112,8 +113,8 @@ std::vector<cache_edit> chosen(const std::vector<cache_edit>& edits, Choice&& ch
 /// @throws shape_error where a slot does not exist; frame_error where one is named twice, so that two keys would stand
 /// at one position, without `position_overlap::allowed`
 template <LayerLayout Layout>
-cache gather(const cache_view<Layout>& source, const slot_choice& slots,
-             position_overlap overlap = position_overlap::refused) {
+[[nodiscard]] cache gather(const cache_view<Layout>& source, const slot_choice& slots,
+                           position_overlap overlap = position_overlap::refused) {
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     slots.require_within(source.layer(i).extents(), "gather");
   }
@@ -131,8 +132,8 @@ cache gather(const cache_view<Layout>& source, const slot_choice& slots,
 /// The same with each layer's own choice. Token ids, which name the first layer's slots, are forgotten.
 /// @param slots one choice per layer
 template <LayerLayout Layout>
-cache gather(const cache_view<Layout>& source, const std::vector<slot_choice>& slots,
-             position_overlap overlap = position_overlap::refused) {
+[[nodiscard]] cache gather(const cache_view<Layout>& source, const std::vector<slot_choice>& slots,
+                           position_overlap overlap = position_overlap::refused) {
   require_count<shape_error>(slots.size(), source.layers(), "gather", "slots", "one choice for each of {} layers");
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     slots[static_cast<std::size_t>(i)].require_within(source.layer(i).extents(), "gather");

@@ -88,19 +88,19 @@ class layer_view {
   /// `[batch, kv_heads, seq, head_dim]`: sharing storage with the tensor given where strides describe the layout, else
   /// gathered, with zeros for padding that is not stored. A rotated copy where a move is pending.
   /// @throws frame_error where the memory was changed since the view was made
-  at::Tensor keys() const {
+  [[nodiscard]] at::Tensor keys() const {
     const at::Tensor stored = layouts::canonical(raw_key_storage(), "layer_view");
     return has_pending_move() ? pending_.moved(stored, pending_.stored, frame_) : stored;
   }
   /// `[batch, kv_heads, seq, head_dim]`, as `keys()`; values never move.
-  at::Tensor values() const { return layouts::canonical(value_storage(), "layer_view"); }
+  [[nodiscard]] at::Tensor values() const { return layouts::canonical(value_storage(), "layer_view"); }
 
   /// Whether keys lie in memory elsewhere than the frame says, and are rotated when they are read.
-  bool has_pending_move() const { return pending_.stored != nullptr; }
+  [[nodiscard]] bool has_pending_move() const { return pending_.stored != nullptr; }
 
   /// The tensors given, in the layout's order. @throws frame_error while a move is pending, or where the memory was
   /// changed
-  const at::Tensor& stored_keys() const {
+  [[nodiscard]] const at::Tensor& stored_keys() const {
     require<frame_error>(!has_pending_move(), "layer_view::stored_keys", "frame",
                          "keys that lie where the frame says (materialize() the cache first, or read keys())",
                          "a pending move");
@@ -108,23 +108,23 @@ class layer_view {
     return keys_;
   }
   /// The tensor of values given. @throws frame_error where the memory was changed
-  const at::Tensor& stored_values() const {
+  [[nodiscard]] const at::Tensor& stored_values() const {
     require_unchanged();
     return values_;
   }
   /// Of the keys; that of the values is `stored_values()`'s.
-  at::ScalarType dtype() const { return keys_.scalar_type(); }
+  [[nodiscard]] at::ScalarType dtype() const { return keys_.scalar_type(); }
   /// On which keys and values lie.
-  at::Device device() const { return keys_.device(); }
+  [[nodiscard]] at::Device device() const { return keys_.device(); }
   /// How the tensors are arranged.
   [[nodiscard]] const Layout& layout() const { return layout_; }
 
   /// Keys in the plain form that kernels read: the storage of the tensor given, or of `keys()` where a move is pending.
-  layouts::storage key_storage() const {
+  [[nodiscard]] layouts::storage key_storage() const {
     return has_pending_move() ? layouts::storage{keys(), std::nullopt} : raw_key_storage();
   }
   /// Values likewise, always where they lie.
-  layouts::storage value_storage() const {
+  [[nodiscard]] layouts::storage value_storage() const {
     require_unchanged();
     return layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values");
   }
@@ -134,7 +134,7 @@ class layer_view {
   /// Likewise, with a share in it.
   [[nodiscard]] const std::shared_ptr<const layer_frame>& shared_frame() const { return frame_; }
   /// Of the keys; the values' head_dim may differ.
-  cache_extents extents() const { return lowered_keys().extents(); }
+  [[nodiscard]] cache_extents extents() const { return lowered_keys().extents(); }
   /// Slots.
   [[nodiscard]] std::int64_t size() const { return frame_->size(); }
 
@@ -157,10 +157,10 @@ class layer_view {
     check_storage(key_storage);
   }
 
-  layouts::storage lowered_keys() const {
+  [[nodiscard]] layouts::storage lowered_keys() const {
     return layouts::lower(layouts::keys_of(layout_), keys_, "layer_view", "keys");
   }
-  layouts::storage raw_key_storage() const {
+  [[nodiscard]] layouts::storage raw_key_storage() const {
     require_unchanged();
     return lowered_keys();
   }

@@ -22,8 +22,8 @@ enum class position_overlap { refused, allowed };
 namespace detail {
 
 /// Where the keys of one row and head stand, on every stream; nothing for padding.
-inline std::vector<std::vector<std::int64_t>> places_of_slots(const position_map& map, std::int64_t batch,
-                                                              std::int64_t head) {
+[[nodiscard]] inline std::vector<std::vector<std::int64_t>> places_of_slots(const position_map& map, std::int64_t batch,
+                                                                            std::int64_t head) {
   std::vector<std::vector<std::int64_t>> places(static_cast<std::size_t>(map.size()));
   for (std::int64_t stream = 0; stream < map.streams(); ++stream) {
     std::size_t slot = 0;

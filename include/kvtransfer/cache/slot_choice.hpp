@@ -37,28 +37,30 @@ class slot_choice {
   }
 
   /// Slots chosen, padding included.
-  std::int64_t count() const { return slots_.size(2); }
+  [[nodiscard]] std::int64_t count() const { return slots_.size(2); }
   /// Whether each row has a choice of its own.
-  bool by_sequence() const { return slots_.size(0) > 1; }
+  [[nodiscard]] bool by_sequence() const { return slots_.size(0) > 1; }
   /// Whether each head has a choice of its own.
-  bool by_head() const { return slots_.size(1) > 1; }
+  [[nodiscard]] bool by_head() const { return slots_.size(1) > 1; }
   /// Heads with a choice of their own; 1 where all share one.
-  std::int64_t heads() const { return slots_.size(1); }
+  [[nodiscard]] std::int64_t heads() const { return slots_.size(1); }
 
   /// int64 on the host, `[batch or 1, kv_heads or 1, n]`.
-  const at::Tensor& tensor() const { return slots_; }
+  [[nodiscard]] const at::Tensor& tensor() const { return slots_; }
 
   /// Slot `index` of a row and head; -1 for padding.
-  std::int64_t at(std::int64_t batch, std::int64_t head, std::int64_t index) const {
+  [[nodiscard]] std::int64_t at(std::int64_t batch, std::int64_t head, std::int64_t index) const {
     const std::int64_t row = (by_sequence() ? batch : 0) * heads() + (by_head() ? head : 0);
     return slots_.const_data_ptr<std::int64_t>()[row * count() + index];
   }
 
   /// Whether any entry is padding.
-  bool has_padding() const { return count() > 0 && slots_.numel() > 0 && slots_.min().item<std::int64_t>() < 0; }
+  [[nodiscard]] bool has_padding() const {
+    return count() > 0 && slots_.numel() > 0 && slots_.min().item<std::int64_t>() < 0;
+  }
 
   /// A slot that one row and head is to have twice; nothing where there is none.
-  std::optional<std::int64_t> first_doubled() const {
+  [[nodiscard]] std::optional<std::int64_t> first_doubled() const {
     for (std::int64_t batch = 0; batch < slots_.size(0); ++batch) {
       for (std::int64_t head = 0; head < heads(); ++head) {
         std::unordered_set<std::int64_t> taken;

@@ -19,7 +19,7 @@ struct memory_range {
   std::uintptr_t end = 0;    ///< one past the last
 
   /// Whether there is a byte in both.
-  constexpr bool meets(const memory_range& other) const { return begin < other.end && other.begin < end; }
+  [[nodiscard]] constexpr bool meets(const memory_range& other) const { return begin < other.end && other.begin < end; }
 
   /// Whether both are the same bytes.
   friend constexpr bool operator==(const memory_range&, const memory_range&) = default;
@@ -34,7 +34,7 @@ struct memory_range {
 class memory_changes {
  public:
   /// The process's.
-  static memory_changes& instance() {
+  [[nodiscard]] static memory_changes& instance() {
     static memory_changes changes;
     return changes;
   }

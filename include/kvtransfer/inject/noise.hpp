@@ -23,7 +23,8 @@ namespace detail {
 /// for nothing.
 /// @param tensor `[batch, kv_heads, seq, head_dim]`
 /// @param valid bool `[batch, kv_heads or 1, seq]`
-inline at::Tensor moment_matched(const at::Tensor& tensor, const at::Tensor& valid, at::Generator generator) {
+[[nodiscard]] inline at::Tensor moment_matched(const at::Tensor& tensor, const at::Tensor& valid,
+                                               at::Generator generator) {
   constexpr std::array<std::int64_t, 2> slots_and_elements{2, 3};
   const at::Tensor counted = valid.unsqueeze(-1).expand_as(tensor);
   const at::Tensor count = counted.sum(slots_and_elements, true).clamp_min(1);
@@ -40,7 +41,7 @@ inline at::Tensor moment_matched(const at::Tensor& tensor, const at::Tensor& val
 /// A cache of `source`'s shape and frame whose keys and values are noise with the source's mean and standard deviation
 /// per layer, row and head. Drawn on the host from `seed`, so every device sees the same noise. The frame is the
 /// source's, with the noise among its edits: who reads the cache still needs the model and the rotation that it says.
-inline cache moment_matched_noise(const cache_view<>& source, std::uint64_t seed) {
+[[nodiscard]] inline cache moment_matched_noise(const cache_view<>& source, std::uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;

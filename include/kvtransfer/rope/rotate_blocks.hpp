@@ -22,7 +22,7 @@ namespace kvtransfer::rope {
 namespace detail {
 
 /// True if `blocks` counts up by one.
-inline bool are_neighbours(const std::vector<std::int64_t>& blocks) {
+[[nodiscard]] inline bool are_neighbours(const std::vector<std::int64_t>& blocks) {
   return std::adjacent_find(blocks.begin(), blocks.end(), [](auto a, auto b) { return b != a + 1; }) == blocks.end();
 }
 

@@ -14,7 +14,10 @@ namespace kvtransfer::rope::kernels {
 namespace {
 
 C10_ALWAYS_INLINE C10_HOST_DEVICE float largest_code(code_type code) {
-  return code == code_type::int4 ? 15 : code == code_type::int8 ? 255 : code == code_type::float8_e4m3 ? 448 : 57344;
+  return code == code_type::int4          ? 15.0F
+         : code == code_type::int8        ? 255.0F
+         : code == code_type::float8_e4m3 ? 448.0F
+                                          : 57344.0F;
 }
 
 /// How far, in units of the scale, an element at most lies from its code.

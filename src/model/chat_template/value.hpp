@@ -53,7 +53,7 @@ class template_value {
   template_value(value_map items);
 
   template <class T>
-  [[nodiscard]] [[nodiscard]] [[nodiscard]] [[nodiscard]] const T* get_if() const {
+  [[nodiscard]] const T* get_if() const {
     return std::get_if<T>(&value_);
   }
   template <class T>

@@ -126,12 +126,12 @@ inline cache_frame reframed(const cache_frame& frame, const std::vector<rotary_s
 template <class Cache>
 class lazily_moved {
  public:
-  std::int64_t layers() const { return target_.layers(); }
+  [[nodiscard]] std::int64_t layers() const { return target_.layers(); }
   /// Slots in use in `layer`.
-  std::int64_t length(std::int64_t layer = 0) const { return target_.layer(layer).size(); }
-  const cache_frame& stored() const { return stored_; }
-  const cache_frame& target() const { return target_; }
-  bool materialized() const { return stored_ == target_; }
+  [[nodiscard]] std::int64_t length(std::int64_t layer = 0) const { return target_.layer(layer).size(); }
+  [[nodiscard]] const cache_frame& stored() const { return stored_; }
+  [[nodiscard]] const cache_frame& target() const { return target_; }
+  [[nodiscard]] bool materialized() const { return stored_ == target_; }
 
   /// Asks for every key `delta` tokens further on.
   void shift(std::int64_t delta) { target_ = shifted(target_, delta); }

@@ -31,7 +31,7 @@ struct key_move {
   slot_state to = slot_state::unrotated();
   std::optional<std::int64_t> delta;  ///< tokens moved, where every key moves equally far
 
-  bool has_states_of(const key_move& other) const { return from == other.from && to == other.to; }
+  [[nodiscard]] bool has_states_of(const key_move& other) const { return from == other.from && to == other.to; }
   void keep_common_delta(const key_move& other) { delta = delta == other.delta ? delta : std::nullopt; }
 };
 

@@ -29,7 +29,7 @@ struct shared_axis {
   std::int64_t fewest = 0;
   std::int64_t most = 0;
 
-  std::int64_t reach() const { return stride * std::max(std::abs(fewest), most); }
+  [[nodiscard]] std::int64_t reach() const { return stride * std::max(std::abs(fewest), most); }
 };
 
 /// Whether some steps along `axes[first…]` sum up to `distance`. @param axes by falling stride

@@ -32,11 +32,11 @@ struct moving_frames {
     return {std::move(frame), std::move(target), nullptr};
   }
 
-  bool is_settled() const { return moved == nullptr; }
+  [[nodiscard]] bool is_settled() const { return moved == nullptr; }
 
   /// Applies `change(cache_frame) -> cache_frame` to both; once where they are one.
   template <class Change>
-  moving_frames transform(Change&& change) const {
+  [[nodiscard]] moving_frames transform(Change&& change) const {
     if (is_settled()) {
       return settled(change(target));
     }

@@ -16,8 +16,8 @@ namespace kvtransfer {
 /// `position_overlap::allowed`
 /// @throws shape_error where layers, batch, heads, head_dim, dtype or streams differ; value_error where schemes do;
 /// device_error
-inline quantized_cache concat(const quantized_cache& first, const quantized_cache& second,
-                              position_overlap overlap = position_overlap::refused) {
+[[nodiscard]] inline quantized_cache concat(const quantized_cache& first, const quantized_cache& second,
+                                            position_overlap overlap = position_overlap::refused) {
   detail::require_same_origin(first.target(), second.target());
   auto [keys, values] = detail::keys_and_values_of(first.layers(), [&](std::int64_t i) {
     return std::pair(concat(first.stored_keys(i), second.stored_keys(i), "concat keys"),

@@ -17,7 +17,8 @@ namespace kvtransfer {
 /// @param keys, values schemes; KIVI's are `kivi_keys(4)` and `kivi_values(4)`
 /// @throws value_error where a scheme does not go with head_dim
 template <LayerLayout Layout>
-quantized_cache quantize(const cache_view<Layout>& source, const quantization& keys, const quantization& values) {
+[[nodiscard]] quantized_cache quantize(const cache_view<Layout>& source, const quantization& keys,
+                                       const quantization& values) {
   auto [key_codes, value_codes] = detail::keys_and_values_of(source.layers(), [&](std::int64_t i) {
     const layer_view<Layout>& layer = source.layer(i);
     const at::Tensor valid = detail::valid_slots(layer.frame().positions, layer.device());

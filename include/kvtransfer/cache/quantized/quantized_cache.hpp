@@ -39,7 +39,7 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
 
   /// Takes over codes that a caller brings. Nobody has said that they are a model's, therefore the frame's origin is
   /// forgotten: give `as_written` where it is known. @throws shape_error, value_error where tensors and frame disagree
-  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored)
+  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, const cache_frame& stored)
       : quantized_cache(std::move(keys), std::move(values), stored, stored) {}
 
   /// The same with moves that are yet to be made.
@@ -50,7 +50,7 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
                         std::move(target).without_origin(), as_written) {}
 
   /// Takes over codes of what `stored` says a model wrote. @throws as above
-  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored,
+  quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, const cache_frame& stored,
                   as_written_t)
       : quantized_cache(std::move(keys), std::move(values), stored, stored, as_written) {}
 
@@ -77,15 +77,15 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
   quantized_cache& operator=(const quantized_cache&) = delete;
 
   /// A copy with storage of its own, its pending moves included.
-  quantized_cache clone() const {
+  [[nodiscard]] quantized_cache clone() const {
     return transform(stored_, target_, [](const quantized_tensor& tensor) { return tensor.clone(); });
   }
 
   /// Heads that hold keys and values in `layer`. @throws shape_error if there is no such layer
-  std::int64_t kv_heads(std::int64_t layer = 0) const { return stored_keys(layer).extents().kv_heads; }
+  [[nodiscard]] std::int64_t kv_heads(std::int64_t layer = 0) const { return stored_keys(layer).extents().kv_heads; }
 
   /// Bytes of codes, scales and minimums.
-  std::int64_t nbytes() const {
+  [[nodiscard]] std::int64_t nbytes() const {
     std::int64_t bytes = 0;
     for (std::size_t i = 0; i < keys_.size(); ++i) {
       bytes += keys_[i].nbytes() + values_[i].nbytes();
@@ -95,16 +95,16 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
 
   /// The codes of a layer, to be read. @throws frame_error while a move is pending: call materialize() first, or
   /// dequantize()
-  const quantized_tensor& keys(std::int64_t layer) const {
+  [[nodiscard]] const quantized_tensor& keys(std::int64_t layer) const {
     require<frame_error>(materialized(), "quantized_cache::keys", "frame",
                          "stored and target to agree (call materialize() first, or dequantize())", "a pending move");
     require_unchanged("quantized_cache::keys");
     return stored_keys(layer);
   }
   /// The same in the frame `stored`, whatever is pending.
-  const quantized_tensor& stored_keys(std::int64_t layer) const { return at(keys_, layer); }
+  [[nodiscard]] const quantized_tensor& stored_keys(std::int64_t layer) const { return at(keys_, layer); }
   /// The codes of a layer's values, which no move touches. @throws shape_error if there is no such layer
-  const quantized_tensor& values(std::int64_t layer) const { return at(values_, layer); }
+  [[nodiscard]] const quantized_tensor& values(std::int64_t layer) const { return at(values_, layer); }
 
   /// Makes all moves asked for so far in the codes: one rotation and one more quantization. Values are not touched.
   /// @throws as the rotary operations do, and then nothing has moved
@@ -122,7 +122,8 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
   /// A cache of what the codes stand for, keys rotated in float32 to their target positions, rounded once. Nothing here
   /// changes.
   /// @param dtype as before quantization where there is none
-  cache dequantize(std::optional<at::ScalarType> dtype = std::nullopt, const rope::options& options = {}) const {
+  [[nodiscard]] cache dequantize(std::optional<at::ScalarType> dtype = std::nullopt,
+                                 const rope::options& options = {}) const {
     require_unchanged("quantized_cache::dequantize");
     auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
       return std::pair(kvtransfer::dequantize(at(keys_, i), at::kFloat), kvtransfer::dequantize(at(values_, i), dtype));
@@ -136,14 +137,14 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
 
   /// A copy of the slots [begin, end) of every layer, pending moves included; groups that are cut keep their scales.
   /// @throws shape_error unless 0 <= begin <= end <= the shortest layer's slots
-  quantized_cache slice(std::int64_t begin, std::int64_t end) const {
+  [[nodiscard]] quantized_cache slice(std::int64_t begin, std::int64_t end) const {
     return transform(stored_.slice(begin, end), target_.slice(begin, end),
                      [=](const quantized_tensor& tensor) { return kvtransfer::slice(tensor, begin, end).clone(); });
   }
 
  private:
   /// Where the codes of the keys lie.
-  std::vector<memory_range> memory() const {
+  [[nodiscard]] std::vector<memory_range> memory() const {
     std::vector<memory_range> ranges;
     for (const quantized_tensor& layer : keys_) {
       ranges.push_back(detail::memory_of(layer.codes));
@@ -164,7 +165,7 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
     return quantized_cache(std::move(keys), std::move(values), std::move(stored), std::move(target), as_written);
   }
 
-  static const quantized_tensor& at(const std::vector<quantized_tensor>& tensors, std::int64_t layer) {
+  [[nodiscard]] static const quantized_tensor& at(const std::vector<quantized_tensor>& tensors, std::int64_t layer) {
     require_index<shape_error>(layer, tensors.size(), "quantized_cache", "layer");
     return tensors[static_cast<std::size_t>(layer)];
   }
