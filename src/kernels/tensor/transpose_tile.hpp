@@ -18,7 +18,7 @@ struct matrix {
   Byte* data;
   std::int64_t row;
 
-  Byte* at(std::int64_t index, std::int64_t byte) const { return data + index * row + byte; }
+  [[nodiscard]] Byte* at(std::int64_t index, std::int64_t byte) const { return data + index * row + byte; }
 };
 
 /// Element by element: to[j][i] = from[i][j].

@@ -11,10 +11,10 @@ namespace kvtransfer {
 /// The scales of an NF4 matrix in 8 bits, blocks of them with scales of their own:
 /// absmax = quant_map[byte] · absmax of its block + offset.
 struct nf4_nested_scales {
-  at::Tensor absmax;     ///< fp32 [⌈blocks / block_size⌉]
-  at::Tensor quant_map;  ///< fp32 [256], ascending
-  at::Tensor offset;     ///< fp32 []
-  std::int64_t block_size = 256;
+  at::Tensor absmax;              ///< fp32 [⌈blocks / block_size⌉]
+  at::Tensor quant_map;           ///< fp32 [256], ascending
+  at::Tensor offset;              ///< fp32 []
+  std::int64_t block_size = 256;  ///< scales that share one, neighbours
 };
 
 /// A matrix in bitsandbytes' NF4: each element is one of 16 values times the scale of its block, the largest magnitude
@@ -23,10 +23,10 @@ struct nf4_nested_scales {
 struct nf4_matrix {
   at::Tensor codes;   ///< uint8 [⌈out · in / 2⌉, 1], two elements a byte, the first in the high half
   at::Tensor absmax;  ///< fp32 [blocks]; uint8 with nested scales
-  std::optional<nf4_nested_scales> nested = {};
-  std::vector<std::int64_t> shape = {};  ///< [out, in]
-  at::ScalarType dtype = at::kFloat;     ///< what the matrix had, and what its values are rounded to
-  std::int64_t block_size = 64;          ///< elements
+  std::optional<nf4_nested_scales> nested = {};  ///< nothing: `absmax` is fp32 already
+  std::vector<std::int64_t> shape = {};          ///< [out, in]
+  at::ScalarType dtype = at::kFloat;             ///< what the matrix had, and what its values are rounded to
+  std::int64_t block_size = 64;                  ///< elements
 };
 
 /// The 16 values, fp32 [16], ascending: quantiles of a normal distribution scaled to [-1, 1].

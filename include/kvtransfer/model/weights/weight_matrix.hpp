@@ -18,14 +18,17 @@ class weight_matrix {
   /// Implicit: so are codes.
   weight_matrix(nf4_matrix quantized) : nf4_(std::move(quantized)) {}
 
+  /// Whether the model has it.
   [[nodiscard]] bool defined() const { return dense_.defined() || nf4_; }
 
   /// The codes, if these are what is kept.
   [[nodiscard]] const std::optional<nf4_matrix>& nf4() const { return nf4_; }
+  /// Likewise, to be replaced.
   [[nodiscard]] std::optional<nf4_matrix>& nf4() { return nf4_; }
 
   /// The numbers as they are kept; undefined where codes are.
   [[nodiscard]] const at::Tensor& dense() const { return dense_; }
+  /// Likewise, to be replaced.
   [[nodiscard]] at::Tensor& dense() { return dense_; }
 
   /// The numbers: of codes a new tensor, brought back anew at every call.
