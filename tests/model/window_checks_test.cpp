@@ -36,7 +36,7 @@ causal_lm alternating_model() {
   return small_model(1, config);
 }
 
-std::vector<std::int64_t> greedy(const causal_lm& model, const plan& input, std::size_t row = 0) {
+std::vector<std::int64_t> said_by(const causal_lm& model, const plan& input, std::size_t row = 0) {
   return generate(model, input, {.max_new_tokens = 16}).rows.at(row).token_ids;
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("a windowed model's cache, its target behind it, is the whole text, re
       running.step({target[i]});
       CHECK(max_difference(whole[0][static_cast<std::int64_t>(17 + i)], running.logits()[0]) < 1e-5 * scale);
     }
-    CHECK(greedy(model, plan_of({joined(source, target)})) == greedy(model, prepend(kv.view(), {target})));
+    CHECK(said_by(model, plan_of({joined(source, target)})) == said_by(model, prepend(kv.view(), {target})));
   }
 }
 
@@ -97,10 +97,10 @@ TEST_CASE("a moved cache of a windowed model goes on as where it was", "[model][
   for (const causal_lm& model : {windowed_model(), alternating_model()}) {
     cache kv = prefill(model, {some_tokens(17)});
     const auto target = some_tokens(5, 3);
-    const auto here = greedy(model, prepend(kv.view(), {target}));
+    const auto here = said_by(model, prepend(kv.view(), {target}));
     kv.shift(40);
     kv.materialize();
-    CHECK(greedy(model, prepend(kv.view(), {target})) == here);
+    CHECK(said_by(model, prepend(kv.view(), {target})) == here);
   }
 }
 
@@ -113,7 +113,7 @@ TEST_CASE("a windowed batch of unequal rows says what each row says alone: paddi
     const plan batch = prepend(together.view(), targets);
     for (std::size_t row = 0; row < sources.size(); ++row) {
       const cache alone = prefill(model, {sources[row]});
-      CHECK(greedy(model, batch, row) == greedy(model, prepend(alone.view(), {targets[row]})));
+      CHECK(said_by(model, batch, row) == said_by(model, prepend(alone.view(), {targets[row]})));
     }
   }
 }
@@ -125,7 +125,7 @@ TEST_CASE("a cache cut anywhere is right while every layer is cut alike", "[mode
     kv.crop(12);
     const std::vector<std::int64_t> kept(text.begin(), text.begin() + 12);
     const auto target = some_tokens(5, 3);
-    CHECK(greedy(model, prepend(kv.view(), {target})) == greedy(model, plan_of({joined(kept, target)})));
+    CHECK(said_by(model, prepend(kv.view(), {target})) == said_by(model, plan_of({joined(kept, target)})));
   }
 }
 
@@ -134,8 +134,8 @@ TEST_CASE("a wrapped cache goes on as the whole one, saved and opened too, and r
   const causal_lm model = alternating_model();
   const cache whole = prefill(model, {some_tokens(17)});
   cache kept = wrapped(model, whole);
-  const auto expected = greedy(model, prepend(whole.view(), {target}));
-  CHECK(greedy(model, prepend(kept.view(), {target})) == expected);
+  const auto expected = said_by(model, prepend(whole.view(), {target}));
+  CHECK(said_by(model, prepend(kept.view(), {target})) == expected);
 
   const temporary_folder folder;
   save_cache(folder.path() / "wrapped.safetensors", kept);
@@ -146,7 +146,7 @@ TEST_CASE("a wrapped cache goes on as the whole one, saved and opened too, and r
     opened_keys.push_back(file.layer(i).keys());
     opened_values.push_back(file.layer(i).values());
   }
-  CHECK(greedy(model, prepend(cache_view<>(opened_keys, opened_values, file.frame()), {target})) == expected);
+  CHECK(said_by(model, prepend(cache_view<>(opened_keys, opened_values, file.frame()), {target})) == expected);
 
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
