@@ -28,3 +28,5 @@
 #include "kvtransfer/model/weights/gguf_metadata.hpp"
 #include "kvtransfer/model/weights/gguf_tensor_type.hpp"
 #include "kvtransfer/model/weights/gguf_weights.hpp"
+#include "kvtransfer/model/weights/nf4_matrix.hpp"
+#include "kvtransfer/model/weights/weight_matrix.hpp"

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/experiment/prompt_encoding.hpp"
 #include "kvtransfer/experiment/records.hpp"
@@ -72,6 +73,14 @@ void check_reading(const causal_lm& model, const plan& input, const nlohmann::js
 bool says(const std::string& text, const std::string& word) { return text.find(word) != std::string::npos; }
 
 }  // namespace
+
+TEST_CASE("the real model's record says Q4_1, and codes are not quantized once more", "[model][smollm2]") {
+  if (const causal_lm* const model = smollm2()) {
+    CHECK(model->quantization == "Q4_1");
+    CHECK_THROWS_AS(causal_lm::open(std::getenv("KVT_SMOLLM2_GGUF"), at::kCPU, at::kFloat, weight_quantization::nf4),
+                    value_error);
+  }
+}
 
 TEST_CASE("SmolLM2's prompts are the ids that its authors' tokenizer gives, raw and chat", "[model][smollm2]") {
   if (smollm2() == nullptr) {

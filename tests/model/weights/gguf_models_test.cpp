@@ -25,6 +25,7 @@ TEST_CASE("a GGUF file of each architecture computes what a folder of its weight
     std::filesystem::copy_file(gguf_fixtures() + name + ".safetensors", folder.path() / "model.safetensors");
     const causal_lm by_folder = causal_lm::open(folder.path(), at::kCPU, at::kFloat);
     const causal_lm by_file = causal_lm::open(gguf_fixtures() + name + ".gguf", at::kCPU, at::kFloat);
+    CHECK(by_file.quantization == "none");  // matrices of 16 bits
     CHECK((by_file.config.attention == by_folder.config.attention));
 
     std::vector<std::int64_t> text;

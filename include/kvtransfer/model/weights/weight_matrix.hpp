@@ -12,6 +12,7 @@ namespace kvtransfer {
 /// A layer's matrix [out, in]: floating numbers, or their 4-bit codes; undefined where a model lacks it.
 class weight_matrix {
  public:
+  /// None.
   weight_matrix() = default;
   /// Implicit: a tensor is a matrix.
   weight_matrix(at::Tensor dense) : dense_(std::move(dense)) {}
