@@ -61,7 +61,7 @@ at::Tensor slot_visibility::in_window(std::int64_t tokens) const {
   const at::Tensor valid = valid_.values.defined() ? valid_.values : all_true(1, slots_, options);
   const at::Tensor ordinal = valid.cumsum(2);  // a key's number among the keys; padding has that of the key before it
   const at::Tensor query = ordinal.slice(2, slots_ - tokens).unsqueeze(3);
-  return ordinal.unsqueeze(2).gt(query - *window_);
+  return ordinal.unsqueeze(2).gt(query.sub(*window_));
 }
 
 void slot_visibility::growing_mask::add(std::int64_t before, std::int64_t more, const at::Tensor& added,

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -21,15 +20,6 @@ namespace kvtransfer {
 
 namespace detail {
 
-/// The index that finds `slots` `[batch or 1, kv_heads or 1, n]` in a tensor `[batch, kv_heads, seq, head_dim]`.
-[[nodiscard]] inline c10::List<std::optional<at::Tensor>> index_of(const slot_choice& slots, const at::Tensor& tensor) {
-  c10::List<std::optional<at::Tensor>> index;
-  index.push_back(counted(0, tensor.size(0), tensor.device()).view({-1, 1, 1}));
-  index.push_back(counted(0, tensor.size(1), tensor.device()).view({1, -1, 1}));
-  index.push_back(slots.tensor().clamp_min(0).to(tensor.device()));
-  return index;
-}
-
 /// The chosen slots of `tensor` as `[batch, kv_heads, n, head_dim]`, zeros for padding.
 [[nodiscard]] inline at::Tensor chosen(const at::Tensor& tensor, const slot_choice& slots) {
   if (!slots.by_sequence() && !slots.by_head() && !slots.has_padding()) {
@@ -38,7 +28,13 @@ namespace detail {
   if (tensor.size(2) == 0) {  // nothing but padding can be chosen
     return tensor.new_zeros({tensor.size(0), tensor.size(1), slots.count(), tensor.size(3)});
   }
-  const at::Tensor found = picked(tensor, index_of(slots, tensor));
+  const at::Tensor head_row = counted(0, tensor.size(0) * tensor.size(1), tensor.device());
+  const at::Tensor rows = head_row.view({tensor.size(0), tensor.size(1), 1})
+                              .mul(tensor.size(2))
+                              .add(slots.tensor().clamp_min(0).to(tensor.device()));
+  const at::Tensor found = tensor.flatten(0, 2)
+                               .index_select(0, rows.flatten())
+                               .view({tensor.size(0), tensor.size(1), slots.count(), tensor.size(3)});
   return slots.has_padding() ? found.masked_fill(slots.tensor().lt(0).unsqueeze(-1).to(tensor.device()), 0) : found;
 }
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -35,20 +34,15 @@ inline void require_scatterable(const layouts::storage& destination, const layou
   require_same_device(destination.blocks, source.blocks, "scatter", "source");
 }
 
-/// `into` with slot `slots[i]` of every row and head replaced by slot i of `tensor`. Both `[batch, kv_heads, …,
+/// `into` with slot `slots[i]` of every row and head replaced by slot i of `tensor`. Both `[batch, kv_heads, seq,
 /// head_dim]`.
 inline at::Tensor with_slots(const at::Tensor& into, const at::Tensor& tensor, const slot_choice& slots) {
-  const auto all = slots.tensor().expand({into.size(0), into.size(1), -1}).to(into.device());
-  const std::vector<at::Tensor> meant =
-      all.ge(0).nonzero_numpy();  // row, head and entry of every slot that is no padding
-  c10::List<std::optional<at::Tensor>> from;
-  c10::List<std::optional<at::Tensor>> to;
-  for (const at::Tensor& axis : meant) {
-    from.push_back(axis);
-    to.push_back(axis);
-  }
-  to.set(2, picked(all, from));
-  return into.index_put(to, picked(tensor, from));
+  const at::Tensor all = slots.tensor().expand({into.size(0), into.size(1), -1}).to(into.device());
+  const at::Tensor from = all.ge(0).flatten().nonzero().flatten();  // the entries that are no padding
+  const at::Tensor to = from.floor_divide(slots.count()).mul(into.size(2)).add(all.reshape(-1).index_select(0, from));
+  const at::Tensor rows = copyable(into.flatten(0, 2));
+  const at::Tensor mixed = rows.index_copy(0, to, copyable(tensor.flatten(0, 2).index_select(0, from)));
+  return (mixed.scalar_type() == into.scalar_type() ? mixed : mixed.view(into.scalar_type())).view(into.sizes());
 }
 
 /// The frame of `into` with the chosen slots replaced by those of `source`, whose specifications join the list.

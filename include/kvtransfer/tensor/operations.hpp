@@ -1,13 +1,12 @@
 #pragma once
 
-#include <ATen/core/List.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange_ops.h>
 #include <ATen/ops/concatenate_ops.h>
 #include <ATen/ops/empty_ops.h>
-#include <ATen/ops/index_ops.h>
 #include <ATen/ops/stack_ops.h>
 #include <ATen/ops/zeros_like_ops.h>
+#include <c10/core/ScalarType.h>
 
 #include <cstdint>
 #include <optional>
@@ -44,9 +43,9 @@ namespace kvtransfer::detail {
   return at::_ops::arange_start::call(begin, end, at::kLong, std::nullopt, device, std::nullopt);
 }
 
-/// The elements that `indices` name, one list of them for each of the first axes.
-[[nodiscard]] inline at::Tensor picked(const at::Tensor& tensor, const c10::List<std::optional<at::Tensor>>& indices) {
-  return at::_ops::index_Tensor::call(tensor, indices);
+/// `tensor` as `index_copy` takes it: fp8, which it does not know, as bytes; all else as it is.
+[[nodiscard]] inline at::Tensor copyable(const at::Tensor& tensor) {
+  return c10::isFloat8Type(tensor.scalar_type()) ? tensor.view(at::kByte) : tensor;
 }
 
 }  // namespace kvtransfer::detail

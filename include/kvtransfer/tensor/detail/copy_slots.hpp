@@ -109,6 +109,40 @@ inline slot_runs match_slots(const layouts::storage& to, const layouts::storage&
   return matched;
 }
 
+/// The rows of a storage that hold some places, as one list of slots.
+struct slots_of_rows {
+  at::Tensor touched;  ///< int64 `[n]`, the rows of the storage
+  at::Tensor rows;     ///< `[n * slots, heads, head_dim]`, a copy
+  at::Tensor places;   ///< int64, where the places stand in `rows`
+
+  slots_of_rows(const at::Tensor& storage, const std::vector<std::int64_t>& wanted) {
+    const std::int64_t slots = storage.size(2);
+    std::vector<std::int64_t> found;
+    for (const std::int64_t place : wanted) {
+      found.push_back(place / slots);
+    }
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    std::vector<std::int64_t> renumbered;
+    renumbered.reserve(wanted.size());
+    for (const std::int64_t place : wanted) {
+      const auto row = std::lower_bound(found.begin(), found.end(), place / slots) - found.begin();
+      renumbered.push_back(row * slots + place % slots);
+    }
+    touched = integer_tensor(found, storage.device());
+    places = integer_tensor(renumbered, storage.device());
+    rows = storage.index_select(0, touched).transpose(1, 2).flatten(0, 1);
+  }
+};
+
+/// Writes `[n, heads, head_dim]` into n places of `to`.
+inline void write_slots_(const at::Tensor& to, const std::vector<std::int64_t>& places, const at::Tensor& written) {
+  const slots_of_rows old(to, places);
+  const at::Tensor rows = copyable(old.rows).index_copy(0, old.places, copyable(written));
+  copyable(to).index_copy_(0, old.touched,
+                           rows.view({old.touched.size(0), to.size(2), to.size(1), to.size(3)}).transpose(1, 2));
+}
+
 /// Copies `runs` by ATen operations, slot by slot. Differentiable with respect to `from`.
 inline void copy_by_index_(const at::Tensor& to, const at::Tensor& from, const slot_runs& runs) {
   std::vector<std::int64_t> to_places;
@@ -124,16 +158,13 @@ inline void copy_by_index_(const at::Tensor& to, const at::Tensor& from, const s
       }
     }
   }
-  const auto index_of = [&](const std::vector<std::int64_t>& places, const at::Tensor& rows) {
-    const at::Tensor list = integer_tensor(places, rows.device());
-    return c10::List<std::optional<at::Tensor>>({list.floor_divide(rows.size(2)), list.remainder(rows.size(2))});
-  };
-  const at::Tensor written = to.transpose(1, 2);
   if (!to_places.empty()) {
-    written.index_put_(index_of(to_places, to), picked(from.transpose(1, 2), index_of(from_places, from)));
+    const slots_of_rows source(from, from_places);
+    write_slots_(to, to_places, source.rows.index_select(0, source.places));
   }
   if (!zero_places.empty()) {
-    written.index_put_(index_of(zero_places, to), to.new_zeros({}));
+    const std::int64_t count = static_cast<std::int64_t>(zero_places.size());
+    write_slots_(to, zero_places, to.new_zeros({count, to.size(1), to.size(3)}));
   }
 }
 
