@@ -50,11 +50,15 @@ void append(prompt_text& text, token_role role, id_list ids) {
   }
 }
 
-/// The format's begin is what the head has in common with the ids of that alone.
-void append_head(prompt_text& text, const id_list& head, const id_list& opening) {
+/// The format's begin is what the head has in common with the ids of that alone; what `source_end`, the head as far as the
+/// end of its source, lacks is the separator.
+void append_head(prompt_text& text, const id_list& head, const id_list& opening, const id_list& source_end) {
   const auto source = std::ranges::mismatch(head, opening).in1;
+  const auto separator = std::ranges::mismatch(head, source_end);
+  const auto end = separator.in2 == source_end.end() ? separator.in1 : head.end();
   append(text, token_role::format, {head.begin(), source});
-  append(text, token_role::source, {source, head.end()});
+  append(text, token_role::source, {source, end});
+  append(text, token_role::format, {end, head.end()});
 }
 
 /// And its end, seen from the right.
@@ -81,7 +85,10 @@ prompt_ids chat_prompts(const prompt_encoding& encoding, const chat_format& form
   append(prompts.opening, token_role::bos, ids_before(encoding.tokens.boundaries(), format));
   prompts.head = prompts.opening;
   append(prompts.opening, token_role::format, opening);
-  append_head(prompts.head, encoded(encoding.tokens, rendered.head, text_begin::fresh), opening);
+  std::vector<chat_segment> as_far_as_source = rendered.opening();
+  as_far_as_source.push_back(rendered.head.at(as_far_as_source.size()));
+  append_head(prompts.head, encoded(encoding.tokens, rendered.head, text_begin::fresh), opening,
+              encoded(encoding.tokens, as_far_as_source, text_begin::fresh));
   append_tail(prompts.tail, encoded(encoding.tokens, rendered.tail, text_begin::continued), closing);
   return prompts;
 }

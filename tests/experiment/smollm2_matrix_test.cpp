@@ -78,12 +78,12 @@ TEST_CASE("on SmolLM2 in chat form a transfer equals the text, and a name comes 
       run_matrix("--prompt-form chat --conditions baseline,text_oracle,same_cache,noise,transfer");
   check_equalities(matrix);
   CHECK(matrix["settings"]["prompt_form"] == "chat");
-  CHECK(column(matrix, "transfer", "markers_found")[0] == found{"Lyra"});
+  CHECK(column(matrix, "transfer", "markers_found")[0] == found{"Lyra", "Seattle"});
   CHECK(column(matrix, "baseline", "markers_found")[0] == found{});
   CHECK(column(matrix, "noise", "markers_found")[0] == found{});
   std::vector<std::string> roles;
   for (const nlohmann::json& part : matrix["tests"][0]["conditions"]["transfer"]["sequences"][0]) {
     roles.push_back(part["role"]);
   }
-  CHECK(roles == found{"format", "source", "target", "format"});
+  CHECK(roles == found{"format", "source", "format", "target", "format"});
 }

@@ -5,7 +5,7 @@
 Ids come from a tokenizer put together as the model's authors define it (digits one by one, then byte-level), since
 transformers' reading of the file's tokenizer leaves the first step out. Weights are transformers' reading of the file, in
 fp32 on the CPU with eager attention; that needs the packages gguf and accelerate. For every test of
-examples/phase2a/suites/phase2a.json, raw and in one ChatML user turn "SOURCE TARGET" cut behind the source (`opening`,
+examples/phase2a/suites/phase2a.json, raw and in one ChatML user turn "SOURCE TARGET" cut behind the source and its space (`opening`,
 `head`, `tail`: token ids), and for each reading of them
   alone    opening and tail
   whole    head and tail
@@ -70,8 +70,8 @@ def cases(encode, suite):
         source, target = test["source"], test["target"]
         yield test["name"], "raw", [], encode(source), encode(target)
         opening = "<|im_start|>user\n"
-        yield (test["name"], "chat", encode(opening), encode(opening + source),
-               encode(" " + target + "<|im_end|>\n<|im_start|>assistant\n"))
+        yield (test["name"], "chat", encode(opening), encode(opening + source + " "),
+               encode(target + "<|im_end|>\n<|im_start|>assistant\n"))
 
 
 def main():

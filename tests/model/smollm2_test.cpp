@@ -129,7 +129,9 @@ TEST_CASE("in a chat with SmolLM2 what only the source says comes through its ca
   const prompt_ids prompts = encode_prompts(encoding, tests.tests.front());
   const cache source = prefill(*model, {ids_of(prompts.head)});
   const auto said = [&](const plan& input) { return encoding.tokens.decode(greedy(*model, input)); };
-  CHECK(says(said(prepend(source.view(), {ids_of(prompts.tail)})), "Lyra"));
+  const std::string transferred = said(prepend(source.view(), {ids_of(prompts.tail)}));
+  CHECK(says(transferred, "Lyra"));
+  CHECK(says(transferred, "Seattle"));
   const cache random = moment_matched_noise(source.view(), 0);
   for (const std::string& control :
        {said(plan_of({ids_of(prompts.alone())})), said(prepend(random.view(), {ids_of(prompts.tail)}))}) {

@@ -74,17 +74,18 @@ struct chat_segment {
 [[nodiscard]] std::vector<chat_segment> render_chat(const chat_format& format, std::string_view system,
                                                     std::string_view user);
 
-/// A user turn "SOURCE TARGET", cut right behind the source. The halves are to be encoded apart, the tail as the
-/// continuation of a text: no BOS, and no space that the tokenizer would put in front of a text.
+/// A user turn "SOURCE TARGET", cut behind the source and its separator. The halves are to be encoded apart, the tail as
+/// the continuation of a text: no BOS, and no space that the tokenizer would put in front of a text.
 struct split_chat {
-  std::vector<chat_segment> head;  ///< the system text, the turn's begin, SOURCE
-  std::vector<chat_segment> tail;  ///< " TARGET", the turn's end, the prompt for the answer
+  std::vector<chat_segment> head;  ///< the system text, the turn's begin, SOURCE, the separator
+  std::vector<chat_segment> tail;  ///< TARGET, the turn's end, the prompt for the answer
 
-  /// The head without its source: what stands in front of the tail where no source is read.
+  /// What stands in front of the source: with the tail behind it, the chat whose user says TARGET alone.
   [[nodiscard]] std::vector<chat_segment> opening() const;
 };
 
-/// What stands between source and target: the tail begins with it, in every condition alike, with a source or without.
+/// What stands between source and target. It comes and goes with the source, so that a target without one is read as
+/// in a chat of its own.
 inline constexpr std::string_view source_separator = " ";
 
 /// As `render_chat` of "SOURCE TARGET"; the texts of head and tail in a row are its text.

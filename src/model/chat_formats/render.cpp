@@ -102,16 +102,16 @@ split_chat render_split_chat(const chat_format& format, std::string_view system,
   segment_list head;
   open_turn(head, format, system);
   head.plain(begun, chat_part::source);
+  head.plain(source_separator, chat_part::format);
   segment_list tail;
-  tail.plain(std::string(source_separator).append(ended), chat_part::target);
+  tail.plain(ended, chat_part::target);
   close_turn(tail, format);
   return {head.release(), tail.release()};
 }
 
 std::vector<chat_segment> split_chat::opening() const {
-  std::vector<chat_segment> segments = head;
-  std::erase_if(segments, [](const chat_segment& each) { return each.part == chat_part::source; });
-  return segments;
+  const auto source = std::ranges::find(head, chat_part::source, &chat_segment::part);
+  return {head.begin(), source};
 }
 
 }  // namespace kvtransfer

@@ -66,15 +66,18 @@ TEST_CASE("every format renders what Jinja2 renders from the models' own templat
   }
 }
 
-TEST_CASE("a pair is cut right behind the source, and the tail begins with the space", "[model][chat]") {
+TEST_CASE("a pair is cut behind the source and its space, and the tail is the target's own chat", "[model][chat]") {
   const split_chat halves = render_split_chat(smollm2(), "Be brief.", "My name is Lyra.", "Who are you?");
   CHECK(halves.head == std::vector<chat_segment>{{"<|im_start|>system\n", true, chat_part::format},
                                                  {"Be brief.", false, chat_part::format},
                                                  {"<|im_end|>\n<|im_start|>user\n", true, chat_part::format},
-                                                 {"My name is Lyra.", false, chat_part::source}});
-  CHECK(halves.tail == std::vector<chat_segment>{{" Who are you?", false, chat_part::target},
+                                                 {"My name is Lyra.", false, chat_part::source},
+                                                 {" ", false, chat_part::format}});
+  CHECK(halves.tail == std::vector<chat_segment>{{"Who are you?", false, chat_part::target},
                                                  {"<|im_end|>\n<|im_start|>assistant\n", true, chat_part::format}});
   CHECK(text_of(halves.opening()) == "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n");
+  CHECK(text_of(halves.opening()) + text_of(halves.tail) ==
+        text_of(render_chat(smollm2(), "Be brief.", "Who are you?")));
 }
 
 TEST_CASE("the tail is the same whatever the source", "[model][chat]") {
@@ -122,5 +125,5 @@ TEST_CASE("texts that leave nothing, and a system text that has no place, are re
   CHECK_THAT(message_of<value_error>([&] { (void)render_chat(gemma, "", " \n"); }), contains("user"));
   CHECK_THAT(message_of<value_error>([&] { (void)render_split_chat(gemma, "", " ", "Hi"); }), contains("source"));
   CHECK_THAT(message_of<value_error>([&] { (void)render_split_chat(gemma, "", "Hi", ""); }), contains("target"));
-  CHECK(text_of(render_split_chat(smollm2(), "", " ", "Hi").head) == "<|im_start|>user\n ");
+  CHECK(text_of(render_split_chat(smollm2(), "", " ", "Hi").head) == "<|im_start|>user\n  ");
 }
