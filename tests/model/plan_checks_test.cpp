@@ -4,6 +4,8 @@
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/config_json.hpp"
 #include "kvtransfer/model/generate.hpp"
+#include "kvtransfer/model/plan_logits.hpp"
+#include "kvtransfer/model/session.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
 
@@ -75,4 +77,17 @@ TEST_CASE("tokens outside the vocabulary are refused", "[model][plan_checks]") {
   const causal_lm model = small_model();
   CHECK_THROWS_AS(require_runnable(model, plan_of({{97}})), value_error);
   CHECK_THROWS_AS(require_runnable(model, plan_of({{-1}})), value_error);
+}
+
+TEST_CASE("a plan that outlived a move of its keys in place is refused by every runner, which names the call",
+          "[model][plan_checks]") {
+  const causal_lm model = small_model();
+  cache kv = prefill(model, {some_tokens(4)});
+  const plan input = prepend(kv.view(), {{1}});
+  kv.shift(100);
+  CHECK_NOTHROW(plan_logits(model, input));  // nothing has moved yet
+  kv.materialize();
+  CHECK_THROWS_WITH(plan_logits(model, input), ContainsSubstring("a change by cache::materialize"));
+  CHECK_THROWS_AS(generate(model, input, {.max_new_tokens = 2}), frame_error);
+  CHECK_THROWS_AS(session(model, input), frame_error);
 }

@@ -49,6 +49,7 @@ class borrowed_cache {
       keys_.push_back(view.layer(i).stored_keys());
       values_.push_back(view.layer(i).stored_values());
       storage_.push_back(view.layer(i).key_storage());
+      memory_.push_back(detail::memory_of(storage_.back()));
     }
   }
 
@@ -122,25 +123,33 @@ class borrowed_cache {
     }
     detail::require_values_apart(keys, values, frame_, target, where);
     detail::move_keys(storage_, frame_, target, options);
-    std::vector<layouts::storage> moved;
+    std::vector<memory_range> moved;
     for (std::size_t i = 0; i < storage_.size(); ++i) {
       const auto layer = static_cast<std::int64_t>(i);
       if (!(frame_.layer(layer) == target.layer(layer))) {
-        moved.push_back(storage_[i]);
+        moved.insert(moved.end(), memory_[i].begin(), memory_[i].end());
       }
     }
     frame_ = detail::rounded(frame_, target);
-    known_ = memory_changes::instance().note(detail::memory_of(moved), where);
+    known_ = memory_changes::instance().note(std::move(moved), where);
   }
 
   /// @throws frame_error where somebody else has moved the tensors with this library
   void require_unchanged(std::string_view where) const {
-    detail::require_unchanged(known_, [&] { return detail::memory_of(storage_); }, where);
+    const auto memory = [&] {
+      std::vector<memory_range> all;
+      for (const std::vector<memory_range>& layer : memory_) {
+        all.insert(all.end(), layer.begin(), layer.end());
+      }
+      return all;
+    };
+    detail::require_unchanged(known_, memory, where);
   }
 
   std::vector<at::Tensor> keys_;  // in the layout's order, as `values_`
   std::vector<at::Tensor> values_;
-  std::vector<layouts::storage> storage_;  // of the keys
+  std::vector<layouts::storage> storage_;          // of the keys
+  std::vector<std::vector<memory_range>> memory_;  // that the keys of each layer take up
   cache_frame frame_;
   Layout layout_;
   std::uint64_t known_;  // the last change of memory when the keys were known to be as `frame_` says

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace kvtransfer {
@@ -48,6 +50,7 @@ class memory_changes {
   /// Takes note that `call` changed these bytes. @return the change's number
   std::uint64_t note(std::vector<memory_range> changed, std::string_view call) {
     std::ranges::sort(changed, {}, &memory_range::begin);
+    const auto name = std::make_shared<const std::string>(call);
     const std::scoped_lock lock(mutex_);
     ++last_;
     for (std::size_t i = 0; i < changed.size();) {
@@ -56,8 +59,7 @@ class memory_changes {
         range.end = std::max(range.end, changed[i].end);
       }
       if (range.begin < range.end) {
-        cut_out(range);
-        changes_.insert_or_assign(range.begin, change{range.end, last_, std::string(call)});
+        replace(range, {range.end, last_, name});
       }
     }
     return last_;
@@ -72,7 +74,7 @@ class memory_changes {
       for (auto found = first_behind(range.begin); found != changes_.end() && found->first < range.end; ++found) {
         if (found->second.number > latest) {
           latest = found->second.number;
-          call = found->second.call;
+          call = *found->second.call;
         }
       }
     }
@@ -83,7 +85,7 @@ class memory_changes {
   struct change {
     std::uintptr_t end = 0;
     std::uint64_t number = 0;
-    std::string call;
+    std::shared_ptr<const std::string> call;
   };
   using by_begin = std::map<std::uintptr_t, change>;
 
@@ -94,6 +96,17 @@ class memory_changes {
       --found;
     }
     return found;
+  }
+
+  /// Puts `latest` in the place of what is known of `range`.
+  void replace(const memory_range& range, change latest) {
+    const auto known = changes_.find(range.begin);
+    if (known != changes_.end() && known->second.end == range.end) {  // the same memory again
+      known->second = std::move(latest);
+      return;
+    }
+    cut_out(range);
+    changes_.emplace(range.begin, std::move(latest));
   }
 
   /// Leaves of older changes what lies outside of `range`.

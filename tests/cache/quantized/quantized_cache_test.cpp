@@ -277,3 +277,20 @@ TEST_CASE("codes that were moved through another cache are not read in a frame t
   CHECK(second.stored().roundings() == 1);
   CHECK(second.stored().model().empty());
 }
+
+TEST_CASE("layers that share codes are moved once", "[cache][quantized]") {
+  const reference_cache reference = reference_in(at::kFloat, padding_side::none);
+  const quantized_cache apart = quantize(reference.view(), kivi_keys(8, 11), kivi_values(8, 8));
+  quantized_cache once({apart.clone().stored_keys(0)}, {apart.values(0)}, cache_frame({apart.stored().shared(0)}));
+  const quantized_tensor shared = apart.clone().stored_keys(0);
+  quantized_cache twice({shared, shared}, {apart.values(0), apart.values(0)},
+                        cache_frame({apart.stored().shared(0), apart.stored().shared(0)}));
+  for (quantized_cache* kv : {&once, &twice}) {
+    kv->shift(9);
+    kv->materialize();
+  }
+  for (std::int64_t i = 0; i < 2; ++i) {
+    CHECK(at::equal(twice.keys(i).codes, once.keys(0).codes));
+    CHECK(at::equal(twice.keys(i).scales, once.keys(0).scales));
+  }
+}

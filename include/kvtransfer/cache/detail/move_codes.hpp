@@ -3,13 +3,16 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/detail/move_keys.hpp"
+#include "kvtransfer/cache/detail/shared_memory.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/quantized/rotate_quantized_keys.hpp"
 #include "kvtransfer/tensor/operations.hpp"
@@ -33,14 +36,22 @@ class key_codes {
   using keys_type = quantized_tensor;
   using planned = planned_rotation<quantized_tensor>;
 
-  explicit key_codes(std::vector<quantized_tensor> layers) : layers_(std::move(layers)) {}
+  explicit key_codes(std::vector<quantized_tensor> layers) : layers_(std::move(layers)) {
+    for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+      std::size_t first = 0;
+      while (first < layer && !is_same_memory(layers_[first].codes, layers_[layer].codes)) {
+        ++first;
+      }
+      first_of_.push_back(first);
+    }
+  }
 
   [[nodiscard]] std::size_t layers() const { return layers_.size(); }
   [[nodiscard]] at::Device device(std::size_t layer) const { return layers_[layer].device(); }
   [[nodiscard]] bool are_alike(std::size_t a, std::size_t b) const {
     return kvtransfer::are_alike(layers_[a], layers_[b]) && device(a) == device(b);
   }
-  [[nodiscard]] std::size_t first_with_keys_of(std::size_t layer) const { return layer; }
+  [[nodiscard]] std::size_t first_with_keys_of(std::size_t layer) const { return first_of_[layer]; }
   [[nodiscard]] placed_positions place(std::size_t, const layer_frame& stored, const layer_frame& target,
                                        std::string_view) const {
     return placed_in_rows(stored.positions, target.positions);
@@ -71,7 +82,14 @@ class key_codes {
   }
 
   /// The layers once all is moved.
-  std::vector<quantized_tensor> tensors() && { return std::move(layers_); }
+  std::vector<quantized_tensor> tensors() && {
+    for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+      if (first_of_[layer] != layer) {
+        layers_[layer] = layers_[first_of_[layer]];
+      }
+    }
+    return std::move(layers_);
+  }
 
  private:
   /// The rows (which are neighbours) and heads that `block` names.
@@ -81,7 +99,8 @@ class key_codes {
   }
 
   std::vector<quantized_tensor> layers_;
-  std::vector<at::Tensor> valid_;  // a rotation's, in the order that they are checked and made in
+  std::vector<std::size_t> first_of_;  // each layer's first with the same codes
+  std::vector<at::Tensor> valid_;      // a rotation's, in the order that they are checked and made in
   std::size_t rotated_ = 0;
 };
 
@@ -92,6 +111,11 @@ static_assert(KeyStorage<key_codes>);
 /// @param keys one per layer, as many slots as its frame has
 inline void move_keys(std::vector<quantized_tensor>& keys, const cache_frame& stored, const cache_frame& target,
                       const rope::options& options = {}, std::string_view where = "materialize") {
+  std::vector<layouts::storage> codes;
+  for (const quantized_tensor& layer : keys) {
+    codes.push_back({layer.codes, std::nullopt});
+  }
+  require_one_or_apart(codes, where);
   key_codes storage(keys);
   move_storage(storage, stored, target, options, where);
   keys = std::move(storage).tensors();
