@@ -44,3 +44,35 @@ TEST_CASE("what is no readable regular file is refused by name", "[tensor][mappe
   CHECK(complaint(folder.path()) == folder.path().string() + ": file: expected a regular file, got something else");
   CHECK(complaint("/dev/null") == "/dev/null: file: expected a regular file, got something else");
 }
+
+TEST_CASE("a file that was written in place since it was mapped is found out, and one that was replaced is not",
+          "[core][mapped_file]") {
+  const temporary_folder folder;
+  const auto path = folder.put("a.bin", "hello");
+  const auto mapping = mapped_file::open(path);
+  const auto inside = mapping->bytes().data() + 3;
+  CHECK_NOTHROW(mapped_file::require_unchanged_at(inside));
+  std::filesystem::rename(folder.put("b.bin", "something longer"), path);
+  CHECK_NOTHROW(mapping->require_unchanged());
+  const auto second = mapped_file::open(path);
+  std::ofstream(path, std::ios::app) << "!";
+  CHECK(message_of<file_error>([&] { second->require_unchanged(); }) ==
+        path.string() +
+            ": file: expected the file as it was mapped (open it again), got a file that was written to since");
+  CHECK_NOTHROW(mapping->require_unchanged());
+}
+
+TEST_CASE("addresses outside of every mapping, and of mappings that are gone, are nobody's file",
+          "[core][mapped_file]") {
+  const temporary_folder folder;
+  const auto path = folder.put("a.bin", "hello");
+  const std::byte* address = nullptr;
+  {
+    const auto mapping = mapped_file::open(path);
+    address = mapping->bytes().data();
+    std::ofstream(path, std::ios::app) << "!";
+    CHECK_THROWS_AS(mapped_file::require_unchanged_at(address), file_error);
+    CHECK_NOTHROW(mapped_file::require_unchanged_at(&path));
+  }
+  CHECK_NOTHROW(mapped_file::require_unchanged_at(address));
+}
