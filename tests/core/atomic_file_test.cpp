@@ -1,8 +1,10 @@
 #include "kvtransfer/core/atomic_file.hpp"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <csignal>
+#include <filesystem>
 #include <iterator>
 #include <string>
 
@@ -50,6 +52,49 @@ TEST_CASE("a commit replaces the old file", "[tensor][atomic_file]") {
   const temporary_folder folder;
   write_text(folder.put("a", "old and longer"), "new");
   CHECK(read_text(folder.path() / "a") == "new");
+}
+
+TEST_CASE("a commit keeps the old file's mode, and that of a new file is the usual one", "[core][atomic_file]") {
+  namespace fs = std::filesystem;
+  const temporary_folder folder;
+  const fs::path old = folder.put("a", "old");
+  for (const auto mode : {fs::perms(0600), fs::perms(0751)}) {
+    fs::permissions(old, mode);
+    write_text(old, "new");
+    CHECK(fs::status(old).permissions() == mode);
+  }
+  write_text(folder.path() / "b", "new");
+  CHECK(fs::status(folder.path() / "b").permissions() == fs::status(folder.put("c", "")).permissions());
+}
+
+TEST_CASE("a commit goes through symbolic links, to a file that is there or not", "[core][atomic_file]") {
+  namespace fs = std::filesystem;
+  const temporary_folder folder;
+  fs::create_directory(folder.path() / "data");
+  folder.put("data/real", "old");
+  fs::create_symlink("data/real", folder.path() / "relative");
+  fs::create_symlink(folder.path() / "relative", folder.path() / "twice");
+  fs::create_symlink("data/later", folder.path() / "dangling");
+  write_text(folder.path() / "twice", "new");
+  write_text(folder.path() / "dangling", "first");
+  CHECK(fs::is_symlink(folder.path() / "twice"));
+  CHECK(fs::is_symlink(folder.path() / "relative"));
+  CHECK(read_text(folder.path() / "data/real") == "new");
+  CHECK(read_text(folder.path() / "data/later") == "first");
+  CHECK(std::distance(fs::directory_iterator(folder.path() / "data"), fs::directory_iterator()) == 2);
+}
+
+TEST_CASE("links in a circle, and what is no file, are refused", "[core][atomic_file]") {
+  namespace fs = std::filesystem;
+  const temporary_folder folder;
+  fs::create_symlink("b", folder.path() / "a");
+  fs::create_symlink("a", folder.path() / "b");
+  CHECK_THAT(message_of<file_error>([&] { atomic_file(folder.path() / "a"); }),
+             test::contains("expected at most 40 links to follow, got more"));
+  REQUIRE(::mkfifo((folder.path() / "pipe").c_str(), 0600) == 0);
+  CHECK_THAT(message_of<file_error>([&] { atomic_file(folder.path() / "pipe"); }),
+             test::contains("expected a file to write, got no file"));
+  CHECK(fs::is_fifo(folder.path() / "pipe"));
 }
 
 TEST_CASE("a process killed before the commit leaves the old file under its name", "[tensor][atomic_file]") {

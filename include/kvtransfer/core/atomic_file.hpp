@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -22,22 +23,31 @@ namespace kvtransfer {
 /// A file that appears under its name whole or not at all: bytes go to a neighbour that `commit` syncs and renames.
 ///
 /// Until then the old file, if any, stays as it is. Without `commit` (an exception, say) the neighbour is removed; a
-/// killed process leaves it behind under a name ending in `.partial-…`.
+/// killed process leaves it behind under a name ending in `.partial-…`. The new file has the mode of the old one, and a
+/// symbolic link stays: what it points to is replaced.
 class atomic_file {
  public:
-  /// @throws file_error if the folder does not take a new file
-  explicit atomic_file(std::filesystem::path target) : target_(std::move(target)) {
+  /// @throws file_error if the folder does not take a new file, or something else than a file has its name
+  explicit atomic_file(std::filesystem::path target) : target_(std::move(target)), replaced_(behind_links(target_)) {
     static std::atomic<unsigned> created{0};
-    if (std::error_code ignored; std::filesystem::is_directory(target_, ignored)) {
-      fail<file_error>(target_.string(), "file", "a file to write", "a folder");
+    struct stat old{};
+    const bool exists = ::stat(replaced_.c_str(), &old) == 0;
+    if (exists && !S_ISREG(old.st_mode)) {  // a rename would put a file in place of a device too
+      fail<file_error>(target_.string(), "file", "a file to write", S_ISDIR(old.st_mode) ? "a folder" : "no file");
     }
     do {
-      partial_ = target_;
+      partial_ = replaced_;
       partial_ += fmt::format(".partial-{}-{}", ::getpid(), created++);
       descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     } while (descriptor_ < 0 && errno == EEXIST);
     if (descriptor_ < 0) {
       complain("a file that can be created");
+    }
+    if (exists && ::fchmod(descriptor_, old.st_mode & 07777) != 0) {
+      const int reason = errno;
+      discard();
+      errno = reason;
+      complain("a file that takes the mode of the old one");
     }
   }
 
@@ -45,8 +55,7 @@ class atomic_file {
   atomic_file& operator=(const atomic_file&) = delete;
   ~atomic_file() {
     if (descriptor_ >= 0) {
-      ::close(descriptor_);
-      ::unlink(partial_.c_str());
+      discard();
     }
   }
 
@@ -73,7 +82,7 @@ class atomic_file {
     if (::fsync(descriptor_) != 0) {
       complain("data that reaches the disk");
     }
-    if (::rename(partial_.c_str(), target_.c_str()) != 0) {
+    if (::rename(partial_.c_str(), replaced_.c_str()) != 0) {
       complain("a name that can be taken");
     }
     ::close(std::exchange(descriptor_, -1));
@@ -81,13 +90,30 @@ class atomic_file {
   }
 
  private:
+  /// Where a path leads to, whether or not there is something yet. @throws file_error for links without an end
+  static std::filesystem::path behind_links(const std::filesystem::path& path) {
+    constexpr int most_links = 40;  // as many as Linux follows
+    std::filesystem::path behind = path;
+    std::error_code ignored;
+    for (int followed = 0; std::filesystem::is_symlink(behind, ignored); ++followed) {
+      require<file_error>(followed < most_links, path.string(), "file", "at most 40 links to follow", "more");
+      behind = behind.parent_path() / std::filesystem::read_symlink(behind, ignored);
+    }
+    return behind;
+  }
+
+  void discard() {
+    ::close(std::exchange(descriptor_, -1));
+    ::unlink(partial_.c_str());
+  }
+
   [[noreturn]] void complain(std::string_view expected) const {
     fail<file_error>(target_.string(), "write", expected, std::generic_category().message(errno));
   }
 
   /// Some file systems refuse to sync a folder; the data is safe by then, so that is no error.
   void make_name_durable() const {
-    const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
+    const auto folder = replaced_.has_parent_path() ? replaced_.parent_path() : std::filesystem::path(".");
     const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor >= 0) {
       ::fsync(descriptor);
@@ -96,6 +122,7 @@ class atomic_file {
   }
 
   std::filesystem::path target_;
+  std::filesystem::path replaced_;  // the target, or where its links lead to
   std::filesystem::path partial_;
   int descriptor_ = -1;
 };
