@@ -112,7 +112,7 @@ TEST_CASE("a missing size is refused by its key", "[model][config]") {
     config.erase(key);
     CHECK_THAT(message_of<file_error>([&] { return model_config_from_json(config, "config.json"); }),
                test::StartsWith("config.json: " + std::string(key) + ": expected an integer from 1 to") &&
-                   test::EndsWith("got no such key"));
+                   test::EndsWith("got nothing"));
   }
 }
 
@@ -129,9 +129,8 @@ TEST_CASE("an architecture that computes something else is refused, with the lis
   nlohmann::json nameless = least_config();
   nameless.erase("architectures");
   nameless.erase("model_type");
-  CHECK_THAT(
-      message_of<file_error>([&] { return model_config_from_json(nameless, "config.json"); }),
-      test::contains("model_type: expected one of LlamaForCausalLM (llama)") && test::contains("got no such key"));
+  CHECK_THAT(message_of<file_error>([&] { return model_config_from_json(nameless, "config.json"); }),
+             test::contains("model_type: expected one of LlamaForCausalLM (llama)") && test::contains("got nothing"));
 }
 
 TEST_CASE("values that do not fit together or change the arithmetic are refused", "[model][config]") {
@@ -141,7 +140,7 @@ TEST_CASE("values that do not fit together or change the arithmetic are refused"
              test::contains(R"(hidden_act: expected silu, gelu or gelu_pytorch_tanh, got "relu")"));
   CHECK_THAT(complaint_with("quantization_config", {{"bits", 4}}), test::contains("a model that is not quantized"));
   CHECK_THAT(complaint_with("num_hidden_layers", 1000000), test::contains("from 1 to 10000, got 1000000"));
-  CHECK_THAT(complaint_with("rms_norm_eps", 0), test::contains("rms_norm_eps: expected a positive number, got 0"));
+  CHECK_THAT(complaint_with("rms_norm_eps", 0), test::contains("rms_norm_eps: expected a number above zero, got 0"));
   CHECK_THAT(complaint_with("rope_scaling", {{"rope_type", "spiral"}}), test::StartsWith("config.json: "));
   CHECK_THAT(complaint_with("rope_theta", "high"), test::StartsWith("config.json: "));
 }

@@ -53,23 +53,7 @@ void set_windows(const json_fields& fields, const std::vector<std::string>& type
   }
 }
 
-std::vector<std::string> listed_layer_types(const json_fields& fields) {
-  std::vector<std::string> types;
-  const nlohmann::json* listed = fields.find("layer_types");
-  if (listed == nullptr) {
-    return types;
-  }
-  if (!listed->is_array()) {
-    fields.refuse("layer_types", "a list of strings");
-  }
-  for (const nlohmann::json& type : *listed) {
-    if (!type.is_string()) {
-      fields.refuse("layer_types", "a list of strings");
-    }
-    types.push_back(type.get<std::string>());
-  }
-  return types;
-}
+std::vector<std::string> listed_layer_types(const json_fields& fields) { return fields.strings("layer_types"); }
 
 std::vector<std::string> alternating_layer_types(std::int64_t layers, std::int64_t period) {
   std::vector<std::string> types;

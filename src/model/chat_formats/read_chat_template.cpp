@@ -4,28 +4,28 @@
 #include <vector>
 
 #include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/model/weights/find_gguf.hpp"
 #include "kvtransfer/model/weights/gguf_file.hpp"
-#include "model/json_fields.hpp"
 
 namespace kvtransfer {
 namespace {
 
 /// The template named "default" in a list of objects {name, template}.
-std::string default_of(const nlohmann::json& list, const detail::json_fields& fields) {
+std::string default_of(const json_reader& list) {
   std::vector<std::string> names;
-  for (const nlohmann::json& each : list) {
+  for (const nlohmann::json& each : list.value()) {
     const bool named = each.is_object() && each.contains("name") && each["name"].is_string() &&
                        each.contains("template") && each["template"].is_string();
     if (!named) {
-      fields.refuse("chat_template", "a template, or a list of objects with a name and a template");
+      list.refuse("a template, or a list of objects with a name and a template");
     }
     names.push_back(each["name"].get<std::string>());
     if (names.back() == "default") {
       return each["template"].get<std::string>();
     }
   }
-  fail<file_error>(fields.file(), "chat_template", "one that is named default", excerpt(names));
+  list.refuse_with("one that is named default", excerpt(names));
 }
 
 }  // namespace
@@ -45,18 +45,18 @@ std::optional<model_chat_template> read_chat_template(const std::filesystem::pat
     return std::nullopt;
   }
   const nlohmann::json content = read_json_object(file);
-  const detail::json_fields fields(content, file.string());
-  const nlohmann::json* found = fields.find("chat_template");
-  if (found == nullptr) {
+  const std::string name = file.string();
+  const auto found = json_reader(content, name).find("chat_template");
+  if (!found) {
     return std::nullopt;
   }
-  if (found->is_array() && !found->empty()) {
-    return model_chat_template{default_of(*found, fields), file.string()};
+  if (found->value().is_array() && found->size() > 0) {
+    return model_chat_template{default_of(*found), name};
   }
-  if (!found->is_string()) {
-    fields.refuse("chat_template", "a template, or a list of objects with a name and a template");
+  if (!found->value().is_string()) {
+    found->refuse("a template, or a list of objects with a name and a template");
   }
-  return model_chat_template{found->get<std::string>(), file.string()};
+  return model_chat_template{found->text(), name};
 }
 
 }  // namespace kvtransfer

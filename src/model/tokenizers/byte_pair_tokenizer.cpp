@@ -57,6 +57,10 @@ const std::string* byte_pair_parts::decoded_text_of(std::int64_t id) const {
   if (const auto found = normalized_.find(id); found != normalized_.end()) {
     return &found->second;  // a decoder undoes what the normalizer did
   }
+  return text_of(id);
+}
+
+const std::string* byte_pair_parts::text_of(std::int64_t id) const {
   const auto found = added_.find(id);
   return found == added_.end() ? model.vocabulary.text_of(id) : &found->second.content;
 }
@@ -149,17 +153,8 @@ class byte_pair_stream final : public text_stream::decoder {
 
 }  // namespace
 
-text_stream byte_pair_tokenizer::stream() const { return text_stream(std::make_unique<byte_pair_stream>(parts_)); }
-
-std::string byte_pair_tokenizer::token_text(std::int64_t id) const {
-  const auto added = parts_->added().find(id);
-  const std::string* text =
-      added == parts_->added().end() ? parts_->model.vocabulary.text_of(id) : &added->second.content;
-  if (text == nullptr) {
-    fail<value_error>("token_text", "id", fmt::format("an id of the vocabulary, 0 <= id < {}", vocab_size()),
-                      fmt::format("{}", id));
-  }
-  return *text;
+std::unique_ptr<text_stream::decoder> open_stream(std::shared_ptr<const byte_pair_parts> parts) {
+  return std::make_unique<byte_pair_stream>(std::move(parts));
 }
 
 }  // namespace kvtransfer::detail

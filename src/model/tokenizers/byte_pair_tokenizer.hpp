@@ -4,9 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -17,6 +15,7 @@
 #include "model/tokenizers/normalizers.hpp"
 #include "model/tokenizers/pre_tokenizers.hpp"
 #include "model/tokenizers/segmented_text.hpp"
+#include "model/tokenizers/shared_tokenizer.hpp"
 
 namespace kvtransfer::detail {
 
@@ -33,9 +32,10 @@ struct byte_pair_parts {
   /// @return false, and nothing is changed, if its text or id is taken by another token, or it is empty
   bool add(added_token token);
 
-  const std::unordered_map<std::int64_t, added_token>& added() const { return added_; }
   /// The token that a text is, added or of the model.
   std::optional<std::int32_t> id_of(const std::string& text) const;
+  /// As the vocabulary writes it; null for an id that nothing has.
+  const std::string* text_of(std::int64_t id) const;
   /// As what a token stands in a text that is decoded; null for an id that nothing has.
   const std::string* decoded_text_of(std::int64_t id) const;
   std::vector<std::int64_t> encode(const segmented_text& text) const;
@@ -53,32 +53,10 @@ struct byte_pair_parts {
   added_token_finder normalized_finder_;
 };
 
+[[nodiscard]] std::unique_ptr<text_stream::decoder> open_stream(std::shared_ptr<const byte_pair_parts> parts);
+
 /// Text to ids by byte pair encoding, as a tokenizer.json or a GGUF file's metadata describes it.
-class byte_pair_tokenizer {
- public:
-  explicit byte_pair_tokenizer(std::shared_ptr<const byte_pair_parts> parts) : parts_(std::move(parts)) {}
-
-  [[nodiscard]] std::vector<std::int64_t> encode(std::string_view text) const {
-    return parts_->encode(plain_text(text));
-  }
-  [[nodiscard]] std::vector<std::int64_t> encode_markup(std::string_view text) const {
-    return parts_->encode(markup_text(text));
-  }
-  [[nodiscard]] std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments,
-                                                          text_begin begin) const {
-    return parts_->encode(joined_segments(segments, begin));
-  }
-  [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const { return read_all(stream(), ids); }
-  [[nodiscard]] text_stream stream() const;
-  [[nodiscard]] std::string token_text(std::int64_t id) const;
-  [[nodiscard]] std::int64_t vocab_size() const { return parts_->vocab_size(); }
-  [[nodiscard]] const boundary_tokens& boundaries() const { return parts_->boundaries; }
-  [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return parts_->files; }
-
- private:
-  std::shared_ptr<const byte_pair_parts> parts_;
-};
-
+using byte_pair_tokenizer = shared_tokenizer<byte_pair_parts>;
 static_assert(Tokenizer<byte_pair_tokenizer>);
 
 }  // namespace kvtransfer::detail

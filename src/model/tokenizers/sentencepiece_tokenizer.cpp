@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "kvtransfer/core/error.hpp"
 #include "model/tokenizers/decoders.hpp"
@@ -191,17 +193,8 @@ class sentencepiece_stream final : public text_stream::decoder {
 
 }  // namespace
 
-text_stream sentencepiece_tokenizer::stream() const {
-  return text_stream(std::make_unique<sentencepiece_stream>(parts_));
-}
-
-std::string sentencepiece_tokenizer::token_text(std::int64_t id) const {
-  const auto text = parts_->text_of(id);
-  if (!text) {
-    fail<value_error>("token_text", "id", fmt::format("an id of the vocabulary, 0 <= id < {}", vocab_size()),
-                      fmt::format("{}", id));
-  }
-  return *text;
+std::unique_ptr<text_stream::decoder> open_stream(std::shared_ptr<const sentencepiece_parts> parts) {
+  return std::make_unique<sentencepiece_stream>(std::move(parts));
 }
 
 }  // namespace kvtransfer::detail

@@ -6,16 +6,15 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "kvtransfer/model/tokenizers/concepts.hpp"
 #include "model/tokenizers/added_tokens.hpp"
 #include "model/tokenizers/segmented_text.hpp"
+#include "model/tokenizers/shared_tokenizer.hpp"
 
 namespace kvtransfer::detail {
 
@@ -65,32 +64,10 @@ class sentencepiece_parts {
   std::unordered_map<std::string, std::int64_t> added_ids_;
 };
 
+[[nodiscard]] std::unique_ptr<text_stream::decoder> open_stream(std::shared_ptr<const sentencepiece_parts> parts);
+
 /// Text to ids by a SentencePiece model, from a model's folder or a GGUF file's metadata.
-class sentencepiece_tokenizer {
- public:
-  explicit sentencepiece_tokenizer(std::shared_ptr<const sentencepiece_parts> parts) : parts_(std::move(parts)) {}
-
-  [[nodiscard]] std::vector<std::int64_t> encode(std::string_view text) const {
-    return parts_->encode(plain_text(text));
-  }
-  [[nodiscard]] std::vector<std::int64_t> encode_markup(std::string_view text) const {
-    return parts_->encode(markup_text(text));
-  }
-  [[nodiscard]] std::vector<std::int64_t> encode_segments(std::span<const text_segment> segments,
-                                                          text_begin begin) const {
-    return parts_->encode(joined_segments(segments, begin));
-  }
-  [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const { return read_all(stream(), ids); }
-  [[nodiscard]] text_stream stream() const;
-  [[nodiscard]] std::string token_text(std::int64_t id) const;
-  [[nodiscard]] std::int64_t vocab_size() const { return parts_->vocab_size(); }
-  [[nodiscard]] const boundary_tokens& boundaries() const { return parts_->boundaries; }
-  [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return parts_->files; }
-
- private:
-  std::shared_ptr<const sentencepiece_parts> parts_;
-};
-
+using sentencepiece_tokenizer = shared_tokenizer<sentencepiece_parts>;
 static_assert(Tokenizer<sentencepiece_tokenizer>);
 
 }  // namespace kvtransfer::detail
