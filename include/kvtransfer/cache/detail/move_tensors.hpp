@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <map>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -27,21 +28,6 @@ struct row_positions {
   std::vector<layouts::slot_span> spans;  ///< row b of `positions` lies in a block of the storage
   position_map positions;                 ///< `[streams, rows in use, kv_heads or 1, slots]`, padding where no key lies
 };
-
-/// The rows that `slots` names, rising.
-inline std::vector<std::int64_t> rows_in_use(const layouts::slot_table& slots) {
-  std::vector<char> used(static_cast<std::size_t>(slots.blocks_needed()), 0);
-  for (const layouts::slot_span& span : slots.spans()) {
-    used[static_cast<std::size_t>(span.block)] = 1;
-  }
-  std::vector<std::int64_t> rows;
-  for (std::int64_t row = 0; row < slots.blocks_needed(); ++row) {
-    if (used[static_cast<std::size_t>(row)] != 0) {
-      rows.push_back(row);
-    }
-  }
-  return rows;
-}
 
 /// The keys of one stream while they are put in their places in the storage.
 class stored_keys {
@@ -82,10 +68,14 @@ class stored_keys {
 /// @throws frame_error where two slots share a place but not their position and state
 inline row_positions stored_positions_of(const position_map& positions, const layouts::slot_table& slots,
                                          std::int64_t block_size, std::string_view where) {
-  const std::vector<std::int64_t> rows = rows_in_use(slots);
-  std::vector<std::size_t> index(static_cast<std::size_t>(slots.blocks_needed()));
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    index[static_cast<std::size_t>(rows[i])] = i;
+  std::map<std::int64_t, std::int64_t> rows;  // of `positions`, by the block in use that each lies in
+  for (const layouts::slot_span& span : slots.spans()) {
+    rows.emplace(span.block, 0);
+  }
+  std::vector<layouts::slot_span> spans;
+  for (auto& [block, row] : rows) {
+    row = static_cast<std::int64_t>(spans.size());
+    spans.push_back({row, 0, block, 0, block_size});
   }
   std::vector<position_row> stored;
   for (std::int64_t stream = 0; stream < positions.streams(); ++stream) {
@@ -98,17 +88,13 @@ inline row_positions stored_positions_of(const position_map& positions, const la
           batch = span.batch;
           read = positions.row(stream, batch, head).one_run_per_slot();
         }
+        const auto row = static_cast<std::size_t>(rows.at(span.block));
         for (std::int64_t i = 0; i < span.count; ++i) {
-          keys.put(index[static_cast<std::size_t>(span.block)], head, span.slot + i,
-                   read[static_cast<std::size_t>(span.begin + i)], where);
+          keys.put(row, head, span.slot + i, read[static_cast<std::size_t>(span.begin + i)], where);
         }
       }
     }
     keys.append_to(stored);
-  }
-  std::vector<layouts::slot_span> spans;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    spans.push_back({static_cast<std::int64_t>(i), 0, rows[i], 0, block_size});
   }
   const auto count = static_cast<std::int64_t>(rows.size());
   return {std::move(spans),
