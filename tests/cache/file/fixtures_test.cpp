@@ -62,7 +62,7 @@ cache_frame fixture_frame() {
 
 cache fixture_cache() {
   return cache({eighths(1, 0, at::kFloat), eighths(1, 1, at::kBFloat16)},
-               {eighths(-1, 0, at::kFloat), eighths(-1, 1, at::kBFloat16).slice(3, 0, 2)}, fixture_frame());
+               {eighths(-1, 0, at::kFloat), eighths(-1, 1, at::kBFloat16).slice(3, 0, 2)}, fixture_frame(), as_written);
 }
 
 }  // namespace
