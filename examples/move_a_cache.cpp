@@ -15,10 +15,10 @@ int main() {
   const auto question = text.encode("What is your name and where do you live?");
 
   cache source = prefill(model, {text.encode("Hello, my name is Lyra and I live in Seattle.")});
-  const auto here = generate(model, prepend(source.view(), {question}), settings).rows[0].token_ids;
+  const auto here = generate(model, prepend(source.view(), {question}), settings).sequences[0].token_ids;
   source.shift(100);     // asked for: any number of moves costs one rotation
   source.materialize();  // done: keys rotated by the difference, values untouched
-  const auto there = generate(model, prepend(source.view(), {question}), settings).rows[0].token_ids;
+  const auto there = generate(model, prepend(source.view(), {question}), settings).sequences[0].token_ids;
 
   fmt::print("{}\n{}\n", text.decode(here),
              here == there ? "the same from 100 positions further on" : "something else");

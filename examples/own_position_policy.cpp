@@ -43,7 +43,7 @@ int main() {
   const plan in_blocks = prepend(source.view(), {question}, aligned{});
   const auto first_position = [](const plan& input) { return input.positions.row(0, 0, 0).positions().front(); };
   for (const plan& input : {after, in_blocks}) {
-    const auto answer = generate(model, input, settings).rows[0].token_ids;
+    const auto answer = generate(model, input, settings).sequences[0].token_ids;
     fmt::print("the question from {} on: {}\n", first_position(input), text.decode(answer));
   }
   return first_position(in_blocks) % 16 == 0 && first_position(in_blocks) >= first_position(after) ? 0 : 1;

@@ -39,7 +39,7 @@ int main() {
   const generation_config settings{.eos_token_ids = model.config.eos_token_ids};
   const auto question = text.encode("What is your name and where do you live?");
   const auto answer = [&](const cache& kv) {
-    return generate(model, prepend(kv.view(), {question}), settings).rows[0].token_ids;
+    return generate(model, prepend(kv.view(), {question}), settings).sequences[0].token_ids;
   };
 
   cache plain = prefill(model, {text.encode("Hello, my name is Lyra and I live in Seattle.")});

@@ -20,12 +20,12 @@ int main(int argc, char** argv) {
   const auto question = text.encode("What is your name and where do you live?");
 
   cache source = prefill(model, {text.encode("Hello, my name is Lyra and I live in Seattle.")});
-  const auto before = generate(model, prepend(source.view(), {question}), settings).rows[0].token_ids;
+  const auto before = generate(model, prepend(source.view(), {question}), settings).sequences[0].token_ids;
   save_cache(path, source);
 
   const cache_file file = cache_file::open(path);             // maps it; keys and values stay on the disk
   const cache_view<> resumed = file.view(model.fingerprint);  // another model's cache would be refused
-  const auto after = generate(model, prepend(resumed, {question}), settings).rows[0].token_ids;
+  const auto after = generate(model, prepend(resumed, {question}), settings).sequences[0].token_ids;
 
   fmt::print("{} layers, next position {}, saved as {}\n{}\n{}\n", file.layers(), file.frame().next_position(),
              path.string(), text.decode(after), before == after ? "the same from the file" : "something else");

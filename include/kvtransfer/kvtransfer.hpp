@@ -35,6 +35,7 @@
 #include "kvtransfer/cache/select_tokens.hpp"
 #include "kvtransfer/cache/slice.hpp"
 #include "kvtransfer/cache/slot_choice.hpp"
+#include "kvtransfer/cache/with_dtype.hpp"
 #include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/cache_extents.hpp"

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "experiment/named_errors.hpp"
@@ -15,12 +16,11 @@ namespace kvtransfer {
 
 namespace {
 
-generation_config generation_settings_of(const run_settings& settings, const any_tokenizer& tokens,
-                                         const causal_lm& model) {
+generation_config generation_settings_of(const run_settings& settings, const causal_lm& model) {
   generation_config generation;
   generation.max_new_tokens = settings.max_new_tokens;
   generation.temperature = settings.temperature;
-  generation.eos_token_ids = model.config.eos_token_ids.empty() ? tokens.boundaries().eos : model.config.eos_token_ids;
+  generation.eos_token_ids = model.config.eos_token_ids;  // none where its files name none, as in transformers
   return generation;
 }
 
@@ -32,12 +32,13 @@ std::string place_of(const test_case& test, const any_condition& condition) {
 /// @throws value_error if a condition may need positions that the model doesn't have
 void require_positions(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
                        const run_settings& settings, const causal_lm& model) {
-  const std::int64_t known = model.config.max_position_embeddings;
+  const std::optional<std::int64_t> known = position_limit(model.config);
   const std::int64_t needed = detail::naming(place_of(test, condition),
                                              [&] { return condition.tokens_needed(prompts, settings.max_new_tokens); });
-  if (needed > known) {
+  if (known && needed > *known) {
     fail<value_error>(settings.suite, place_of(test, condition),
-                      fmt::format("at most max_position_embeddings = {} tokens in front of the answer", known),
+                      fmt::format("at most {} tokens in front of the answer (max_position_embeddings = {})", *known,
+                                  model.config.max_position_embeddings),
                       fmt::format("{} ({} of the source, {} of the target, max_new_tokens = {})", needed,
                                   count_of(prompts.head), count_of(prompts.tail), settings.max_new_tokens));
   }
@@ -95,8 +96,7 @@ struct running_experiment {
 void run_all(const causal_lm& model, const prompt_encoding& encoding, const std::vector<any_condition>& conditions,
              results& run, journal* finished, const progress_callback& report) {
   const std::vector<prompt_ids> prompts = checked_prompts(model, encoding, conditions, run);
-  running_experiment running{model,    encoding.tokens, generation_settings_of(run.settings, encoding.tokens, model),
-                             finished, report,          {}};
+  running_experiment running{model, encoding.tokens, generation_settings_of(run.settings, model), finished, report, {}};
   for (std::size_t t = 0; t < run.tests.size(); ++t) {
     running.progress.total +=
         run.settings.trials * std::count_if(conditions.begin(), conditions.end(), [&](const auto& condition) {

@@ -16,8 +16,8 @@ trial_record record_of(const completion& made, const prepared_input& read, const
   trial.stalled = is_stalled(made.stop == stop_reason::eos, static_cast<std::int64_t>(made.token_ids.size()));
   trial.top2_margins.assign(made.top2_margins.begin(), made.top2_margins.end());
   trial.read = read.parts;
-  trial.assumed_frame = read.input.origin.assumed;
-  for (const cache_edit& edit : read.input.origin.edits) {
+  trial.assumed_frame = read.input.assumed();
+  for (const cache_edit& edit : read.input.edits()) {
     trial.edits.push_back(describe(edit));
   }
   return trial;
@@ -29,7 +29,7 @@ trial_record run_trial(const causal_lm& model, const any_tokenizer& text, const 
   settings.seeds = {seed};
   const prepared_input read = condition.prepare(model, prompts, settings);
   const generation_output made = generate(model, read.input, settings);
-  return record_of(made.rows.front(), read, text, test, seed);
+  return record_of(made.sequences.front(), read, text, test, seed);
 }
 
 }  // namespace kvtransfer::detail

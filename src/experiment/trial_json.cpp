@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
@@ -87,11 +88,11 @@ trial_record read_trial(const json_reader& fields) {
   trial.token_ids = fields.integers("token_ids");
   trial.text = fields.text("text");
   trial.markers_found = fields.texts("markers_found");
-  const std::string stop = fields.text("stop_reason");
-  if (stop != "eos" && stop != "length") {
-    fields.refuse("stop_reason", "\"eos\" or \"length\"");
+  const std::optional<stop_reason> stop = stop_reason_named(fields.text("stop_reason"));
+  if (!stop) {
+    fields.refuse("stop_reason", "\"eos\", \"length\" or \"positions\"");
   }
-  trial.stop = stop == "eos" ? stop_reason::eos : stop_reason::length;
+  trial.stop = *stop;
   trial.stalled = fields.boolean("stalled");
   trial.top2_margins = read_margins(fields);
   trial.read = read_sequence(fields);

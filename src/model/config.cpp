@@ -127,7 +127,8 @@ void read_heads(const detail::json_fields& fields, const detail::config_defaults
   }
 }
 
-/// transformers reads a missing key as the ids of the architecture's first model, but a null as "none".
+/// transformers reads a missing BOS as that of the architecture's first model, but a null as "none"; which tokens end a
+/// generation it reads from the file alone.
 void read_special_tokens(const detail::json_fields& fields, const detail::config_defaults& defaults,
                          model_config& config) {
   const auto bos = fields.token_ids("bos_token_id");
@@ -135,7 +136,7 @@ void read_special_tokens(const detail::json_fields& fields, const detail::config
   if (!bos.empty()) {
     config.bos_token_id = bos.front();
   }
-  config.eos_token_ids = fields.present("eos_token_id") ? fields.token_ids("eos_token_id") : defaults.eos_token_ids;
+  config.eos_token_ids = fields.token_ids("eos_token_id");
 }
 
 /// The keys that decide on the rotation, with the sizes found. Other keys, which may mean something in other
@@ -174,6 +175,22 @@ std::vector<rotary_embedding> read_rotary(const nlohmann::json& keys, const mode
   } catch (const error& bad) {
     throw file_error(fmt::format("{}: {}", file, bad.what()));
   }
+}
+
+/// How far one layer's rotary type reaches in a model of `trained` positions; nothing: as far as asked.
+std::optional<std::int64_t> stretched_length(const rotary_embedding& embedding, std::int64_t trained) {
+  if (!embedding.rotates() || embedding.rope_type() == "dynamic") {
+    return std::nullopt;
+  }
+  const rope::type_parameters& parameters = embedding.parameters();
+  double length = static_cast<double>(trained);
+  if (embedding.rope_type() == "linear") {
+    length *= parameters.positive("factor");
+  } else if (embedding.rope_type() == "yarn" && parameters.has("factor")) {
+    length = std::max(length, parameters.original_length() * parameters.positive("factor"));
+  }
+  constexpr double most = 9e18;  // fits 64 bits
+  return static_cast<std::int64_t>(std::clamp(length, static_cast<double>(trained), most));
 }
 
 }  // namespace
@@ -283,11 +300,18 @@ model_config read_model_config(const std::filesystem::path& folder_or_file) {
   const auto generation = file.parent_path() / "generation_config.json";
   if (std::filesystem::exists(generation, ignored)) {
     const nlohmann::json content = read_json_object(generation);
-    if (const auto ids = detail::json_fields(content, generation.string()).token_ids("eos_token_id"); !ids.empty()) {
-      config.eos_token_ids = ids;
-    }
+    config.eos_token_ids = detail::json_fields(content, generation.string()).token_ids("eos_token_id");
   }
   return config;
+}
+
+std::optional<std::int64_t> position_limit(const model_config& config) {
+  std::optional<std::int64_t> limit;
+  for (const rotary_embedding& embedding : config.rotary) {
+    const std::optional<std::int64_t> own = stretched_length(embedding, config.max_position_embeddings);
+    limit = limit && own ? std::min(*limit, *own) : (limit ? limit : own);
+  }
+  return limit;
 }
 
 std::vector<rotary_specification> rotary_specifications(const model_config& config, std::int64_t length) {

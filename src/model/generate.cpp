@@ -25,18 +25,18 @@ void require_valid(const generation_config& settings, std::int64_t batch) {
                        fmt::format("{}", seeds));
 }
 
-/// Chooses the next token of one row, records it, and returns it if the row goes on.
-std::optional<std::int64_t> extend_row(completion& row, const at::Tensor& logits, const generation_config& settings,
-                                       std::uint64_t seed, std::int64_t step) {
+/// Chooses the next token of one sequence, records it, and returns it if the sequence goes on.
+std::optional<std::int64_t> extend(completion& sequence, const at::Tensor& logits, const generation_config& settings,
+                                   std::uint64_t seed, std::int64_t step) {
   const token_choice choice = choose_token(logits, settings.temperature, seed, static_cast<std::uint64_t>(step));
-  row.top2_margins.push_back(choice.top2_margin);
+  sequence.top2_margins.push_back(choice.top2_margin);
   const auto& eos = settings.eos_token_ids;
   if (std::find(eos.begin(), eos.end(), choice.token_id) != eos.end()) {
-    row.stop = stop_reason::eos;
-    row.eos_token_id = choice.token_id;
+    sequence.stop = stop_reason::eos;
+    sequence.eos_token_id = choice.token_id;
     return std::nullopt;
   }
-  row.token_ids.push_back(choice.token_id);
+  sequence.token_ids.push_back(choice.token_id);
   return choice.token_id;
 }
 
@@ -45,32 +45,37 @@ std::optional<std::int64_t> extend_row(completion& row, const at::Tensor& logits
 std::vector<completion> generate(const causal_lm& model, session& running, const generation_config& settings) {
   require_valid(settings, running.batch());
   const auto batch = static_cast<std::size_t>(running.batch());
-  std::vector<completion> rows(batch);
+  const std::optional<std::int64_t> limit = position_limit(model.config);
+  std::vector<completion> sequences(batch);
   std::vector<std::optional<std::int64_t>> next(batch, 0);
   for (std::int64_t step = 0; step < settings.max_new_tokens; ++step) {
     const at::Tensor logits = running.logits().to(at::kCPU, at::kFloat);
     for (std::size_t b = 0; b < batch; ++b) {
       const std::uint64_t seed = settings.seeds[settings.seeds.size() == 1 ? 0 : b];
       next[b] =
-          next[b] ? extend_row(rows[b], logits[static_cast<std::int64_t>(b)], settings, seed, step) : std::nullopt;
+          next[b] ? extend(sequences[b], logits[static_cast<std::int64_t>(b)], settings, seed, step) : std::nullopt;
+    }
+    if (step + 1 == settings.max_new_tokens) {
+      break;
     }
     for (std::size_t b = 0; b < batch; ++b) {
-      const bool at_the_end = running.next_positions()[b] >= model.config.max_position_embeddings;
-      next[b] = at_the_end ? std::nullopt : next[b];
+      if (next[b] && limit && running.next_positions()[b] >= *limit) {
+        sequences[b].stop = stop_reason::positions;
+        next[b] = std::nullopt;
+      }
     }
-    const bool all_done = std::none_of(next.begin(), next.end(), [](const auto& token) { return token.has_value(); });
-    if (all_done || step + 1 == settings.max_new_tokens) {
+    if (std::none_of(next.begin(), next.end(), [](const auto& token) { return token.has_value(); })) {
       break;
     }
     running.step(next);
   }
-  return rows;
+  return sequences;
 }
 
 generation_output generate(const causal_lm& model, const plan& input, const generation_config& settings) {
   session running(model, input, std::max<std::int64_t>(settings.max_new_tokens, 0));
-  std::vector<completion> rows = generate(model, running, settings);
-  return {std::move(rows), std::move(running).release()};
+  std::vector<completion> sequences = generate(model, running, settings);
+  return {std::move(sequences), std::move(running)};
 }
 
 cache prefill(const causal_lm& model, std::vector<std::vector<std::int64_t>> token_ids) {

@@ -1,10 +1,15 @@
 #include "model/plan_checks.hpp"
 
+#include <c10/core/ScalarType.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/inject/attention_mask.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "model/window_checks.hpp"
@@ -42,25 +47,84 @@ void require_rotated_for(const causal_lm& model, const rotary_specification& own
   }
 }
 
+/// Nothing is converted in passing: a rounding that nobody asked for is a change of the numbers.
+void require_dtype(const causal_lm& model, at::ScalarType dtype, std::int64_t layer, std::string_view what) {
+  if (dtype != model.dtype()) {
+    fail<frame_error>(
+        "plan", fmt::format("layer {}", layer),
+        fmt::format("{} in the model's {} (with_dtype converts a cache)", what, c10::toString(model.dtype())),
+        c10::toString(dtype));
+  }
+}
+
 void require_fits(const causal_lm& model, const segment& part, std::int64_t batch, std::int64_t layer) {
+  const std::string where = fmt::format("layer {}", layer);
+  const at::Tensor& values = part.kv.stored_values();
   const cache_extents found = part.kv.extents();
   const cache_extents expected{batch, model.config.kv_heads, found.seq, model.config.head_dim};
-  if (!(found == expected) || part.kv.values().size(3) != model.config.head_dim) {
-    fail<shape_error>("plan", fmt::format("layer {}", layer), fmt::format("{}", expected), fmt::format("{}", found));
+  if (!(found == expected)) {
+    fail<shape_error>("plan", where, fmt::format("{}", expected), fmt::format("{}", found));
+  }
+  if (values.size(3) != model.config.head_dim) {
+    fail<shape_error>("plan", where, fmt::format("values {}", expected), describe(values));
   }
   if (part.kv.device() != model.device()) {
-    fail<device_error>("plan", fmt::format("layer {}", layer), model.device().str(), part.kv.device().str());
+    fail<device_error>("plan", where, model.device().str(), part.kv.device().str());
+  }
+  require_dtype(model, part.kv.dtype(), layer, "keys");
+  require_dtype(model, values.scalar_type(), layer, "values");
+  require_count<frame_error>(part.kv.frame().positions.streams(), 1, "plan", where, "{} stream of positions");
+  if (part.visible.defined()) {
+    require_visibility_fits(part);
+  }
+}
+
+/// A segment says itself whose keys it holds, so that one plan cannot mix two models' caches.
+void require_origin(const causal_lm& model, const segment& part, std::int64_t layer) {
+  const bool of_these_keys = part.origin.layers() == 1 && part.origin.shared(0) == part.kv.shared_frame();
+  require<frame_error>(of_these_keys, "plan", fmt::format("layer {}", layer), "keys and origin of one cache",
+                       "keys of another");
+  const std::string& written_by = part.origin.model();
+  if (!part.origin.assumed() && !written_by.empty() && written_by != model.fingerprint) {
+    fail<frame_error>("plan", fmt::format("layer {}", layer), fmt::format("a cache written by {}", model.fingerprint),
+                      written_by);
+  }
+}
+
+/// Every token has a position, and shorter sequences have padding in front, as `plan` says.
+void require_aligned(const plan& input) {
+  const position_map& positions = input.positions;
+  const std::int64_t longest = longest_row(input.token_ids, "plan");
+  if (positions.streams() != 1 || positions.batch() != input.batch() || positions.heads() != 1 ||
+      positions.size() != longest) {
+    fail<shape_error>("plan", "positions", fmt::format("[streams=1, batch={}, 1, seq={}]", input.batch(), longest),
+                      fmt::format("[streams={}, batch={}, {}, seq={}]", positions.streams(), positions.batch(),
+                                  positions.heads(), positions.size()));
+  }
+  for (std::int64_t b = 0; b < input.batch(); ++b) {
+    const auto count = static_cast<std::int64_t>(input.token_ids[static_cast<std::size_t>(b)].size());
+    const position_row& row = positions.row(0, b, 0);
+    const auto is_key = [](const position_run& run) { return run.state == slot_state::rotated(); };
+    const bool padded = row.slice(0, longest - count).key_count() == 0;
+    const position_row tokens = row.slice(longest - count, longest);
+    if (!padded || !std::ranges::all_of(tokens.runs(), is_key)) {
+      fail<frame_error>(
+          "plan", fmt::format("positions of sequence {}", b),
+          fmt::format("{} rotated keys behind {} slots of padding", count, longest - count),
+          fmt::format("{} keys, {} of them at the sequence's tokens", row.key_count(), tokens.key_count()));
+    }
   }
 }
 
 }  // namespace
 
 void require_positions_known(const model_config& config, const position_map& positions) {
+  const std::optional<std::int64_t> limit = position_limit(config);
   for (const position_row& row : positions.rows()) {
     const std::int64_t last = row.last_position().value_or(0);
-    if (last >= config.max_position_embeddings) {
+    if (limit && last >= *limit) {
       fail<value_error>("plan", "positions",
-                        fmt::format("below max_position_embeddings = {}", config.max_position_embeddings),
+                        fmt::format("below {} (max_position_embeddings = {})", *limit, config.max_position_embeddings),
                         fmt::format("{}", last));
     }
   }
@@ -78,27 +142,25 @@ void require_tokens_known(const model_config& config, const std::vector<std::vec
 }
 
 void require_runnable(const causal_lm& model, const plan& input) {
+  require_aligned(input);
   require_tokens_known(model.config, input.token_ids);
   require_positions_known(model.config, input.positions);
   if (input.layers.empty()) {
     return;
   }
-  if (static_cast<std::int64_t>(input.layers.size()) != model.config.layers) {
-    fail<shape_error>("plan", "layers", fmt::format("{}", model.config.layers), fmt::format("{}", input.layers.size()));
-  }
-  if (!input.origin.assumed && !input.origin.model.empty() && input.origin.model != model.fingerprint) {
-    fail<frame_error>("plan", "model", fmt::format("a cache written by {}", model.fingerprint), input.origin.model);
-  }
+  // A cache of fewer layers would silently go into the first ones, wherever its layers come from.
+  require_count<frame_error>(input.layers.size(), model.config.layers, "plan", "layers", "the model's {} layers");
   const std::vector<rotary_specification> own = rotary_specifications(model.config);
   for (std::int64_t layer = 0; layer < model.config.layers; ++layer) {
     for (const segment& part : input.segments(layer)) {
       require_fits(model, part, input.batch(), layer);
-      if (!input.origin.assumed) {
+      require_origin(model, part, layer);
+      if (!part.origin.assumed()) {
         require_rotated_for(model, own[static_cast<std::size_t>(layer)], part.kv.frame(), layer);
       }
     }
   }
-  if (!input.origin.assumed) {
+  if (!input.assumed()) {
     require_windows_filled(model.config, input);
   }
 }

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "model/attention.hpp"
 #include "model/plan_checks.hpp"
 #include "model/rotary_tables.hpp"
+#include "model/shared_prefix.hpp"
 #include "model/slot_visibility.hpp"
 #include "model/transformer.hpp"
 
@@ -20,7 +22,7 @@ namespace {
 
 /// A layer's injected keys (or values) in front of its new ones, joined without writing into either.
 template <class Select>
-at::Tensor behind_segments(const std::vector<segment>& segments, const at::Tensor& fresh, Select&& select) {
+at::Tensor behind_segments(std::span<const segment> segments, const at::Tensor& fresh, Select&& select) {
   std::vector<at::Tensor> parts;
   for (const segment& part : segments) {
     parts.push_back(select(part.kv));
@@ -44,9 +46,12 @@ at::Tensor plan_logits(const causal_lm& model, const plan& input) {
     const attention_specification& how = model.config.attention[static_cast<std::size_t>(layer)];
     detail::slot_visibility visibility(segments, how.window, input.batch(), model.device());
     visibility.append(input.positions);
-    const at::Tensor keys = behind_segments(segments, k, [](const layer_view<>& kv) { return kv.keys(); });
-    const at::Tensor values = behind_segments(segments, v, [](const layer_view<>& kv) { return kv.values(); });
-    return detail::attend(how, q, keys, values, visibility.seen_by(input.size(), model.config.q_heads));
+    const detail::visible_keys seen = visibility.seen_by(input.size(), model.config.q_heads);
+    const detail::shared_prefix prefix = detail::shared_prefix_of(segments);
+    const auto own = std::span(segments).subspan(prefix.segments);
+    const at::Tensor keys = behind_segments(own, k, [](const layer_view<>& kv) { return kv.keys(); });
+    const at::Tensor values = behind_segments(own, v, [](const layer_view<>& kv) { return kv.values(); });
+    return detail::attend_behind(how, prefix, q, keys, values, seen);
   };
   const at::Tensor tokens = token_tensor(input.token_ids, 0, model.device());
   return detail::vocabulary_logits(model.config, model.weights,

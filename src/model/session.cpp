@@ -1,12 +1,13 @@
 #include "kvtransfer/model/session.hpp"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstddef>
-#include <string_view>
+#include <span>
 #include <utility>
 
 #include "kvtransfer/core/alike.hpp"
@@ -16,6 +17,7 @@
 #include "model/plan_checks.hpp"
 #include "model/plan_frame.hpp"
 #include "model/rotary_tables.hpp"
+#include "model/shared_prefix.hpp"
 #include "model/slot_visibility.hpp"
 #include "model/transformer.hpp"
 
@@ -24,8 +26,8 @@ namespace kvtransfer {
 class session::implementation {
  public:
   implementation(const causal_lm& model, const plan& input, std::int64_t capacity)
-      : model_(&model), frame_(detail::injected_frame(model.config, input)) {
-    detail::require_runnable(model, input);
+      : model_(&accepting(model, input)), frame_(detail::injected_frame(model.config, input)) {
+    require<value_error>(capacity >= 0, "session", "capacity", "0 tokens or more", fmt::format("{}", capacity));
     at::NoGradGuard no_grad;
     for (std::int64_t i = 0; i < model.config.layers; ++i) {
       reserve(input, i, capacity);
@@ -39,39 +41,70 @@ class session::implementation {
 
   [[nodiscard]] const at::Tensor& logits() const { return logits_; }
   [[nodiscard]] std::int64_t batch() const { return static_cast<std::int64_t>(next_position_.size()); }
-  [[nodiscard]] std::int64_t length() const { return frame_.layer(0).size(); }
+  [[nodiscard]] std::int64_t length() const {
+    std::int64_t slots = 0;
+    for (std::int64_t layer = 0; layer < frame_.layers(); ++layer) {
+      slots = std::max(slots, frame_.layer(layer).size());
+    }
+    return slots;
+  }
   [[nodiscard]] const std::vector<std::int64_t>& next_positions() const { return next_position_; }
 
   void step(const std::vector<std::optional<std::int64_t>>& next) {
     if (static_cast<std::int64_t>(next.size()) != batch()) {
       fail<shape_error>("session::step", "next", fmt::format("{} entries", batch()), fmt::format("{}", next.size()));
     }
-    std::vector<std::vector<std::int64_t>> ids;
+    std::vector<std::vector<std::int64_t>> ids;     // as the cache keeps them, -1 for padding
+    std::vector<std::vector<std::int64_t>> tokens;  // as the model reads them
     std::vector<position_row> rows;
+    std::vector<std::int64_t> after = next_position_;
     for (std::size_t b = 0; b < next.size(); ++b) {
       ids.push_back({next[b].value_or(-1)});
+      tokens.push_back({next[b].value_or(0)});
       rows.push_back(
           position_row::consecutive(next_position_[b], 1, next[b] ? slot_state::rotated() : slot_state::padding()));
-      next_position_[b] += next[b] ? 1 : 0;
+      after[b] += next[b] ? 1 : 0;
     }
     const position_map positions(1, batch(), 1, std::move(rows));
+    detail::require_tokens_known(model_->config, tokens);
     detail::require_positions_known(model_->config, positions);
+    require_capacity(1);
     at::NoGradGuard no_grad;
-    read(token_tensor(ids, 0, model_->device()).clamp_min(0), positions, ids);
+    next_position_ = std::move(after);
+    read(token_tensor(tokens, 0, model_->device()), positions, ids);
   }
 
-  [[nodiscard]] cache release() { return cache(std::move(keys_), std::move(values_), std::move(frame_), as_written); }
+  [[nodiscard]] cache release() {
+    for (std::int64_t layer = 0; layer < frame_.layers(); ++layer) {
+      if (const detail::shared_prefix& prefix = prefix_of(layer); prefix.segments > 0) {
+        put_in_front(prefix.keys, keys_, layer);
+        put_in_front(prefix.values, values_, layer);
+      }
+    }
+    return cache(std::move(keys_), std::move(values_), std::move(frame_), as_written);
+  }
 
  private:
-  /// One layer's buffers with the segments in front.
+  /// The model, if it can run the plan.
+  static const causal_lm& accepting(const causal_lm& model, const plan& input) {
+    detail::require_runnable(model, input);
+    return model;
+  }
+
+  /// One layer's buffers with the segments in front; those that all sequences share are kept once, ahead of them.
   void reserve(const plan& input, std::int64_t layer, std::int64_t capacity) {
     const model_config& config = model_->config;
-    const std::int64_t slots = input.injected(layer) + input.size() + capacity;
+    const std::vector<segment>& segments = input.segments(layer);
+    prefixes_.push_back(detail::shared_prefix_of(segments));
+    detail::shared_prefix& prefix = prefixes_.back();
+    prefix.keys = prefix.keys.defined() ? prefix.keys.clone() : prefix.keys;
+    prefix.values = prefix.values.defined() ? prefix.values.clone() : prefix.values;
+    const std::int64_t slots = input.injected(layer) - prefix.size() + input.size() + capacity;
     const at::TensorOptions options = model_->weights.embed_tokens.options().requires_grad(false);
     keys_.push_back(at::empty({input.batch(), config.kv_heads, slots, config.head_dim}, options));
     values_.push_back(at::empty({input.batch(), config.kv_heads, slots, config.head_dim}, options));
     std::int64_t start = 0;
-    for (const segment& part : input.segments(layer)) {
+    for (const segment& part : std::span(segments).subspan(prefix.segments)) {
       keys_.back().slice(2, start, start + part.kv.size()).copy_(part.kv.keys());
       values_.back().slice(2, start, start + part.kv.size()).copy_(part.kv.values());
       start += part.kv.size();
@@ -113,32 +146,52 @@ class session::implementation {
     }
     const auto attend = [&](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
       const std::size_t group = visibility_of_[static_cast<std::size_t>(layer)];
-      const at::Tensor keys = grown(keys_, layer, k, "keys");
-      const at::Tensor values = grown(values_, layer, v, "values");
-      return detail::attend(model_->config.attention[static_cast<std::size_t>(layer)], q, keys, values, seen[group]);
+      const at::Tensor keys = grown(keys_, layer, k);
+      const at::Tensor values = grown(values_, layer, v);
+      const attention_specification& how = model_->config.attention[static_cast<std::size_t>(layer)];
+      return detail::attend_behind(how, prefix_of(layer), q, keys, values, seen[group]);
     };
     const at::Tensor hidden = detail::hidden_states(model_->config, model_->weights, tokens, rotary, tables, attend);
     logits_ = detail::vocabulary_logits(model_->config, model_->weights, hidden.select(1, count - 1));
     frame_.append(tail);
   }
 
-  /// Writes a layer's new keys (or values) behind those it holds and returns all of them.
-  at::Tensor grown(std::vector<at::Tensor>& buffers, std::int64_t layer, const at::Tensor& more,
-                   std::string_view what) const {
-    const at::Tensor& buffer = buffers[static_cast<std::size_t>(layer)];
-    const std::int64_t start = frame_.layer(layer).size();
-    const std::int64_t end = start + more.size(2);
-    if (end > buffer.size(2)) {
-      fail<shape_error>("session", what, fmt::format("at most {} slots (capacity asked for)", buffer.size(2)),
-                        fmt::format("{}", end));
+  /// Before anything has changed. @throws shape_error unless there are slots for `count` more tokens
+  void require_capacity(std::int64_t count) const {
+    const std::int64_t left = keys_.front().size(2) - slots_by_sequence(0);  // the same in every layer
+    if (count > left) {
+      fail<shape_error>("session::step", "capacity", fmt::format("{} slots left", count), fmt::format("{}", left));
     }
+  }
+
+  [[nodiscard]] const detail::shared_prefix& prefix_of(std::int64_t layer) const {
+    return prefixes_[static_cast<std::size_t>(layer)];
+  }
+
+  /// Slots that a layer's buffers hold, those of the shared prefix not among them.
+  [[nodiscard]] std::int64_t slots_by_sequence(std::int64_t layer) const {
+    return frame_.layer(layer).size() - prefix_of(layer).size();
+  }
+
+  /// Writes a layer's new keys (or values) behind those it holds and returns all of them.
+  at::Tensor grown(std::vector<at::Tensor>& buffers, std::int64_t layer, const at::Tensor& more) const {
+    const at::Tensor& buffer = buffers[static_cast<std::size_t>(layer)];
+    const std::int64_t start = slots_by_sequence(layer);
+    const std::int64_t end = start + more.size(2);
     buffer.slice(2, start, end).copy_(more);
     return buffer.slice(2, 0, end);
   }
 
+  /// Gives every sequence of a layer's buffer its own copy of what all shared.
+  void put_in_front(const at::Tensor& shared, std::vector<at::Tensor>& buffers, std::int64_t layer) const {
+    at::Tensor& buffer = buffers[static_cast<std::size_t>(layer)];
+    buffer = at::cat({shared.expand({batch(), -1, -1, -1}), buffer.slice(2, 0, slots_by_sequence(layer))}, 2);
+  }
+
   const causal_lm* model_;
   cache_frame frame_;
-  std::vector<at::Tensor> keys_;
+  std::vector<detail::shared_prefix> prefixes_;  // one a layer
+  std::vector<at::Tensor> keys_;                 // behind them
   std::vector<at::Tensor> values_;
   std::vector<detail::slot_visibility> visibility_;
   std::vector<std::size_t> visibility_of_;

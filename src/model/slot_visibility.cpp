@@ -32,17 +32,13 @@ slot_visibility::slot_visibility(const std::vector<segment>& segments, std::opti
                                  std::int64_t batch, at::Device device)
     : window_(window), batch_(batch), device_(device) {
   for (const segment& part : segments) {
-    const position_map& positions = part.kv.frame().positions;
-    const bool full = has_no_padding(positions);
-    const bool all = full && !part.visible.defined();
-    add(part.kv.size(), all ? at::Tensor() : segment_visibility(part, device),
-        full ? at::Tensor() : validity_tensor(positions, device));
+    const bool all = has_no_padding(part.kv.frame().positions) && !part.visible.defined();
+    add(part.kv.size(), all ? at::Tensor() : segment_visibility(part, device));
   }
 }
 
 void slot_visibility::append(const position_map& positions) {
-  const at::Tensor valid = has_no_padding(positions) ? at::Tensor() : validity_tensor(positions, device_);
-  add(positions.size(), valid, valid);
+  add(positions.size(), has_no_padding(positions) ? at::Tensor() : validity_tensor(positions, device_));
 }
 
 visible_keys slot_visibility::seen_by(std::int64_t tokens, std::int64_t q_heads) const {
@@ -58,8 +54,8 @@ visible_keys slot_visibility::seen_by(std::int64_t tokens, std::int64_t q_heads)
 
 at::Tensor slot_visibility::in_window(std::int64_t tokens) const {
   const at::TensorOptions options = at::TensorOptions().dtype(at::kBool).device(device_);
-  const at::Tensor valid = valid_.values.defined() ? valid_.values : all_true(1, slots_, options);
-  const at::Tensor ordinal = valid.cumsum(2);  // a key's number among the keys; padding has that of the key before it
+  const at::Tensor visible = visible_.values.defined() ? visible_.values : all_true(1, slots_, options);
+  const at::Tensor ordinal = visible.cumsum(2);  // a key's number among those seen; others have that of the one before
   const at::Tensor query = ordinal.slice(2, slots_ - tokens).unsqueeze(3);
   return ordinal.unsqueeze(2).gt(query.sub(*window_));
 }
@@ -75,10 +71,8 @@ void slot_visibility::growing_mask::add(std::int64_t before, std::int64_t more, 
   values = at::cat({first.expand({-1, heads, -1}), last.expand({-1, heads, -1})}, 2);
 }
 
-void slot_visibility::add(std::int64_t slots, const at::Tensor& visible, const at::Tensor& valid) {
-  const at::TensorOptions options = at::TensorOptions().dtype(at::kBool).device(device_);
-  visible_.add(slots_, slots, visible, options, batch_);
-  valid_.add(slots_, slots, valid, options, batch_);
+void slot_visibility::add(std::int64_t slots, const at::Tensor& visible) {
+  visible_.add(slots_, slots, visible, at::TensorOptions().dtype(at::kBool).device(device_), batch_);
   slots_ += slots;
 }
 

@@ -37,7 +37,8 @@ class slot_visibility {
              std::int64_t batch);
   };
 
-  void add(std::int64_t slots, const at::Tensor& visible, const at::Tensor& valid);
+  /// @param visible bool `[batch, kv_heads or 1, slots]`; undefined where all are visible
+  void add(std::int64_t slots, const at::Tensor& visible);
 
   /// bool `[batch, kv_heads or 1, tokens, slots]`: slots that lie in the window of each of the last tokens.
   [[nodiscard]] at::Tensor in_window(std::int64_t tokens) const;
@@ -46,8 +47,7 @@ class slot_visibility {
   std::int64_t batch_;
   at::Device device_;
   std::int64_t slots_ = 0;
-  growing_mask visible_;
-  growing_mask valid_;  // the slots that hold a key: what a window counts
+  growing_mask visible_;  // what a window counts too: a hidden slot is padding in the cache that is left
 };
 
 }  // namespace kvtransfer::detail

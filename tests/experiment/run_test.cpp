@@ -156,8 +156,8 @@ TEST_CASE("prompts that outgrow the model are refused before anything runs", "[e
   setup.tests.tests[1].source = std::string(3000, 'x');
   std::int64_t ran = 0;
   const std::string complaint = message_of<value_error>([&] { setup.run(false, [&](const run_progress&) { ++ran; }); });
-  CHECK(complaint.find("my.json: test b under text_oracle: expected at most max_position_embeddings = 256 tokens") ==
-        0);
+  CHECK(complaint.find("my.json: test b under text_oracle: expected at most 256 tokens in front of the answer "
+                       "(max_position_embeddings = 256)") == 0);
   CHECK(ran == 0);
 }
 

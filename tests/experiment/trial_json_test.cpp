@@ -57,7 +57,8 @@ TEST_CASE("a trial with a wrong field is refused", "[experiment][trial_json]") {
     trial[field] = value;
     return message_of<file_error>([&] { read_trial(json_reader(trial, "f")); });
   };
-  CHECK(complaint("stop_reason", "tired") == "f: stop_reason: expected \"eos\" or \"length\", got \"tired\"");
+  CHECK(complaint("stop_reason", "tired") ==
+        "f: stop_reason: expected \"eos\", \"length\" or \"positions\", got \"tired\"");
   CHECK(complaint("seed", -1) == "f: seed: expected an integer, 0 or more, got -1");
   CHECK(complaint("top2_margins", {"x"}) == "f: top2_margins: expected a list of numbers, got \"x\"");
   CHECK(complaint("sequence", {{{"role", "lunch"}, {"tokens", 1}, {"injected", true}}}) ==

@@ -2,11 +2,15 @@
 
 #include <filesystem>
 
+#include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
+#include "support/small_model.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
 using namespace kvtransfer::detail;
+using namespace kvtransfer::test;
 
 TEST_CASE("a record keeps what was generated, read and found", "[experiment][trial]") {
   const any_tokenizer text = open_tokenizer(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
@@ -17,8 +21,11 @@ TEST_CASE("a record keeps what was generated, read and found", "[experiment][tri
   made.top2_margins.assign(made.token_ids.size() + 1, 0.25f);
   prepared_input read;
   read.parts = {{token_role::bos, 1, false}};
-  read.input.origin.assumed = true;
-  read.input.origin.edits = {{edit_kind::noise, cache_half::both, {0}, {}, {{0, 2}}, "seed 9"}};
+  cache pretended = prefill(small_model(), {some_tokens(3)});
+  cache_frame frame = pretended.target();
+  frame.add_edit({edit_kind::noise, cache_half::both, {0}, {}, {{0, 2}}, "seed 9"});
+  pretended.assume_frame(std::move(frame));
+  read.input = prepend(pretended.view(), {{1}});
   const trial_record record = record_of(made, read, text, test, 9);
   CHECK(record.seed == 9);
   CHECK(record.text == "The capital is Paris");

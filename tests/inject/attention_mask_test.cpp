@@ -32,7 +32,7 @@ segment padded_segment(at::Tensor visible = {}) {
   behind_padding.append(position_row::consecutive(0, 2));
   const layer_frame frame{position_map(1, 2, 1, {position_row::consecutive(0, 3), behind_padding}),
                           {known_specification()}};
-  return {known_cache_in(cache_frame(1, frame)).kv.view().layer(0), std::move(visible)};
+  return {known_cache_in(cache_frame(1, frame)).kv.view(), 0, std::move(visible)};
 }
 
 }  // namespace

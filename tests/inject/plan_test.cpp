@@ -19,9 +19,7 @@ TEST_CASE("a plan that injects nothing reads its text from position 0 on", "[inj
   CHECK(text.layers.empty());
   CHECK(text.injected(17) == 0);
   CHECK(text.segments(17).empty());
-  CHECK(text.origin.model.empty());
-  CHECK(text.origin.token_ids.empty());
-  CHECK_FALSE(text.origin.assumed);
+  CHECK_FALSE(text.assumed());
 }
 
 TEST_CASE("rows of unequal length are aligned at their right end", "[inject][plan]") {
@@ -44,10 +42,13 @@ TEST_CASE("injected slots are counted over all segments of a layer", "[inject][p
   const known_cache known = known_cache_of(2, 5);
   plan text = plan_of({{1, 2}});
   const cache_view<> view = known.kv.view();
-  text.layers = {{{view.layer(0), {}}, {view.slice(1, 3).layer(0), {}}}, {{view.layer(1), {}}}};
+  text.layers = {{segment(view, 0), segment(view.slice(1, 3), 0)}, {segment(view, 1)}};
   CHECK(text.injected(0) == 7);
   CHECK(text.injected(1) == 5);
   CHECK(text.segments(1).size() == 1);
+  CHECK_THROWS_AS(text.segments(2), shape_error);
+  CHECK_THROWS_AS(text.injected(-1), shape_error);
+  CHECK_THROWS_AS(segment(view, 2), shape_error);
 }
 
 TEST_CASE("a token tensor is padded on the left", "[inject][plan]") {

@@ -1,5 +1,6 @@
 #include "kvtransfer/inject/position_policies.hpp"
 
+#include <limits>
 #include <vector>
 
 #include "support/message.hpp"
@@ -44,6 +45,21 @@ TEST_CASE("gap leaves positions free, and none is offset", "[inject][position_po
   CHECK(positions::gap{5}.place(source_up_to_nine(), 3) == position_row::consecutive(15, 3));
   CHECK(positions::gap{}.place(source_up_to_nine(), 3) == positions::offset{}.place(source_up_to_nine(), 3));
   CHECK(positions::gap{5}.place(position_row(), 1) == position_row::consecutive(5, 1));
+}
+
+TEST_CASE("a gap is not negative: text would stand among what it follows", "[inject][position_policies]") {
+  CHECK(message_of<value_error>([] { positions::gap{-20}.place(source_up_to_nine(), 3); }) ==
+        "positions::gap: tokens: expected 0 or more, got -20");
+  CHECK_THROWS_AS(any_position_policy(positions::gap{-1}).place(position_row(), 1), value_error);
+}
+
+TEST_CASE("positions past 64 bits are refused, not wrapped", "[inject][position_policies]") {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  CHECK_THROWS_AS(positions::gap{most}.place(source_up_to_nine(), 1), value_error);
+  CHECK_THROWS_AS(positions::gap{most - 10}.place(source_up_to_nine(), 3), value_error);
+  CHECK_THROWS_AS(positions::offset{}.place(position_row::listed({most}), 1), value_error);
+  CHECK(positions::gap{most - 20}.place(source_up_to_nine(), 3).last_position() == most - 8);
+  CHECK(positions::offset{}.place(position_row::listed({-7}), 2) == position_row::consecutive(-6, 2));
 }
 
 TEST_CASE("a policy chosen at run time does what it was made from", "[inject][position_policies]") {

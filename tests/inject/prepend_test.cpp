@@ -32,6 +32,18 @@ cache ragged_source() {
   return source_of({shorter, position_row::consecutive(0, 3)}, {{-1, 1, 2}, {3, 4, 5}});
 }
 
+struct one_too_few {
+  static constexpr std::string_view name = "one_too_few";
+  position_row place(const position_row&, std::int64_t count) const { return position_row::consecutive(0, count - 1); }
+};
+
+struct only_padding {
+  static constexpr std::string_view name = "only_padding";
+  position_row place(const position_row&, std::int64_t count) const {
+    return position_row::consecutive(0, count, slot_state::padding());
+  }
+};
+
 }  // namespace
 
 TEST_CASE("text follows the cache it is read after", "[inject][prepend]") {
@@ -83,24 +95,27 @@ TEST_CASE("one source serves all texts without a copy", "[inject][prepend]") {
 TEST_CASE("a plan remembers whose keys it injects", "[inject][prepend]") {
   const cache source = ragged_source();
   const plan text = prepend(source.view(), {{7}, {9}});
-  CHECK(text.origin.model == "model a");
-  CHECK(text.origin.token_ids == token_rows{{-1, 1, 2}, {3, 4, 5}});
-  CHECK_FALSE(text.origin.assumed);
+  for (const std::vector<segment>& layer : text.layers) {
+    CHECK(layer.front().origin.model() == "model a");
+    CHECK(layer.front().origin.token_ids() == token_rows{{-1, 1, 2}, {3, 4, 5}});
+  }
+  CHECK_FALSE(text.assumed());
 }
 
 TEST_CASE("a shared source's text stands in front of every row", "[inject][prepend]") {
   const cache source = source_of({position_row::consecutive(0, 2)}, {{1, 2}});
-  CHECK(prepend(source.view(), {{7}, {8}, {9}}).origin.token_ids == token_rows{{1, 2}, {1, 2}, {1, 2}});
+  const plan known = prepend(source.view(), {{7}, {8}, {9}});
+  CHECK(known.segments(1).front().origin.token_ids() == token_rows{{1, 2}, {1, 2}, {1, 2}});
   const cache unknown = known_cache_of(2, 2).kv;
-  CHECK(prepend(unknown.view(), {{7}, {8}, {9}}).origin.token_ids.empty());
-  CHECK(prepend(unknown.view(), {{7}}).origin.model.empty());
+  CHECK(prepend(unknown.view(), {{7}, {8}, {9}}).segments(0).front().origin.token_ids().empty());
+  CHECK(prepend(unknown.view(), {{7}}).segments(0).front().origin.model().empty());
 }
 
 TEST_CASE("a plan says that its keys' frame was assumed", "[inject][prepend]") {
   cache source = source_of({position_row::consecutive(0, 2)}, {{1, 2}});
   source.assume_frame(source.view().frame());
-  CHECK(prepend(source.view(), {{7}}).origin.assumed);
-  CHECK(prepend(source.view(), {{7}, {8}}).origin.assumed);
+  CHECK(prepend(source.view(), {{7}}).assumed());
+  CHECK(prepend(source.view(), {{7}, {8}}).assumed());
 }
 
 TEST_CASE("text comes after the layer, head and stream that reaches furthest", "[inject][prepend]") {
@@ -127,6 +142,24 @@ TEST_CASE("text comes after the layer, head and stream that reaches furthest", "
 TEST_CASE("a row without keys begins at 0", "[inject][prepend]") {
   const cache source = source_of({position_row::consecutive(0, 2, slot_state::padding())}, {{-1, -1}});
   CHECK(prepend(source.view(), {{7, 8}}).positions == position_map::consecutive(0, 2));
+}
+
+TEST_CASE("text comes after keys that stand below 0, not after a row without keys", "[inject][prepend]") {
+  const position_row empty = position_row::consecutive(0, 2, slot_state::padding());
+  const cache_frame::shared_layer layer = std::make_shared<const layer_frame>(
+      layer_frame{position_map(1, 1, 2, {empty, position_row::consecutive(-9, 2)}), {known_specification()}});
+  CHECK(prepend(known_cache_in(cache_frame({layer})).kv.view(), {{1}}).positions == position_map::consecutive(-7, 1));
+}
+
+TEST_CASE("a policy that does not place every token is refused by name", "[inject][prepend]") {
+  const cache source = source_of({position_row::consecutive(0, 3)}, {{1, 2, 3}});
+  CHECK(message_of<value_error>([&] { prepend(source.view(), {{7, 8}}, one_too_few{}); }) ==
+        "prepend: position policy one_too_few: expected 2 positions of keys, got 1");
+  const any_position_policy chosen = one_too_few{};
+  CHECK(message_of<value_error>([&] { prepend(source.view(), {{7, 8}}, chosen); }) ==
+        "prepend: position policy one_too_few: expected 2 positions of keys, got 1");
+  CHECK(message_of<value_error>([&] { prepend(source.view(), {{7, 8}}, only_padding{}); }) ==
+        "prepend: position policy only_padding: expected 2 positions of keys, got padding, or keys without rotation");
 }
 
 TEST_CASE("another number of rows than the source's is refused", "[inject][prepend]") {

@@ -20,7 +20,8 @@ double relative_difference(const at::Tensor& expected, const at::Tensor& got) {
 
 std::vector<std::vector<std::int64_t>> continuations(const causal_lm& model, const plan& input, std::size_t tokens) {
   std::vector<std::vector<std::int64_t>> rows;
-  for (const completion& row : generate(model, input, {.max_new_tokens = static_cast<std::int64_t>(tokens)}).rows) {
+  for (const completion& row :
+       generate(model, input, {.max_new_tokens = static_cast<std::int64_t>(tokens)}).sequences) {
     rows.push_back(row.token_ids);
   }
   return rows;

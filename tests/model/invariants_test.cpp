@@ -16,7 +16,7 @@ using namespace kvtransfer::test;
 namespace {
 
 std::vector<std::int64_t> greedy(const causal_lm& model, const plan& input, std::int64_t count = 16) {
-  return generate(model, input, {.max_new_tokens = count}).rows.front().token_ids;
+  return generate(model, input, {.max_new_tokens = count}).sequences.front().token_ids;
 }
 
 }  // namespace
@@ -95,7 +95,7 @@ TEST_CASE("batching: unequal rows say together what each says alone", "[model][i
   const std::vector<std::vector<std::int64_t>> texts = {some_tokens(11), some_tokens(3, 1), some_tokens(7, 2)};
   const auto together = generate(model, plan_of(texts), {.max_new_tokens = 12});
   for (std::size_t row = 0; row < texts.size(); ++row) {
-    CHECK(together.rows[row].token_ids == greedy(model, plan_of({texts[row]}), 12));
+    CHECK(together.sequences[row].token_ids == greedy(model, plan_of({texts[row]}), 12));
   }
 }
 
@@ -105,7 +105,7 @@ TEST_CASE("batching: rows that share an injected prefix say what each says alone
   const std::vector<std::vector<std::int64_t>> texts = {some_tokens(5, 1), some_tokens(2, 4)};
   const auto together = generate(model, prepend(source.view(), texts), {.max_new_tokens = 12});
   for (std::size_t row = 0; row < texts.size(); ++row) {
-    CHECK(together.rows[row].token_ids == greedy(model, prepend(source.view(), {texts[row]}), 12));
+    CHECK(together.sequences[row].token_ids == greedy(model, prepend(source.view(), {texts[row]}), 12));
   }
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("batching: caches of unequal rows are injected row by row", "[model][i
   const cache both = prefill(model, sources);
   const auto together = generate(model, prepend(both.view(), targets), {.max_new_tokens = 12});
   for (std::size_t row = 0; row < sources.size(); ++row) {
-    CHECK(together.rows[row].token_ids == greedy(model, plan_of({joined(sources[row], targets[row])}), 12));
+    CHECK(together.sequences[row].token_ids == greedy(model, plan_of({joined(sources[row], targets[row])}), 12));
   }
 }
 
@@ -128,8 +128,8 @@ TEST_CASE("rows of unequal length shift as one", "[model][invariants]") {
   both.shift(21);
   both.materialize();
   const auto after = generate(model, prepend(both.view(), targets), {.max_new_tokens = 12});
-  CHECK(after.rows[0].token_ids == before.rows[0].token_ids);
-  CHECK(after.rows[1].token_ids == before.rows[1].token_ids);
+  CHECK(after.sequences[0].token_ids == before.sequences[0].token_ids);
+  CHECK(after.sequences[1].token_ids == before.sequences[1].token_ids);
 }
 
 TEST_CASE("the keys and values of one cache, taken as halves, are that cache", "[model][invariants]") {

@@ -44,7 +44,9 @@ std::vector<lab_case> lab_cases() {
 }
 
 std::vector<std::int64_t> greedy_answer(const causal_lm& model, const plan& input) {
-  return generate(model, input, {.max_new_tokens = 40, .eos_token_ids = model.config.eos_token_ids}).rows[0].token_ids;
+  return generate(model, input, {.max_new_tokens = 40, .eos_token_ids = model.config.eos_token_ids})
+      .sequences[0]
+      .token_ids;
 }
 
 cache source_cache(const causal_lm& model, const lab_case& one) { return prefill(model, {joined({bos}, one.source)}); }
@@ -117,7 +119,7 @@ TEST_CASE("all five transfers in one batch of unequal rows say what each says al
   const auto together = generate(model, prepend(all.view(), targets),
                                  {.max_new_tokens = 40, .eos_token_ids = model.config.eos_token_ids});
   for (std::size_t i = 0; i < targets.size(); ++i) {
-    CHECK(together.rows[i].token_ids == lab_cases()[i].oracle);
+    CHECK(together.sequences[i].token_ids == lab_cases()[i].oracle);
   }
 }
 

@@ -57,7 +57,7 @@ TEST_CASE("an assumed frame is taken at its word", "[model][plan_checks]") {
   kv.assume_frame(honest);
   const plan input = prepend(kv.view(), {{1}});
   CHECK_NOTHROW(require_runnable(model, input));
-  CHECK(generate(model, input, {.max_new_tokens = 2}).kv.target().assumed());
+  CHECK(generate(model, input, {.max_new_tokens = 2}).running.release().target().assumed());
 }
 
 TEST_CASE("a plan of another shape is refused", "[model][plan_checks]") {
@@ -65,7 +65,7 @@ TEST_CASE("a plan of another shape is refused", "[model][plan_checks]") {
   nlohmann::json config = small_config();
   config["num_hidden_layers"] = 2;
   const cache shallow = prefill(small_model(1, config), {some_tokens(4)});
-  CHECK_THROWS_AS(require_runnable(model, prepend(shallow.view(), {{1}})), shape_error);
+  CHECK_THROWS_AS(require_runnable(model, prepend(shallow.view(), {{1}})), frame_error);
   config["num_hidden_layers"] = 3;
   config["num_key_value_heads"] = 1;
   cache narrow = prefill(small_model(1, config), {some_tokens(4)});

@@ -33,7 +33,7 @@ TEST_CASE("two segments side by side are the cache they were cut from", "[model]
   const cache_view<> front = source.view().slice(0, 5);
   const cache_view<> back = source.view().slice(5, 8);
   for (std::int64_t layer = 0; layer < source.layers(); ++layer) {
-    parts.layers[static_cast<std::size_t>(layer)] = {{front.layer(layer), {}}, {back.layer(layer), {}}};
+    parts.layers[static_cast<std::size_t>(layer)] = {segment(front, layer), segment(back, layer)};
   }
   CHECK(max_difference(plan_logits(model, whole), plan_logits(model, parts)) < 1e-6);
 }

@@ -54,6 +54,21 @@ TEST_CASE("more tokens than the capacity asked for are refused", "[model][sessio
   session running(model, plan_of({{3, 4}}), 1);
   running.step({5});
   CHECK_THROWS_AS(running.step({6}), shape_error);
+  CHECK_THROWS_AS(session(model, plan_of({{3, 4}}), -1), value_error);
+}
+
+TEST_CASE("a step that is refused changes nothing", "[model][session]") {
+  const causal_lm model = small_model();
+  session running(model, plan_of({{3, 4}, {5, 6}}), 2);
+  CHECK_THROWS_AS(running.step({5, 97}), value_error);
+  CHECK_THROWS_AS(running.step({-5, 6}), value_error);
+  CHECK_THROWS_AS(running.step({5}), shape_error);
+  CHECK(running.next_positions() == std::vector<std::int64_t>{2, 2});
+  running.step({7, 8});
+  running.step({9, 10});
+  CHECK_THROWS_AS(running.step({11, 12}), shape_error);
+  CHECK(running.next_positions() == std::vector<std::int64_t>{4, 4});
+  CHECK(max_difference(running.logits(), session(model, plan_of({{3, 4, 7, 9}, {5, 6, 8, 10}})).logits()) < 1e-4);
 }
 
 TEST_CASE("the number of tokens that a step reads is the number of sequences", "[model][session]") {

@@ -52,7 +52,7 @@ const nlohmann::json& fixture() {
 
 id_list greedy(const causal_lm& model, const plan& input) {
   return generate(model, input, {.max_new_tokens = 40, .eos_token_ids = model.config.eos_token_ids})
-      .rows.front()
+      .sequences.front()
       .token_ids;
 }
 

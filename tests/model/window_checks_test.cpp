@@ -37,7 +37,7 @@ causal_lm alternating_model() {
 }
 
 std::vector<std::int64_t> said_by(const causal_lm& model, const plan& input, std::size_t row = 0) {
-  return generate(model, input, {.max_new_tokens = 16}).rows.at(row).token_ids;
+  return generate(model, input, {.max_new_tokens = 16}).sequences.at(row).token_ids;
 }
 
 /// The cache that an engine keeps which drops what no window will show again: windowed layers hold 5 keys.

@@ -77,6 +77,20 @@ class cache_frame {
     return result;
   }
 
+  /// The frame of one layer, of the same origin; its tokens are known where these are as many as its slots.
+  /// @throws shape_error if there is no such layer
+  cache_frame of_layer(std::int64_t index) const {
+    cache_frame one({shared(index)});
+    one.model_ = model_;
+    one.assumed_ = assumed_;
+    one.edits_ = detail::edits_of_items(edits_, &cache_edit::layers, {index});
+    const std::int64_t slots = one.layer(0).size();
+    const bool known = std::ranges::all_of(
+        token_ids(), [&](const auto& row) { return static_cast<std::int64_t>(row.size()) == slots; });
+    one.token_ids_ = known ? token_ids_ : nullptr;
+    return one;
+  }
+
   /// Joins two frames layer by layer with `join(mine, theirs)`; pairs that were shared on both sides stay shared.
   template <class Join>
   cache_frame combine(const cache_frame& other, Join&& join) const {

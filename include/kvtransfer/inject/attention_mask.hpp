@@ -13,13 +13,10 @@
 
 namespace kvtransfer {
 
-/// Which slots of a segment a query may see: bool `[batch, kv_heads or 1, seq]`, what the plan shows less padding.
-/// @throws shape_error if the plan's own visibility does not fit the segment
-inline at::Tensor segment_visibility(const segment& part, at::Device device) {
-  const at::Tensor valid = validity_tensor(part.kv.frame().positions, device);
-  if (!part.visible.defined()) {
-    return valid;
-  }
+namespace detail {
+
+/// @throws shape_error if what a plan shows of a segment does not fit it
+inline void require_visibility_fits(const segment& part) {
   const cache_extents extents = part.kv.extents();
   const at::Tensor& shown = part.visible;
   const bool heads_fit = shown.dim() == 3 && (shown.size(1) == 1 || shown.size(1) == extents.kv_heads);
@@ -29,7 +26,19 @@ inline at::Tensor segment_visibility(const segment& part, at::Device device) {
                       fmt::format("bool [batch={}, {} or 1, seq={}]", extents.batch, extents.kv_heads, extents.seq),
                       describe(shown));
   }
-  return valid.logical_and(shown.to(device));
+}
+
+}  // namespace detail
+
+/// Which slots of a segment a query may see: bool `[batch, kv_heads or 1, seq]`, what the plan shows less padding.
+/// @throws shape_error if the plan's own visibility does not fit the segment
+inline at::Tensor segment_visibility(const segment& part, at::Device device) {
+  const at::Tensor valid = validity_tensor(part.kv.frame().positions, device);
+  if (!part.visible.defined()) {
+    return valid;
+  }
+  detail::require_visibility_fits(part);
+  return valid.logical_and(part.visible.to(device));
 }
 
 /// The mask of `tokens` new queries that stand at the end of `visible`: each sees the visible slots before it, and

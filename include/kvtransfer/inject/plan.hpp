@@ -4,13 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_edit.hpp"
+#include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
@@ -18,20 +20,37 @@
 
 namespace kvtransfer {
 
-/// Keys and values that a layer may attend to besides the plan's own tokens.
+/// Keys and values of one layer that a query may attend to besides the plan's own tokens, and where they come from.
 struct segment {
-  layer_view<> kv;  ///< one layer's, in the frame they are read in
-  /// bool `[batch, kv_heads or 1, seq]`: which of them a query sees. Undefined: every one that is not padding.
-  at::Tensor visible;
+  /// One layer of `source`, without a copy.
+  /// @param shown bool `[batch, kv_heads or 1, seq]`: which slots a query sees. Undefined: every one that is not
+  ///        padding.
+  /// @throws shape_error if there is no such layer
+  segment(const cache_view<>& source, std::int64_t layer, at::Tensor shown = {})
+      : kv(source.layer(layer)), origin(source.frame().of_layer(layer)), visible(std::move(shown)) {}
+
+  layer_view<> kv;     ///< non-owning
+  cache_frame origin;  ///< that layer's frame alone: whose keys these are, and of which tokens, as far as is known
+  at::Tensor visible;  ///< what hides slots; what it hides is padding in the cache that the plan leaves
 };
 
-/// Where injected keys came from, as far as their cache knew.
-struct plan_origin {
-  std::string model;                                 ///< fingerprint of the model that wrote them; empty: not known
-  std::vector<std::vector<std::int64_t>> token_ids;  ///< `[batch][injected slot]`, -1 for padding; empty: not known
-  bool assumed = false;                              ///< a frame was set by `assume_frame`
-  std::vector<cache_edit> edits = {};                ///< what was done to their numbers since
-};
+namespace detail {
+
+/// Takes note of an edit in one layer; layers that an edit concerns alike stay in one.
+inline void add_in_layer(std::vector<cache_edit>& edits, cache_edit edit, std::int64_t layer) {
+  const auto alike = std::ranges::find_if(edits, [&](const cache_edit& known) {
+    edit.layers = known.layers;
+    return known == edit;
+  });
+  if (alike == edits.end()) {
+    edit.layers = {layer};
+    edits.push_back(std::move(edit));
+  } else if (alike->layers.back() != layer) {
+    alike->layers.push_back(layer);
+  }
+}
+
+}  // namespace detail
 
 /// What a model runs: tokens with their positions, and per layer the keys that came from elsewhere.
 ///
@@ -40,15 +59,15 @@ struct plan_origin {
 struct plan {
   std::vector<std::vector<std::int64_t>> token_ids;  ///< one row per text, never empty
   position_map positions;                            ///< `[streams, batch, 1, longest row]`
-  std::vector<std::vector<segment>> layers;          ///< `[layer][segment]`; empty where nothing is injected
-  plan_origin origin;                                ///< of what is injected
+  /// `[layer][segment]`, each layer with segments of its own, or none; no layers at all where nothing is injected.
+  std::vector<std::vector<segment>> layers;
 
   /// Sequences.
   std::int64_t batch() const { return static_cast<std::int64_t>(token_ids.size()); }
   /// Tokens in the longest row.
   std::int64_t size() const { return positions.size(); }
 
-  /// Injected slots in front of the tokens in `layer`.
+  /// Injected slots in front of the tokens in `layer`. @throws shape_error if there is no such layer
   std::int64_t injected(std::int64_t layer) const {
     std::int64_t slots = 0;
     for (const segment& part : segments(layer)) {
@@ -57,11 +76,40 @@ struct plan {
     return slots;
   }
 
-  /// What is injected in front of the tokens in `layer`, left to right. @throws std::out_of_range if there is no such
-  /// layer
+  /// What is injected in front of the tokens in `layer`, left to right. @throws shape_error if there is no such layer
   const std::vector<segment>& segments(std::int64_t layer) const {
     static const std::vector<segment> none;
-    return layers.empty() ? none : layers.at(static_cast<std::size_t>(layer));
+    if (layers.empty()) {
+      return none;
+    }
+    require_index<shape_error>(layer, static_cast<std::int64_t>(layers.size()), "plan", "layer");
+    return layers[static_cast<std::size_t>(layer)];
+  }
+
+  /// What was done to the numbers of what is injected, told by the plan's layers and by the slots in front of its
+  /// tokens.
+  std::vector<cache_edit> edits() const {
+    std::vector<cache_edit> all;
+    for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+      std::int64_t offset = 0;
+      for (const segment& part : layers[layer]) {
+        for (cache_edit edit : part.origin.edits()) {
+          for (slot_range& range : edit.slots) {
+            range.begin += offset;
+          }
+          detail::add_in_layer(all, std::move(edit), static_cast<std::int64_t>(layer));
+        }
+        offset += part.kv.size();
+      }
+    }
+    return all;
+  }
+
+  /// Whether the frame of anything injected was set by `assume_frame`: results must say so.
+  bool assumed() const {
+    return std::ranges::any_of(layers, [](const std::vector<segment>& parts) {
+      return std::ranges::any_of(parts, [](const segment& part) { return part.origin.assumed(); });
+    });
   }
 };
 
@@ -97,7 +145,7 @@ inline plan plan_of(std::vector<std::vector<std::int64_t>> token_ids) {
     rows.push_back(detail::padded_left(position_row::consecutive(0, count), longest));
   }
   const auto batch = static_cast<std::int64_t>(rows.size());
-  return {std::move(token_ids), position_map(1, batch, 1, std::move(rows)), {}, {}};
+  return {std::move(token_ids), position_map(1, batch, 1, std::move(rows)), {}};
 }
 
 /// The tokens of `rows` as int64 `[batch, longest]`, padded on the left with `padding`.

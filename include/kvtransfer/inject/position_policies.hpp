@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +20,23 @@
 
 namespace kvtransfer {
 
+namespace detail {
+
+/// `count` tokens, `gap` positions after the last one held; from `gap` on where none is.
+/// @throws value_error for a negative gap, which would put text among what it follows, or where positions end
+inline position_row after(const position_row& source, std::int64_t count, std::int64_t gap, std::string_view policy) {
+  require<value_error>(gap >= 0, policy, "tokens", "0 or more", fmt::format("{}", gap));
+  const std::int64_t last = source.last_position().value_or(-1);
+  const std::int64_t left = std::numeric_limits<std::int64_t>::max() - std::max<std::int64_t>(last, 0);
+  if (gap >= left || count >= left - gap) {
+    fail<value_error>(policy, "positions", "64 bits to be enough",
+                      fmt::format("{} tokens, {} after {}", count, gap, last));
+  }
+  return position_row::consecutive(last + 1 + gap, count);
+}
+
+}  // namespace detail
+
 namespace positions {
 
 /// The token after the last one held, and on from there: what a causal model saw in training, hence the default
@@ -26,7 +45,7 @@ struct offset {
   static constexpr std::string_view name = "offset";  ///< as in a registry
   /// Consecutive, from one past the largest position of `source` on.
   position_row place(const position_row& source, std::int64_t count) const {
-    return position_row::consecutive(source.last_position().value_or(-1) + 1, count);
+    return detail::after(source, count, 0, "positions::offset");
   }
 };
 
@@ -37,13 +56,14 @@ struct restart {
   position_row place(const position_row&, std::int64_t count) const { return position_row::consecutive(0, count); }
 };
 
-/// As `offset`, with `tokens` positions left free between source and target.
+/// As `offset`, with `tokens` positions left free between source and target: 0 or more.
 struct gap {
   static constexpr std::string_view name = "gap";  ///< as in a registry
   std::int64_t tokens = 0;                         ///< positions left free
   /// Consecutive, from `tokens` past where `offset` would begin.
+  /// @throws value_error for a negative gap
   position_row place(const position_row& source, std::int64_t count) const {
-    return position_row::consecutive(source.last_position().value_or(-1) + 1 + tokens, count);
+    return detail::after(source, count, tokens, "positions::gap");
   }
 };
 

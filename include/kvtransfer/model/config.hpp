@@ -25,7 +25,7 @@ struct attention_specification {
   std::optional<double> softcap = {};  ///< cap of the scores; nothing: none
 
   /// How many keys a query sees, its own included; nothing: all before it. Slots that hold a key are counted, whatever
-  /// their positions: a gap between positions takes no room in a window.
+  /// their positions: a gap between positions takes no room in a window, and neither does a slot that a plan hides.
   /// Source: transformers, masking_utils.sliding_window_overlay, which counts slots.
   std::optional<std::int64_t> window = {};
 
@@ -78,10 +78,19 @@ struct model_config {
   ~model_config();
 };
 
-/// Reads a model's configuration. A `generation_config.json` beside it decides which tokens end a generation.
+/// Reads a model's configuration. A `generation_config.json` beside it decides alone which tokens end a generation:
+/// where it names none, none does. Source: transformers, GenerationMixin.adjust_generation_fn.
 /// @param folder_or_file a model's folder, or its `config.json`
 /// @throws file_error naming the key: a size missing, a value out of range, an architecture that computes otherwise
 [[nodiscard]] model_config read_model_config(const std::filesystem::path& folder_or_file);
+
+/// How many positions the model can tell apart, so that a token at this position or further on is refused; nothing
+/// where its rotary type adapts itself to any length (dynamic NTK), or no layer rotates.
+///
+/// `max_position_embeddings`, or the length that the rotary type stretches it to. Source: transformers, whose
+/// documentation of `rope_scaling` leaves max_position_embeddings as it was trained for linear and dynamic scaling,
+/// and gives YaRN's length as factor · original_max_position_embeddings.
+[[nodiscard]] std::optional<std::int64_t> position_limit(const model_config& config);
 
 /// The rotary specification of every layer while the longest sequence has `length` tokens (only dynamic NTK and
 /// LongRoPE depend on it).

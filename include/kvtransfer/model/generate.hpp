@@ -33,10 +33,10 @@ struct completion {
 /// @throws value_error, shape_error on settings that do not fit
 std::vector<completion> generate(const causal_lm& model, session& running, const generation_config& settings);
 
-/// The continuations, one per sequence of the batch, and the cache that they left behind.
+/// The continuations, one per sequence of the batch, and the session that made them.
 struct generation_output {
-  std::vector<completion> rows;  ///< in the plan's order
-  cache kv;                      ///< all that was injected and read, the last token chosen left out
+  std::vector<completion> sequences;  ///< in the plan's order
+  session running;                    ///< has read all but the last token chosen: step on, or release its cache
 };
 
 /// Reads a plan and continues its sequences. @throws what `session` and `generate` throw

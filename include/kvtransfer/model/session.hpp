@@ -13,7 +13,8 @@
 
 namespace kvtransfer {
 
-/// A model that reads a plan, then one token after the other: the plan's segments are copied into a cache that grows.
+/// A model that reads a plan, then one token after the other: the plan's segments are copied into a cache that grows,
+/// and what `prepend` shows to all sequences of a batch is copied once.
 ///
 /// `step` is the only way the cache grows: whether it holds the end-of-text token, say, is visible in the code that
 /// uses it. Not differentiable; `plan_logits` is.
@@ -38,7 +39,7 @@ class session {
   /// Sequences.
   [[nodiscard]] std::int64_t batch() const;
 
-  /// Slots held so far, injected ones and padding included.
+  /// Slots held so far in the longest layer, injected ones and padding included.
   [[nodiscard]] std::int64_t length() const;
 
   /// One past the last position of each sequence.
@@ -46,10 +47,13 @@ class session {
 
   /// Reads one more token of every sequence at the position after its last; nothing as a sequence's token leaves a
   /// padding slot there.
-  /// @throws shape_error unless there is one entry per sequence and a slot for it
+  /// @throws shape_error unless there is one entry per sequence and a slot for it, value_error for a token or a
+  /// position
+  ///         that the model does not know; then nothing has changed
   void step(const std::vector<std::optional<std::int64_t>>& next);
 
-  /// Ends the session and hands out its cache: all that was injected and all that was read.
+  /// Ends the session and hands out its cache: all that was injected and all that was read. What the plan hid is
+  /// padding there, so that it stays hidden; what sequences shared, each has a copy of.
   [[nodiscard]] cache release() &&;
 
  private:

@@ -40,10 +40,11 @@ struct as_reported_same_cache_condition {
 
   prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
     const prompt_text again = without_bos(prompts.alone());
-    const generation_output first = generate(model, plan_of({ids_of(prompts.alone())}), settings);
+    generation_output first = generate(model, plan_of({ids_of(prompts.alone())}), settings);
     sequence parts = parts_of(prompts.alone(), true);
-    parts.push_back({token_role::generated, first.kv.length() - length_of(parts), true});
-    return {prepend(first.kv.view(), {ids_of(again)}), joined(std::move(parts), parts_of(again, false))};
+    parts.push_back({token_role::generated, first.running.length() - length_of(parts), true});
+    const cache left = std::move(first.running).release();
+    return {prepend(left.view(), {ids_of(again)}), joined(std::move(parts), parts_of(again, false))};
   }
 };
 

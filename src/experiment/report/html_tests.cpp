@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string_view>
 
 #include "experiment/report/cells.hpp"
 #include "experiment/report/html_comparisons.hpp"
@@ -15,12 +16,23 @@ namespace kvtransfer::detail {
 
 namespace {
 
+std::string_view end_of(stop_reason reason) {
+  switch (reason) {
+    case stop_reason::eos:
+      return "then EOS";
+    case stop_reason::positions:
+      return "out of positions";
+    case stop_reason::length:
+      break;
+  }
+  return "length limit";
+}
+
 /// A generated text, how long it is and how it ended.
 std::string html_trial_row(const test_case& test, std::string_view condition, std::size_t number, std::size_t count,
                            const trial_record& trial) {
   const std::string stop =
-      fmt::format("{} tokens, {}{}", trial.token_ids.size(),
-                  trial.stop == stop_reason::eos ? "then EOS" : "length limit", trial.stalled ? ", stalled" : "");
+      fmt::format("{} tokens, {}{}", trial.token_ids.size(), end_of(trial.stop), trial.stalled ? ", stalled" : "");
   return fmt::format(R"(<tr><th class="id">{}{}</th><td class="generated">{}</td><td class="small soft">{}</td></tr>)",
                      condition, count > 1 ? fmt::format(" {}", number + 1) : "", html_marked(trial.text, test.markers),
                      stop);

@@ -22,7 +22,6 @@ struct config_defaults {
   double rms_norm_eps = 1e-6;
   bool tie_word_embeddings = false;
   std::optional<std::int64_t> bos_token_id = {};
-  std::vector<std::int64_t> eos_token_ids = {};
 };
 
 /// A family of decoders: what its config.json may leave out, and which blocks its layers are made of.

@@ -24,8 +24,7 @@ architecture gemma2() {
                        .head_dim = 256,
                        .max_position_embeddings = 8192,
                        .tie_word_embeddings = true,
-                       .bos_token_id = 2,
-                       .eos_token_ids = {1}},
+                       .bos_token_id = 2},
           .choose_blocks = choose_blocks};
 }
 

@@ -26,8 +26,7 @@ architecture gemma3_text() {
                        .head_dim = 256,
                        .max_position_embeddings = 131072,
                        .tie_word_embeddings = true,
-                       .bos_token_id = 2,
-                       .eos_token_ids = {1}},
+                       .bos_token_id = 2},
           .rotary_keys = {"rope_local_base_freq", "layer_types", "sliding_window_pattern"},
           .choose_blocks = choose_blocks};
 }

@@ -17,7 +17,7 @@ void choose_blocks(const json_fields& fields, model_config& config) {
 
 architecture llama() {
   return {.model_type = "llama",
-          .defaults = {.max_position_embeddings = 2048, .bos_token_id = 1, .eos_token_ids = {2}},
+          .defaults = {.max_position_embeddings = 2048, .bos_token_id = 1},
           .choose_blocks = choose_blocks};
 }
 

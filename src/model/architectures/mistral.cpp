@@ -15,7 +15,7 @@ void choose_blocks(const json_fields& fields, model_config& config) {
 
 architecture mistral() {
   return {.model_type = "mistral",
-          .defaults = {.kv_heads = 8, .max_position_embeddings = 131072, .bos_token_id = 1, .eos_token_ids = {2}},
+          .defaults = {.kv_heads = 8, .max_position_embeddings = 131072, .bos_token_id = 1},
           .choose_blocks = choose_blocks};
 }
 

@@ -19,10 +19,9 @@ void choose_blocks(const json_fields& fields, model_config& config) {
 }  // namespace
 
 architecture phi3() {
-  return {
-      .model_type = "phi3",
-      .defaults = {.max_position_embeddings = 4096, .rms_norm_eps = 1e-5, .bos_token_id = 1, .eos_token_ids = {32000}},
-      .choose_blocks = choose_blocks};
+  return {.model_type = "phi3",
+          .defaults = {.max_position_embeddings = 4096, .rms_norm_eps = 1e-5, .bos_token_id = 1},
+          .choose_blocks = choose_blocks};
 }
 
 }  // namespace kvtransfer::detail

@@ -31,8 +31,7 @@ architecture smollm3() {
           .defaults = {.kv_heads = 4,
                        .max_position_embeddings = 32768,
                        .tie_word_embeddings = true,
-                       .bos_token_id = 128000,
-                       .eos_token_ids = {128001}},
+                       .bos_token_id = 128000},
           .rotary_keys = {"no_rope_layers", "no_rope_layer_interval"},
           .choose_blocks = choose_blocks};
 }

@@ -44,13 +44,13 @@ inline std::vector<std::int64_t> text_of(std::initializer_list<std::vector<std::
 /// What the model says after reading a text without any injection.
 inline std::vector<std::int64_t> said_after(const causal_lm& model, const std::vector<std::int64_t>& text,
                                             const generation_config& settings) {
-  return generate(model, plan_of({text}), settings).rows.front().token_ids;
+  return generate(model, plan_of({text}), settings).sequences.front().token_ids;
 }
 
 /// What the model says under a condition.
 inline std::vector<std::int64_t> said_under(const Condition auto& condition, const causal_lm& model,
                                             const prompt_ids& prompts, const generation_config& settings) {
-  return generate(model, condition.prepare(model, prompts, settings).input, settings).rows.front().token_ids;
+  return generate(model, condition.prepare(model, prompts, settings).input, settings).sequences.front().token_ids;
 }
 
 /// Whether a prepared input's parts count what its plan holds.

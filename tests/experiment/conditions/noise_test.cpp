@@ -22,9 +22,9 @@ TEST_CASE("noise has the source cache's shape and place, and is an edit", "[expe
   CHECK(read.input.injected(0) == 8);
   CHECK(read.input.token_ids.front() == sample_target());
   CHECK(read.input.positions.row(0, 0, 0).positions().front() == 8);
-  CHECK_FALSE(read.input.origin.assumed);
-  REQUIRE(read.input.origin.edits.size() == 1);
-  CHECK(read.input.origin.edits.front().kind == edit_kind::noise);
+  CHECK_FALSE(read.input.assumed());
+  REQUIRE(read.input.edits().size() == 1);
+  CHECK(read.input.edits().front().kind == edit_kind::noise);
   CHECK(parts_fit_plan(read));
   CHECK(condition.tokens_needed(sample_prompts(), 40) == length_of(read.parts));
 }

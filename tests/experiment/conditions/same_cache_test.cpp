@@ -20,7 +20,7 @@ TEST_CASE("all of the target but its last token is injected", "[experiment][cond
   const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
   CHECK(read.input.injected(0) == 5);
   CHECK(read.input.token_ids.front() == std::vector<std::int64_t>{sample_target().back()});
-  CHECK_FALSE(read.input.origin.assumed);
+  CHECK_FALSE(read.input.assumed());
   CHECK(parts_fit_plan(read));
   CHECK(condition.tokens_needed(sample_prompts(), 40) == length_of(read.parts));
 }
