@@ -2,45 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "model/rotation_check.hpp"
 #include "model/window_checks.hpp"
 
 namespace kvtransfer::detail {
 
 namespace {
-
-/// A key written under `written` reads as the model's own if it was rotated the model's way; length-dependent types
-/// count by type, since transformers too lets regimes meet in one cache.
-bool reads_as(const rotary_specification& written, const rotary_specification& own, bool depends_on_length) {
-  return written == own || (depends_on_length && written.rope_type == own.rope_type);
-}
-
-void require_rotated_for(const causal_lm& model, const rotary_specification& own, const layer_frame& frame,
-                         std::int64_t layer) {
-  const std::string what = fmt::format("layer {}", layer);
-  const bool depends_on_length = model.config.rotary[static_cast<std::size_t>(layer)].depends_on_length();
-  for (const position_row& row : frame.positions.rows()) {
-    for (const position_run& run : row.runs()) {
-      if (run.state.is_padding()) {
-        continue;
-      }
-      if (!run.state.is_rotated()) {
-        require<frame_error>(!own.rotates(), "plan", what, "rotated keys (rotate the cache first)",
-                             "keys without rotation");
-        continue;
-      }
-      const rotary_specification& written = frame.specifications[static_cast<std::size_t>(run.state.specification())];
-      if (!reads_as(written, own, depends_on_length)) {
-        fail<frame_error>("plan", what, fmt::format("keys rotated as the model does ({})", describe(own)),
-                          describe(written));
-      }
-    }
-  }
-}
 
 void require_fits(const causal_lm& model, const segment& part, std::int64_t batch, std::int64_t layer) {
   const cache_extents found = part.kv.extents();
@@ -48,6 +23,13 @@ void require_fits(const causal_lm& model, const segment& part, std::int64_t batc
   if (!(found == expected) || part.kv.values().size(3) != model.config.head_dim) {
     fail<shape_error>("plan", fmt::format("layer {}", layer), fmt::format("{}", expected), fmt::format("{}", found));
   }
+  const auto require_dtype = [&](at::ScalarType dtype) {
+    require<frame_error>(dtype == model.dtype(), "plan", fmt::format("layer {}", layer),
+                         fmt::format("a cache in {}, the model's type", at::toString(model.dtype())),
+                         at::toString(dtype));
+  };
+  require_dtype(part.kv.dtype());
+  require_dtype(part.kv.values().scalar_type());
   if (part.kv.device() != model.device()) {
     fail<device_error>("plan", fmt::format("layer {}", layer), model.device().str(), part.kv.device().str());
   }
@@ -86,15 +68,26 @@ void require_runnable(const causal_lm& model, const plan& input) {
   if (static_cast<std::int64_t>(input.layers.size()) != model.config.layers) {
     fail<shape_error>("plan", "layers", fmt::format("{}", model.config.layers), fmt::format("{}", input.layers.size()));
   }
-  if (!input.origin.assumed && !input.origin.model.empty() && input.origin.model != model.fingerprint) {
-    fail<frame_error>("plan", "model", fmt::format("a cache written by {}", model.fingerprint), input.origin.model);
+  if (!input.origin.assumed) {
+    require_origin(input.origin.written_by, model.identity, "plan");
   }
-  const std::vector<rotary_specification> own = rotary_specifications(model.config);
+  // Layers that share a frame and rotate alike are checked once: a dynamic type has a specification a token.
+  std::vector<std::pair<const layer_frame*, std::int64_t>> checked;
+  const auto is_checked = [&](const layer_frame* frame, std::int64_t layer) {
+    const auto& rotary = model.config.rotary;
+    const bool known = std::ranges::any_of(checked, [&](const auto& earlier) {
+      return earlier.first == frame &&
+             rotary[static_cast<std::size_t>(earlier.second)].computes_as(rotary[static_cast<std::size_t>(layer)]);
+    });
+    checked.emplace_back(frame, layer);
+    return known;
+  };
   for (std::int64_t layer = 0; layer < model.config.layers; ++layer) {
     for (const segment& part : input.segments(layer)) {
       require_fits(model, part, input.batch(), layer);
-      if (!input.origin.assumed) {
-        require_rotated_for(model, own[static_cast<std::size_t>(layer)], part.kv.frame(), layer);
+      if (!input.origin.assumed && !is_checked(part.kv.shared_frame().get(), layer)) {
+        require_rotated_by(model.config.rotary[static_cast<std::size_t>(layer)], part.kv.frame(),
+                           fmt::format("layer {}", layer));
       }
     }
   }

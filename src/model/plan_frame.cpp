@@ -39,8 +39,8 @@ cache_frame injected_frame(const model_config& config, const plan& input) {
   if (nothing || static_cast<std::int64_t>(input.origin.token_ids.size()) == input.batch()) {
     frame.set_token_ids(nothing ? std::vector<std::vector<std::int64_t>>(no_slots.size()) : input.origin.token_ids);
   }
-  frame.set_model(input.origin.model);
   frame.set_edits(input.origin.edits);
+  frame.set_origin(input.origin.written_by);
   if (input.origin.assumed) {
     frame.set_assumed();
   }
@@ -48,14 +48,14 @@ cache_frame injected_frame(const model_config& config, const plan& input) {
 }
 
 cache_frame written_frame(const std::vector<rotary_specification>& rotary, const position_map& positions,
-                          const std::vector<std::vector<std::int64_t>>& token_ids, const std::string& model) {
+                          const std::vector<std::vector<std::int64_t>>& token_ids, const cache_origin& model) {
   cache_frame frame(make_for_alike(
       rotary.size(), [&](std::size_t a, std::size_t b) { return rotary[a] == rotary[b]; },
       [&](std::size_t i) -> cache_frame::shared_layer {
         return std::make_shared<layer_frame>(layer_frame{positions, {rotary[i]}});
       }));
   frame.set_token_ids(token_ids);
-  frame.set_model(model);
+  frame.set_origin(model);
   return frame;
 }
 

@@ -24,7 +24,7 @@ namespace kvtransfer {
 class session::implementation {
  public:
   implementation(const causal_lm& model, const plan& input, std::int64_t capacity)
-      : model_(&model), frame_(detail::injected_frame(model.config, input)) {
+      : model_(&model), origin_(model.identity), frame_(detail::injected_frame(model.config, input)) {
     detail::require_runnable(model, input);
     at::NoGradGuard no_grad;
     for (std::int64_t i = 0; i < model.config.layers; ++i) {
@@ -105,7 +105,7 @@ class session::implementation {
     const std::vector<rotary_specification> rotary = rotary_specifications(model_->config, reach);
     const at::Tensor position_ids = position_tensor(positions, model_->device());
     const detail::rotary_tables tables(rotary, position_ids, model_->dtype());
-    const cache_frame tail = detail::written_frame(rotary, positions, ids, model_->fingerprint);
+    const cache_frame tail = detail::written_frame(rotary, positions, ids, origin_);
     std::vector<detail::visible_keys> seen;
     for (detail::slot_visibility& visibility : visibility_) {
       visibility.append(positions);
@@ -137,6 +137,7 @@ class session::implementation {
   }
 
   const causal_lm* model_;
+  cache_origin origin_;  // of what is written here
   cache_frame frame_;
   std::vector<at::Tensor> keys_;
   std::vector<at::Tensor> values_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_edit.hpp"
+#include "kvtransfer/cache/cache_origin.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
@@ -27,7 +28,7 @@ struct segment {
 
 /// Where injected keys came from, as far as their cache knew.
 struct plan_origin {
-  std::string model;                                 ///< fingerprint of the model that wrote them; empty: not known
+  cache_origin written_by;                           ///< the model that wrote them
   std::vector<std::vector<std::int64_t>> token_ids;  ///< `[batch][injected slot]`, -1 for padding; empty: not known
   bool assumed = false;                              ///< a frame was set by `assume_frame`
   std::vector<cache_edit> edits = {};                ///< what was done to their numbers since

@@ -61,7 +61,7 @@ plan prepend(const cache_view<>& source, std::vector<std::vector<std::int64_t>> 
   }
   result.token_ids = std::move(token_ids);
   result.positions = position_map(1, batch, 1, std::move(rows));
-  result.origin = {injected.frame().model(), injected.frame().token_ids(), injected.frame().assumed(),
+  result.origin = {injected.frame().origin(), injected.frame().token_ids(), injected.frame().assumed(),
                    injected.frame().edits()};
   return result;
 }
