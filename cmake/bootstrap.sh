@@ -56,6 +56,7 @@ missing_packages() {
   has_header sentencepiece_trainer.h || missing+=(libsentencepiece-dev)
   has_header pcre2posix.h || missing+=(libpcre2-dev) # pcre2.h itself wants to be told a width
   has_header utf8proc.h || missing+=(libutf8proc-dev)
+  has_header xxhash.h || missing+=(libxxhash-dev)
   has_header boost/math/distributions/students_t.hpp || missing+=(libboost-math-dev)
   has_header CLI/CLI.hpp || missing+=(libcli11-dev)
   has_either_header catch2/catch_all.hpp catch2/catch.hpp || missing+=(catch2)

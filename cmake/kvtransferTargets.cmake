@@ -23,7 +23,7 @@ if(KVTRANSFER_HAS_MODEL)
   target_link_libraries(kvtransfer_model PUBLIC kvtransfer)
   # Libraries that no public header names. Each has to be found in cmake/kvtransferConfig.cmake.in too: programs link them.
   target_link_libraries(kvtransfer_model PRIVATE SentencePiece::sentencepiece PCRE2::8BIT utf8proc::utf8proc
-                                                "$<BUILD_INTERFACE:Boost::headers>")
+                                                "$<BUILD_INTERFACE:xxHash::xxHash>" "$<BUILD_INTERFACE:Boost::headers>")
   target_include_directories(kvtransfer_model PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_sources(kvtransfer_model PUBLIC FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${model_headers})
   # The harness is many small files: compiled several at once, since headers are most of the time. The others name things for

@@ -23,8 +23,8 @@ int main(int argc, char** argv) {
   const auto before = generate(model, prepend(source.view(), {question}), settings).sequences[0].token_ids;
   save_cache(path, source);
 
-  const cache_file file = cache_file::open(path);             // maps it; keys and values stay on the disk
-  const cache_view<> resumed = file.view(model.fingerprint);  // another model's cache would be refused
+  const cache_file file = cache_file::open(path);          // maps it; keys and values stay on the disk
+  const cache_view<> resumed = file.view(model.identity);  // another model's cache would be refused
   const auto after = generate(model, prepend(resumed, {question}), settings).sequences[0].token_ids;
 
   fmt::print("{} layers, next position {}, saved as {}\n{}\n{}\n", file.layers(), file.frame().next_position(),

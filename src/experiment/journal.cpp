@@ -24,6 +24,15 @@ namespace {
   fail<file_error>(path.string(), "journal", expected, std::generic_category().message(errno));
 }
 
+/// @throws file_error unless the run kept its trials in the form that this version has
+void require_known_schema(const nlohmann::json& theirs, const std::filesystem::path& path) {
+  const auto version = theirs.is_object() ? theirs.value("schema_version", nlohmann::json()) : nlohmann::json();
+  if (version != detail::results_schema_version) {
+    fail<file_error>(path.string(), "schema_version", fmt::format("{}, to be resumed", detail::results_schema_version),
+                     excerpt(version));
+  }
+}
+
 /// @throws value_error that names the first field in which the two differ
 void require_same_run(const nlohmann::json& ours, const nlohmann::json& theirs, const std::filesystem::path& path) {
   if (ours == theirs) {
@@ -75,6 +84,7 @@ std::size_t journal::read(const results& run) {
     const std::string where = fmt::format("{} line {}", path_.string(), line);
     const nlohmann::json content = parse_json(std::string_view(text).substr(begin, end - begin), where);
     if (line == 1) {
+      require_known_schema(content, path_);
       require_same_run(nlohmann::json(detail::run_identity(run)), content, path_);
     } else {
       const json_reader entry(content, where);

@@ -39,7 +39,10 @@ model_info make_model_info(const causal_lm& model, const std::filesystem::path& 
   info.kv_heads = config.kv_heads;
   info.head_dim = config.head_dim;
   info.vocab_size = config.vocab_size;
-  info.fingerprint = model.fingerprint;
+  info.identity = model.identity;
+  info.max_position_embeddings = config.max_position_embeddings;
+  info.bos_token_id = config.bos_token_id;
+  info.eos_token_ids = config.eos_token_ids;
   nlohmann::ordered_json rope = rope_record(config.rotary.front());
   std::int64_t others = 0;
   for (const rotary_embedding& rotary : config.rotary) {

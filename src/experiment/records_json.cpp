@@ -35,12 +35,37 @@ nlohmann::ordered_json rope_json(const model_info& model) {
   return model.rope.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(model.rope);
 }
 
+/// Null where there is none.
+nlohmann::ordered_json optional_text(const std::string& text) {
+  return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+}
+
 nlohmann::ordered_json to_json_value(const model_info& model) {
-  return {{"path", model.path},         {"architecture", model.architecture},
-          {"layers", model.layers},     {"hidden_size", model.hidden_size},
-          {"q_heads", model.q_heads},   {"kv_heads", model.kv_heads},
-          {"head_dim", model.head_dim}, {"vocab_size", model.vocab_size},
-          {"rope", rope_json(model)}};
+  return {{"path", model.path},
+          {"architecture", model.architecture},
+          {"layers", model.layers},
+          {"hidden_size", model.hidden_size},
+          {"q_heads", model.q_heads},
+          {"kv_heads", model.kv_heads},
+          {"head_dim", model.head_dim},
+          {"vocab_size", model.vocab_size},
+          {"rope", rope_json(model)},
+          {"digest", model.identity.digest},
+          {"tokenizer_digest", optional_text(model.identity.tokenizer)}};
+}
+
+/// What of a model could change a number of a run: wherever its files lie, and however they are called or cut.
+nlohmann::ordered_json identity_json(const model_info& model) {
+  const model_identity& identity = model.identity;
+  return {{"digest", identity.digest},
+          {"quantization", identity.quantization},
+          {"adapter", identity.adapter},
+          {"tokenizer_digest", identity.tokenizer},
+          {"configuration", identity.configuration},
+          {"rotary", identity.rotary},
+          {"max_position_embeddings", model.max_position_embeddings},
+          {"bos_token_id", model.bos_token_id ? nlohmann::ordered_json(*model.bos_token_id) : nullptr},
+          {"eos_token_ids", model.eos_token_ids}};
 }
 
 nlohmann::ordered_json to_json_value(statistics::proportion observed, bool with_interval) {
@@ -67,6 +92,15 @@ nlohmann::ordered_json to_json_value(const comparison& compared) {
                                  {"top2_margin", optional_json(compared.first->margin)}};
   }
   return value;
+}
+
+/// The weakest reason for which one of the trials took a cache for the model's.
+origin_basis weakest_origin(const condition_record& record) {
+  origin_basis weakest = origin_basis::recorded;
+  for (const trial_record& trial : record.trials) {
+    weakest = std::max(weakest, trial.origin);
+  }
+  return weakest;
 }
 
 nlohmann::ordered_json to_json_value(const results& run, const test_record& test, const condition_record& record) {
@@ -100,6 +134,7 @@ nlohmann::ordered_json to_json_value(const results& run, const test_record& test
   for (const trial_record& trial : record.trials) {
     value["edits"].push_back(trial.edits);
   }
+  value["origin"] = to_string(weakest_origin(record));
   value["top2_margins"] = std::move(margins);
   value["sequences"] = std::move(sequences);
   return value;
@@ -111,15 +146,18 @@ nlohmann::ordered_json to_json_value(const test_case& test) {
 
 nlohmann::ordered_json run_identity(const results& run) {
   nlohmann::ordered_json settings = to_json_value(run.settings);
+  settings.erase("model");  // a path: `identity_json` says what lies there
   settings.erase("output");
   settings.erase("resume");
   nlohmann::ordered_json tests = nlohmann::ordered_json::array();
   for (const test_record& test : run.tests) {
     tests.push_back(to_json_value(test.test));
   }
-  return {{"schema_version", results_schema_version}, {"settings", std::move(settings)},
-          {"model", to_json_value(run.model)},        {"fingerprint", run.model.fingerprint},
-          {"program", to_json_value(run.program)},    {"tests", std::move(tests)}};
+  return {{"schema_version", results_schema_version},
+          {"settings", std::move(settings)},
+          {"model", identity_json(run.model)},
+          {"program", to_json_value(run.program)},
+          {"tests", std::move(tests)}};
 }
 
 nlohmann::ordered_json to_json_value(const results& run) {

@@ -11,7 +11,7 @@
 namespace kvtransfer::detail {
 
 /// Version of the results file's layout.
-inline constexpr int results_schema_version = 1;
+inline constexpr int results_schema_version = 2;
 
 [[nodiscard]] nlohmann::ordered_json to_json_value(const run_settings& settings);
 

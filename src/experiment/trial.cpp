@@ -20,6 +20,7 @@ trial_record record_of(const completion& made, const prepared_input& read, const
   for (const cache_edit& edit : read.input.edits()) {
     trial.edits.push_back(describe(edit));
   }
+  trial.origin = read.input.basis();
   return trial;
 }
 

@@ -79,7 +79,16 @@ nlohmann::ordered_json full_json(const trial_record& trial) {
   value["sequence"] = to_json_value(trial.read);
   value["assumed_frame"] = trial.assumed_frame;
   value["edits"] = trial.edits;
+  value["origin"] = to_string(trial.origin);
   return value;
+}
+
+/// @throws file_error for a name that there is not
+origin_basis read_origin(const json_reader& fields) {
+  if (const auto basis = origin_basis_named(fields.text("origin"))) {
+    return *basis;
+  }
+  fields.refuse("origin", "\"recorded\", \"same_weights\" or \"unknown_origin\"");
 }
 
 trial_record read_trial(const json_reader& fields) {
@@ -98,6 +107,7 @@ trial_record read_trial(const json_reader& fields) {
   trial.read = read_sequence(fields);
   trial.assumed_frame = fields.boolean("assumed_frame");
   trial.edits = fields.texts("edits");
+  trial.origin = read_origin(fields);
   return trial;
 }
 

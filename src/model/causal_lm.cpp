@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
@@ -10,9 +12,31 @@
 #include "kvtransfer/model/weights/find_gguf.hpp"
 #include "kvtransfer/model/weights/gguf_config.hpp"
 #include "kvtransfer/model/weights/gguf_weights.hpp"
-#include "model/fingerprint.hpp"
+#include "model/identity.hpp"
+#include "model/tokenizers/tokenizer_digest.hpp"
+#include "model/weights/load.hpp"
+#include "model/weights/weight_digest.hpp"
 
 namespace kvtransfer {
+
+namespace {
+
+/// transformers adds such an adapter to the weights beside it, so those alone would be another model.
+void refuse_adapter(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (std::filesystem::exists(folder / "adapter_config.json", ignored)) {
+    fail<file_error>(folder.string(), "adapter", "none, or one that is merged into the weights", "adapter_config.json");
+  }
+}
+
+causal_lm model_of(model_config config, detail::loaded_weights loaded, std::string quantization,
+                   std::string tokenizer = {}) {
+  model_identity identity = detail::identity_of(config, std::move(loaded.digest), std::move(tokenizer));
+  identity.quantization = quantization;
+  return {std::move(config), std::move(loaded.weights), std::move(identity), std::move(quantization)};
+}
+
+}  // namespace
 
 causal_lm causal_lm::open(const std::filesystem::path& path, at::Device device, at::ScalarType dtype,
                           weight_quantization quantize) {
@@ -23,20 +47,22 @@ causal_lm causal_lm::open(const std::filesystem::path& path, at::Device device, 
     if (quantize != weight_quantization::none && stored_in != "none") {
       fail<value_error>("causal_lm::open", "quantize", "none", fmt::format("nf4, of matrices in {}", stored_in));
     }
-    model_weights weights = load_weights(stored, config, device, dtype, quantize);
-    causal_lm model = of(std::move(config), std::move(weights));
-    model.quantization = quantize == weight_quantization::none ? stored_in : model.quantization;
-    return model;
+    detail::loaded_weights loaded = detail::load_with_digest(stored, config, device, dtype, quantize);
+    std::string kept_in =
+        quantize == weight_quantization::none ? stored_in : std::string(describe_quantization(loaded.weights));
+    return model_of(std::move(config), std::move(loaded), std::move(kept_in), detail::tokenizer_digest(path));
   }
+  refuse_adapter(path);
   model_config config = read_model_config(path);
-  model_weights weights = load_weights(path, config, device, dtype, quantize);
-  return of(std::move(config), std::move(weights));
+  detail::loaded_weights loaded = detail::load_with_digest(path, config, device, dtype, quantize);
+  std::string kept_in(describe_quantization(loaded.weights));
+  return model_of(std::move(config), std::move(loaded), std::move(kept_in), detail::tokenizer_digest(path));
 }
 
 causal_lm causal_lm::of(model_config config, model_weights weights) {
-  std::string fingerprint = detail::model_fingerprint(config, weights);
-  std::string quantization = describe_quantization(weights);
-  return {std::move(config), std::move(weights), std::move(fingerprint), std::move(quantization)};
+  std::string quantization(describe_quantization(weights));
+  std::string digest = detail::digest_of(weights);
+  return model_of(std::move(config), {std::move(weights), std::move(digest)}, std::move(quantization));
 }
 
 }  // namespace kvtransfer

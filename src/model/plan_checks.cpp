@@ -7,45 +7,19 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/attention_mask.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "model/rotation_check.hpp"
 #include "model/window_checks.hpp"
 
 namespace kvtransfer::detail {
 
 namespace {
-
-/// A key written under `written` reads as the model's own if it was rotated the model's way; length-dependent types
-/// count by type, since transformers too lets regimes meet in one cache.
-bool reads_as(const rotary_specification& written, const rotary_specification& own, bool depends_on_length) {
-  return written == own || (depends_on_length && written.rope_type == own.rope_type);
-}
-
-void require_rotated_for(const causal_lm& model, const rotary_specification& own, const layer_frame& frame,
-                         std::int64_t layer) {
-  const std::string what = fmt::format("layer {}", layer);
-  const bool depends_on_length = model.config.rotary[static_cast<std::size_t>(layer)].depends_on_length();
-  for (const position_row& row : frame.positions.rows()) {
-    for (const position_run& run : row.runs()) {
-      if (run.state.is_padding()) {
-        continue;
-      }
-      if (!run.state.is_rotated()) {
-        require<frame_error>(!own.rotates(), "plan", what, "rotated keys (rotate the cache first)",
-                             "keys without rotation");
-        continue;
-      }
-      const rotary_specification& written = frame.specifications[static_cast<std::size_t>(run.state.specification())];
-      if (!reads_as(written, own, depends_on_length)) {
-        fail<frame_error>("plan", what, fmt::format("keys rotated as the model does ({})", describe(own)),
-                          describe(written));
-      }
-    }
-  }
-}
 
 /// Nothing is converted in passing: a rounding that nobody asked for is a change of the numbers.
 void require_dtype(const causal_lm& model, at::ScalarType dtype, std::int64_t layer, std::string_view what) {
@@ -80,14 +54,12 @@ void require_fits(const causal_lm& model, const segment& part, std::int64_t batc
 }
 
 /// A segment says itself whose keys it holds, so that one plan cannot mix two models' caches.
-void require_origin(const causal_lm& model, const segment& part, std::int64_t layer) {
+void require_own_origin(const causal_lm& model, const segment& part, std::int64_t layer) {
   const bool of_these_keys = part.origin.layers() == 1 && part.origin.shared(0) == part.kv.shared_frame();
   require<frame_error>(of_these_keys, "plan", fmt::format("layer {}", layer), "keys and origin of one cache",
                        "keys of another");
-  const std::string& written_by = part.origin.model();
-  if (!part.origin.assumed() && !written_by.empty() && written_by != model.fingerprint) {
-    fail<frame_error>("plan", fmt::format("layer {}", layer), fmt::format("a cache written by {}", model.fingerprint),
-                      written_by);
+  if (!part.origin.assumed() && part.kv.size() > 0) {
+    require_origin(part.origin.origin(), model.identity, fmt::format("plan: layer {}", layer));
   }
 }
 
@@ -150,13 +122,24 @@ void require_runnable(const causal_lm& model, const plan& input) {
   }
   // A cache of fewer layers would silently go into the first ones, wherever its layers come from.
   require_count<frame_error>(input.layers.size(), model.config.layers, "plan", "layers", "the model's {} layers");
-  const std::vector<rotary_specification> own = rotary_specifications(model.config);
+  // Layers that share a frame and rotate alike are checked once: a dynamic type has a specification a token.
+  std::vector<std::pair<const layer_frame*, std::int64_t>> checked;
+  const auto is_checked = [&](const layer_frame* frame, std::int64_t layer) {
+    const auto& rotary = model.config.rotary;
+    const bool known = std::ranges::any_of(checked, [&](const auto& earlier) {
+      return earlier.first == frame &&
+             rotary[static_cast<std::size_t>(earlier.second)].computes_as(rotary[static_cast<std::size_t>(layer)]);
+    });
+    checked.emplace_back(frame, layer);
+    return known;
+  };
   for (std::int64_t layer = 0; layer < model.config.layers; ++layer) {
     for (const segment& part : input.segments(layer)) {
       require_fits(model, part, input.batch(), layer);
-      require_origin(model, part, layer);
-      if (!part.origin.assumed()) {
-        require_rotated_for(model, own[static_cast<std::size_t>(layer)], part.kv.frame(), layer);
+      require_own_origin(model, part, layer);
+      if (!part.origin.assumed() && !is_checked(part.kv.shared_frame().get(), layer)) {
+        require_rotated_by(model.config.rotary[static_cast<std::size_t>(layer)], part.kv.frame(),
+                           fmt::format("layer {}", layer));
       }
     }
   }

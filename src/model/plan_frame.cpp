@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <utility>
 
@@ -80,7 +79,7 @@ bool complete(token_rows& known, const token_rows& more) {
 /// One frame of as many layers, each of them a frame of one.
 cache_frame stacked(const std::vector<cache_frame>& layers) {
   std::vector<cache_frame::shared_layer> stack;
-  std::vector<std::string> writers;
+  std::vector<cache_origin> writers;
   token_rows ids = layers.front().token_ids();
   bool agree = true;
   bool assumed = false;
@@ -89,12 +88,15 @@ cache_frame stacked(const std::vector<cache_frame>& layers) {
     assumed = assumed || one.assumed();
     agree = agree && complete(ids, one.token_ids());
     if (!one.is_empty()) {
-      writers.push_back(one.model());
+      writers.push_back(one.origin());
     }
   }
   cache_frame frame(std::move(stack));
-  const bool one_writer = std::ranges::adjacent_find(writers, std::not_equal_to<>()) == writers.end();
-  frame.set_model(one_writer && !writers.empty() ? writers.front() : "");
+  cache_origin writer = writers.empty() ? cache_origin{} : writers.front();
+  for (const cache_origin& other : writers) {
+    writer = writer.joined_with(other);
+  }
+  frame.set_origin(std::move(writer));
   frame.set_token_ids(agree ? std::move(ids) : token_rows{});
   if (assumed) {
     frame.set_assumed();
@@ -136,14 +138,14 @@ cache_frame injected_frame(const model_config& config, const plan& input) {
 }
 
 cache_frame written_frame(const std::vector<rotary_specification>& rotary, const position_map& positions,
-                          const std::vector<std::vector<std::int64_t>>& token_ids, const std::string& model) {
+                          const std::vector<std::vector<std::int64_t>>& token_ids, const cache_origin& model) {
   cache_frame frame(make_for_alike(
       rotary.size(), [&](std::size_t a, std::size_t b) { return rotary[a] == rotary[b]; },
       [&](std::size_t i) -> cache_frame::shared_layer {
         return std::make_shared<layer_frame>(layer_frame{positions, {rotary[i]}});
       }));
   frame.set_token_ids(token_ids);
-  frame.set_model(model);
+  frame.set_origin(model);
   return frame;
 }
 

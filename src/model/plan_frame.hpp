@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
@@ -24,6 +23,6 @@ namespace kvtransfer::detail {
 /// @param token_ids `[batch][seq]`, -1 for padding
 [[nodiscard]] cache_frame written_frame(const std::vector<rotary_specification>& rotary, const position_map& positions,
                                         const std::vector<std::vector<std::int64_t>>& token_ids,
-                                        const std::string& model);
+                                        const cache_origin& model);
 
 }  // namespace kvtransfer::detail

@@ -26,7 +26,7 @@ namespace kvtransfer {
 class session::implementation {
  public:
   implementation(const causal_lm& model, const plan& input, std::int64_t capacity)
-      : model_(&accepting(model, input)), frame_(detail::injected_frame(model.config, input)) {
+      : model_(&accepting(model, input)), origin_(model.identity), frame_(detail::injected_frame(model.config, input)) {
     require<value_error>(capacity >= 0, "session", "capacity", "0 tokens or more", fmt::format("{}", capacity));
     at::NoGradGuard no_grad;
     for (std::int64_t i = 0; i < model.config.layers; ++i) {
@@ -138,7 +138,7 @@ class session::implementation {
     const std::vector<rotary_specification> rotary = rotary_specifications(model_->config, reach);
     const at::Tensor position_ids = position_tensor(positions, model_->device());
     const detail::rotary_tables tables(rotary, position_ids, model_->dtype());
-    const cache_frame tail = detail::written_frame(rotary, positions, ids, model_->fingerprint);
+    const cache_frame tail = detail::written_frame(rotary, positions, ids, origin_);
     std::vector<detail::visible_keys> seen;
     for (detail::slot_visibility& visibility : visibility_) {
       visibility.append(positions);
@@ -189,6 +189,7 @@ class session::implementation {
   }
 
   const causal_lm* model_;
+  cache_origin origin_;  // of what is written here
   cache_frame frame_;
   std::vector<detail::shared_prefix> prefixes_;  // one a layer
   std::vector<at::Tensor> keys_;                 // behind them

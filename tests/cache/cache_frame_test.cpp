@@ -23,7 +23,7 @@ cache_frame frame_of_text(std::int64_t first, token_rows rows, const std::string
   cache_frame frame(
       2, frame_at(first, static_cast<std::int64_t>(rows.front().size()), static_cast<std::int64_t>(rows.size())));
   frame.set_token_ids(std::move(rows));
-  frame.set_model(model);
+  frame.set_origin(model_identity{model});
   return frame;
 }
 
@@ -64,7 +64,7 @@ TEST_CASE("a layer that is not there is refused", "[cache][cache_frame]") {
 TEST_CASE("other layer frames keep the origin", "[cache][cache_frame]") {
   const cache_frame frame = frame_of_text(0, {{4, 5, 6}});
   const cache_frame changed = frame.with_layers({frame.shared(1), std::make_shared<const layer_frame>(frame_at(9, 3))});
-  CHECK(changed.model() == "model a");
+  CHECK(changed.model().digest == "model a");
   CHECK(changed.token_ids() == frame.token_ids());
   CHECK(changed.next_position() == 12);
 }
@@ -82,7 +82,7 @@ TEST_CASE("sequences are picked, repeated and reordered with their tokens", "[ca
   CHECK(picked.token_ids() == token_rows{{8, 9}, {4, 5}, {8, 9}});
   CHECK(picked.layer(0).positions.batch() == 3);
   CHECK(picked.shared(0) == picked.shared(1));
-  CHECK(picked.model() == "model a");
+  CHECK(picked.model().digest == "model a");
   CHECK_THROWS_AS(picked.select_batch({3}), shape_error);
 }
 
@@ -91,20 +91,20 @@ TEST_CASE("joined frames hold one text after the other", "[cache][cache_frame]")
   CHECK(joined.token_ids() == token_rows{{4, 5, 6}});
   CHECK(joined.layer(0).positions == position_map::consecutive(0, 3));
   CHECK(joined.shared(0) == joined.shared(1));
-  CHECK(joined.model() == "model a");
+  CHECK(joined.model().digest == "model a");
 }
 
 TEST_CASE("joined frames know only what both sides know and agree on", "[cache][cache_frame]") {
   cache_frame unknown(2, frame_at(2, 1));
   CHECK(frame_of_text(0, {{4, 5}}).followed_by(unknown).token_ids().empty());
   CHECK(unknown.followed_by(frame_of_text(0, {{4, 5}})).token_ids().empty());
-  CHECK(frame_of_text(0, {{4}}, "model a").followed_by(frame_of_text(1, {{5}}, "model b")).model().empty());
+  CHECK(frame_of_text(0, {{4}}, "model a").followed_by(frame_of_text(1, {{5}}, "model b")).model().digest.empty());
 }
 
 TEST_CASE("an empty frame takes the model of what follows it", "[cache][cache_frame]") {
   const cache_frame empty(2, frame_at(0, 0));
   CHECK(empty.is_empty());
-  CHECK(empty.followed_by(frame_of_text(0, {{4}})).model() == "model a");
+  CHECK(empty.followed_by(frame_of_text(0, {{4}})).model().digest == "model a");
 }
 
 TEST_CASE("a joined frame is assumed if one side is", "[cache][cache_frame]") {
@@ -167,7 +167,7 @@ cache_frame text_frame(std::int64_t first, std::int64_t count) {
     ids.push_back(first + i);
   }
   frame.set_token_ids({ids, ids});
-  frame.set_model("a model");
+  frame.set_origin(model_identity{"a model"});
   return frame;
 }
 

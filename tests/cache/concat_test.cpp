@@ -41,7 +41,7 @@ cache with_origin(cache kv, std::vector<std::vector<std::int64_t>> token_ids, co
   }
   cache_frame frame = kv.view().frame();
   frame.set_token_ids(std::move(token_ids));
-  frame.set_model(model);
+  frame.set_origin(model_identity{model});
   return cache(std::move(keys), std::move(values), std::move(frame), as_written);
 }
 
@@ -89,14 +89,14 @@ TEST_CASE("tokens and model are known where both sides know them", "[cache][conc
   const cache second = with_origin(cache_at(2, 1), {{7}}, "model a");
   const cache joined = concat(first.view(), second.view());
   CHECK(joined.view().frame().token_ids() == std::vector<std::vector<std::int64_t>>{{5, 6, 7}});
-  CHECK(joined.view().frame().model() == "model a");
+  CHECK(joined.view().frame().model().digest == "model a");
 }
 
 TEST_CASE("caches of two models are not concatenated", "[cache][concat]") {
   const cache first = with_origin(cache_at(0, 2), {{5, 6}}, "model a");
   CHECK(refusal(first, with_origin(cache_at(2, 1), {{7}}, "model b")) ==
-        "concat: model of second: expected model a, got model b");
-  CHECK(refusal(first, cache_at(2, 1)) == "concat: model of second: expected model a, got an unknown model");
+        "concat: model of second: expected digest model a, got digest model b");
+  CHECK(refusal(first, cache_at(2, 1)) == "concat: model of second: expected digest model a, got digest unknown");
 }
 
 TEST_CASE("two keys at one position are refused unless asked for", "[cache][concat]") {
@@ -147,8 +147,7 @@ TEST_CASE("heads with positions of their own are compared one by one", "[cache][
 
 TEST_CASE("keys of different rotary specifications are not concatenated", "[cache][concat]") {
   const std::string message = refusal(cache_at(0, 2), cache_at(2, 2, known_specification(1.5)));
-  CHECK_THAT(message,
-             StartsWith("concat: rotary specification: expected (default, rotary_dim 8 at 0, half_split, scaling 1)"));
+  CHECK_THAT(message, StartsWith("concat: rotary specification: expected default: attention_scaling 1 in both caches"));
   CHECK_THAT(message, contains("scaling 1.5"));
 }
 

@@ -14,7 +14,7 @@ namespace {
 cache_frame frame_of_model() {
   cache_frame frame(2, {position_map::consecutive(0, 3), {known_specification()}});
   frame.set_token_ids({{4, 5, 6}});
-  frame.set_model("model a");
+  frame.set_origin(model_identity{"model a"});
   return frame;
 }
 
@@ -28,10 +28,10 @@ TEST_CASE("tensors that a caller brings are of unknown origin, whatever their fr
   const std::vector<at::Tensor> keys = keys_of(known.kv.view());
   const std::vector<at::Tensor> values = values_of(known.kv.view());
   const cache_frame frame = known.kv.view().frame();
-  REQUIRE(frame.model() == "model a");
-  CHECK(cache(keys, values, frame).view().frame().model().empty());
-  CHECK(cache_view<>(keys, values, frame).frame().model().empty());
-  CHECK(borrowed_cache<>(keys, values, frame).frame().model().empty());
+  REQUIRE(frame.model().digest == "model a");
+  CHECK(cache(keys, values, frame).view().frame().model().digest.empty());
+  CHECK(cache_view<>(keys, values, frame).frame().model().digest.empty());
+  CHECK(borrowed_cache<>(keys, values, frame).frame().model().digest.empty());
   CHECK(cache(keys, values, frame).view().frame().token_ids() == frame.token_ids());
   CHECK_FALSE(cache(keys, values, frame).view().frame().assumed());
 }
@@ -53,7 +53,7 @@ TEST_CASE("what was computed from a cache keeps its origin and lists the edit", 
   const cache louder = edited(known.kv.view(), keys_of(known.kv.view()), values,
                               {edit_kind::other, cache_half::values, {1}, {}, {}, "a factor of 2"});
   const cache_frame frame = louder.view().frame();
-  CHECK(frame.model() == "model a");
+  CHECK(frame.model().digest == "model a");
   CHECK(frame.token_ids() == known.kv.view().frame().token_ids());
   CHECK_FALSE(frame.assumed());
   REQUIRE(frame.edits().size() == 1);

@@ -17,7 +17,7 @@ namespace {
 cache three_tokens(std::int64_t first, std::vector<std::int64_t> token_ids, const std::string& model = "model a") {
   cache_frame frame(2, {position_map::consecutive(first, 3), {known_specification()}});
   frame.set_token_ids({std::move(token_ids)});
-  frame.set_model(model);
+  frame.set_origin(model_identity{model});
   return known_cache_in(frame).kv;
 }
 
@@ -44,7 +44,7 @@ TEST_CASE("a mixture of two texts has no text", "[cache][halves]") {
   const cache contents = three_tokens(0, {1, 2, 4});
   const cache_view<> mixed = keys_with_values_of(addresses.view(), contents.view());
   CHECK(mixed.frame().token_ids().empty());
-  CHECK(mixed.frame().model() == "model a");
+  CHECK(mixed.frame().model().digest == "model a");
 }
 
 TEST_CASE("a mixture is assumed if either half is", "[cache][halves]") {
@@ -92,7 +92,7 @@ TEST_CASE("halves of different shapes are refused", "[cache][halves]") {
 TEST_CASE("halves of two models are refused", "[cache][halves]") {
   CHECK(message_of<frame_error>([] {
           keys_with_values_of(three_tokens(0, {1, 2, 3}).view(), three_tokens(0, {1, 2, 3}, "model b").view());
-        }) == "keys_with_values_of: model: expected model a, got model b");
+        }) == "keys_with_values_of: model: expected digest model a, got digest model b");
 }
 
 TEST_CASE("a key is not given the value of padding, nor padding to a value", "[cache][halves]") {

@@ -81,7 +81,7 @@ inline cache_frame reference_frame(padding_side side, std::int64_t heads, const 
     }
   }
   frame.set_token_ids(std::move(ids));
-  frame.set_model("a model");
+  frame.set_origin(model_identity{"a model"});
   return frame;
 }
 

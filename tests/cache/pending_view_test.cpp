@@ -38,7 +38,7 @@ cache moved_but_pending() {
   padded.append({0, 4, 1, slot_state::rotated()});
   cache_frame frame(2, {position_map(1, 2, 1, {position_row::consecutive(0, 6), padded}), {known_specification()}});
   frame.set_token_ids({{1, 2, 3, 4, 5, 6}, {-1, -1, 3, 4, 5, 6}});
-  frame.set_model("model a");
+  frame.set_origin(model_identity{"model a"});
   frame.add_edit({edit_kind::noise, cache_half::values, {1}, {}, {{1, 3}}, "seed 1"});
   cache kv = known_cache_in(frame, 2, at::kDouble, 3).kv;
   kv.shift(50);

@@ -112,7 +112,7 @@ TEST_CASE("scatters that the frames or shapes do not justify are refused", "[cac
     return std::vector<at::Tensor>{kv.view().layer(0).values(), kv.view().layer(1).values()};
   };
   cache_frame other_model = two.view().frame();
-  other_model.set_model("another model");
+  other_model.set_origin(model_identity{"another model"});
   CHECK_THROWS_AS(scatter(into.view(), std::vector<std::int64_t>{1, 2},
                           cache_view<>(keys_of(two), values_of(two), other_model, as_written)),
                   frame_error);

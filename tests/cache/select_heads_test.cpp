@@ -40,7 +40,7 @@ TEST_CASE("heads take their own positions with them", "[cache][select_heads]") {
 
 TEST_CASE("selected heads are no cache of the model that wrote them", "[cache][select_heads]") {
   const reference_cache source = reference_in(at::kFloat, padding_side::left);
-  CHECK(select_heads(source.view(), {0, 1}).view().frame().model().empty());
+  CHECK(select_heads(source.view(), {0, 1}).view().frame().model().digest.empty());
   CHECK(select_heads(source.view(), {1}).view().frame().token_ids() == source.frame.token_ids());
 }
 

@@ -86,6 +86,38 @@ TEST_CASE("a journal of other settings is refused, naming the setting, and is le
   CHECK(read_text(setup.file) == before);
 }
 
+TEST_CASE("a journal of another model is refused, naming what differs, and is left alone", "[experiment][journal]") {
+  journal_setup setup;
+  setup.run.model.identity = {"d1", "none", "none", "t1", {{"rms_norm_eps", "1e-06"}}, {{"rope_theta", "10000"}}};
+  setup.write_two();
+  const std::string before = read_text(setup.file);
+  const auto complaint = [&](auto&& change) {
+    results other = setup.run;
+    change(other.model.identity);
+    const std::string text = message_of<value_error>([&] { journal(setup.file, other, true); });
+    CHECK(read_text(setup.file) == before);
+    return text;
+  };
+  const std::string where = setup.file.string();
+  CHECK(complaint([](model_identity& model) { model.digest = "d2"; }) ==
+        "resume: model.digest: expected \"d1\", as in " + where + ", got \"d2\"");
+  CHECK(complaint([](model_identity& model) { model.tokenizer = "t2"; }) ==
+        "resume: model.tokenizer_digest: expected \"t1\", as in " + where + ", got \"t2\"");
+  CHECK(complaint([](model_identity& model) { model.configuration["rms_norm_eps"] = "1e-05"; }) ==
+        "resume: model.configuration.rms_norm_eps: expected \"1e-06\", as in " + where + ", got \"1e-05\"");
+  CHECK(complaint([](model_identity& model) { model.rotary["factor"] = "2"; }) ==
+        "resume: model.rotary.factor: expected nothing, as in " + where + ", got \"2\"");
+}
+
+TEST_CASE("a journal of an older schema is refused by name and left alone", "[experiment][journal]") {
+  journal_setup setup;
+  const std::string old = R"({"schema_version":1,"settings":{},"model":{},"fingerprint":"LlamaForCausalLM-2x64-1"})";
+  setup.folder.put("journal.jsonl", old + "\n");
+  CHECK(message_of<file_error>([&] { journal(setup.file, setup.run, true); }) ==
+        setup.file.string() + ": schema_version: expected 2, to be resumed, got 1");
+  CHECK(read_text(setup.file) == old + "\n");
+}
+
 TEST_CASE("a file that is no journal is refused and left alone", "[experiment][journal]") {
   journal_setup setup;
   setup.folder.put("journal.jsonl", "dear diary\n");

@@ -19,7 +19,7 @@ TEST_CASE("a model's record has its sizes and its RoPE", "[experiment][model_inf
   CHECK(rope["rotary_dim"] == 16);
   CHECK(rope["pairing"] == "half_split");
   CHECK_FALSE(rope.contains("layers_that_differ"));
-  CHECK(info.fingerprint == small_model().fingerprint);
+  CHECK(info.identity == small_model().identity);
 }
 
 TEST_CASE("a scaled RoPE is recorded with its parameters", "[experiment][model_info]") {

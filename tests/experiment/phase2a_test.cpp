@@ -54,7 +54,7 @@ TEST_CASE("the program writes results, reports and the table", "[experiment][pha
   CHECK(std::filesystem::exists(setup.output / "report.md"));
   CHECK(std::filesystem::exists(setup.output / "report.html"));
   const nlohmann::json document = read_json_object(setup.results);
-  CHECK(document["schema_version"] == 1);
+  CHECK(document["schema_version"] == 2);
   CHECK(document["settings"]["max_new_tokens"] == 5);
   CHECK(document["settings"]["temperature"] == 0.9);
   CHECK(document["settings"]["dtype"] == "float32");

@@ -27,10 +27,10 @@ using names = std::vector<std::string>;
 TEST_CASE("the results file has the schema's fields in its order", "[experiment][records_json]") {
   const nlohmann::ordered_json document = to_json_value(sample_results());
   CHECK(keys_of(document) == names{"schema_version", "program", "model", "settings", "tests"});
-  CHECK(document["schema_version"] == 1);
+  CHECK(document["schema_version"] == 2);
   CHECK(keys_of(document["program"]) == names{"version", "libtorch", "device", "dtype", "quantization", "threads"});
   CHECK(keys_of(document["model"]) == names{"path", "architecture", "layers", "hidden_size", "q_heads", "kv_heads",
-                                            "head_dim", "vocab_size", "rope"});
+                                            "head_dim", "vocab_size", "rope", "digest", "tokenizer_digest"});
   CHECK(keys_of(document["settings"]) == names{"model", "device", "dtype", "quantize", "threads", "prompt_form",
                                                "system", "suite", "conditions", "trials", "temperature", "seed",
                                                "max_new_tokens", "output", "resume"});
@@ -52,6 +52,9 @@ TEST_CASE("a condition has its trials and what follows from them", "[experiment]
   CHECK(transfer["sequences"][0][1] == nlohmann::ordered_json{{"role", "source"}, {"tokens", 3}, {"injected", true}});
   CHECK(transfer["assumed_frame"] == false);
   CHECK(transfer["edits"].size() == transfer["trials"].size());
+  CHECK(transfer["origin"] == "recorded");
+  run.tests[0].conditions[1].trials[0].origin = origin_basis::unknown_origin;
+  CHECK(to_json_value(run)["tests"][0]["conditions"]["transfer"]["origin"] == "unknown_origin");
 }
 
 TEST_CASE("intervals are given where trials are draws", "[experiment][records_json]") {
@@ -69,18 +72,35 @@ TEST_CASE("a condition that is not applicable says why and has no trials", "[exp
         nlohmann::ordered_json{{"trials", nlohmann::ordered_json::array()}, {"not_applicable", "no BOS"}});
 }
 
-TEST_CASE("a run's identity is everything but where its output goes", "[experiment][records_json]") {
+TEST_CASE("a run's identity is everything but where its model lies and where its output goes",
+          "[experiment][records_json]") {
   const results run = sample_results();
   results elsewhere = run;
   elsewhere.settings.output = "other";
+  elsewhere.settings.model = "moved/here";
+  elsewhere.model.path = "/moved/here";
   elsewhere.settings.resume = true;
   CHECK(run_identity(elsewhere) == run_identity(run));
   results other_seed = run;
   other_seed.settings.seed = 1;
   CHECK(run_identity(other_seed) != run_identity(run));
   results other_weights = run;
-  other_weights.model.fingerprint = "abd";
+  other_weights.model.identity.digest = "abd";
   CHECK(run_identity(other_weights) != run_identity(run));
+  for (const auto& change : std::vector<void (*)(model_info&)>{
+           [](model_info& model) { model.identity.tokenizer = "other"; },
+           [](model_info& model) { model.identity.quantization = "nf4"; },
+           [](model_info& model) { model.identity.adapter = "other"; },
+           [](model_info& model) { model.identity.configuration["rms_norm_eps"] = "1"; },
+           [](model_info& model) { model.identity.rotary["factor"] = "2"; },
+           [](model_info& model) { model.bos_token_id = 77; },
+           [](model_info& model) { model.eos_token_ids.push_back(77); },
+           [](model_info& model) { model.max_position_embeddings = 7; },
+       }) {
+    results changed = run;
+    change(changed.model);
+    CHECK(run_identity(changed) != run_identity(run));
+  }
   results other_prompt = run;
   other_prompt.tests[0].test.source += "!";
   CHECK(run_identity(other_prompt) != run_identity(run));

@@ -25,6 +25,7 @@ TEST_CASE("a trial comes back from JSON as it went", "[experiment][trial_json]")
   trial.seed = std::numeric_limits<std::uint64_t>::max();
   trial.assumed_frame = true;
   trial.edits = {"noise in keys, layers 0-1, slots 3, from seed 7"};
+  trial.origin = origin_basis::same_weights;
   CHECK(through_json(trial) == trial);
   trial.stop = stop_reason::length;
   CHECK(through_json(trial) == trial);

@@ -21,7 +21,7 @@ cache source_of(std::vector<position_row> rows, token_rows token_ids) {
   const auto batch = static_cast<std::int64_t>(rows.size());
   cache_frame frame(2, {position_map(1, batch, 1, std::move(rows)), {known_specification()}});
   frame.set_token_ids(std::move(token_ids));
-  frame.set_model("model a");
+  frame.set_origin(model_identity{"model a"});
   return known_cache_in(frame).kv;
 }
 
@@ -96,7 +96,7 @@ TEST_CASE("a plan remembers whose keys it injects", "[inject][prepend]") {
   const cache source = ragged_source();
   const plan text = prepend(source.view(), {{7}, {9}});
   for (const std::vector<segment>& layer : text.layers) {
-    CHECK(layer.front().origin.model() == "model a");
+    CHECK(layer.front().origin.model().digest == "model a");
     CHECK(layer.front().origin.token_ids() == token_rows{{-1, 1, 2}, {3, 4, 5}});
   }
   CHECK_FALSE(text.assumed());
@@ -108,7 +108,7 @@ TEST_CASE("a shared source's text stands in front of every row", "[inject][prepe
   CHECK(known.segments(1).front().origin.token_ids() == token_rows{{1, 2}, {1, 2}, {1, 2}});
   const cache unknown = known_cache_of(2, 2).kv;
   CHECK(prepend(unknown.view(), {{7}, {8}, {9}}).segments(0).front().origin.token_ids().empty());
-  CHECK(prepend(unknown.view(), {{7}}).segments(0).front().origin.model().empty());
+  CHECK_FALSE(prepend(unknown.view(), {{7}}).segments(0).front().origin.origin().is_known());
 }
 
 TEST_CASE("a plan says that its keys' frame was assumed", "[inject][prepend]") {

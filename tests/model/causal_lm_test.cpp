@@ -18,9 +18,20 @@
 using namespace kvtransfer;
 using namespace kvtransfer::test;
 
-TEST_CASE("two models of one shape carry different fingerprints", "[model][causal_lm]") {
-  CHECK(small_model(1).fingerprint == small_model(1).fingerprint);
-  CHECK(small_model(1).fingerprint != small_model(2).fingerprint);
+TEST_CASE("two models of one shape carry different identities", "[model][causal_lm]") {
+  CHECK(small_model(1).identity == small_model(1).identity);
+  CHECK(small_model(1).identity.digest != small_model(2).identity.digest);
+}
+
+TEST_CASE("an adapter beside the weights, which transformers would add to them, is refused", "[model][causal_lm]") {
+  const temporary_folder folder;
+  const causal_lm model = small_model();
+  save_model(folder.path(), model.config, model.weights, at::kFloat);
+  CHECK(causal_lm::open(folder.path(), at::kCPU, at::kFloat).identity.digest == model.identity.digest);
+  folder.put("adapter_config.json", "{}");
+  CHECK(message_of<file_error>([&] { causal_lm::open(folder.path(), at::kCPU, at::kFloat); }) ==
+        folder.path().string() +
+            ": adapter: expected none, or one that is merged into the weights, got adapter_config.json");
 }
 
 TEST_CASE("a folder that does not exist is named", "[model][causal_lm]") {
@@ -34,7 +45,7 @@ TEST_CASE("a GGUF file opens by its own path and as the only one of a folder wit
   std::filesystem::copy_file(file, folder.path() / "model.gguf");
   const causal_lm by_file = causal_lm::open(file, at::kCPU, at::kFloat);
   const causal_lm by_folder = causal_lm::open(folder.path(), at::kCPU, at::kBFloat16);
-  CHECK(by_file.fingerprint == by_folder.fingerprint);
+  CHECK(by_file.identity == by_folder.identity);
   CHECK(by_folder.dtype() == at::kBFloat16);
   CHECK(by_file.config.architecture == "LlamaForCausalLM");
   std::filesystem::copy_file(file, folder.path() / "other.gguf");
@@ -51,7 +62,8 @@ TEST_CASE("a GGUF file computes what its weights in a folder compute", "[model][
   const temporary_folder folder;
   save_model(folder.path(), stored.config, stored.weights, at::kFloat);
   const causal_lm saved = causal_lm::open(folder.path(), at::kCPU, at::kFloat);
-  CHECK(saved.fingerprint == stored.fingerprint);
+  CHECK(saved.identity.digest != stored.identity.digest);  // another storage of the same weights
+  CHECK(assume_same_weights(stored.identity, saved.identity).model() == saved.identity);
   const std::vector<std::int64_t> text{1, 2, 3, 4};
   CHECK(at::equal(session(stored, plan_of({text})).logits(), session(saved, plan_of({text})).logits()));
 }

@@ -19,6 +19,21 @@ using Catch::Matchers::Contains;
 #define ContainsSubstring Contains
 #endif
 
+namespace {
+
+/// The cache's tensors, said to have been written as `frame` says.
+cache_view<> reread(const cache& kv, const cache_frame& frame) {
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (std::int64_t i = 0; i < frame.layers(); ++i) {
+    keys.push_back(kv.view().layer(i).keys());
+    values.push_back(kv.view().layer(i).values());
+  }
+  return cache_view<>(keys, values, frame, as_written);
+}
+
+}  // namespace
+
 TEST_CASE("the cache of another model is refused", "[model][plan_checks]") {
   const causal_lm model = small_model(1);
   const cache kv = prefill(small_model(2), {some_tokens(4)});
@@ -38,6 +53,57 @@ TEST_CASE("keys rotated by another specification are refused, layer and both spe
   kv.reframe(rotary_specifications(model.config));
   kv.materialize();
   CHECK_NOTHROW(require_runnable(model, prepend(kv.view(), {{1}})));
+}
+
+TEST_CASE("keys of a type that depends on length are compared by value, at the length at which they were written",
+          "[model][plan_checks]") {
+  const auto scaled = [](const nlohmann::json& scaling) {
+    nlohmann::json config = small_config();
+    config["max_position_embeddings"] = 16;
+    config["rope_scaling"] = scaling;
+    return config;
+  };
+  const nlohmann::json divisors(8, 1.0);
+  const auto longrope = [&](double last, double attention) {
+    nlohmann::json longer = divisors;
+    longer.back() = last;
+    return scaled({{"rope_type", "longrope"},
+                   {"short_factor", divisors},
+                   {"long_factor", longer},
+                   {"original_max_position_embeddings", 8},
+                   {"attention_factor", attention}});
+  };
+  struct written_and_read {
+    nlohmann::json written;
+    nlohmann::json read;
+    const char* differs;  ///< what a refusal names
+  };
+  for (const auto& [written, read, differs] :
+       std::vector<written_and_read>{{longrope(4.0, 1.0), longrope(5.0, 1.0), "inv_freq[7] "},
+                                     {longrope(4.0, 1.0), longrope(4.0, 1.25), "attention_scaling 1.25"}}) {
+    const causal_lm writer = small_model(1, written);
+    const causal_lm reader = small_model(1, read);
+    const cache kv = prefill(writer, {some_tokens(12)});
+    CHECK_NOTHROW(require_runnable(writer, prepend(kv.view(), {{1}})));
+    // Its origin names the parameter; once that is assumed, its frame names the values.
+    CHECK_THROWS_WITH(require_runnable(reader, prepend(kv.view(), {{1}})), ContainsSubstring("rotary."));
+    cache_frame assumed = kv.stored();
+    assumed.set_origin(assume_same_weights(assumed.origin(), reader.identity));
+    CHECK_THROWS_WITH(require_runnable(reader, prepend(reread(kv, assumed), {{1}})),
+                      ContainsSubstring("plan: layer 0: expected keys rotated as the model does at 12 tokens") &&
+                          ContainsSubstring(differs));
+  }
+}
+
+TEST_CASE("two names of one rotation are no difference", "[model][plan_checks]") {
+  const causal_lm plain = small_model();
+  cache_frame renamed = prefill(plain, {some_tokens(4)}).stored();
+  const cache kv = prefill(plain, {some_tokens(4)});
+  renamed = renamed.transform([](layer_frame layer) {
+    layer.specifications[0].rope_type = "linear";  // by a factor of 1
+    return layer;
+  });
+  CHECK_NOTHROW(require_runnable(plain, prepend(reread(kv, renamed), {{1}})));
 }
 
 TEST_CASE("keys without rotation are refused", "[model][plan_checks]") {
@@ -69,7 +135,7 @@ TEST_CASE("a plan of another shape is refused", "[model][plan_checks]") {
   config["num_hidden_layers"] = 3;
   config["num_key_value_heads"] = 1;
   cache narrow = prefill(small_model(1, config), {some_tokens(4)});
-  narrow.assume_frame(narrow.target());  // past the fingerprint, shapes still count
+  narrow.assume_frame(narrow.target());  // past the identity, shapes still count
   CHECK_THROWS_AS(require_runnable(model, prepend(narrow.view(), {{1}})), shape_error);
 }
 

@@ -280,7 +280,7 @@ TEST_CASE("a session's length is that of its longest layer", "[model][plan_runne
   CHECK(left.stored().layer(0).size() == 4);
   CHECK(left.stored().layer(2).size() == 9);
   CHECK(left.stored().token_ids().empty());  // what is text of one layer is not of another
-  CHECK(left.stored().model() == model.fingerprint);
+  CHECK(left.stored().model() == model.identity);
 }
 
 TEST_CASE("a plan of another number of layers is refused: they would go into the first ones", "[model][plan_runners]") {
@@ -301,7 +301,7 @@ TEST_CASE("a plan that mixes two models' caches is refused, whichever segment is
   foreign.materialize();
   plan input = prepend(own.view(), {{1, 2}});
   input.layers[2].emplace_back(foreign.view(), 2);
-  CHECK_THAT(refusal(model, input), StartsWith("frame_error plan: layer 2: expected a cache written by"));
+  CHECK_THAT(refusal(model, input), StartsWith("frame_error plan: layer 2: model: expected digest"));
   input.layers[2].pop_back();
   CHECK(refusal(model, input) == "nothing");
   foreign.assume_frame(foreign.target());
@@ -310,7 +310,7 @@ TEST_CASE("a plan that mixes two models' caches is refused, whichever segment is
   CHECK(input.assumed());
   const cache left = session(model, input).release();
   CHECK(left.stored().assumed());
-  CHECK(left.stored().model().empty());  // two models wrote it
+  CHECK_FALSE(left.stored().origin().is_known());  // two models wrote it
 }
 
 TEST_CASE("an assumed frame turns off the checks of its own segment alone", "[model][plan_runners]") {
@@ -320,7 +320,7 @@ TEST_CASE("an assumed frame turns off the checks of its own segment alone", "[mo
   const cache foreign = prefill(small_model(2), {some_tokens(3, 1)});
   plan input = prepend(assumed.view(), {{1, 2}});
   input.layers[0].emplace_back(foreign.view(), 0);
-  CHECK_THAT(refusal(model, input), StartsWith("frame_error plan: layer 0: expected a cache written by"));
+  CHECK_THAT(refusal(model, input), StartsWith("frame_error plan: layer 0: model: expected digest"));
 }
 
 TEST_CASE("keys exchanged under a segment's origin are refused", "[model][plan_runners]") {

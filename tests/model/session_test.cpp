@@ -32,7 +32,7 @@ TEST_CASE("a session's cache holds what was injected and what was read, with its
   CHECK(kv.length() == 6);
   CHECK(kv.stored().layer(0).positions == position_map::consecutive(0, 6));
   CHECK(kv.stored().token_ids() == std::vector<std::vector<std::int64_t>>{{3, 4, 5, 6, 7, 8}});
-  CHECK(kv.stored().model() == model.fingerprint);
+  CHECK(kv.stored().model() == model.identity);
   CHECK(kv.stored().shared(0) == kv.stored().shared(2));
   CHECK(at::equal(kv.view().layer(1).keys().slice(2, 0, 3), source.view().layer(1).keys()));
 }

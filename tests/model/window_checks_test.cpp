@@ -54,7 +54,7 @@ cache wrapped(const causal_lm& model, const cache& whole) {
     layers.push_back(std::make_shared<layer_frame>(view.layer(i).frame().slice(begin, end)));
   }
   cache_frame frame(std::move(layers));
-  frame.set_model(view.frame().model());
+  frame.set_origin(view.frame().origin());
   return cache(std::move(keys), std::move(values), std::move(frame));
 }
 

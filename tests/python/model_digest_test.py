@@ -1,4 +1,4 @@
-"""kvtransfer_torch.model_digest: the digests of the models in the repository, and what digests depend on."""
+"""kvtransfer_torch.model_digest: the digests that the C++ library's test expects, and what they depend on."""
 
 import json
 import shutil

@@ -1,9 +1,9 @@
-"""Digests of a model's stored tensors and of its tokenizer, computed with `xxhash`: by them a cache says who wrote it.
+"""The digests by which a cache says which model wrote it: the same as the C++ library's, computed with `xxhash`.
 
     from kvtransfer_torch.model_digest import model_digest, tokenizer_digest
 
-    model_digest("SmolLM2-135M")           # 32 hexadecimal digits, of every byte that the model's files store
-    tokenizer_digest("SmolLM2-135M")       # likewise, of its tokenizer's files; None where there is no tokenizer
+    model_digest("SmolLM2-135M")           # 32 hexadecimal digits, as `model.digest` in results and cache files
+    tokenizer_digest("SmolLM2-135M")       # likewise, `model.tokenizer_digest`; None where there is no tokenizer
 
 Every stored tensor counts, with its name, type, shape and bytes; how tensors are spread over files, and what they are
 converted to when they are loaded, does not. Run as a program, it prints both for each path that it is given.

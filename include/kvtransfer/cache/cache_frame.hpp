@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_edit.hpp"
+#include "kvtransfer/cache/cache_origin.hpp"
 #include "kvtransfer/cache/detail/edit_slots.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
 #include "kvtransfer/core/alike.hpp"
@@ -71,7 +72,7 @@ class cache_frame {
     cache_frame result;
     result.layers_ = std::move(changed);
     result.token_ids_ = token_ids_;
-    result.model_ = model_;
+    result.origin_ = origin_;
     result.assumed_ = assumed_;
     result.edits_ = edits_;
     return result;
@@ -154,7 +155,7 @@ class cache_frame {
       check(*layers_[pair.front()], *tail.layers_[pair.front()]);
       layers_[pair.front()]->positions.require_joinable(tail.layers_[pair.front()]->positions);
     }
-    model_ = is_empty() || model_ == tail.model_ ? tail.model_ : "";
+    origin_ = is_empty() ? tail.origin_ : origin_.joined_with(tail.origin_);
     assumed_ = assumed_ || tail.assumed_;
     append_edits(tail.edits_);
     growing_.resize(layers_.size());
@@ -198,10 +199,12 @@ class cache_frame {
     token_ids_ = held(std::move(rows));
   }
 
-  /// Fingerprint of the model that wrote the keys; empty where it is not known.
-  const std::string& model() const { return model_; }
-  /// Names the model, or none where `fingerprint` is empty.
-  void set_model(std::string fingerprint) { model_ = std::move(fingerprint); }
+  /// The model that wrote the keys, as far as it is known.
+  const model_identity& model() const { return origin_.model(); }
+  /// That model, and why the cache is taken for one of its.
+  const cache_origin& origin() const { return origin_; }
+  /// Names the model, or none. To take a cache for another model's, see `assume_same_weights`, `assume_unknown_origin`.
+  void set_origin(cache_origin origin) { origin_ = std::move(origin); }
 
   /// True once somebody relabelled this data by `assume_frame`: results made with it must say so.
   bool assumed() const { return assumed_; }
@@ -210,7 +213,7 @@ class cache_frame {
 
   /// The same of tensors that nobody can say a model wrote so.
   cache_frame without_origin() && {
-    model_.clear();
+    origin_ = {};
     return std::move(*this);
   }
 
@@ -261,7 +264,7 @@ class cache_frame {
 
   /// Frames that share layers and text are told apart, or not, without reading either.
   friend bool operator==(const cache_frame& a, const cache_frame& b) {
-    return a.model_ == b.model_ && a.assumed_ == b.assumed_ && a.edits_ == b.edits_ && a.has_layers_of(b) &&
+    return a.origin_ == b.origin_ && a.assumed_ == b.assumed_ && a.edits_ == b.edits_ && a.has_layers_of(b) &&
            (a.token_ids_ == b.token_ids_ || a.token_ids() == b.token_ids());
   }
 
@@ -325,8 +328,8 @@ class cache_frame {
   std::vector<shared_layer> layers_;
   std::vector<layer_frame*> growing_;      // those of the layers that `append` made, and so may change; null for others
   std::shared_ptr<token_rows> token_ids_;  // null where there are none
-  std::string model_;
   std::vector<cache_edit> edits_;
+  cache_origin origin_;
   bool assumed_ = false;
 };
 
@@ -334,8 +337,8 @@ namespace detail {
 
 /// Where a cache's numbers come from, as the origin of an edit says it.
 inline std::string origin_text(const cache_frame& frame) {
-  return frame.model().empty() ? std::string("a cache of unknown origin")
-                               : fmt::format("a cache of model {}", frame.model());
+  return frame.origin().is_known() ? fmt::format("a cache of model {}", frame.model().digest)
+                                   : std::string("a cache of unknown origin");
 }
 
 }  // namespace detail

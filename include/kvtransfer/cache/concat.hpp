@@ -27,7 +27,7 @@ namespace detail {
 inline void require_same_origin(const cache_frame& first, const cache_frame& second) {
   require<shape_error>(first.layers() == second.layers(), "concat", "layers of second",
                        fmt::format("{}", first.layers()), fmt::format("{}", second.layers()));
-  require_same_model(first, second, "concat", "model of second");
+  require_same_model(first.origin(), second.origin(), "concat", "model of second");
 }
 
 /// The frame of two caches one behind the other.

@@ -58,9 +58,7 @@ inline cache_view<> keys_with_values_of(const cache_view<>& keys_from, const cac
     fail<shape_error>("keys_with_values_of", "layers", fmt::format("{}", keys_from.layers()),
                       fmt::format("{}", values_from.layers()));
   }
-  if (keys_from.frame().model() != values_from.frame().model()) {
-    fail<frame_error>("keys_with_values_of", "model", keys_from.frame().model(), values_from.frame().model());
-  }
+  detail::require_same_model(keys_from.frame().origin(), values_from.frame().origin(), "keys_with_values_of", "model");
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
   std::vector<std::int64_t> foreign;

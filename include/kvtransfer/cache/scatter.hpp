@@ -181,7 +181,7 @@ cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_v
   using detail::view_access;
   require<shape_error>(into.layers() == source.layers(), "scatter", "layers of source",
                        fmt::format("{}", into.layers()), fmt::format("{}", source.layers()));
-  detail::require_same_model(into.frame(), source.frame(), "scatter", "model of source");
+  detail::require_same_model(into.frame().origin(), source.frame().origin(), "scatter", "model of source");
   if (const auto doubled = slots.first_doubled()) {
     fail<shape_error>("scatter", "slots", "each slot once", fmt::format("slot {} twice", *doubled));
   }

@@ -36,7 +36,7 @@ inline layer_frame frame_of_heads(const layer_frame& layer, const std::vector<st
 /// Heads are those of keys and values, not of queries: in a model with grouped queries, KV head h is read by the query
 /// heads [h * q_heads / kv_heads, (h + 1) * q_heads / kv_heads). Head i of the result is head `heads[i]` of the model
 /// that wrote it, so query heads must be selected in such groups too; a model as it stands would read it wrongly, and
-/// its fingerprint is forgotten.
+/// which model that was is forgotten.
 /// @throws shape_error if a layer has no such head
 template <LayerLayout Layout>
 cache select_heads(const cache_view<Layout>& source, const std::vector<std::int64_t>& heads) {

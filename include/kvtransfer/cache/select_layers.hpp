@@ -11,7 +11,7 @@
 namespace kvtransfer {
 
 /// The layers named, in that order, without a copy: layer i of the result is layer `layers[i]` of the model that wrote
-/// it. No model has its layers so, so the model's fingerprint is forgotten; token ids stay where the first layer does.
+/// it. No model has its layers so, so which model that was is forgotten; token ids stay where the first layer does.
 /// @throws shape_error if there is no such layer
 template <LayerLayout Layout>
 cache_view<Layout> select_layers(const cache_view<Layout>& source, const std::vector<std::int64_t>& layers) {

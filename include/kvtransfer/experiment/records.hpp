@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvtransfer/cache/cache_origin.hpp"
 #include "kvtransfer/experiment/condition_description.hpp"
 #include "kvtransfer/experiment/model_info.hpp"
 #include "kvtransfer/experiment/program_info.hpp"
@@ -48,6 +49,7 @@ struct trial_record {
   sequence read;                           ///< what stood in front of the first generated token
   bool assumed_frame = false;      ///< the injected cache's frame was set by hand: it does not describe what it holds
   std::vector<std::string> edits;  ///< what was done to the injected cache's numbers, as `describe(cache_edit)` says it
+  origin_basis origin = origin_basis::recorded;  ///< why the injected cache was taken for one of the model's
 
   friend bool operator==(const trial_record&, const trial_record&) = default;
 };

@@ -12,6 +12,7 @@
 
 #include "kvtransfer/cache/cache_edit.hpp"
 #include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/cache_origin.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -110,6 +111,17 @@ struct plan {
     return std::ranges::any_of(layers, [](const std::vector<segment>& parts) {
       return std::ranges::any_of(parts, [](const segment& part) { return part.origin.assumed(); });
     });
+  }
+
+  /// Why what is injected is taken for the model's: the weakest reason of its segments.
+  origin_basis basis() const {
+    origin_basis weakest = origin_basis::recorded;
+    for (const std::vector<segment>& parts : layers) {
+      for (const segment& part : parts) {
+        weakest = std::max(weakest, part.origin.origin().basis());
+      }
+    }
+    return weakest;
   }
 };
 

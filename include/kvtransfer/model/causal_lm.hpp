@@ -3,18 +3,18 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
-#include <string>
 
+#include "kvtransfer/cache/model_identity.hpp"
 #include "kvtransfer/model/config.hpp"
 #include "kvtransfer/model/weights.hpp"
 
 namespace kvtransfer {
 
-/// A model ready to run: its configuration, its weights on one device, and the fingerprint that its caches carry.
+/// A model ready to run: its configuration, its weights on one device, and the identity that its caches carry.
 struct causal_lm {
   model_config config;      ///< sizes, rotary embeddings, special tokens
   model_weights weights;    ///< all on one device, in one type
-  std::string fingerprint;  ///< tells models apart; empty for none
+  model_identity identity;  ///< tells models apart, by everything that could change a number
   /// How the matrices of the layers are kept, or were before they were brought back: "none", "nf4", or a type of a GGUF
   /// file, "Q4_1".
   std::string quantization = "none";
@@ -31,7 +31,8 @@ struct causal_lm {
   [[nodiscard]] static causal_lm open(const std::filesystem::path& path, at::Device device, at::ScalarType dtype,
                                       weight_quantization quantize = weight_quantization::none);
 
-  /// A model of weights at hand, with their fingerprint.
+  /// A model of weights at hand. Its digest is that of a file which stores just them, in the types that they have; of a
+  /// tokenizer it knows nothing.
   [[nodiscard]] static causal_lm of(model_config config, model_weights weights);
 };
 

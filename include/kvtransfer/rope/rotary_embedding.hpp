@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -53,12 +54,22 @@ class rotary_embedding {
       rope::frequencies frequencies = type_.build(parameters_, length);
       specification.inv_freq = std::move(frequencies.inv_freq);
       specification.attention_scaling = frequencies.attention_scaling;
+      specification.length = depends_on_length() ? std::max<std::int64_t>(length, 1) : 0;
       for (float& frequency : specification.inv_freq) {
         frequency = rotates_backwards_ ? -frequency : frequency;
       }
       rope::validate(specification, "rotary_embedding");
     }
     return specification;
+  }
+
+  /// Whether the other has the same type, parameters and geometry, and so the same frequencies at every length. Types
+  /// of one name count as one type.
+  bool computes_as(const rotary_embedding& other) const {
+    return geometry_ == other.geometry_ && parameters_.values == other.parameters_.values &&
+           parameters_.head_dim == other.parameters_.head_dim &&
+           parameters_.max_position_embeddings == other.parameters_.max_position_embeddings &&
+           rotates_backwards_ == other.rotates_backwards_ && rotates() == other.rotates();
   }
 
   /// Rotates by −p·f from here on, as nanochat does.

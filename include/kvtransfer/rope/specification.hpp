@@ -1,9 +1,11 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -27,6 +29,9 @@ struct rotary_specification {
   std::int64_t window_offset = 0;                     ///< first rotated element of a head (MLA: 512)
   std::vector<std::uint8_t> stream_of = {};  ///< M-RoPE: the position stream that frequency i reads; empty: stream 0
   bool normed_after_rotation = false;        ///< keys are w·norm(R·k) (HunYuan): a move needs the weight w
+  /// Tokens in a text at whose length these frequencies are in force; 0 where they are at every length, or where nobody
+  /// knows. Several lengths may have the same frequencies, so it is not compared.
+  std::int64_t length = 0;
 
   /// Elements of a head that rotate: two for each frequency.
   std::int64_t rotary_dim() const { return 2 * static_cast<std::int64_t>(inv_freq.size()); }
@@ -37,7 +42,15 @@ struct rotary_specification {
     return stream_of.empty() ? 1 : std::int64_t{1} + *std::max_element(stream_of.begin(), stream_of.end());
   }
 
-  friend bool operator==(const rotary_specification&, const rotary_specification&) = default;
+  /// Whether a key that one of them rotated reads as one that the other did, whatever both are called.
+  bool rotates_as(const rotary_specification& other) const {
+    return inv_freq == other.inv_freq && attention_scaling == other.attention_scaling && pairing == other.pairing &&
+           window_offset == other.window_offset && stream_of == other.stream_of &&
+           normed_after_rotation == other.normed_after_rotation;
+  }
+  friend bool operator==(const rotary_specification& a, const rotary_specification& b) {
+    return a.rope_type == b.rope_type && a.rotates_as(b);
+  }
 };
 
 /// A specification as errors show it: `yarn, rotary_dim 64 at 0, half_split, scaling 1.07`.
@@ -45,6 +58,40 @@ inline std::string describe(const rotary_specification& specification) {
   return fmt::format("{}, rotary_dim {} at {}, {}, scaling {}", specification.rope_type, specification.rotary_dim(),
                      specification.window_offset, rope::to_string(specification.pairing),
                      specification.attention_scaling);
+}
+
+/// The values of `shown` in which it differs from `other`, as errors show them:
+/// `yarn: inv_freq[8] 0.0115 (the first of 20 that differ), attention_scaling 1.07`.
+inline std::string describe_difference(const rotary_specification& shown, const rotary_specification& other) {
+  std::vector<std::string> parts;
+  const auto add = [&](std::string_view name, const auto& mine, const auto& theirs) {
+    if (mine != theirs) {
+      parts.push_back(fmt::format("{} {}", name, mine));
+    }
+  };
+  if (shown.inv_freq.size() == other.inv_freq.size()) {
+    std::size_t first = shown.inv_freq.size();
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < shown.inv_freq.size(); ++i) {
+      if (shown.inv_freq[i] != other.inv_freq[i]) {
+        first = std::min(first, i);
+        ++count;
+      }
+    }
+    if (count > 0) {
+      parts.push_back(fmt::format("inv_freq[{}] {}{}", first, shown.inv_freq[first],
+                                  count > 1 ? fmt::format(" (the first of {} that differ)", count) : ""));
+    }
+  }
+  add("rotary_dim", shown.rotary_dim(), other.rotary_dim());
+  add("attention_scaling", shown.attention_scaling, other.attention_scaling);
+  add("pairing", rope::to_string(shown.pairing), rope::to_string(other.pairing));
+  add("window_offset", shown.window_offset, other.window_offset);
+  if (shown.stream_of != other.stream_of) {
+    parts.push_back(fmt::format("stream_of [{}]", fmt::join(shown.stream_of, ", ")));
+  }
+  add("normed_after_rotation", shown.normed_after_rotation, other.normed_after_rotation);
+  return fmt::format("{}: {}", shown.rope_type, fmt::join(parts, ", "));
 }
 
 namespace rope {

@@ -1,14 +1,20 @@
+#include "model/weights/load.hpp"
+
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <functional>
+#include <map>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "model/weights/load_nf4.hpp"
+#include "model/weights/weight_digest.hpp"
 
 namespace kvtransfer {
 
@@ -91,28 +97,54 @@ void refuse_other_tensors(const safetensors_folder& folder, const decoder_place&
 
 }  // namespace
 
-model_weights load_weights(const std::filesystem::path& folder, const model_config& config, at::Device device,
-                           at::ScalarType dtype, weight_quantization quantize) {
+namespace detail {
+
+loaded_weights load_with_digest(const std::filesystem::path& folder, const model_config& config, at::Device device,
+                                at::ScalarType dtype, weight_quantization quantize) {
   const safetensors_folder files = safetensors_folder::open(folder);
   const decoder_place place = find_decoder(files);
   std::unordered_set<std::string> used;
+  std::map<std::string, std::function<weight_matrix()>> loaders;  // by the name that the tensor is stored under
   try {
     const auto load = [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {
       const std::string stored = *used.insert(stored_name(place, name)).first;
       const bool matrix = is_layer_matrix(name);
       if (matrix && is_saved_in_4_bits(files, stored)) {
-        return detail::load_nf4(files, stored, shape, device, used);
+        return load_nf4(files, stored, shape, device, used);
       }
       at::Tensor dense = load_parameter(files, stored, shape, device, dtype);
       return matrix && quantize == weight_quantization::nf4 ? weight_matrix(quantize_nf4(dense)) : weight_matrix(dense);
     };
-    model_weights weights = make_weights(config, load);
+    (void)make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {
+      loaders[stored_name(place, name)] = [=, &load] { return load(name, shape); };
+      return {};
+    });
+    weight_digest digest;
+    std::map<std::string, weight_matrix> loaded;
+    for (const std::string& name : files.names()) {
+      const at::Tensor stored = files.tensor(name);
+      digest.add(name, describe(files.file_of(name).entry(name).dtype).name, stored.sizes(), bytes_of(stored));
+      if (const auto wanted = loaders.find(name); wanted != loaders.end()) {
+        loaded.emplace(name, wanted->second());
+      }
+    }
+    model_weights weights = make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) {
+      const auto found = loaded.find(stored_name(place, name));
+      return found == loaded.end() ? load(name, shape) : std::move(found->second);
+    });
     refuse_other_tensors(files, place, config, used);
-    return weights;
+    return {std::move(weights), digest.text()};
   } catch (const c10::Error& bad) {
     fail<device_error>("load_weights", "device", fmt::format("memory for the model on {}", device.str()),
                        bad.what_without_backtrace());
   }
+}
+
+}  // namespace detail
+
+model_weights load_weights(const std::filesystem::path& folder, const model_config& config, at::Device device,
+                           at::ScalarType dtype, weight_quantization quantize) {
+  return detail::load_with_digest(folder, config, device, dtype, quantize).weights;
 }
 
 }  // namespace kvtransfer

@@ -3,16 +3,34 @@
 
 #include <string>
 #include <unordered_set>
+#include <utility>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/model/weights/gguf_weights.hpp"
+#include "model/weights/load.hpp"
+#include "model/weights/weight_digest.hpp"
 
 namespace kvtransfer {
 
-model_weights load_weights(const gguf_weights& stored, const model_config& config, at::Device device,
-                           at::ScalarType dtype, weight_quantization quantize) {
+namespace {
+
+/// Every tensor as the file has it: its own names, types and blocks.
+std::string digest_of_blocks(const gguf_file& file) {
+  detail::weight_digest digest;
+  for (const auto& [name, tensor] : file.header().tensors) {
+    digest.add(name, describe(tensor.type).name, tensor.shape, file.blocks(tensor));
+  }
+  return digest.text();
+}
+
+}  // namespace
+
+namespace detail {
+
+loaded_weights load_with_digest(const gguf_weights& stored, const model_config& config, at::Device device,
+                                at::ScalarType dtype, weight_quantization quantize) {
   const std::string file = stored.file().path().string();
   std::unordered_set<std::string> used;
   try {
@@ -33,11 +51,18 @@ model_weights load_weights(const gguf_weights& stored, const model_config& confi
                          excerpt(stored.name_in_file(name)));
       }
     }
-    return weights;
+    return {std::move(weights), digest_of_blocks(stored.file())};
   } catch (const c10::Error& bad) {
     fail<device_error>("load_weights", "device", fmt::format("memory for the model on {}", device.str()),
                        bad.what_without_backtrace());
   }
+}
+
+}  // namespace detail
+
+model_weights load_weights(const gguf_weights& stored, const model_config& config, at::Device device,
+                           at::ScalarType dtype, weight_quantization quantize) {
+  return detail::load_with_digest(stored, config, device, dtype, quantize).weights;
 }
 
 }  // namespace kvtransfer

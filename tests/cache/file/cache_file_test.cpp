@@ -80,23 +80,24 @@ TEST_CASE("views share the mapping, outlive the file object and never write to t
 TEST_CASE("another model's cache is refused unless it is asked for", "[cache][file]") {
   const saved_sample saved;
   const cache_file file = cache_file::open(saved.path);
-  const std::string model = saved.kv.view().frame().model();
-  CHECK(message_of<frame_error>([&] { file.load("Qwen3ForCausalLM-28x1024-0000000000000000"); }) ==
-        saved.path.string() +
-            ": model: expected Qwen3ForCausalLM-28x1024-0000000000000000 (or ask for any_model), got " + model);
-  CHECK_THROWS_AS(file.view("Qwen3ForCausalLM-28x1024-0000000000000000"), frame_error);
-  CHECK_THROWS_AS(file.load(""), frame_error);
+  const model_identity model = saved.kv.view().frame().model();
+  CHECK_THAT(message_of<frame_error>([&] { file.load(model_identity{"another"}); }),
+             contains(saved.path.string() + ": model: expected digest another ("));
+  CHECK_THROWS_AS(file.view(model_identity{"another"}), frame_error);
+  CHECK_THROWS_AS(file.load(model_identity()), frame_error);
   CHECK(same_cache(file.load(model).view(), file.load(any_model).view()));
 }
 
-TEST_CASE("a cache of unknown origin is any model's only where any is asked for", "[cache][file]") {
+TEST_CASE("a cache of unknown origin is a model's only where somebody says so", "[cache][file]") {
   const temporary_folder folder;
   const auto path = folder.path() / "a";
   save_cache(path, sample_cache(cache_frame(1, unequal_rows())));
   const cache_file file = cache_file::open(path);
-  CHECK_THAT(message_of<frame_error>([&] { file.load("LlamaForCausalLM"); }), contains("got an unknown model"));
-  CHECK_THROWS_AS(file.load(""), frame_error);
-  CHECK_NOTHROW(file.load(any_model));
+  const model_identity mine{"mine"};
+  CHECK_THAT(message_of<frame_error>([&] { file.load(mine); }), contains("got one of unknown origin"));
+  CHECK_FALSE(file.load(any_model).stored().origin().is_known());
+  CHECK(file.view(assume_unknown_origin(mine)).frame().model() == mine);
+  CHECK(file.load(assume_unknown_origin(mine)).stored().origin().basis() == origin_basis::unknown_origin);
 }
 
 TEST_CASE("a loaded cache may have room to grow", "[cache][file]") {

@@ -13,16 +13,27 @@ YARN = {
     "window_offset": 0,
     "stream_of": [],
     "normed_after_rotation": False,
+    "length": 0,
 }
-SCALED = {**YARN, "rope_type": "dynamic", "inv_freq": [1.0, 0.0625], "attention_scaling": 1.0}
+SCALED = {**YARN, "rope_type": "dynamic", "inv_freq": [1.0, 0.0625], "attention_scaling": 1.0, "length": 4096}
 
 FRAME = {
-    "version": 1,
+    "version": 2,
     "layout": "batch_heads_seq_dim",
-    "model": "LlamaForCausalLM-2x16-00000000c0ffee00",
+    "checksums": True,
+    "origin": {
+        "digest": "00112233445566778899aabbccddeeff",
+        "quantization": "none",
+        "adapter": "none",
+        "tokenizer": "ffeeddccbbaa99887766554433221100",
+        "rotary": {"rope_type": "yarn", "factor": "2"},
+        "configuration": {"architecture": "LlamaForCausalLM", "rms_norm_eps": "1e-06"},
+        "basis": "same_weights",
+    },
     "assumed": True,
+    "edits": [{"kind": "half", "half": "values", "layers": [1], "heads": [], "slots": [[1, 2]], "origin": "another text"}],
     "layers": [0, 1],
-    "frames": [{"regimes": [YARN]}, {"regimes": [YARN, SCALED]}],
+    "frames": [{"specifications": [YARN], "roundings": 0}, {"specifications": [YARN, SCALED], "roundings": 2}],
 }
 
 
@@ -51,9 +62,18 @@ def raw_bytes(tensor):
     return tensor.contiguous().view(torch.uint8).numpy().tobytes()
 
 
+def header_checksum(frame_text, contents):
+    """Of every tensor its name, type and shape, a line each, and then of the frame its name and its text."""
+    names = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int64: "I64", torch.int32: "I32"}
+    lines = []
+    for name in sorted(contents):
+        lines += [name, names[contents[name].dtype], ",".join(str(size) for size in contents[name].shape)]
+    return zlib.crc32("".join(f"{line}\n" for line in [*lines, "kvtransfer.frame", frame_text]).encode())
+
+
 def metadata(frame_text, contents):
-    """The metadata of the file with its checksums: those of the tensors' bytes, and of the frame's text."""
+    """The metadata of the file with its checksums: those of the tensors' bytes, of the frame's text, and of all names."""
     values = {name: f"{zlib.crc32(raw_bytes(tensor)):08x}" for name, tensor in contents.items()}
     values["kvtransfer.frame"] = f"{zlib.crc32(frame_text.encode()):08x}"
-    checksums = json.dumps({"algorithm": "crc32", "values": values})
+    checksums = json.dumps({"algorithm": "crc32", "header": f"{header_checksum(frame_text, contents):08x}", "values": values})
     return {"format": "pt", "kvtransfer.frame": frame_text, "kvtransfer.checksum": checksums}

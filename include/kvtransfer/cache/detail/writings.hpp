@@ -41,6 +41,11 @@ inline void require_same_writings(const layer_frame& first, const layer_frame& s
   const auto a = writings(first);
   const auto b = writings(second);
   if (!a.empty() && !b.empty() && !std::is_permutation(a.begin(), a.end(), b.begin(), b.end())) {
+    if (a.size() == 1 && b.size() == 1 && a.front() && b.front()) {
+      fail<frame_error>(where, "rotary specification",
+                        describe_difference(*a.front(), *b.front()) + " in both caches (reframe one of them first)",
+                        describe_difference(*b.front(), *a.front()));
+    }
     const auto listed = [](const std::vector<std::optional<rotary_specification>>& all) {
       std::vector<std::string> names;
       for (const std::optional<rotary_specification>& one : all) {
@@ -50,15 +55,6 @@ inline void require_same_writings(const layer_frame& first, const layer_frame& s
     };
     fail<frame_error>(where, "rotary specification", listed(a) + " in both caches (reframe one of them first)",
                       listed(b));
-  }
-}
-
-/// @throws frame_error unless one model wrote both caches, or neither's is known
-inline void require_same_model(const cache_frame& first, const cache_frame& second, std::string_view where,
-                               std::string_view what) {
-  if (first.model() != second.model()) {
-    const auto named = [](const std::string& model) { return model.empty() ? std::string("an unknown model") : model; };
-    fail<frame_error>(where, what, named(first.model()), named(second.model()));
   }
 }
 

@@ -62,13 +62,14 @@ class cache_file : public detail::mapped_cache<detail::cache_contents> {
   /// `verify()` does.
   /// @throws frame_error where another model wrote it
   cache_view<> view(const expected_model& model) const {
-    model.require(frame(), path().string());
+    cache_frame read = frame();
+    read.set_origin(model.accepted(read, path().string()));
     require_unmoved();
     detail::paging::expect_everything(file().bytes());
     const auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
       return std::pair(file().tensor(detail::cache_format::key(i)), file().tensor(detail::cache_format::value(i)));
     });
-    return {keys, values, frame(), as_written};
+    return {keys, values, std::move(read), as_written};
   }
 
   /// The cache in memory of its own, its checksums verified where the file has any.
@@ -79,7 +80,7 @@ class cache_file : public detail::mapped_cache<detail::cache_contents> {
       verify(i);
       return std::pair(copied(all.layer(i).keys(), options), copied(all.layer(i).values(), options));
     });
-    return cache(std::move(keys), std::move(values), frame(), as_written);
+    return cache(std::move(keys), std::move(values), all.frame(), as_written);
   }
 
  private:

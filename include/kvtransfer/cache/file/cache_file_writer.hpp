@@ -133,7 +133,7 @@ class cache_file_writer {
                     file_checksums checksums)
       : file_(path, detail::frame_tensors(frame, distinct), detail::layer_tensors(frame, layers),
               {{std::string(detail::cache_format::frame_entry),
-                detail::format_frame(detail::record_of(frame, distinct))}},
+                detail::format_frame(detail::record_of(frame, distinct, checksums))}},
               checksums) {
     for (std::size_t i = 0; i < layers.size(); ++i) {
       layers_.emplace_back(file_.streamed(detail::cache_format::key(i)),

@@ -34,9 +34,12 @@ TEST_CASE("checksums of parts join to that of the whole", "[cache][file]") {
 
 TEST_CASE("a list of checksums comes back from its text, whose length is that of its names", "[cache][file]") {
   const checksum_list list{{"a", 0}, {"b", 0xffffffff}, {"c.d", 0x0badcafe}};
-  CHECK(parse_checksums(format_checksums(list), "FILE") == list);
-  CHECK(format_checksums({{"a", 1}}) == R"({"algorithm":"crc32","values":{"a":"00000001"}})");
-  CHECK(format_checksums({{"a", 1}}).size() == format_checksums({{"a", 0xffffffff}}).size());
+  CHECK(parse_checksums(format_checksums(7, list), "FILE") == checksum_record{7, list});
+  CHECK(format_checksums(2, {{"a", 1}}) == R"({"algorithm":"crc32","header":"00000002","values":{"a":"00000001"}})");
+  CHECK(format_checksums(0, {{"a", 1}}).size() == format_checksums(0xffffffff, {{"a", 0xffffffff}}).size());
+  // Version 1 had none over names.
+  CHECK(parse_checksums(R"({"algorithm":"crc32","values":{"a":"00000001"}})", "FILE") ==
+        checksum_record{std::nullopt, {{"a", 1}}});
 }
 
 TEST_CASE("what is no list of checksums is refused by field", "[cache][file]") {
@@ -50,6 +53,27 @@ TEST_CASE("what is no list of checksums is refused by field", "[cache][file]") {
   CHECK_THAT(list_complaint("7"), contains("FILE: kvtransfer.checksum: expected an object of algorithm, values"));
   CHECK_THAT(list_complaint(""), contains("FILE: kvtransfer.checksum: JSON: "));
   CHECK_THAT(list_complaint(R"({"algorithm":"crc32","values":{"a":"00000000","a":"00000001"}})"), contains("twice"));
+}
+
+TEST_CASE("the checksum over names counts every name, type, shape and text of a cache file's, and no other",
+          "[cache][file]") {
+  safetensors_header header;
+  header.tensors["token_ids"] = {safetensors_dtype::i64, {2, 5}, 0, 80};
+  header.metadata["kvtransfer.frame"] = "{}";
+  CHECK(header_checksum(header) == crc_of_text("token_ids\nI64\n2,5\nkvtransfer.frame\n{}\n"));
+  const auto changed = [&](auto&& change) {
+    safetensors_header other = header;
+    change(other);
+    return header_checksum(other) != header_checksum(header);
+  };
+  CHECK(changed([](auto& h) { h.tensors["token_ids"].dtype = safetensors_dtype::u64; }));
+  CHECK(changed([](auto& h) { h.tensors["token_ids"].shape = {5, 2}; }));
+  CHECK(changed([](auto& h) { h.tensors["token_idr"] = h.tensors.extract("token_ids").mapped(); }));
+  CHECK(changed([](auto& h) { h.metadata["kvtransfer.frame"] = "[]"; }));
+  CHECK(changed([](auto& h) { h.metadata["kvtransfer.other"] = ""; }));
+  CHECK_FALSE(changed([](auto& h) { h.metadata["kvtransfer.checksum"] = "7"; }));
+  CHECK_FALSE(changed([](auto& h) { h.metadata["note"] = "mine"; }));
+  CHECK_FALSE(changed([](auto& h) { h.tensors["hidden"] = {}; }));
 }
 
 TEST_CASE("bytes that differ from their checksum, or have none, are refused", "[cache][file]") {

@@ -51,8 +51,8 @@ TEST_CASE("a safetensors file of something else is named as such", "[cache][file
 }
 
 TEST_CASE("a frame that does not fit the tensors is refused by field", "[cache][file]") {
-  CHECK(complaint_after([](edited_file& file) { file.frame["version"] = 2; }) ==
-        "FILE: kvtransfer.frame.version: expected 1, got 2");
+  CHECK(complaint_after([](edited_file& file) { file.frame["version"] = 3; }) ==
+        "FILE: kvtransfer.frame.version: expected 1 or 2, got 3");
   CHECK(complaint_after([](edited_file& file) { file.frame["layers"][3] = 5; }) ==
         "FILE: kvtransfer.frame.layers[3]: expected the number of one of 5 frames, got 5");
   CHECK(complaint_after([](edited_file& file) { file.frame["layers"][2] = 0; }) ==
@@ -69,10 +69,12 @@ TEST_CASE("a frame that does not fit the tensors is refused by field", "[cache][
         "FILE: tensor \"frames.4.positions\": expected a name that the frame accounts for, got one of another layer or "
         "frame");
   CHECK_THAT(
-      complaint_after([](edited_file& file) { file.frame["frames"][0]["regimes"][0]["window_offset"] = 5; }),
-      contains("FILE: kvtransfer.frame.frames[0].regimes: expected a rotary window within head_dim=8, got yarn"));
-  CHECK_THAT(complaint_after([](edited_file& file) { file.frame["frames"][2]["regimes"][0]["stream_of"] = {0, 1, 3}; }),
-             contains("frames[2].regimes: expected at most 3 position streams, as many as there are, got 4"));
+      complaint_after([](edited_file& file) { file.frame["frames"][0]["specifications"][0]["window_offset"] = 5; }),
+      contains(
+          "FILE: kvtransfer.frame.frames[0].specifications: expected a rotary window within head_dim=8, got yarn"));
+  CHECK_THAT(
+      complaint_after([](edited_file& file) { file.frame["frames"][2]["specifications"][0]["stream_of"] = {0, 1, 3}; }),
+      contains("frames[2].specifications: expected at most 3 position streams, as many as there are, got 4"));
 }
 
 TEST_CASE("positions and states that mean nothing are refused", "[cache][file]") {
@@ -83,7 +85,7 @@ TEST_CASE("positions and states that mean nothing are refused", "[cache][file]")
   CHECK(complaint_after([](edited_file& file) {
           file.set<std::int64_t>("frames.1.positions", 1, std::numeric_limits<std::int64_t>::min());
         }) == "FILE: frames.1.positions[1]: expected a position within 2^53 of 0, got -9223372036854775808");
-  CHECK(complaint_after([](edited_file& file) { file.frame["frames"][1]["regimes"].erase(1); }) ==
+  CHECK(complaint_after([](edited_file& file) { file.frame["frames"][1]["specifications"].erase(1); }) ==
         "FILE: frames.1.states[0]: expected -2, -1, or the number of one of 1 specifications, got 1");
 }
 
@@ -122,15 +124,16 @@ TEST_CASE("a few bytes do not ask for much memory", "[cache][file]") {
       complaint_after([](edited_file& file) { reshape(file, "frames.4.positions", {many, 1, 1, 0}); }) ==
       "FILE: tensor frames.4.positions: expected 1 to 256 streams, 1 or more rows and heads, got [1099511627776, 1, 1, "
       "0]");
-  CHECK_THAT(complaint_after([](edited_file& file) {
-               for (const int frame : {5, 6}) {
-                 const std::string name = "frames." + std::to_string(frame);
-                 add_empty(file, name + ".positions", "I64", {frame == 5 ? 1 : 256, 20000, 1, 0});
-                 add_empty(file, name + ".states", "I32", {20000, 1, 0});
-                 file.frame["frames"].push_back({{"regimes", nlohmann::ordered_json::array()}});
-               }
-             }),
-             contains("frames.6.positions: expected at most 4194304 rows of positions in the file"));
+  CHECK_THAT(
+      complaint_after([](edited_file& file) {
+        for (const int frame : {5, 6}) {
+          const std::string name = "frames." + std::to_string(frame);
+          add_empty(file, name + ".positions", "I64", {frame == 5 ? 1 : 256, 20000, 1, 0});
+          add_empty(file, name + ".states", "I32", {20000, 1, 0});
+          file.frame["frames"].push_back({{"specifications", nlohmann::ordered_json::array()}, {"roundings", 0}});
+        }
+      }),
+      contains("frames.6.positions: expected at most 4194304 rows of positions in the file"));
 }
 
 TEST_CASE("a file without a layer is one without tokens too", "[cache][file]") {
@@ -147,10 +150,26 @@ TEST_CASE("tensors and metadata of somebody else's may stand beside", "[cache][f
         }).empty());
 }
 
+TEST_CASE("edits of layers or slots that are not there are refused", "[cache][file]") {
+  const auto complaint = [](std::int64_t layer, std::int64_t slots) {
+    return complaint_after([&](edited_file& file) {
+      file.frame["edits"] = {{{"kind", "noise"},
+                              {"half", "both"},
+                              {"layers", {layer}},
+                              {"heads", nlohmann::ordered_json::array()},
+                              {"slots", {{0, slots}}},
+                              {"origin", ""}}};
+    });
+  };
+  CHECK(complaint(2, 7).empty());
+  CHECK_THAT(complaint(2, 8), contains("FILE: kvtransfer.frame.edits: expected layers and slots that are there"));
+  CHECK_THAT(complaint(6, 1), contains("FILE: kvtransfer.frame.edits: expected layers and slots that are there"));
+}
+
 TEST_CASE("a changed frame does not pass its checksum", "[cache][file]") {
   edited_file file = edited_file::of(sample_frame(), file_checksums::crc32);
   file.frame["assumed"] = false;
-  CHECK_THAT(file.complaint(), contains("FILE: checksum of kvtransfer.frame: expected "));
+  CHECK_THAT(file.complaint(), contains("FILE: checksum of names and metadata: expected "));
 }
 
 TEST_CASE("changed positions and token ids do not pass their checksums", "[cache][file]") {

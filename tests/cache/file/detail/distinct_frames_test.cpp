@@ -18,9 +18,10 @@ TEST_CASE("layers with equal frames name the same one, whether or not they share
 
 TEST_CASE("a record says where the cache came from and each frame's specifications", "[cache][file]") {
   const cache_frame frame = sample_frame();
-  const frame_record record = record_of(frame, distinct_frames(frame));
-  CHECK(record.model == frame.model());
+  const frame_record record = record_of(frame, distinct_frames(frame), file_checksums::crc32);
+  CHECK(record.origin == frame.origin());
   CHECK(record.assumed);
+  CHECK(record.checksums == true);
   CHECK(record.layers == std::vector<std::size_t>{0, 0, 1, 2, 3, 4});
   CHECK((record.frames[1] == positions_by_head().specifications));
   CHECK(record.frames[4].empty());

@@ -99,7 +99,7 @@ TEST_CASE("a quantized cache of another model is refused", "[cache][file][quanti
   save_cache(folder.path() / "a", kv);
   const quantized_cache_file file = quantized_cache_file::open(folder.path() / "a");
   CHECK_NOTHROW(file.load(kv.stored().model()));
-  CHECK_THROWS_AS(file.load("another"), frame_error);
+  CHECK_THROWS_AS(file.load(model_identity{"another"}), frame_error);
   CHECK_THROWS_AS(file.stored_keys(2), shape_error);
   CHECK_THROWS_AS(file.values(-1), shape_error);
 }
@@ -139,7 +139,7 @@ TEST_CASE("frames of two caches are not saved as one", "[cache][file][quantized]
   const temporary_folder folder;
   const quantized_cache kv = sample_quantized_cache();
   cache_frame other = kv.stored();
-  other.set_model("another");
+  other.set_origin(model_identity{"another"});
   const quantized_cache both({kv.stored_keys(0), kv.stored_keys(1)}, {kv.values(0), kv.values(1)}, kv.stored(), other,
                              as_written);
   CHECK_THROWS_AS(save_cache(folder.path() / "a", both), frame_error);

@@ -20,7 +20,7 @@ inline quantization sample_value_scheme(code_format format = code_format::int8) 
 inline cache_frame movable_frame() {
   cache_frame frame(2, {unequal_rows().positions, {plain_specification(sample_head_dim)}});
   frame.set_token_ids({{1, 2, 3, 4, 5}, {-1, -1, 6, 7, 8}});
-  frame.set_model("LlamaForCausalLM-2x64-0123456789abcdef");
+  frame.set_origin(model_identity{"LlamaForCausalLM-2x64-0123456789abcdef"});
   return frame;
 }
 

@@ -49,8 +49,8 @@ inline cache_contents read_cache_contents(std::span<const std::byte> bytes, std:
   cache_contents contents{parse_safetensors_header(bytes, file), {}, {}};
   const std::string& text = frame_text(contents.header, file);
   refuse_quantized(contents.header, file);
-  contents.checksums = read_checksums(contents.header, {cache_format::frame_entry}, file);
   const frame_record record = parse_frame(text, file);
+  contents.checksums = read_checksums(contents.header, {cache_format::frame_entry}, record.checksums, file);
   named_tensors tensors(bytes, file, contents.header, contents.checksums);
   frame_list frames(tensors, record);
   for (std::size_t i = 0; i < record.layers.size(); ++i) {

@@ -9,7 +9,7 @@
 
 #include "kvtransfer/tensor/safetensors_dtype.hpp"
 
-/// What a cache file holds and under which names: version 1 of the format, a safetensors file that any reader opens.
+/// What a cache file holds and under which names: version 2 of the format, a safetensors file that any reader opens.
 ///
 /// | tensor | dtype | shape |
 /// |---|---|---|
@@ -18,9 +18,13 @@
 /// | `frames.F.states` | I32 | `[batch, kv_heads or 1, seq]`: rotated by specification 0, 1, …; -1 never rotated; -2
 /// padding | | `token_ids` | I64 | `[batch, seq of layer 0]`, -1 for padding; absent where the text is not known |
 ///
-/// The metadata entry `kvtransfer.frame` is JSON: which frame each layer reads, and every frame's rotary
-/// specifications, under the name `regimes`. `kvtransfer.checksum`, where present, is JSON with the CRC-32 of every
-/// tensor's bytes and of the other entries' texts. Tensors and metadata under other names are left alone.
+/// The metadata entry `kvtransfer.frame` is JSON: which model wrote the cache, which frame each layer reads, every
+/// frame's rotary specifications, and whether there are checksums. These are in `kvtransfer.checksum`, JSON: the CRC-32
+/// of every tensor's bytes and of the other entries' texts, and one over all names, shapes and entries of this table,
+/// see `header_checksum`. Tensors and metadata under other names are left alone.
+///
+/// Version 1, which is still read, says less: its model is a fingerprint that many models share, so the origin counts
+/// as unknown; specifications, named `regimes`, have no `length`; and names are under no checksum.
 ///
 /// A quantized cache has a metadata entry `kvtransfer.quantized` besides, JSON: how each layer's keys and values were
 /// quantized, and the target frame of each layer's keys (`kvtransfer.frame` has the one that they are stored in).
@@ -34,10 +38,13 @@
 /// | `layers.N.key.carried_error` | F32 | as the scales; only where codes have been moved |
 namespace kvtransfer::detail::cache_format {
 
-inline constexpr std::int64_t version = 1;
-/// How keys and values are arranged: the name of a layout. Version 1 knows this one.
+inline constexpr std::int64_t version = 2;
+/// The oldest version that is read.
+inline constexpr std::int64_t oldest_version = 1;
+/// How keys and values are arranged: the name of a layout. Both versions know this one.
 inline constexpr std::string_view layout = "batch_heads_seq_dim";
 
+inline constexpr std::string_view entry_prefix = "kvtransfer.";
 inline constexpr std::string_view frame_entry = "kvtransfer.frame";
 inline constexpr std::string_view checksum_entry = "kvtransfer.checksum";
 inline constexpr std::string_view quantized_entry = "kvtransfer.quantized";

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/file/cached_layer.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/slot_tensors.hpp"
@@ -25,7 +26,7 @@ struct distinct_frames {
   std::vector<cache_frame::shared_layer> frames;
   std::vector<std::size_t> layers;
 
-  /// Layers share a frame here where theirs are equal, whether or not they are the same object.
+  /// Layers share a frame here where theirs are equal, roundings too, whether or not they are the same object.
   explicit distinct_frames(const cache_frame& frame) : layers(add(frame)) {}
 
   /// Adds the layers of another frame. @return which of `frames` each of them is read in
@@ -34,7 +35,7 @@ struct distinct_frames {
     for (std::int64_t i = 0; i < frame.layers(); ++i) {
       const cache_frame::shared_layer& mine = frame.shared(i);
       const auto found = std::find_if(frames.begin(), frames.end(), [&](const cache_frame::shared_layer& known) {
-        return known == mine || *known == *mine;
+        return known == mine || (*known == *mine && known->roundings == mine->roundings);
       });
       indices.push_back(static_cast<std::size_t>(found - frames.begin()));
       if (found == frames.end()) {
@@ -46,10 +47,12 @@ struct distinct_frames {
 };
 
 /// What a file's JSON says of a frame.
-inline frame_record record_of(const cache_frame& frame, const distinct_frames& distinct) {
-  frame_record record{frame.model(), frame.assumed(), distinct.layers, {}};
+inline frame_record record_of(const cache_frame& frame, const distinct_frames& distinct, file_checksums checksums) {
+  frame_record record{frame.origin(), frame.assumed(), distinct.layers, {}, checksums == file_checksums::crc32,
+                      frame.edits()};
   for (const cache_frame::shared_layer& layer : distinct.frames) {
     record.frames.push_back(layer->specifications);
+    record.roundings.push_back(layer->roundings);
   }
   return record;
 }

@@ -139,15 +139,27 @@ inline const std::string& frame_text(const safetensors_header& header, std::stri
   return metadata_text(header, cache_format::frame_entry, "a cache file", file);
 }
 
-/// The file's checksums, those of the metadata `entries` verified; nothing where it has none.
+/// The file's checksums, those of names and of the metadata `entries` verified; nothing where it has none.
+/// @param said what the frame says of whether there are any; version 1 does not
 inline std::optional<checksum_list> read_checksums(const safetensors_header& header,
                                                    std::initializer_list<std::string_view> entries,
-                                                   std::string_view file) {
+                                                   std::optional<bool> said, std::string_view file) {
   const auto found = header.metadata.find(cache_format::checksum_entry);
-  if (found == header.metadata.end()) {
+  const bool has_any = found != header.metadata.end();
+  if (said && *said != has_any) {
+    fail<file_error>(file, "metadata",
+                     fmt::format("{} {}, as {} says", *said ? "an entry" : "no entry", cache_format::checksum_entry,
+                                 cache_format::frame_entry),
+                     has_any ? "one" : "none");
+  }
+  if (!has_any) {
     return std::nullopt;
   }
-  checksum_list checksums = parse_checksums(found->second, file);
+  auto [names, checksums] = parse_checksums(found->second, file);
+  if (said && names != header_checksum(header)) {
+    fail<file_error>(file, "checksum of names and metadata", names ? fmt::format("{:08x}", *names) : "one",
+                     fmt::format("{:08x}, so they have changed since they were written", header_checksum(header)));
+  }
   for (const std::string_view entry : entries) {
     const std::string& text = header.metadata.find(entry)->second;
     require_checksum(checksums, entry, std::as_bytes(std::span(text)), file);
@@ -212,7 +224,9 @@ class frame_list {
       : narrowest_(record.frames.size(), std::numeric_limits<std::int64_t>::max()) {
     std::int64_t rows_left = cache_format::most_rows;
     for (std::size_t i = 0; i < record.frames.size(); ++i) {
-      frames_.push_back(std::make_shared<const layer_frame>(read_frame(tensors, i, record.frames[i], rows_left)));
+      layer_frame frame = read_frame(tensors, i, record.frames[i], rows_left);
+      frame.roundings = record.roundings.empty() ? 0 : record.roundings[i];
+      frames_.push_back(std::make_shared<const layer_frame>(std::move(frame)));
     }
   }
 
@@ -226,7 +240,7 @@ class frame_list {
     for (std::size_t i = 0; i < frames_.size(); ++i) {
       for (const rotary_specification& specification : frames_[i]->specifications) {
         require_fitting<file_error>(specification, frames_[i]->positions.streams(), narrowest_[i], file,
-                                    fmt::format("{}.frames[{}].regimes", cache_format::frame_entry, i));
+                                    fmt::format("{}.frames[{}].specifications", cache_format::frame_entry, i));
       }
     }
   }
@@ -243,10 +257,16 @@ class frame_list {
   /// The frame of the whole cache, with the text it came from.
   cache_frame cache_frame_of(const frame_record& record, named_tensors& tensors) const {
     cache_frame frame(shared(record.layers));
-    frame.set_model(record.model);
+    frame.set_origin(record.origin);
     frame.set_token_ids(read_token_ids(tensors, frame));
     if (record.assumed) {
       frame.set_assumed();
+    }
+    try {
+      frame.set_edits(record.edits);
+    } catch (const shape_error& bad) {
+      fail<file_error>(tensors.file(), fmt::format("{}.edits", cache_format::frame_entry),
+                       "layers and slots that are there", bad.what());
     }
     return frame;
   }

@@ -82,7 +82,8 @@ class framed_file_writer {
   /// @return bytes
   std::uint64_t write_header() {
     if (with_checksums_ == file_checksums::crc32) {
-      header_.metadata[std::string(cache_format::checksum_entry)] = format_checksums(checksums_);
+      header_.metadata[std::string(cache_format::checksum_entry)] =
+          format_checksums(header_checksum(header_), checksums_);
     }
     const std::string text = format_safetensors_header(header_);
     file_.write_at(0, std::as_bytes(std::span(text)));

@@ -117,9 +117,9 @@ inline quantized_contents read_quantized_contents(std::span<const std::byte> byt
   const std::string& frame_entry = frame_text(contents.header, file);
   const std::string& quantized_text =
       metadata_text(contents.header, cache_format::quantized_entry, "the file of a quantized cache", file);
-  contents.checksums =
-      read_checksums(contents.header, {cache_format::frame_entry, cache_format::quantized_entry}, file);
   const frame_record record = parse_frame(frame_entry, file);
+  contents.checksums = read_checksums(contents.header, {cache_format::frame_entry, cache_format::quantized_entry},
+                                      record.checksums, file);
   contents.codes = parse_quantized(quantized_text, record.frames.size(), file);
   named_tensors tensors(bytes, file, contents.header, contents.checksums);
   frame_list frames(tensors, record);

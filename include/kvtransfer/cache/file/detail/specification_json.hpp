@@ -47,14 +47,22 @@ inline nlohmann::ordered_json specification_to_json(const rotary_specification& 
           {"pairing", rope::to_string(specification.pairing)},
           {"window_offset", specification.window_offset},
           {"stream_of", specification.stream_of},
-          {"normed_after_rotation", specification.normed_after_rotation}};
+          {"normed_after_rotation", specification.normed_after_rotation},
+          {"length", specification.length}};
 }
 
+/// @param has_length whether it says at which length it is in force, as all have since version 2
 /// @throws file_error naming the field that is missing, unknown or malformed
-inline rotary_specification specification_from_json(const json_reader& fields) {
-  fields.require_members(
-      {"rope_type", "inv_freq", "attention_scaling", "pairing", "window_offset", "stream_of", "normed_after_rotation"});
+inline rotary_specification specification_from_json(const json_reader& fields, bool has_length = true) {
   rotary_specification specification;
+  if (has_length) {
+    fields.require_members({"rope_type", "inv_freq", "attention_scaling", "pairing", "window_offset", "stream_of",
+                            "normed_after_rotation", "length"});
+    specification.length = fields.member("length").integer(0);
+  } else {
+    fields.require_members({"rope_type", "inv_freq", "attention_scaling", "pairing", "window_offset", "stream_of",
+                            "normed_after_rotation"});
+  }
   specification.rope_type = fields.member("rope_type").text();
   specification.inv_freq = read_frequencies(fields.member("inv_freq"));
   specification.attention_scaling = fields.member("attention_scaling").number();

@@ -51,7 +51,7 @@ class quantized_cache_file : public detail::mapped_cache<detail::quantized_conte
   /// The cache in memory of its own, moves that are pending included; checksums are verified where the file has any.
   /// @throws frame_error where another model wrote it, file_error where a checksum differs
   quantized_cache load(const expected_model& model, at::Device device = at::kCPU) const {
-    model.require(stored(), path().string());
+    const cache_origin origin = model.accepted(stored(), path().string());
     require_unmoved();
     detail::paging::expect_everything(file().bytes());
     auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
@@ -59,7 +59,12 @@ class quantized_cache_file : public detail::mapped_cache<detail::quantized_conte
       return std::pair(copied(mapped(detail::cache_format::key(i), at(i).keys), device),
                        copied(mapped(detail::cache_format::value(i), at(i).values), device));
     });
-    return quantized_cache(std::move(keys), std::move(values), stored(), target(), as_written);
+    cache_frame read_stored = stored();
+    cache_frame read_target = target();
+    read_stored.set_origin(origin);
+    read_target.set_origin(origin);
+    return quantized_cache(std::move(keys), std::move(values), std::move(read_stored), std::move(read_target),
+                           as_written);
   }
 
  private:

@@ -59,10 +59,10 @@ inline std::vector<named_part> parts_of(const quantized_cache& kv, const quantiz
 /// Refuses what a reader of the file would refuse, before anything is written.
 /// @throws frame_error where a rotary specification does not fit the keys, or the frames tell of two caches
 inline void require_writable(const quantized_cache& kv) {
-  require<frame_error>(kv.stored().model() == kv.target().model() &&
+  require<frame_error>(kv.stored().origin() == kv.target().origin() &&
                            kv.stored().token_ids() == kv.target().token_ids() &&
-                           kv.stored().assumed() == kv.target().assumed(),
-                       "save_cache", "target frame", "model and text of the stored one", "another");
+                           kv.stored().assumed() == kv.target().assumed() && kv.stored().edits() == kv.target().edits(),
+                       "save_cache", "target frame", "model, text and edits of the stored one", "another");
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
     for (const cache_frame* frame : {&kv.stored(), &kv.target()}) {
       for (const rotary_specification& specification : frame->layer(i).specifications) {
@@ -102,7 +102,8 @@ inline void save_cache(const std::filesystem::path& path, const quantized_cache&
   }
   detail::framed_file_writer writer(
       path, detail::frame_tensors(kv.stored(), distinct), declared,
-      {{std::string(detail::cache_format::frame_entry), detail::format_frame(detail::record_of(kv.stored(), distinct))},
+      {{std::string(detail::cache_format::frame_entry),
+        detail::format_frame(detail::record_of(kv.stored(), distinct, checksums))},
        {std::string(detail::cache_format::quantized_entry), detail::format_quantized(record)}},
       checksums);
   for (const detail::named_part& part : parts) {

@@ -1,0 +1,69 @@
+#include "model/weights/weight_digest.hpp"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <bit>
+#include <map>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/tensor/safetensors_scalar_type.hpp"
+
+namespace kvtransfer::detail {
+
+struct digest::state {
+  XXH3_state_t hash;
+};
+
+digest::digest() : state_(std::make_unique<state>()) { XXH3_128bits_reset(&state_->hash); }
+digest::digest(digest&&) noexcept = default;
+digest& digest::operator=(digest&&) noexcept = default;
+digest::~digest() = default;
+
+void digest::add(std::span<const std::byte> bytes) { XXH3_128bits_update(&state_->hash, bytes.data(), bytes.size()); }
+
+void digest::add(std::uint64_t number) {
+  static_assert(std::endian::native == std::endian::little);
+  add(std::as_bytes(std::span(&number, 1)));
+}
+
+void digest::add(std::string_view text) {
+  add(static_cast<std::uint64_t>(text.size()));
+  add(std::as_bytes(std::span(text)));
+}
+
+std::string digest::text() const {
+  const XXH128_hash_t value = XXH3_128bits_digest(&state_->hash);
+  return fmt::format("{:016x}{:016x}", value.high64, value.low64);
+}
+
+void weight_digest::add(std::string_view name, std::string_view dtype, std::span<const std::int64_t> shape,
+                        std::span<const std::byte> bytes) {
+  require<value_error>(last_.empty() || last_ < name, "weight_digest", "names", fmt::format("one behind {}", last_),
+                       name);
+  last_ = name;
+  digest_.add(name);
+  digest_.add(dtype);
+  digest_.add(static_cast<std::uint64_t>(shape.size()));
+  for (const std::int64_t extent : shape) {
+    digest_.add(static_cast<std::uint64_t>(extent));
+  }
+  digest_.add(bytes);
+}
+
+std::string digest_of(const model_weights& weights) {
+  std::map<std::string, at::Tensor> by_name;
+  for_each_parameter(weights,
+                     [&](const std::string& name, const at::Tensor& tensor) { by_name.emplace(name, tensor); });
+  weight_digest digest;
+  for (const auto& [name, tensor] : by_name) {
+    const auto dtype = safetensors_dtype_of(tensor.scalar_type());
+    require<value_error>(dtype.has_value(), "digest_of", name, "a type that safetensors has",
+                         at::toString(tensor.scalar_type()));
+    const at::Tensor dense = tensor.detach().cpu().resolve_neg().contiguous();
+    digest.add(name, describe(*dtype).name, dense.sizes(), bytes_of(dense));
+  }
+  return digest.text();
+}
+
+}  // namespace kvtransfer::detail
