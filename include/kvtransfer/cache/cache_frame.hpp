@@ -82,7 +82,7 @@ class cache_frame {
   /// @throws shape_error if there is no such layer
   cache_frame of_layer(std::int64_t index) const {
     cache_frame one({shared(index)});
-    one.model_ = model_;
+    one.origin_ = origin_;
     one.assumed_ = assumed_;
     one.edits_ = detail::edits_of_items(edits_, &cache_edit::layers, {index});
     const std::int64_t slots = one.layer(0).size();
