@@ -110,11 +110,9 @@ nlohmann::ordered_json to_json_value(const results& run, const test_record& test
     return value;
   }
   nlohmann::ordered_json margins = nlohmann::ordered_json::array();
-  nlohmann::ordered_json sequences = nlohmann::ordered_json::array();
   for (const trial_record& trial : record.trials) {
     value["trials"].push_back(to_json_value(trial));
     margins.push_back(margins_to_json(trial.top2_margins));
-    sequences.push_back(to_json_value(trial.read));
   }
   const condition_description* description = run.find_condition(record.id);
   const bool draws = description != nullptr && trials_are_draws(run.settings, *description);
@@ -136,7 +134,6 @@ nlohmann::ordered_json to_json_value(const results& run, const test_record& test
   }
   value["origin"] = to_string(weakest_origin(record));
   value["top2_margins"] = std::move(margins);
-  value["sequences"] = std::move(sequences);
   return value;
 }
 

@@ -5,6 +5,71 @@
 
 namespace kvtransfer::detail {
 
+namespace {
+
+/// What a plan puts in front of the first generated token of its first sequence, slot by slot.
+struct placed_slots {
+  std::vector<std::int64_t> token_ids;  ///< -1 where not known
+  std::vector<std::int64_t> positions;
+
+  void add(const position_row& row, const std::vector<std::int64_t>* ids) {
+    std::size_t i = 0;
+    for (const position_run& slot : row.one_run_per_slot()) {
+      const std::int64_t id = ids == nullptr ? -1 : (*ids)[i];
+      ++i;
+      if (!slot.state.is_padding()) {
+        token_ids.push_back(id);
+        positions.push_back(slot.first);
+      }
+    }
+  }
+};
+
+/// The injected slots of the layer that has the most, then the plan's own tokens.
+placed_slots placed(const plan& input) {
+  std::int64_t fullest = 0;
+  for (std::int64_t layer = 0; layer < static_cast<std::int64_t>(input.layers.size()); ++layer) {
+    fullest = input.injected(layer) > input.injected(fullest) ? layer : fullest;
+  }
+  placed_slots slots;
+  for (const segment& part : input.segments(fullest)) {
+    const auto& ids = part.origin.token_ids();
+    slots.add(part.kv.frame().positions.row(0, 0, 0), ids.empty() ? nullptr : &ids.front());
+  }
+  if (input.positions.batch() > 0) {
+    std::vector<std::int64_t> ids = input.token_ids.front();
+    ids.insert(ids.begin(), static_cast<std::size_t>(input.size()) - ids.size(), -1);
+    slots.add(input.positions.row(0, 0, 0), &ids);
+  }
+  return slots;
+}
+
+}  // namespace
+
+sequence located(sequence parts, const plan& input) {
+  const placed_slots slots = placed(input);
+  if (static_cast<std::int64_t>(slots.positions.size()) != length_of(parts)) {
+    return parts;  // some of it is in no layer, or hidden
+  }
+  std::size_t next = 0;
+  for (sequence_part& part : parts) {
+    bool known = part.role != token_role::noise;
+    for (std::int64_t i = 0; i < part.tokens; ++i, ++next) {
+      const std::int64_t position = slots.positions[next];
+      if (part.positions.empty() || part.positions.back().first + part.positions.back().count != position) {
+        part.positions.push_back({position, 0});
+      }
+      ++part.positions.back().count;
+      part.token_ids.push_back(slots.token_ids[next]);
+      known = known && slots.token_ids[next] >= 0;
+    }
+    if (!known) {
+      part.token_ids.clear();
+    }
+  }
+  return parts;
+}
+
 trial_record record_of(const completion& made, const prepared_input& read, const any_tokenizer& text,
                        const test_case& test, std::uint64_t seed) {
   trial_record trial;
@@ -15,7 +80,7 @@ trial_record record_of(const completion& made, const prepared_input& read, const
   trial.stop = made.stop;
   trial.stalled = is_stalled(made.stop == stop_reason::eos, static_cast<std::int64_t>(made.token_ids.size()));
   trial.top2_margins.assign(made.top2_margins.begin(), made.top2_margins.end());
-  trial.read = read.parts;
+  trial.read = located(read.parts, read.input);
   trial.assumed_frame = read.input.assumed();
   for (const cache_edit& edit : read.input.edits()) {
     trial.edits.push_back(describe(edit));

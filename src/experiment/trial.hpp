@@ -6,12 +6,18 @@
 #include "kvtransfer/experiment/concepts.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/records.hpp"
+#include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/experiment/suite.hpp"
+#include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/tokenizers/any_tokenizer.hpp"
 
 namespace kvtransfer::detail {
+
+/// `parts` with the token ids and positions that a plan gives them: of its first sequence, injected slots by the layer
+/// that has the most. Where those are not as many as the parts have, as they came.
+[[nodiscard]] sequence located(sequence parts, const plan& input);
 
 /// What a record keeps of one generation.
 /// @param seed the trial's

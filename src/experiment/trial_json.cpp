@@ -30,16 +30,46 @@ std::uint64_t read_seed(const json_reader& seed) {
                                            : static_cast<std::uint64_t>(seed.integer(0));
 }
 
+position_span read_span(const json_reader& pair) {
+  const std::vector<std::int64_t> both = pair.integers();
+  if (both.size() != 2 || both[1] < 1) {
+    pair.refuse_with("[first position, count]", excerpt(pair.value()));
+  }
+  return {both[0], both[1]};
+}
+
 sequence read_sequence(const json_reader& fields) {
   sequence parts;
-  for (const json_reader& part : fields.objects("sequence")) {
-    const std::optional<token_role> role = token_role_named(part.text("role"));
+  for (const json_reader& each : fields.objects("read")) {
+    const std::optional<token_role> role = token_role_named(each.text("role"));
     if (!role) {
-      part.refuse("role", "a role of tokens");
+      each.refuse("role", "a role of tokens");
     }
-    parts.push_back({*role, part.member("tokens").integer(), part.boolean("injected")});
+    sequence_part part{*role, each.member("tokens").integer(), each.boolean("injected")};
+    if (!each.member("token_ids").value().is_null()) {
+      part.token_ids = each.integers("token_ids");
+    }
+    each.member("positions").for_each_item([&](const json_reader& pair) { part.positions.push_back(read_span(pair)); });
+    parts.push_back(std::move(part));
   }
   return parts;
+}
+
+nlohmann::ordered_json parts_json(const sequence& parts) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const sequence_part& part : parts) {
+    nlohmann::ordered_json positions = nlohmann::ordered_json::array();
+    for (const position_span& span : part.positions) {
+      positions.push_back({span.first, span.count});
+    }
+    const bool named = !part.token_ids.empty() || part.tokens == 0;
+    list.push_back({{"role", name_of(part.role)},
+                    {"tokens", part.tokens},
+                    {"injected", part.injected},
+                    {"token_ids", named ? nlohmann::ordered_json(part.token_ids) : nullptr},
+                    {"positions", std::move(positions)}});
+  }
+  return list;
 }
 
 }  // namespace
@@ -54,7 +84,8 @@ nlohmann::ordered_json to_json_value(const trial_record& trial) {
           {"text", trial.text},
           {"markers_found", trial.markers_found},
           {"stop_reason", to_string(trial.stop)},
-          {"stalled", trial.stalled}};
+          {"stalled", trial.stalled},
+          {"read", parts_json(trial.read)}};
 }
 
 nlohmann::ordered_json margins_to_json(const std::vector<double>& margins) {
@@ -65,18 +96,9 @@ nlohmann::ordered_json margins_to_json(const std::vector<double>& margins) {
   return list;
 }
 
-nlohmann::ordered_json to_json_value(const sequence& parts) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const sequence_part& part : parts) {
-    list.push_back({{"role", name_of(part.role)}, {"tokens", part.tokens}, {"injected", part.injected}});
-  }
-  return list;
-}
-
 nlohmann::ordered_json full_json(const trial_record& trial) {
   nlohmann::ordered_json value = to_json_value(trial);
   value["top2_margins"] = margins_to_json(trial.top2_margins);
-  value["sequence"] = to_json_value(trial.read);
   value["assumed_frame"] = trial.assumed_frame;
   value["edits"] = trial.edits;
   value["origin"] = to_string(trial.origin);

@@ -6,20 +6,17 @@
 
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/experiment/records.hpp"
-#include "kvtransfer/experiment/sequence.hpp"
 
 namespace kvtransfer::detail {
 
 /// JSON text of a value; bytes that are no UTF-8 become U+FFFD instead of an error.
 [[nodiscard]] std::string json_text(const nlohmann::ordered_json& value, int indent = -1);
 
-/// The six fields that the results file gives a trial.
+/// The fields that the results file gives a trial.
 [[nodiscard]] nlohmann::ordered_json to_json_value(const trial_record& trial);
 
 /// Margins as numbers; one that is not finite reads null.
 [[nodiscard]] nlohmann::ordered_json margins_to_json(const std::vector<double>& margins);
-
-[[nodiscard]] nlohmann::ordered_json to_json_value(const sequence& parts);
 
 /// Everything known of a trial.
 [[nodiscard]] nlohmann::ordered_json full_json(const trial_record& trial);

@@ -19,7 +19,9 @@ inline trial_record sample_trial(const test_case& test, std::string text, std::v
   trial.stop = stop_reason::eos;
   trial.stalled = is_stalled(true, static_cast<std::int64_t>(trial.token_ids.size()));
   trial.top2_margins.assign(trial.token_ids.size() + 1, 0.5);
-  trial.read = {{token_role::bos, 1, true}, {token_role::source, 3, true}, {token_role::target, 2, false}};
+  trial.read = {{token_role::bos, 1, true, {1}, {{0, 1}}},
+                {token_role::source, 3, true, {5, 6, 7}, {{8, 3}}},
+                {token_role::target, 2, false, {8, 9}, {{11, 2}}}};
   return trial;
 }
 

@@ -65,7 +65,7 @@ TEST_CASE("on SmolLM2 raw prompts end at once where nothing is injected, and a t
   for (const nlohmann::json& test : matrix["tests"]) {
     const nlohmann::json& conditions = test["conditions"];
     CHECK(conditions["as_reported_transfer"].contains("not_applicable"));
-    CHECK(conditions["transfer"]["sequences"][0][0]["role"] == "source");  // this model adds no BOS
+    CHECK(conditions["transfer"]["trials"][0]["read"][0]["role"] == "source");  // this model adds no BOS
   }
 }
 
@@ -82,7 +82,7 @@ TEST_CASE("on SmolLM2 in chat form a transfer equals the text, and a name comes 
   CHECK(column(matrix, "baseline", "markers_found")[0] == found{});
   CHECK(column(matrix, "noise", "markers_found")[0] == found{});
   std::vector<std::string> roles;
-  for (const nlohmann::json& part : matrix["tests"][0]["conditions"]["transfer"]["sequences"][0]) {
+  for (const nlohmann::json& part : matrix["tests"][0]["conditions"]["transfer"]["trials"][0]["read"]) {
     roles.push_back(part["role"]);
   }
   CHECK(roles == found{"format", "source", "format", "target", "format"});

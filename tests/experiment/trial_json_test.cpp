@@ -26,18 +26,26 @@ TEST_CASE("a trial comes back from JSON as it went", "[experiment][trial_json]")
   trial.assumed_frame = true;
   trial.edits = {"noise in keys, layers 0-1, slots 3, from seed 7"};
   trial.origin = origin_basis::same_weights;
+  trial.read.push_back({token_role::noise, 3, true, {}, {{13, 2}, {40, 1}}});
   CHECK(through_json(trial) == trial);
   trial.stop = stop_reason::length;
   CHECK(through_json(trial) == trial);
 }
 
-TEST_CASE("the results file's trial has the schema's six fields", "[experiment][trial_json]") {
+TEST_CASE("the results file's trial has the schema's fields, and lists what was read part by part",
+          "[experiment][trial_json]") {
   std::vector<std::string> keys;
   const nlohmann::ordered_json value = to_json_value(sample_results().tests[0].conditions[0].trials[0]);
   for (const auto& field : value.items()) {
     keys.push_back(field.key());
   }
-  CHECK(keys == std::vector<std::string>{"seed", "token_ids", "text", "markers_found", "stop_reason", "stalled"});
+  CHECK(keys ==
+        std::vector<std::string>{"seed", "token_ids", "text", "markers_found", "stop_reason", "stalled", "read"});
+  CHECK(value["read"][1] == nlohmann::ordered_json{{"role", "source"},
+                                                   {"tokens", 3},
+                                                   {"injected", true},
+                                                   {"token_ids", {5, 6, 7}},
+                                                   {"positions", nlohmann::ordered_json::array({{8, 3}})}});
   CHECK(value["stop_reason"] == "eos");
 }
 
@@ -62,6 +70,6 @@ TEST_CASE("a trial with a wrong field is refused", "[experiment][trial_json]") {
         "f: stop_reason: expected \"eos\", \"length\" or \"positions\", got \"tired\"");
   CHECK(complaint("seed", -1) == "f: seed: expected an integer, 0 or more, got -1");
   CHECK(complaint("top2_margins", {"x"}) == "f: top2_margins: expected a list of numbers, got \"x\"");
-  CHECK(complaint("sequence", {{{"role", "lunch"}, {"tokens", 1}, {"injected", true}}}) ==
-        "f: sequence[0].role: expected a role of tokens, got \"lunch\"");
+  CHECK(complaint("read", {{{"role", "lunch"}, {"tokens", 1}, {"injected", true}}}) ==
+        "f: read[0].role: expected a role of tokens, got \"lunch\"");
 }

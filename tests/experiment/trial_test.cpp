@@ -46,3 +46,18 @@ TEST_CASE("a generation that ends at once is recorded as stalled", "[experiment]
   made.stop = stop_reason::length;
   CHECK_FALSE(record_of(made, {}, text, {"t", "s", "t", {"x"}, {}, {}, {}}, 0).stalled);
 }
+
+TEST_CASE("what was read is recorded with its tokens and positions", "[experiment][trial]") {
+  const causal_lm model = small_model();
+  const cache source = prefill(model, {some_tokens(3)});
+  const plan input = prepend(source.view(), {{7, 8}}, positions::gap{10});
+  const sequence parts{{token_role::bos, 1, true}, {token_role::source, 2, true}, {token_role::target, 2, false}};
+  const std::vector<std::int64_t> ids = some_tokens(3);
+  CHECK((located(parts, input) == sequence{{token_role::bos, 1, true, {ids[0]}, {{0, 1}}},
+                                           {token_role::source, 2, true, {ids[1], ids[2]}, {{1, 2}}},
+                                           {token_role::target, 2, false, {7, 8}, {{13, 2}}}}));
+  const sequence noise{{token_role::noise, 3, true}, {token_role::target, 2, false}};
+  CHECK(located(noise, input).front().token_ids.empty());
+  CHECK((located(noise, input).front().positions == std::vector<position_span>{{0, 3}}));
+  CHECK((located({{token_role::target, 2, false}}, input) == sequence{{token_role::target, 2, false}}));
+}

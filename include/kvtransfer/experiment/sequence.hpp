@@ -40,11 +40,21 @@ inline constexpr std::array<std::string_view, 7> token_role_names{"format",    "
   return std::nullopt;
 }
 
+/// Positions that follow one another.
+struct position_span {
+  std::int64_t first = 0;  ///< in tokens
+  std::int64_t count = 0;  ///< tokens or slots
+
+  friend bool operator==(const position_span&, const position_span&) = default;
+};
+
 /// A part of the sequence in front of the first generated token.
 struct sequence_part {
-  token_role role = token_role::target;  ///< whose it is
-  std::int64_t tokens = 0;               ///< or slots, where it has no tokens
-  bool injected = false;                 ///< present as cached keys and values, not fed as tokens
+  token_role role = token_role::target;       ///< whose it is
+  std::int64_t tokens = 0;                    ///< or slots, where it has no tokens
+  bool injected = false;                      ///< present as cached keys and values, not fed as tokens
+  std::vector<std::int64_t> token_ids = {};   ///< empty where it has none, or they are not known
+  std::vector<position_span> positions = {};  ///< left to right; empty until a plan has placed it
 
   friend bool operator==(const sequence_part&, const sequence_part&) = default;
 };
