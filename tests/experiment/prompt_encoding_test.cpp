@@ -65,7 +65,7 @@ TEST_CASE("raw prompts are encoded each by itself, behind BOS where the model ad
   CHECK_FALSE(tokens.boundaries().before.empty());
 }
 
-TEST_CASE("a chat's ids are those of its text, cut behind the source", "[experiment][prompts]") {
+TEST_CASE("a chat's ids are those of its text, cut behind the source and its space", "[experiment][prompts]") {
   const chat_model model(zephyr);
   const prompt_encoding encoding = model.open("chat", "Be brief.");
   REQUIRE(encoding.chat);
@@ -73,11 +73,13 @@ TEST_CASE("a chat's ids are those of its text, cut behind the source", "[experim
   const prompt_ids prompts = encode_prompts(encoding, sample);
   std::vector<std::int64_t> head = encoding.tokens.boundaries().before;
   for (const std::int64_t id :
-       encoding.tokens.encode_markup("<|system|>\nBe brief.</s>\n<|user|>\nThe capital of France is Paris.")) {
+       encoding.tokens.encode_markup("<|system|>\nBe brief.</s>\n<|user|>\nThe capital of France is Paris. ")) {
     head.push_back(id);
   }
   CHECK(ids_of(prompts.head) == head);
-  CHECK(prompts.head.size() == 3);
+  REQUIRE(prompts.head.size() == 4);  // BOS, format, source, separator
+  CHECK(prompts.head[3].role == token_role::format);
+  CHECK(encoding.tokens.decode(prompts.head[2].token_ids).ends_with("Paris."));
   CHECK(encoding.tokens.decode(ids_of(prompts.tail)).ends_with("What is it?\n<|assistant|>\n"));
   const auto eos = encoding.tokens.boundaries().eos.front();
   CHECK(ids_of_role(prompts.tail, token_role::format).front() == eos);
@@ -88,7 +90,7 @@ TEST_CASE("the tail goes on from the head: no space comes between them but the o
   const chat_model model(zephyr);
   const prompt_encoding encoding = model.open("chat:zephyr");
   const prompt_ids prompts = encode_prompts(encoding, sample);
-  std::vector<std::int64_t> both = ids_of_role(prompts.head, token_role::source);
+  std::vector<std::int64_t> both = ids_of(prompts.head);
   for (const std::int64_t id : ids_of_role(prompts.tail, token_role::target)) {
     both.push_back(id);
   }

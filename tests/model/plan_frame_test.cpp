@@ -35,7 +35,7 @@ TEST_CASE("an injected frame is the source's, shared between layers as there", "
 TEST_CASE("what a model wrote is framed layer by layer in its specifications", "[model][plan_frame]") {
   std::vector<rotary_specification> rotary = rotary_specifications(model_config_from_json(small_config()));
   rotary[1].inv_freq[0] = 0.5F;
-  const cache_frame frame = written_frame(rotary, position_map::consecutive(4, 2), {{8, 9}}, "some model");
+  const cache_frame frame = written_frame(rotary, position_map::consecutive(4, 2), {{8, 9}}, model_identity{"some model"});
   CHECK((frame.layer(1).specifications == std::vector{rotary[1]}));
   CHECK(frame.shared(0) == frame.shared(2));
   CHECK(frame.shared(0) != frame.shared(1));
