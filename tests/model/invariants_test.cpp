@@ -157,7 +157,7 @@ TEST_CASE("gradients: what a plan's logits say of injected keys agrees with fini
       keys.push_back(layer == 0 ? first_keys : view.layer(layer).keys().clone());
       values.push_back(view.layer(layer).values());
     }
-    cache moved(keys, values, view.frame());
+    cache moved(keys, values, view.frame(), as_written);
     moved.shift(3);
     moved.materialize();
     return plan_logits(model, prepend(moved.view(), {some_tokens(3, 2)})).select(1, 2).square().sum();

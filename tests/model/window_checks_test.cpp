@@ -55,7 +55,7 @@ cache wrapped(const causal_lm& model, const cache& whole) {
   }
   cache_frame frame(std::move(layers));
   frame.set_origin(view.frame().origin());
-  return cache(std::move(keys), std::move(values), std::move(frame));
+  return cache(std::move(keys), std::move(values), std::move(frame), as_written);
 }
 
 }  // namespace
@@ -146,7 +146,8 @@ TEST_CASE("a wrapped cache goes on as the whole one, saved and opened too, and r
     opened_keys.push_back(file.layer(i).keys());
     opened_values.push_back(file.layer(i).values());
   }
-  CHECK(said_by(model, prepend(cache_view<>(opened_keys, opened_values, file.frame()), {target})) == expected);
+  CHECK(said_by(model, prepend(cache_view<>(opened_keys, opened_values, file.frame(), as_written), {target})) ==
+        expected);
 
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
@@ -158,7 +159,9 @@ TEST_CASE("a wrapped cache goes on as the whole one, saved and opened too, and r
     values.push_back(layer.values().slice(2, 0, end).clone());
     layers.push_back(std::make_shared<layer_frame>(layer.frame().slice(0, end)));
   }
-  cache cut(std::move(keys), std::move(values), cache_frame(std::move(layers)));
+  cache_frame cut_frame(std::move(layers));
+  cut_frame.set_origin(kept.stored().origin());
+  cache cut(std::move(keys), std::move(values), std::move(cut_frame), as_written);
   CHECK(message_of<frame_error>([&] { plan_logits(model, prepend(cut.view(), {target})); }) ==
         "plan: layer 0: expected the last 5 keys that other layers hold, for its window of 6, got 3 keys, others or "
         "fewer");

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/inject/prepend.hpp"
@@ -15,6 +17,23 @@
 
 using namespace kvtransfer;
 using kvtransfer::test::gguf_fixtures;
+
+namespace {
+
+/// The cache, taken for one of `model`'s.
+cache of_same_weights(const cache& written, const causal_lm& model) {
+  cache_frame frame = written.stored();
+  frame.set_origin(assume_same_weights(frame.origin(), model.identity));
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (std::int64_t i = 0; i < written.layers(); ++i) {
+    keys.push_back(written.view().layer(i).keys().clone());
+    values.push_back(written.view().layer(i).values().clone());
+  }
+  return cache(std::move(keys), std::move(values), std::move(frame), as_written);
+}
+
+}  // namespace
 
 TEST_CASE("a GGUF file of each architecture computes what a folder of its weights does", "[model][gguf]") {
   const nlohmann::json configs = read_json_object(gguf_fixtures() + "configs.json");
@@ -36,9 +55,12 @@ TEST_CASE("a GGUF file of each architecture computes what a folder of its weight
     const double scale = expected.abs().max().item<double>();
     CHECK(test::max_difference(expected, plan_logits(by_file, plan_of({text}))) < 1e-6 * scale);
 
-    // A cache of one continues in the other: its keys are in transformers' pairing.
+    // A cache of one continues in the other, whose weights are stored in another way: its keys are in transformers'
+    // pairing.
     const cache written = prefill(by_file, {{text.begin(), text.begin() + 20}});
-    const at::Tensor rest = plan_logits(by_folder, prepend(written.view(), {{text.begin() + 20, text.end()}}));
+    const std::vector<std::int64_t> behind(text.begin() + 20, text.end());
+    CHECK_THROWS_AS(plan_logits(by_folder, prepend(written.view(), {behind})), frame_error);
+    const at::Tensor rest = plan_logits(by_folder, prepend(of_same_weights(written, by_folder).view(), {behind}));
     CHECK(test::max_difference(expected.slice(1, 20), rest) < 1e-5 * scale);
   }
 }

@@ -117,5 +117,5 @@ TEST_CASE("an entry that was taken out or changed is noticed", "[cache][file][qu
              contains("FILE: metadata: expected an entry kvtransfer.frame"));
   CHECK_THAT(
       complaint_of_codes_after([](edited_file&, json& codes) { codes["wanted"] = {0, 0}; }, file_checksums::crc32),
-      contains("FILE: checksum of kvtransfer.quantized"));
+      contains("FILE: checksum of names and metadata"));
 }
