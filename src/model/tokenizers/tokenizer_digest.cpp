@@ -6,7 +6,7 @@
 #include "kvtransfer/core/mapped_file.hpp"
 #include "kvtransfer/model/weights/find_gguf.hpp"
 #include "kvtransfer/model/weights/gguf_file.hpp"
-#include "model/weights/weight_digest.hpp"
+#include "model/weights/digest.hpp"
 
 namespace kvtransfer::detail {
 

@@ -4,36 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "kvtransfer/model/weights.hpp"
+#include "model/weights/digest.hpp"
 
 namespace kvtransfer::detail {
-
-/// XXH3-128 of bytes that come piece by piece. It tells contents apart; it does not defend against forgery.
-class digest {
- public:
-  digest();
-  digest(digest&&) noexcept;
-  digest& operator=(digest&&) noexcept;
-  ~digest();
-
-  void add(std::span<const std::byte> bytes);
-  /// A number as 8 bytes, little-endian.
-  void add(std::uint64_t number);
-  /// A text behind its length, so that two texts never read as two others.
-  void add(std::string_view text);
-
-  /// 32 hexadecimal digits of all that was added (Python: `xxhash.xxh3_128_hexdigest`).
-  [[nodiscard]] std::string text() const;
-
- private:
-  struct state;
-  std::unique_ptr<state> state_;
-};
 
 /// The digest of a model's stored tensors: of each, in the order of their names, its name, its type as the file calls
 /// it, its shape, and its bytes.
