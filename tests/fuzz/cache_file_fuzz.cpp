@@ -94,7 +94,9 @@ void read_codes_record(std::span<const std::byte> bytes) {
 void read_record(std::span<const std::byte> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const frame_record record = parse_frame(text, "fuzz");
-  insist(parse_frame(format_frame(record), "fuzz") == record);
+  if (record.checksums) {  // version 1, which does not say, is read, never written
+    insist(parse_frame(format_frame(record), "fuzz") == record);
+  }
 }
 
 void read_checksum_list(std::span<const std::byte> bytes) {
