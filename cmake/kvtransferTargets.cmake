@@ -3,9 +3,9 @@
 set(include_dir "${PROJECT_SOURCE_DIR}/include")
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${include_dir}/*.hpp")
 
-# Everything from `model` upwards is compiled and may touch a tokenizer, so it belongs to kvtransfer::model.
+# `model` and `experiment` are compiled and may touch a tokenizer, so they belong to kvtransfer::model.
 set(model_headers ${headers})
-list(FILTER model_headers INCLUDE REGEX "/kvtransfer/(model|project|experiment)(/|\\.hpp$)")
+list(FILTER model_headers INCLUDE REGEX "/kvtransfer/(model|experiment)(/|\\.hpp$)")
 list(REMOVE_ITEM headers ${model_headers})
 
 add_library(kvtransfer INTERFACE)
