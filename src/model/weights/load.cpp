@@ -1,5 +1,6 @@
 #include "model/weights/load.hpp"
 
+#include <ATen/ops/equal.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -66,29 +67,28 @@ decoder_place find_decoder(const safetensors_folder& folder) {
   return plain_place;
 }
 
+constexpr std::string_view tied_head = "lm_head.weight";
+
 std::string stored_name(const decoder_place& place, std::string_view name) {
   const bool head = name.starts_with(plain_place.head);
   const std::string_view plain = head ? plain_place.head : plain_place.decoder;
   return fmt::format("{}{}", head ? place.head : place.decoder, name.substr(plain.size()));
 }
 
-/// Tensors without a use here: tables of the rotary embedding, the copy of a tied head, and whatever sees images.
-bool is_ignored(std::string_view name, const decoder_place& place, const model_config& config) {
+/// Tensors without a use here: tables of the rotary embedding, and whatever sees images.
+bool is_ignored(std::string_view name, const decoder_place& place) {
   if (name.ends_with(".rotary_emb.inv_freq")) {
     return true;
   }
-  if (name.starts_with(place.decoder)) {
-    return false;
-  }
   const bool part = place.decoder != plain_place.decoder;
-  return name.starts_with(place.head) ? config.tie_word_embeddings : part;
+  return part && !name.starts_with(place.decoder) && !name.starts_with(place.head);
 }
 
 /// A tensor that the configuration has no place for means that the model computes something else.
 void refuse_other_tensors(const safetensors_folder& folder, const decoder_place& place, const model_config& config,
                           const std::unordered_set<std::string>& used) {
   for (const std::string& name : folder.names()) {
-    if (!used.contains(name) && !is_ignored(name, place, config)) {
+    if (!used.contains(name) && !is_ignored(name, place)) {
       fail<file_error>(folder.file_of(name).path().string(), "tensors",
                        fmt::format("those of a {} with this config.json", config.architecture), excerpt(name));
     }
@@ -132,6 +132,12 @@ loaded_weights load_with_digest(const std::filesystem::path& folder, const model
       const auto found = loaded.find(stored_name(place, name));
       return found == loaded.end() ? load(name, shape) : std::move(found->second);
     });
+    // Tied by its configuration, a head that the files hold apart is a head of its own where it is another.
+    // Source: transformers, PreTrainedModel.tie_weights.
+    if (const std::string head = stored_name(place, tied_head); config.tie_word_embeddings && files.contains(head)) {
+      const at::Tensor apart = load(std::string(tied_head), weights.embed_tokens.sizes().vec()).dense();
+      weights.lm_head = at::equal(apart, weights.embed_tokens) ? weights.embed_tokens : apart;
+    }
     refuse_other_tensors(files, place, config, used);
     return {std::move(weights), digest.text()};
   } catch (const c10::Error& bad) {

@@ -1,3 +1,5 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
 
@@ -5,7 +7,10 @@
 #include <string>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/model/causal_lm.hpp"
+#include "kvtransfer/model/causal_logits.hpp"
 #include "kvtransfer/model/weights.hpp"
+#include "kvtransfer/tensor/safetensors.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "kvtransfer/tensor/safetensors_writer.hpp"
 #include "model/transformer_fixture.hpp"
@@ -80,11 +85,40 @@ TEST_CASE("a missing, surplus or misshapen tensor is refused by file and name", 
   CHECK_THAT(complaint_loading(tensors), test::EndsWith(R"(got "model.layers.0.self_attn.q_norm.weight")"));
 }
 
-TEST_CASE("tables of the rotary embedding and a stored tied head are passed over", "[model][weights]") {
+TEST_CASE("tables of the rotary embedding are passed over", "[model][weights]") {
   auto tensors = fixture_tensors();
   tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::zeros({4});
-  tensors["lm_head.weight"] = at::zeros({113, 32});
   CHECK(complaint_loading(tensors).empty());
+}
+
+TEST_CASE("a head that is stored beside the embedding it is tied to is tied where it is the same", "[model][weights]") {
+  auto tensors = fixture_tensors();
+  const model_config config = read_model_config(model_fixtures() / "gqa-tied-fp32");
+  const auto head_of = [&](const at::Tensor& stored) {
+    const temporary_folder folder;
+    tensors["lm_head.weight"] = stored;
+    write_safetensors(folder.path() / "model.safetensors", tensors);
+    const model_weights weights = load_weights(folder.path(), config, at::kCPU, at::kFloat);
+    return weights.lm_head.is_same(weights.embed_tokens) ? at::Tensor() : weights.lm_head.clone();
+  };
+  const at::Tensor embedding = tensors.at("model.embed_tokens.weight");
+  CHECK_FALSE(head_of(embedding.clone()).defined());
+  const at::Tensor other = embedding.clone();
+  other[3][7] += 1;
+  CHECK(at::equal(head_of(other), other));
+  tensors["lm_head.weight"] = at::zeros({113, 31});
+  CHECK_THAT(complaint_loading(tensors), test::EndsWith(R"("lm_head.weight": shape: expected [113,32], got [113,31])"));
+}
+
+TEST_CASE("a folder whose head is tied by name but stored apart says what transformers says", "[model][weights]") {
+  const auto folder = model_fixtures() / "tied-but-stored-apart";
+  const causal_lm model = causal_lm::open(folder, at::kCPU, at::kFloat);
+  const safetensors_file expected = safetensors_file::open(folder / "expected.safetensors");
+  const at::Tensor logits = causal_logits(model.config, model.weights, expected.tensor("ids").unsqueeze(0))[0];
+  CHECK(at::allclose(logits, expected.tensor("logits"), 1e-4, 1e-4));
+  const temporary_folder saved;  // and saved, it is the same again
+  save_model(saved.path(), model.config, model.weights, at::kFloat);
+  CHECK(at::equal(load_weights(saved.path(), model.config, at::kCPU, at::kFloat).lm_head, model.weights.lm_head));
 }
 
 TEST_CASE("a folder that is not there is refused by name", "[model][weights]") {
