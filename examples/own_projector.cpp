@@ -27,8 +27,8 @@ struct towards {
   [[nodiscard]] kvtransfer::key_rotation rotation() const { return kvtransfer::key_rotation::unrotated; }
   [[nodiscard]] std::int64_t layers() const { return depth; }
   [[nodiscard]] std::vector<std::int64_t> source_layers(std::int64_t layer) const { return {layer}; }
-  [[nodiscard]] kvtransfer::keys_and_values project(std::int64_t, const kvtransfer::projection_input& input) const {
-    const kvtransfer::keys_and_values& source = input.source.front();
+  [[nodiscard]] kvtransfer::layer_kv project(std::int64_t, const kvtransfer::projection_input& input) const {
+    const kvtransfer::layer_kv& source = input.source.front();
     return {source.keys.sub(input.receiver.keys).mul(part), source.values.sub(input.receiver.values).mul(part)};
   }
   [[nodiscard]] std::string digest() const { return fmt::format("{}", part); }

@@ -40,7 +40,7 @@ struct adding {
   [[nodiscard]] std::vector<std::int64_t> source_layers(std::int64_t layer) const {
     return layer == 0 ? std::vector<std::int64_t>{0} : std::vector<std::int64_t>{};
   }
-  [[nodiscard]] keys_and_values project(std::int64_t, const projection_input& input) const {
+  [[nodiscard]] layer_kv project(std::int64_t, const projection_input& input) const {
     return {input.receiver.keys.new_ones(input.receiver.keys.sizes()),
             input.receiver.values.new_full(input.receiver.values.sizes(), 2)};
   }

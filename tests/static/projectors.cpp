@@ -21,7 +21,7 @@ struct own_projector {
   kvtransfer::key_rotation rotation() const;
   std::int64_t layers() const;
   std::vector<std::int64_t> source_layers(std::int64_t layer) const;
-  kvtransfer::keys_and_values project(std::int64_t layer, const kvtransfer::projection_input& input) const;
+  kvtransfer::layer_kv project(std::int64_t layer, const kvtransfer::projection_input& input) const;
   std::string digest() const;
 };
 
@@ -31,7 +31,7 @@ struct without_digest {
   kvtransfer::key_rotation rotation() const;
   std::int64_t layers() const;
   std::vector<std::int64_t> source_layers(std::int64_t layer) const;
-  kvtransfer::keys_and_values project(std::int64_t layer, const kvtransfer::projection_input& input) const;
+  kvtransfer::layer_kv project(std::int64_t layer, const kvtransfer::projection_input& input) const;
 };
 
 struct of_unsaid_rotation {
@@ -39,12 +39,12 @@ struct of_unsaid_rotation {
   kvtransfer::projection_effect effect() const;
   std::int64_t layers() const;
   std::vector<std::int64_t> source_layers(std::int64_t layer) const;
-  kvtransfer::keys_and_values project(std::int64_t layer, const kvtransfer::projection_input& input) const;
+  kvtransfer::layer_kv project(std::int64_t layer, const kvtransfer::projection_input& input) const;
   std::string digest() const;
 };
 
 struct changing : own_projector {
-  kvtransfer::keys_and_values project(std::int64_t layer, const kvtransfer::projection_input& input);
+  kvtransfer::layer_kv project(std::int64_t layer, const kvtransfer::projection_input& input);
 };
 
 struct of_keys_alone : own_projector {

@@ -31,7 +31,7 @@ class any_projector {
   [[nodiscard]] std::vector<std::int64_t> source_layers(std::int64_t layer) const {
     return chosen_->source_layers(layer);
   }
-  [[nodiscard]] keys_and_values project(std::int64_t layer, const projection_input& input) const {
+  [[nodiscard]] layer_kv project(std::int64_t layer, const projection_input& input) const {
     return chosen_->project(layer, input);
   }
   [[nodiscard]] std::string digest() const { return chosen_->label() + " " + chosen_->digest(); }
@@ -44,7 +44,7 @@ class any_projector {
     [[nodiscard]] virtual key_rotation rotation() const = 0;
     [[nodiscard]] virtual std::int64_t layers() const = 0;
     [[nodiscard]] virtual std::vector<std::int64_t> source_layers(std::int64_t layer) const = 0;
-    [[nodiscard]] virtual keys_and_values project(std::int64_t layer, const projection_input& input) const = 0;
+    [[nodiscard]] virtual layer_kv project(std::int64_t layer, const projection_input& input) const = 0;
     [[nodiscard]] virtual std::string digest() const = 0;
     [[nodiscard]] virtual std::string label() const = 0;
   };
@@ -58,7 +58,7 @@ class any_projector {
     [[nodiscard]] std::vector<std::int64_t> source_layers(std::int64_t layer) const override {
       return projector.source_layers(layer);
     }
-    [[nodiscard]] keys_and_values project(std::int64_t layer, const projection_input& input) const override {
+    [[nodiscard]] layer_kv project(std::int64_t layer, const projection_input& input) const override {
       return projector.project(layer, input);
     }
     [[nodiscard]] std::string digest() const override { return projector.digest(); }

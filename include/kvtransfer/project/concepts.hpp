@@ -21,16 +21,16 @@ enum class projection_effect : std::uint8_t {
 };
 
 /// Keys and values of one layer, both `[batch, kv_heads, seq, head_dim]`; undefined where there are none.
-struct keys_and_values {
+struct layer_kv {
   at::Tensor keys;    ///< rotated or not, as the projector asks for them
   at::Tensor values;  ///< as a cache holds them
 };
 
 /// What a projector reads for one layer of the receiver: slot i of every tensor belongs to one token.
 struct projection_input {
-  std::vector<keys_and_values> source;                            ///< of the layers that the projector names, in order
+  std::vector<layer_kv> source;                                   ///< of the layers that the projector names, in order
   std::vector<std::shared_ptr<const layer_frame>> source_frames;  ///< where those keys stand in the source
-  keys_and_values receiver;                                       ///< its own; undefined where it has none
+  layer_kv receiver;                                              ///< its own; undefined where it has none
   std::shared_ptr<const layer_frame> receiver_frame;              ///< where the result shall stand
 };
 
@@ -47,7 +47,7 @@ concept Projector = std::copyable<T> && requires(const T projector, const projec
   { projector.rotation() } -> std::same_as<key_rotation>;
   { projector.layers() } -> std::same_as<std::int64_t>;
   { projector.source_layers(layer) } -> std::same_as<std::vector<std::int64_t>>;
-  { projector.project(layer, input) } -> std::same_as<keys_and_values>;
+  { projector.project(layer, input) } -> std::same_as<layer_kv>;
   { projector.digest() } -> std::same_as<std::string>;
 };
 

@@ -33,7 +33,7 @@ namespace detail {
 
 /// @throws shape_error unless both tensors are `[batch, kv_heads, seq, head_dim]` of `shape`
 /// @param whose as "source layer 3"
-inline void require_shape(const keys_and_values& tensors, const head_shape& shape, std::string_view where,
+inline void require_shape(const layer_kv& tensors, const head_shape& shape, std::string_view where,
                           std::string_view whose) {
   for (const auto& [half, tensor] : {std::pair<std::string_view, const at::Tensor&>{"keys", tensors.keys},
                                      std::pair<std::string_view, const at::Tensor&>{"values", tensors.values}}) {

@@ -54,13 +54,13 @@ class ridge_moments {
     for (std::size_t i = 0; i < source_layers_.size(); ++i) {
       const auto index = static_cast<std::int64_t>(i);
       const layer_view<>& layer = receiver.layer(index);
-      const keys_and_values targets{detail::keys_read(layer.keys(), layer.shared_frame(), rotation_), layer.values()};
+      const layer_kv targets{detail::keys_read(layer.keys(), layer.shared_frame(), rotation_), layer.values()};
       detail::require_shape(targets, receiver_, where, fmt::format("receiver layer {}", i));
       const at::Tensor valid = held_by_all_heads(layer);
       std::vector<at::Tensor> keys;
       std::vector<at::Tensor> values;
       for (const std::int64_t chosen : source_layers_[i]) {
-        const keys_and_values& from = read.at(chosen, where);
+        const layer_kv& from = read.at(chosen, where);
         const std::string whose = fmt::format("source layer {}", chosen);
         detail::require_shape(from, source_, where, whose);
         detail::require_same_keys(source.layer(chosen).frame(), layer.frame(), rotation_, whose);

@@ -29,7 +29,7 @@ class source_layers_read {
   source_layers_read(const cache_view<>& source, key_rotation rotation) : source_(&source), rotation_(rotation) {}
 
   /// @throws shape_error where there is no such layer
-  [[nodiscard]] const keys_and_values& at(std::int64_t index, std::string_view where) {
+  [[nodiscard]] const layer_kv& at(std::int64_t index, std::string_view where) {
     require_index<shape_error>(index, source_->layers(), where, "source layer");
     const auto found = read_.find(index);
     if (found != read_.end()) {
@@ -42,7 +42,7 @@ class source_layers_read {
  private:
   const cache_view<>* source_;
   key_rotation rotation_;
-  std::map<std::int64_t, keys_and_values> read_;
+  std::map<std::int64_t, layer_kv> read_;
 };
 
 /// @throws frame_error unless keys of `source` can be read for slots of `receiver`: keys where there are keys, and for
@@ -70,9 +70,9 @@ inline void require_same_keys(const layer_frame& source, const layer_frame& rece
 /// Keys and values that a projector gave for one layer, as a cache holds them: added to the receiver's where it says
 /// so.
 /// @param own of the receiver, as its cache holds them; undefined where it has none
-[[nodiscard]] inline keys_and_values finished(const keys_and_values& given, const keys_and_values& own,
-                                              const cache_frame::shared_layer& frame, key_rotation rotation,
-                                              projection_effect effect, std::string_view layer) {
+[[nodiscard]] inline layer_kv finished(const layer_kv& given, const layer_kv& own,
+                                       const cache_frame::shared_layer& frame, key_rotation rotation,
+                                       projection_effect effect, std::string_view layer) {
   require<shape_error>(
       given.keys.defined() && given.keys.dim() == 4 && given.values.defined() && given.values.dim() == 4 &&
           (!own.keys.defined() ||
@@ -80,7 +80,7 @@ inline void require_same_keys(const layer_frame& source, const layer_frame& rece
       "project", formatted("{}: what the projector gave", layer),
       [&] { return own.keys.defined() ? describe(own.keys) : std::string("[batch, kv_heads, seq, head_dim]"); },
       [&] { return given.keys.defined() ? describe(given.keys) : std::string("nothing"); });
-  keys_and_values result{keys_written(given.keys, frame, rotation), given.values};
+  layer_kv result{keys_written(given.keys, frame, rotation), given.values};
   if (effect == projection_effect::adds) {
     result = {own.keys.add(result.keys), own.values.add(result.values)};
   }
@@ -94,16 +94,15 @@ inline void require_same_keys(const layer_frame& source, const layer_frame& rece
 /// @param receiver its cache of the same slots; null where it has none
 /// @return one per layer of `frame`; nothing where the layer is left as it is
 template <Projector P>
-[[nodiscard]] std::vector<std::optional<keys_and_values>> projected_layers(const P& projector,
-                                                                           const cache_view<>& source,
-                                                                           const cache_frame& frame,
-                                                                           const cache_view<>* receiver) {
+[[nodiscard]] std::vector<std::optional<layer_kv>> projected_layers(const P& projector, const cache_view<>& source,
+                                                                    const cache_frame& frame,
+                                                                    const cache_view<>* receiver) {
   require_count<shape_error>(projector.layers(), frame.layers(), "project", "layers",
                              "a projector for the receiver's {} layers");
   require<value_error>(receiver != nullptr || projector.effect() == projection_effect::replaces, "project", "receiver",
                        formatted("a cache that {} adds to", std::string_view(P::name)), "a frame alone");
   source_layers_read read(source, projector.rotation());
-  std::vector<std::optional<keys_and_values>> projected;
+  std::vector<std::optional<layer_kv>> projected;
   for (std::int64_t i = 0; i < frame.layers(); ++i) {
     const std::vector<std::int64_t> layers = projector.source_layers(i);
     projected.emplace_back();
@@ -111,7 +110,7 @@ template <Projector P>
       continue;
     }
     projection_input input{{}, {}, {}, frame.shared(i)};
-    keys_and_values own;
+    layer_kv own;
     for (const std::int64_t index : layers) {
       input.source.push_back(read.at(index, "project"));
       input.source_frames.push_back(source.layer(index).shared_frame());

@@ -28,7 +28,7 @@ class identity {
   [[nodiscard]] std::vector<std::int64_t> source_layers(std::int64_t layer) const { return {layer}; }
   [[nodiscard]] std::string digest() const { return std::string(to_string(rotation_)); }
   /// @throws frame_error for rotated keys that the receiver would have rotated otherwise
-  [[nodiscard]] keys_and_values project(std::int64_t, const projection_input& input) const {
+  [[nodiscard]] layer_kv project(std::int64_t, const projection_input& input) const {
     require<frame_error>(rotation_ == key_rotation::unrotated || *input.source_frames.front() == *input.receiver_frame,
                          "projectors::identity", "keys",
                          "keys rotated as the receiver's are (or an identity of un-rotated keys)",

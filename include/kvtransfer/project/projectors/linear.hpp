@@ -68,7 +68,7 @@ class linear {
   [[nodiscard]] std::vector<std::int64_t> source_layers(std::int64_t layer) const { return at(layer).source_layers; }
   [[nodiscard]] std::string digest() const { return digest_; }
   /// @throws shape_error for a source of another shape
-  [[nodiscard]] keys_and_values project(std::int64_t layer, const projection_input& input) const {
+  [[nodiscard]] layer_kv project(std::int64_t layer, const projection_input& input) const {
     const linear_layer& maps = at(layer);
     require_count<shape_error>(input.source.size(), maps.source_layers.size(), "projectors::linear", "source layers");
     std::vector<at::Tensor> keys;
