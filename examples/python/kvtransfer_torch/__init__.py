@@ -9,6 +9,8 @@
     verify_moves(model)                one verdict on a model: every move against a prefill, beside what its type costs
     check_moves(model)                 compares a move with a prefill, for a model that nobody has tried yet
 
+kvtransfer_torch.cache_file has save_cache and load_cache for the C++ library's cache files; it needs safetensors and xxhash.
+
 It needs torch alone, except for the functions that take a model or a cache of transformers.
 """
 

@@ -87,34 +87,40 @@ def load_frame(path: str | os.PathLike, model, keep_written: bool = True, conven
 
 
 def _fill(frame: CacheFrame, contents: dict) -> None:
-    layers, config = contents["layers"], frame.decoder.config
-    following = contents["next_position"]
+    layers, following = contents["layers"], contents["next_position"]
     if len(layers) != len(frame.windows) or any(each.keys() != _OF_LAYER for each in layers):
         raise FrameError("load_frame", "layers", f"{len(frame.windows)}, each whole", f"{len(layers)}")
-    device, dtype = frame.model.device, layers[0]["keys"].dtype
+    frame._next = following
+    fill(frame, "load_frame", layers)
+    for index, saved in enumerate(layers):
+        if frame.keep_written and saved["written"] is not None:
+            moves.require_positions("load_frame", saved["written_positions"], saved["written"].shape[:3])
+            frame._written[index] = Written(saved["written"].to(frame.model.device), saved["written_positions"])
+    frame._is_rotated, frame._settled_roundings = contents["is_rotated"], contents["roundings"]
+    if not frame.keep_written:
+        frame._settled_roundings += any(each["written"] is not None for each in layers)
+    if bool((following <= frame._last_positions(frame._positions)).any()):
+        raise FrameError("load_frame", "next_position", "one behind the last key", f"{following.tolist()}")
+    frame._remember()
+
+
+def fill(frame: CacheFrame, where: str, layers: list[dict]) -> None:
+    """Puts keys, values, positions and validity of every layer into an empty frame, whose `_next` says how many rows there are."""
+    config, device, dtype = frame.decoder.config, frame.model.device, layers[0]["keys"].dtype
+    shape = (len(frame._next), config.num_key_value_heads)
     for index, (layer, saved) in enumerate(zip(frame.cache.layers, layers)):
         keys, values, positions, valid = (saved[name] for name in ("keys", "values", "positions", "valid"))
-        shape = (len(following), config.num_key_value_heads)
         if keys.dim() != 4 or keys.shape[:2] != shape or values.shape[:3] != keys.shape[:3] or {keys.dtype, values.dtype} != {dtype}:
             got = f"{keys.dtype} {list(keys.shape)}"
-            raise FrameError("load_frame", f"layer {index}", f"{dtype} [batch={shape[0]}, kv_heads={shape[1]}, held, head_dim]", got)
-        moves.require_positions("load_frame", positions, keys.shape[:3])
+            raise FrameError(where, f"layer {index}", f"{dtype} [batch={shape[0]}, kv_heads={shape[1]}, held, head_dim]", got)
+        moves.require_positions(where, positions, keys.shape[:3])
         if valid.shape != positions.shape or valid.dtype != torch.bool:
-            raise FrameError("load_frame", f"layer {index}: valid", f"bool {list(positions.shape)}", f"{valid.dtype} {list(valid.shape)}")
+            raise FrameError(where, f"layer {index}: valid", f"bool {list(positions.shape)}", f"{valid.dtype} {list(valid.shape)}")
         layer.lazy_initialization(keys.to(device), values.to(device))
         layer.keys, layer.values = keys.to(device), values.to(device)
         if frame.windows[index] is not None:
             layer.cumulative_length = keys.shape[2]
         frame._positions.append(positions)
         frame._valid.append(valid)
-        if frame.keep_written and saved["written"] is not None:
-            moves.require_positions("load_frame", saved["written_positions"], saved["written"].shape[:3])
-            frame._written[index] = Written(saved["written"].to(device), saved["written_positions"])
-    frame._positions, frame._valid, frame._next = shared(frame._positions), shared(frame._valid), following
-    frame._is_rotated, frame._settled_roundings = contents["is_rotated"], contents["roundings"]
-    if not frame.keep_written:
-        frame._settled_roundings += any(each["written"] is not None for each in layers)
-    frame._require_order("load_frame", frame._positions)
-    if bool((following <= frame._last_positions(frame._positions)).any()):
-        raise FrameError("load_frame", "next_position", "one behind the last key", f"{following.tolist()}")
-    frame._remember()
+    frame._positions, frame._valid = shared(frame._positions), shared(frame._valid)
+    frame._require_order(where, frame._positions)
