@@ -1,9 +1,10 @@
-// The library's side of cache_file_test.py: a model of ours goes on from a cache file, or from a text, and saves what it holds.
+// The library's side of cache_file_test.py: a model of ours goes on from a cache file, or from a text, and saves what
+// it holds.
 //
 //     {"model": DIR|FILE, "cache": FILE or "text": [[ids]…], "ids": [[ids]…], "new_tokens": N, "save": FILE}
 //
-// It reads such requests, one a line, and answers each with a line of JSON: the token ids of every row and what the model is, or
-// what it was refused for. Without "ids" it reads the text alone, and saves it. Models stay open.
+// It reads such requests, one a line, and answers each with a line of JSON: the token ids of every row and what the
+// model is, or what it was refused for. Without "ids" it reads the text alone, and saves it. Models stay open.
 
 #include <cstdint>
 #include <exception>
