@@ -54,6 +54,7 @@
 #include "kvtransfer/core/version.hpp"
 #include "kvtransfer/inject/attention_mask.hpp"
 #include "kvtransfer/inject/concepts.hpp"
+#include "kvtransfer/inject/controls.hpp"
 #include "kvtransfer/inject/noise.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/inject/position_policies.hpp"

@@ -3,6 +3,7 @@
 // All headers of models: weights, tokenizers, generation. Including the few that a program uses compiles several times
 // faster.
 
+#include "kvtransfer/model/attention_mass.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/causal_logits.hpp"
 #include "kvtransfer/model/chat_format.hpp"
@@ -13,6 +14,7 @@
 #include "kvtransfer/model/plan_logits.hpp"
 #include "kvtransfer/model/read_chat_template.hpp"
 #include "kvtransfer/model/sampling.hpp"
+#include "kvtransfer/model/score.hpp"
 #include "kvtransfer/model/session.hpp"
 #include "kvtransfer/model/stop_reason.hpp"
 #include "kvtransfer/model/tokenizers/any_tokenizer.hpp"

@@ -13,10 +13,10 @@ namespace kvtransfer::detail {
 
 namespace {
 
-/// Step by step, for scores that are changed between product and softmax. Queries that share a KV head stand side by
-/// side, so that no key is copied.
-at::Tensor attend_with_cap(const attention_specification& how, const at::Tensor& q, const at::Tensor& k,
-                           const at::Tensor& v, const visible_keys& seen) {
+/// Weights `[batch, kv_heads, group, queries, keys]`. Queries that share a KV head stand side by side, so that no key
+/// is copied.
+at::Tensor grouped_weights(const attention_specification& how, const at::Tensor& q, const at::Tensor& k,
+                           const visible_keys& seen) {
   const std::int64_t kv_heads = k.size(1);
   const at::Tensor grouped = q.unflatten(1, {kv_heads, q.size(1) / kv_heads});
   at::Tensor scores = capped(at::matmul(grouped, k.unsqueeze(2).transpose(-2, -1)) * how.scale, how.softcap);
@@ -27,12 +27,22 @@ at::Tensor attend_with_cap(const attention_specification& how, const at::Tensor&
     const at::Tensor shown = mask.size(1) == 1 ? mask.unsqueeze(2) : mask.unflatten(1, {kv_heads, -1});
     scores = scores.masked_fill(shown.logical_not(), -std::numeric_limits<double>::infinity());
   }
-  const at::ScalarType wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const at::Tensor weights = at::softmax(scores, -1, wide).to(q.scalar_type());
+  return at::softmax(scores, -1, q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+}
+
+/// Step by step, for scores that are changed between product and softmax.
+at::Tensor attend_with_cap(const attention_specification& how, const at::Tensor& q, const at::Tensor& k,
+                           const at::Tensor& v, const visible_keys& seen) {
+  const at::Tensor weights = grouped_weights(how, q, k, seen).to(q.scalar_type());
   return at::matmul(weights, v.unsqueeze(2)).flatten(1, 2);
 }
 
 }  // namespace
+
+at::Tensor attention_weights(const attention_specification& how, const at::Tensor& q, const at::Tensor& k,
+                             const visible_keys& seen) {
+  return grouped_weights(how, q, k, seen).flatten(1, 2);
+}
 
 at::Tensor capped(const at::Tensor& x, std::optional<double> cap) { return cap ? at::tanh(x / *cap) * *cap : x; }
 

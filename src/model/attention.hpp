@@ -23,6 +23,12 @@ struct visible_keys {
 [[nodiscard]] at::Tensor attend(const attention_specification& how, const at::Tensor& q, const at::Tensor& k,
                                 const at::Tensor& v, const visible_keys& seen);
 
+/// The weights with which queries `[batch, q_heads, queries, head_dim]` attend to keys `[batch, kv_heads, keys,
+/// head_dim]`: what `attend` sums values by. Differentiable.
+/// @return `[batch, q_heads, queries, keys]`, fp32 (double of doubles)
+[[nodiscard]] at::Tensor attention_weights(const attention_specification& how, const at::Tensor& q, const at::Tensor& k,
+                                           const visible_keys& seen);
+
 /// `x`, or with a cap, cap·tanh(x / cap).
 [[nodiscard]] at::Tensor capped(const at::Tensor& x, std::optional<double> cap);
 

@@ -12,6 +12,7 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/edited.hpp"
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 
@@ -36,23 +37,38 @@ namespace detail {
   return noise.mul(variance.sqrt()).add(mean).to(tensor.scalar_type());
 }
 
+/// The first `kept` slots of `original`, then those of `changed`.
+[[nodiscard]] inline at::Tensor behind_kept(const at::Tensor& original, const at::Tensor& changed, std::int64_t kept) {
+  return kept == 0 ? changed : changed.slice_scatter(original.slice(2, 0, kept), 2, 0, kept);
+}
+
 }  // namespace detail
 
 /// A cache of `source`'s shape and frame whose keys and values are noise with the source's mean and standard deviation
 /// per layer, row and head. Drawn on the host from `seed`, so every device sees the same noise. The frame is the
 /// source's, with the noise among its edits: who reads the cache still needs the model and the rotation that it says.
-[[nodiscard]] inline cache moment_matched_noise(const cache_view<>& source, std::uint64_t seed) {
+/// @param kept slots at the left end that stay as they are: the first one takes up most of what many heads do not need
+/// @throws value_error unless there is a slot behind those kept, or none is to be kept
+[[nodiscard]] inline cache moment_matched_noise(const cache_view<>& source, std::uint64_t seed, std::int64_t kept = 0) {
+  require<value_error>(kept == 0 || (kept > 0 && kept < source.size()), "moment_matched_noise", "kept",
+                       fmt::format("less than {} slots", source.size()), fmt::format("{}", kept));
   at::Generator generator = at::detail::createCPUGenerator(seed);
   std::vector<at::Tensor> keys;
   std::vector<at::Tensor> values;
   for (std::int64_t i = 0; i < source.layers(); ++i) {
     const layer_view<>& layer = source.layer(i);
     const at::Tensor valid = validity_tensor(layer.frame().positions, layer.device());
-    keys.push_back(detail::moment_matched(layer.keys(), valid, generator));
-    values.push_back(detail::moment_matched(layer.values(), valid, generator));
+    keys.push_back(detail::behind_kept(layer.keys(), detail::moment_matched(layer.keys(), valid, generator), kept));
+    values.push_back(
+        detail::behind_kept(layer.values(), detail::moment_matched(layer.values(), valid, generator), kept));
   }
   return edited(source, std::move(keys), std::move(values),
-                {edit_kind::noise, cache_half::both, {}, {}, {}, fmt::format("seed {}", seed)});
+                {edit_kind::noise,
+                 cache_half::both,
+                 {},
+                 {},
+                 kept == 0 ? std::vector<slot_range>{} : std::vector<slot_range>{{kept, source.size() - kept}},
+                 fmt::format("seed {}", seed)});
 }
 
 }  // namespace kvtransfer

@@ -1,0 +1,210 @@
+#include "kvtransfer/model/score.hpp"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/log_softmax.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "kvtransfer/cache/cache.hpp"
+#include "kvtransfer/cache/expand_rows.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/rope/rotary_embedding.hpp"
+#include "kvtransfer/tensor/integers.hpp"
+#include "model/plan_checks.hpp"
+#include "model/plan_frame.hpp"
+#include "model/plan_pass.hpp"
+#include "model/transformer.hpp"
+
+namespace kvtransfer {
+
+namespace {
+
+using token_rows = std::vector<std::vector<std::int64_t>>;
+
+void require_continuations(const causal_lm& model, const token_rows& continuations) {
+  require<value_error>(!continuations.empty(), "score", "continuations", "one at least", "none");
+  for (const std::vector<std::int64_t>& each : continuations) {
+    require<value_error>(!each.empty(), "score", "continuation", "at least one token", "an empty one");
+  }
+  detail::require_tokens_known(model.config, continuations);
+}
+
+void require_one_sequence(const plan& input) {
+  require<shape_error>(input.batch() == 1, "score", "input", "a plan of one sequence",
+                       fmt::format("{}", input.batch()));
+}
+
+/// A segment of one sequence shown to `batch` of them.
+segment shown_to(const segment& part, std::int64_t batch) {
+  const cache_view<> alone({part.kv.keys()}, {part.kv.values()}, part.origin, as_written);
+  return {expand_rows(alone, batch), 0, part.visible.defined() ? part.visible.expand({batch, -1, -1}) : part.visible};
+}
+
+/// A plan of one sequence as one of `batch` equal ones, which share what is injected.
+plan repeated(const plan& input, std::int64_t batch) {
+  plan many;
+  many.token_ids.assign(static_cast<std::size_t>(batch), input.token_ids.front());
+  many.positions =
+      position_map(1, batch, 1, std::vector(static_cast<std::size_t>(batch), input.positions.row(0, 0, 0)));
+  for (const std::vector<segment>& parts : input.layers) {
+    many.layers.emplace_back();
+    for (const segment& part : parts) {
+      many.layers.back().push_back(shown_to(part, batch));
+    }
+  }
+  return many;
+}
+
+/// The positions of a sequence's tokens, without the padding in front.
+position_row placed_tokens(const plan& input, std::size_t b) {
+  const position_row& row = input.positions.row(0, static_cast<std::int64_t>(b), 0);
+  return row.slice(row.size() - static_cast<std::int64_t>(input.token_ids[b].size()), row.size());
+}
+
+/// A plan whose sequences read their continuations too, but for the last token, behind which nothing is asked.
+plan with_continuations(plan input, const token_rows& continuations) {
+  std::vector<position_row> rows;
+  std::int64_t longest = 0;
+  for (std::size_t b = 0; b < continuations.size(); ++b) {
+    const std::int64_t next = input.positions.row(0, static_cast<std::int64_t>(b), 0).last_position().value_or(-1) + 1;
+    position_row row = placed_tokens(input, b);
+    row.append(position_row::consecutive(next, static_cast<std::int64_t>(continuations[b].size()) - 1));
+    longest = std::max(longest, row.size());
+    rows.push_back(std::move(row));
+    input.token_ids[b].insert(input.token_ids[b].end(), continuations[b].begin(), continuations[b].end() - 1);
+  }
+  for (position_row& row : rows) {
+    row = detail::padded_left(row, longest);
+  }
+  const auto batch = static_cast<std::int64_t>(rows.size());
+  input.positions = position_map(1, batch, 1, std::move(rows));
+  return input;
+}
+
+/// The first `count` tokens of a plan of one sequence.
+plan first_tokens(plan input, std::int64_t count) {
+  input.token_ids.front().resize(static_cast<std::size_t>(count));
+  input.positions = position_map(1, 1, 1, {input.positions.row(0, 0, 0).slice(0, count)});
+  return input;
+}
+
+/// A plan of one sequence with all but its last token read: keys and values that the pass has made, which autograd
+/// tracks, as one more segment behind those injected.
+plan read_but_last(const causal_lm& model, const plan& input) {
+  const std::int64_t count = input.size() - 1;
+  const plan read = first_tokens(input, count);
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  static_cast<void>(detail::plan_states(model, read, [&](const detail::layer_attention& at_work) {
+    keys.push_back(at_work.k);
+    values.push_back(at_work.v);
+  }));
+  const cache own(std::move(keys), std::move(values),
+                  detail::written_frame(rotary_specifications(model.config, detail::reach_of(read)), read.positions,
+                                        read.token_ids, model.identity),
+                  as_written);
+  plan rest = input;
+  rest.token_ids = {{input.token_ids.front().back()}};
+  rest.positions = position_map(1, 1, 1, {input.positions.row(0, 0, 0).slice(count, count + 1)});
+  rest.layers.resize(static_cast<std::size_t>(model.config.layers));
+  for (std::int64_t layer = 0; layer < model.config.layers; ++layer) {
+    rest.layers[static_cast<std::size_t>(layer)].emplace_back(own.view(), layer);
+  }
+  return rest;
+}
+
+/// Whether keys are rotated alike whatever the length of what is read up to them.
+bool rotates_alike(const causal_lm& model, std::int64_t first, std::int64_t second) {
+  return rotary_specifications(model.config, first) == rotary_specifications(model.config, second);
+}
+
+/// What reads all continuations in one pass, one a sequence.
+plan reading_all(const causal_lm& model, const plan& input, const token_rows& continuations) {
+  const auto count = static_cast<std::int64_t>(continuations.size());
+  if (input.batch() == count) {
+    return with_continuations(input, continuations);
+  }
+  if (input.batch() != 1) {
+    fail<shape_error>("score", "continuations", fmt::format("{}, one a sequence", input.batch()),
+                      fmt::format("{}", count));
+  }
+  plan whole = with_continuations(repeated(input, count), continuations);
+  if (input.size() == 1 || !rotates_alike(model, detail::reach_of(input), detail::reach_of(whole))) {
+    return whole;
+  }
+  return with_continuations(repeated(read_but_last(model, input), count), continuations);
+}
+
+at::Tensor widened(const at::Tensor& logits) {
+  return logits.to(logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+}
+
+/// Logits `[batch, longest continuation, vocab_size]` in front of the continuations' tokens, aligned at the right end.
+at::Tensor logits_before(const causal_lm& model, const plan& input, const token_rows& continuations) {
+  require_continuations(model, continuations);
+  const plan read = reading_all(model, input, continuations);
+  const at::Tensor states = detail::plan_states(model, read);
+  std::size_t longest = 0;
+  for (const std::vector<std::int64_t>& each : continuations) {
+    longest = std::max(longest, each.size());
+  }
+  const at::Tensor asked = states.slice(1, states.size(1) - static_cast<std::int64_t>(longest));
+  return widened(detail::vocabulary_logits(model.config, model.weights, asked));
+}
+
+}  // namespace
+
+double continuation_score::total() const { return log_probs.detach().to(at::kDouble).sum().item<double>(); }
+
+continuation_score score(const causal_lm& model, const plan& input, const std::vector<std::int64_t>& continuation) {
+  require_one_sequence(input);
+  return score_each(model, input, {continuation}).front();
+}
+
+std::vector<continuation_score> score_each(const causal_lm& model, const plan& input,
+                                           const std::vector<std::vector<std::int64_t>>& continuations) {
+  const at::Tensor log_probs = at::log_softmax(logits_before(model, input, continuations), -1);
+  std::vector<continuation_score> scores;
+  for (std::size_t b = 0; b < continuations.size(); ++b) {
+    const auto count = static_cast<std::int64_t>(continuations[b].size());
+    const at::Tensor own = log_probs[static_cast<std::int64_t>(b)].slice(0, log_probs.size(1) - count);
+    const at::Tensor tokens = integer_tensor(continuations[b], own.device());
+    scores.push_back({own.gather(1, tokens.unsqueeze(1)).squeeze(1)});
+  }
+  return scores;
+}
+
+at::Tensor logit_difference(const causal_lm& model, const plan& input, const std::vector<std::int64_t>& answer,
+                            const std::vector<std::int64_t>& foil) {
+  require_one_sequence(input);
+  const std::vector<continuation_score> scores = score_each(model, input, {answer, foil});
+  return scores[0].log_probs.sum() - scores[1].log_probs.sum();
+}
+
+at::Tensor next_token_logits(const causal_lm& model, const plan& input, const std::vector<std::int64_t>& continuation) {
+  require_one_sequence(input);
+  return logits_before(model, input, {continuation})[0];
+}
+
+next_token_comparison compare_next_tokens(const at::Tensor& reference, const at::Tensor& other) {
+  if (reference.dim() != 2 || reference.sizes() != other.sizes()) {
+    fail<shape_error>("compare_next_tokens", "other", fmt::format("{}, two axes", describe(reference)),
+                      describe(other));
+  }
+  const at::Tensor expected = at::log_softmax(widened(reference), -1);
+  const at::Tensor found = at::log_softmax(widened(other), -1);
+  const at::Tensor best = std::get<0>(reference.detach().topk(std::min<std::int64_t>(2, reference.size(1)), -1));
+  return {(expected.exp() * (expected - found)).sum(-1), best.select(-1, 0) - best.select(-1, best.size(-1) - 1),
+          reference.argmax(-1).eq(other.argmax(-1))};
+}
+
+next_token_comparison compare_next_tokens(const causal_lm& model, const plan& reference, const plan& input,
+                                          const std::vector<std::int64_t>& continuation) {
+  return compare_next_tokens(next_token_logits(model, reference, continuation),
+                             next_token_logits(model, input, continuation));
+}
+
+}  // namespace kvtransfer
