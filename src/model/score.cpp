@@ -131,11 +131,16 @@ plan reading_all(const causal_lm& model, const plan& input, const token_rows& co
     fail<shape_error>("score", "continuations", fmt::format("{}, one a sequence", input.batch()),
                       fmt::format("{}", count));
   }
-  plan whole = with_continuations(repeated(input, count), continuations);
-  if (input.size() == 1 || !rotates_alike(model, detail::reach_of(input), detail::reach_of(whole))) {
-    return whole;
-  }
-  return with_continuations(repeated(read_but_last(model, input), count), continuations);
+  const plan last = input.size() == 1 ? input : read_but_last(model, input);
+  return with_continuations(repeated(last, count), continuations);
+}
+
+/// Whether one continuation's rotation could depend on another's length, or on where reading it is cut in two.
+bool depend_on_length(const causal_lm& model, const plan& input, const token_rows& continuations) {
+  return std::ranges::any_of(continuations, [&](const std::vector<std::int64_t>& each) {
+    const std::int64_t reach = detail::reach_of(input);
+    return !rotates_alike(model, reach, reach + static_cast<std::int64_t>(each.size()) - 1);
+  });
 }
 
 at::Tensor widened(const at::Tensor& logits) {
@@ -166,8 +171,14 @@ continuation_score score(const causal_lm& model, const plan& input, const std::v
 
 std::vector<continuation_score> score_each(const causal_lm& model, const plan& input,
                                            const std::vector<std::vector<std::int64_t>>& continuations) {
-  const at::Tensor log_probs = at::log_softmax(logits_before(model, input, continuations), -1);
   std::vector<continuation_score> scores;
+  if (input.batch() == 1 && continuations.size() > 1 && depend_on_length(model, input, continuations)) {
+    for (const std::vector<std::int64_t>& each : continuations) {
+      scores.push_back(score(model, input, each));
+    }
+    return scores;
+  }
+  const at::Tensor log_probs = at::log_softmax(logits_before(model, input, continuations), -1);
   for (std::size_t b = 0; b < continuations.size(); ++b) {
     const auto count = static_cast<std::int64_t>(continuations[b].size());
     const at::Tensor own = log_probs[static_cast<std::int64_t>(b)].slice(0, log_probs.size(1) - count);
