@@ -22,8 +22,8 @@
 
 namespace kvtransfer {
 
-/// `count` numbers from 0 on in an order drawn from `seed` that leaves none in its place: one cycle through all of them.
-/// Source: Sattolo's algorithm.
+/// `count` numbers from 0 on in an order drawn from `seed` that leaves none in its place: one cycle through all of
+/// them. Source: Sattolo's algorithm.
 [[nodiscard]] inline std::vector<std::int64_t> shuffled_cycle(std::int64_t count, std::uint64_t seed) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(count));
   std::iota(order.begin(), order.end(), std::int64_t{0});
@@ -94,9 +94,9 @@ namespace detail {
     }
   }
   std::ranges::sort(moved);
-  return edited(source, std::move(keys), std::move(values),
-                {edit_kind::mixture, cache_half::both, std::move(moved), {}, {},
-                 fmt::format("its other layers, seed {}", seed)});
+  return edited(
+      source, std::move(keys), std::move(values),
+      {edit_kind::mixture, cache_half::both, std::move(moved), {}, {}, fmt::format("its other layers, seed {}", seed)});
 }
 
 /// Each KV head of each layer with keys and values of another one of that layer.
@@ -110,7 +110,8 @@ namespace detail {
     require<value_error>(heads > 1, "with_shuffled_heads", "heads", "two or more", fmt::format("{}", heads));
     require<frame_error>(layer.frame().positions.heads() == 1, "with_shuffled_heads", "positions",
                          "the same for all heads", "each head's own");
-    const at::Tensor order = integer_tensor(shuffled_cycle(heads, seed + static_cast<std::uint64_t>(i)), layer.device());
+    const at::Tensor order =
+        integer_tensor(shuffled_cycle(heads, seed + static_cast<std::uint64_t>(i)), layer.device());
     keys.push_back(layer.keys().index_select(1, order));
     values.push_back(layer.values().index_select(1, order));
   }
