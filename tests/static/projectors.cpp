@@ -8,6 +8,7 @@
 
 #include "kvtransfer/project/any_projector.hpp"
 #include "kvtransfer/project/concepts.hpp"
+#include "kvtransfer/project/projectors/fuser.hpp"
 #include "kvtransfer/project/projectors/identity.hpp"
 #include "kvtransfer/project/projectors/linear.hpp"
 
@@ -51,6 +52,7 @@ struct of_keys_alone : own_projector {
   at::Tensor project(std::int64_t layer, const kvtransfer::projection_input& input) const;
 };
 
+static_assert(Projector<kvtransfer::projectors::fuser>);
 static_assert(Projector<kvtransfer::projectors::identity>);
 static_assert(Projector<kvtransfer::projectors::linear>);
 static_assert(Projector<kvtransfer::any_projector>);
