@@ -5,7 +5,6 @@
 
 #include "kvtransfer/experiment.hpp"
 #include "kvtransfer/inject/prepend.hpp"
-#include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 
 using namespace kvtransfer;
@@ -23,9 +22,9 @@ struct moved_transfer {
   [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
     return distance + count_of(prompts.whole());
   }
-  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+  [[nodiscard]] prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,
                                        const generation_config&) const {
-    cache source = prefill(model, {ids_of(prompts.head)});
+    cache source(caches.prefill(ids_of(prompts.head)));
     source.shift(distance);
     source.materialize();
     return {prepend(source.view(), {ids_of(prompts.tail)}),

@@ -14,6 +14,7 @@
 #include "kvtransfer/experiment/model_info.hpp"
 #include "kvtransfer/experiment/output_folder.hpp"
 #include "kvtransfer/experiment/program_info.hpp"
+#include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/prompt_encoding.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/records.hpp"

@@ -9,6 +9,7 @@
 #include "experiment/named_errors.hpp"
 #include "experiment/trial.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate.hpp"
 
@@ -57,7 +58,7 @@ std::optional<std::string> why_not_applicable(const test_case& test, const any_c
 
 /// Everything that the trials of a run share.
 struct running_experiment {
-  const causal_lm& model;
+  prompt_caches& caches;
   const any_tokenizer& tokens;
   generation_config generation;
   journal* finished;  ///< null where trials are kept in memory alone
@@ -76,7 +77,7 @@ struct running_experiment {
       } else {
         const std::uint64_t seed = settings.seed + static_cast<std::uint64_t>(i);
         record.trials.push_back(detail::naming(place_of(test, condition), [&] {
-          return detail::run_trial(model, tokens, condition, test, prompts, generation, seed);
+          return detail::run_trial(caches, tokens, condition, test, prompts, generation, seed);
         }));
         if (finished != nullptr) {
           finished->append(key, record.trials.back());
@@ -96,7 +97,9 @@ struct running_experiment {
 void run_all(const causal_lm& model, const prompt_encoding& encoding, const std::vector<any_condition>& conditions,
              results& run, journal* finished, const progress_callback& report) {
   const std::vector<prompt_ids> prompts = checked_prompts(model, encoding, conditions, run);
-  running_experiment running{model, encoding.tokens, generation_settings_of(run.settings, model), finished, report, {}};
+  prompt_caches caches(model);
+  running_experiment running{caches,   encoding.tokens, generation_settings_of(run.settings, model),
+                             finished, report,          {}};
   for (std::size_t t = 0; t < run.tests.size(); ++t) {
     running.progress.total +=
         run.settings.trials * std::count_if(conditions.begin(), conditions.end(), [&](const auto& condition) {

@@ -89,12 +89,12 @@ trial_record record_of(const completion& made, const prepared_input& read, const
   return trial;
 }
 
-trial_record run_trial(const causal_lm& model, const any_tokenizer& text, const any_condition& condition,
+trial_record run_trial(prompt_caches& caches, const any_tokenizer& text, const any_condition& condition,
                        const test_case& test, const prompt_ids& prompts, generation_config settings,
                        std::uint64_t seed) {
   settings.seeds = {seed};
-  const prepared_input read = condition.prepare(model, prompts, settings);
-  const generation_output made = generate(model, read.input, settings);
+  const prepared_input read = condition.prepare(caches, prompts, settings);
+  const generation_output made = generate(caches.model(), read.input, settings);
   return record_of(made.sequences.front(), read, text, test, seed);
 }
 

@@ -4,12 +4,12 @@
 
 #include "kvtransfer/experiment/any_condition.hpp"
 #include "kvtransfer/experiment/concepts.hpp"
+#include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/records.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/experiment/suite.hpp"
 #include "kvtransfer/inject/plan.hpp"
-#include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/tokenizers/any_tokenizer.hpp"
 
@@ -26,7 +26,7 @@ namespace kvtransfer::detail {
 
 /// Runs one trial: prepares what the condition has the model read, and continues it.
 /// @param settings how to generate; its seeds are replaced by `seed`
-[[nodiscard]] trial_record run_trial(const causal_lm& model, const any_tokenizer& text, const any_condition& condition,
+[[nodiscard]] trial_record run_trial(prompt_caches& caches, const any_tokenizer& text, const any_condition& condition,
                                      const test_case& test, const prompt_ids& prompts, generation_config settings,
                                      std::uint64_t seed);
 

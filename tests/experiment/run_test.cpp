@@ -194,7 +194,7 @@ struct throwing_condition {
     return in == "not_applicable" ? throw thrown : std::nullopt;
   }
   std::int64_t tokens_needed(const prompt_ids&, std::int64_t) const { return in == "tokens_needed" ? throw thrown : 1; }
-  prepared_input prepare(const causal_lm&, const prompt_ids&, const generation_config&) const { throw thrown; }
+  prepared_input prepare(prompt_caches&, const prompt_ids&, const generation_config&) const { throw thrown; }
 };
 
 }  // namespace

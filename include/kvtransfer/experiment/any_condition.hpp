@@ -30,10 +30,10 @@ class any_condition {
   [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
     return chosen_->tokens_needed(prompts, max_new_tokens);
   }
-  /// The plan; it may run the model first. @param settings with one seed, the trial's
-  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+  /// The plan. @param caches asked for what is injected @param settings with one seed, the trial's
+  [[nodiscard]] prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,
                                        const generation_config& settings) const {
-    return chosen_->prepare(model, prompts, settings);
+    return chosen_->prepare(caches, prompts, settings);
   }
 
  private:
@@ -42,7 +42,7 @@ class any_condition {
     [[nodiscard]] virtual condition_description describe() const = 0;
     [[nodiscard]] virtual std::optional<std::string> not_applicable(const prompt_ids& prompts) const = 0;
     [[nodiscard]] virtual std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const = 0;
-    [[nodiscard]] virtual prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+    [[nodiscard]] virtual prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,
                                                  const generation_config& settings) const = 0;
   };
 
@@ -56,9 +56,9 @@ class any_condition {
     [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const override {
       return condition.tokens_needed(prompts, max_new_tokens);
     }
-    [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+    [[nodiscard]] prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,
                                          const generation_config& settings) const override {
-      return condition.prepare(model, prompts, settings);
+      return condition.prepare(caches, prompts, settings);
     }
     Chosen condition;
   };

@@ -12,8 +12,8 @@
 
 namespace kvtransfer {
 
-struct causal_lm;
 struct generation_config;
+class prompt_caches;
 
 /// What a condition has the model read, one sequence.
 struct prepared_input {
@@ -26,14 +26,16 @@ struct prepared_input {
 /// - `describe()`: what it is, for tables and files.
 /// - `not_applicable(prompts)`: why it can't be done with this model and these prompts; nothing where it can.
 /// - `tokens_needed(prompts, max_new_tokens)`: positions in front of the first generated token, at most.
-/// - `prepare(model, prompts, settings)`: the plan; it may run the model first. `settings` holds one seed, the trial's.
+/// - `prepare(caches, prompts, settings)`: the plan. What it injects it asks of `caches`, which the run shares among
+/// its
+///   conditions and trials, so that no text is read twice. `settings` holds one seed, the trial's.
 template <class T>
-concept Condition = std::copyable<T> && requires(const T condition, const causal_lm& model, const prompt_ids& prompts,
+concept Condition = std::copyable<T> && requires(const T condition, prompt_caches& caches, const prompt_ids& prompts,
                                                  const generation_config& settings, std::int64_t max_new_tokens) {
   { condition.describe() } -> std::same_as<condition_description>;
   { condition.not_applicable(prompts) } -> std::same_as<std::optional<std::string>>;
   { condition.tokens_needed(prompts, max_new_tokens) } -> std::same_as<std::int64_t>;
-  { condition.prepare(model, prompts, settings) } -> std::same_as<prepared_input>;
+  { condition.prepare(caches, prompts, settings) } -> std::same_as<prepared_input>;
 };
 
 }  // namespace kvtransfer

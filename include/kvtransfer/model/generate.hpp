@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -18,6 +19,8 @@ struct generation_config {
   double temperature = 0;                        ///< 0: greedy
   std::vector<std::uint64_t> seeds = {0};        ///< one per sequence, or one for all; unused when greedy
   std::vector<std::int64_t> eos_token_ids = {};  ///< each ends its sequence
+
+  friend auto operator<=>(const generation_config&, const generation_config&) = default;
 };
 
 /// One sequence's continuation.

@@ -5,11 +5,11 @@
 
 #include "kvtransfer/experiment/concepts.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/inject/prepend.hpp"
-#include "kvtransfer/model/generate.hpp"
 
 namespace kvtransfer::conditions {
 
@@ -38,13 +38,12 @@ struct as_reported_same_cache_condition {
     return count_of(prompts.alone()) + max_new_tokens + count_of(without_bos(prompts.alone()));
   }
 
-  prepared_input prepare(const causal_lm& model, const prompt_ids& prompts, const generation_config& settings) const {
+  prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts, const generation_config& settings) const {
     const prompt_text again = without_bos(prompts.alone());
-    generation_output first = generate(model, plan_of({ids_of(prompts.alone())}), settings);
+    const continued_text first = caches.continued({ids_of(prompts.alone())}, settings);
     sequence parts = parts_of(prompts.alone(), true);
-    parts.push_back({token_role::generated, first.running.length() - length_of(parts), true});
-    const cache left = std::move(first.running).release();
-    return {prepend(left.view(), {ids_of(again)}), joined(std::move(parts), parts_of(again, false))};
+    parts.push_back({token_role::generated, first.cached.size() - length_of(parts), true});
+    return {prepend(first.cached, {ids_of(again)}), joined(std::move(parts), parts_of(again, false))};
   }
 };
 

@@ -5,12 +5,11 @@
 
 #include "kvtransfer/experiment/concepts.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/inject/prepend.hpp"
-#include "kvtransfer/model/generate.hpp"
-#include "kvtransfer/model/session.hpp"
 
 namespace kvtransfer::conditions {
 
@@ -45,18 +44,16 @@ struct as_reported_transfer_condition {
   }
 
   /// Where generation ends by length there is no EOS to feed.
-  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+  [[nodiscard]] prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,
                                        const generation_config& settings) const {
-    session running(model, plan_of({ids_of(prompts.head)}), settings.max_new_tokens + 1);
-    const completion first = generate(model, running, settings).front();
+    const continued_text first = caches.continued({ids_of(prompts.head), true}, settings);
+    const std::int64_t eos = first.said.eos_token_id ? 1 : 0;
     sequence parts = parts_of(prompts.head, true);
-    parts.push_back({token_role::generated, running.length() - length_of(parts), true});
-    if (first.eos_token_id) {
-      running.step({first.eos_token_id});
-      parts.push_back({token_role::eos, 1, true});
+    parts.push_back({token_role::generated, first.cached.size() - length_of(parts) - eos, true});
+    if (eos > 0) {
+      parts.push_back({token_role::eos, eos, true});
     }
-    const cache left = std::move(running).release();
-    return {prepend(left.view(), {ids_of(prompts.alone())}),
+    return {prepend(first.cached, {ids_of(prompts.alone())}),
             joined(std::move(parts), parts_of(prompts.alone(), false))};
   }
 };

@@ -27,7 +27,7 @@ struct baseline_condition {
     return count_of(prompts.alone());
   }
 
-  [[nodiscard]] prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
+  [[nodiscard]] prepared_input prepare(prompt_caches&, const prompt_ids& prompts, const generation_config&) const {
     return {plan_of({ids_of(prompts.alone())}), parts_of(prompts.alone(), false)};
   }
 };

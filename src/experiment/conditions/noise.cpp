@@ -6,6 +6,7 @@
 
 #include "kvtransfer/experiment/concepts.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/inject/prepend.hpp"
@@ -35,10 +36,9 @@ struct noise_condition {
     return count_of(prompts.whole());
   }
 
-  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+  [[nodiscard]] prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,
                                        const generation_config& settings) const {
-    const cache source = prefill(model, {ids_of(prompts.head)});
-    const cache random = moment_matched_noise(source.view(), settings.seeds.front());
+    const cache random = moment_matched_noise(caches.prefill(ids_of(prompts.head)), settings.seeds.front());
     return {prepend(random.view(), {ids_of(prompts.tail)}),
             joined({{token_role::noise, random.length(), true}}, parts_of(prompts.tail, false))};
   }

@@ -4,10 +4,10 @@
 
 #include "kvtransfer/experiment/concepts.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/inject/prepend.hpp"
-#include "kvtransfer/model/generate.hpp"
 
 namespace kvtransfer::conditions {
 
@@ -36,11 +36,11 @@ struct same_cache_condition {
     return count_of(prompts.alone());
   }
 
-  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+  [[nodiscard]] prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,
                                        const generation_config&) const {
     const auto [cached, last] = without_last_token(prompts.alone());
-    const cache own = prefill(model, {ids_of(cached)});
-    return {prepend(own.view(), {last.token_ids}), joined(parts_of(cached, true), parts_of({last}, false))};
+    return {prepend(caches.prefill(ids_of(cached)), {last.token_ids}),
+            joined(parts_of(cached, true), parts_of({last}, false))};
   }
 };
 

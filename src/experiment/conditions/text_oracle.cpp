@@ -28,7 +28,7 @@ struct text_oracle_condition {
     return count_of(prompts.whole());
   }
 
-  [[nodiscard]] prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
+  [[nodiscard]] prepared_input prepare(prompt_caches&, const prompt_ids& prompts, const generation_config&) const {
     return {plan_of({ids_of(prompts.whole())}), parts_of(prompts.whole(), false)};
   }
 };

@@ -4,10 +4,10 @@
 
 #include "kvtransfer/experiment/concepts.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
+#include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/inject/prepend.hpp"
-#include "kvtransfer/model/generate.hpp"
 
 namespace kvtransfer::conditions {
 
@@ -33,10 +33,9 @@ struct transfer_condition {
     return count_of(prompts.whole());
   }
 
-  [[nodiscard]] prepared_input prepare(const causal_lm& model, const prompt_ids& prompts,
+  [[nodiscard]] prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,
                                        const generation_config&) const {
-    const cache source = prefill(model, {ids_of(prompts.head)});
-    return {prepend(source.view(), {ids_of(prompts.tail)}),
+    return {prepend(caches.prefill(ids_of(prompts.head)), {ids_of(prompts.tail)}),
             joined(parts_of(prompts.head, true), parts_of(prompts.tail, false))};
   }
 };

@@ -29,7 +29,7 @@ TEST_CASE("where generation ends at EOS, EOS is not in the cache", "[experiment]
 
 TEST_CASE("as_reported_same_cache counts what it reads", "[experiment][conditions]") {
   const any_condition condition = conditions::as_reported_same_cache();
-  const prepared_input read = condition.prepare(small_model(), sample_prompts(), {.max_new_tokens = 9});
+  const prepared_input read = prepared(condition, small_model(), sample_prompts(), {.max_new_tokens = 9});
   CHECK(parts_fit_plan(read));
   CHECK(length_of(read.parts) <= condition.tokens_needed(sample_prompts(), 9));
   CHECK(read.parts[2] == sequence_part{token_role::generated, 8, true});

@@ -33,7 +33,7 @@ TEST_CASE("as_reported_transfer counts what it reads", "[experiment][conditions]
   const auto free = said_after(model, text_of({sample_source()}), {.max_new_tokens = 9});
   for (const generation_config& settings :
        {generation_config{.max_new_tokens = 9}, generation_config{.max_new_tokens = 9, .eos_token_ids = {free[4]}}}) {
-    const prepared_input read = condition.prepare(model, sample_prompts(), settings);
+    const prepared_input read = prepared(condition, model, sample_prompts(), settings);
     CHECK(parts_fit_plan(read));
     CHECK(length_of(read.parts) <= condition.tokens_needed(sample_prompts(), 9));
   }

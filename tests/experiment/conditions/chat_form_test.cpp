@@ -55,7 +55,7 @@ TEST_CASE("in chat form a harness that reads the target again reads its format a
 
 TEST_CASE("in chat form every condition counts what it reads", "[experiment][conditions]") {
   for (const any_condition& condition : condition_registry::standard().parse("all")) {
-    const prepared_input read = condition.prepare(small_model(), sample_chat(), settings);
+    const prepared_input read = prepared(condition, small_model(), sample_chat(), settings);
     CAPTURE(condition.describe().id);
     CHECK(parts_fit_plan(read));
     CHECK(length_of(read.parts) <= condition.tokens_needed(sample_chat(), settings.max_new_tokens));

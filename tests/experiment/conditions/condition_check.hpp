@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kvtransfer/experiment/concepts.hpp"
+#include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "support/small_model.hpp"
@@ -47,10 +48,17 @@ inline std::vector<std::int64_t> said_after(const causal_lm& model, const std::v
   return generate(model, plan_of({text}), settings).sequences.front().token_ids;
 }
 
+/// What a condition has the model read, of caches made for it alone.
+inline prepared_input prepared(const Condition auto& condition, const causal_lm& model, const prompt_ids& prompts,
+                               const generation_config& settings = {}) {
+  prompt_caches caches(model);
+  return condition.prepare(caches, prompts, settings);
+}
+
 /// What the model says under a condition.
 inline std::vector<std::int64_t> said_under(const Condition auto& condition, const causal_lm& model,
                                             const prompt_ids& prompts, const generation_config& settings) {
-  return generate(model, condition.prepare(model, prompts, settings).input, settings).sequences.front().token_ids;
+  return generate(model, prepared(condition, model, prompts, settings).input, settings).sequences.front().token_ids;
 }
 
 /// Whether a prepared input's parts count what its plan holds.
@@ -72,7 +80,7 @@ struct target_twice {
   }
   std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
   std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const { return 2 * count_of(prompts.tail); }
-  prepared_input prepare(const causal_lm&, const prompt_ids& prompts, const generation_config&) const {
+  prepared_input prepare(prompt_caches&, const prompt_ids& prompts, const generation_config&) const {
     return {plan_of({joined(ids_of(prompts.tail), ids_of(prompts.tail))}),
             joined(parts_of(prompts.tail, false), parts_of(prompts.tail, false))};
   }

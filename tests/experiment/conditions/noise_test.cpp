@@ -10,7 +10,7 @@ using namespace kvtransfer::test;
 namespace {
 
 at::Tensor injected_keys(std::uint64_t seed) {
-  const prepared_input read = conditions::noise().prepare(small_model(), sample_prompts(), {.seeds = {seed}});
+  const prepared_input read = prepared(conditions::noise(), small_model(), sample_prompts(), {.seeds = {seed}});
   return read.input.segments(1).front().kv.keys();
 }
 
@@ -18,7 +18,7 @@ at::Tensor injected_keys(std::uint64_t seed) {
 
 TEST_CASE("noise has the source cache's shape and place, and is an edit", "[experiment][conditions]") {
   const any_condition condition = conditions::noise();
-  const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
+  const prepared_input read = prepared(condition, small_model(), sample_prompts());
   CHECK(read.input.injected(0) == 8);
   CHECK(read.input.token_ids.front() == sample_target());
   CHECK(read.input.positions.row(0, 0, 0).positions().front() == 8);

@@ -17,7 +17,7 @@ TEST_CASE("the target's own cache gives the baseline's tokens", "[experiment][co
 
 TEST_CASE("all of the target but its last token is injected", "[experiment][conditions]") {
   const any_condition condition = conditions::same_cache();
-  const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
+  const prepared_input read = prepared(condition, small_model(), sample_prompts());
   CHECK(read.input.injected(0) == 5);
   CHECK(read.input.token_ids.front() == std::vector<std::int64_t>{sample_target().back()});
   CHECK_FALSE(read.input.assumed());
@@ -28,6 +28,6 @@ TEST_CASE("all of the target but its last token is injected", "[experiment][cond
 TEST_CASE("a target of one token has no cache to inject unless BOS is in it", "[experiment][conditions]") {
   const auto prompts = [](std::vector<std::int64_t> before) { return raw_prompts(std::move(before), {3, 4}, {5}); };
   CHECK_FALSE(conditions::same_cache().not_applicable(prompts({sample_bos})).has_value());
-  CHECK(parts_fit_plan(conditions::same_cache().prepare(small_model(), prompts({sample_bos}), {})));
+  CHECK(parts_fit_plan(prepared(conditions::same_cache(), small_model(), prompts({sample_bos}))));
   CHECK(conditions::same_cache().not_applicable(prompts({})).has_value());
 }

@@ -19,7 +19,7 @@ TEST_CASE("a transfer gives the text oracle's tokens", "[experiment][conditions]
 
 TEST_CASE("a transfer's target stands at the positions after the source", "[experiment][conditions]") {
   const any_condition condition = conditions::transfer();
-  const prepared_input read = condition.prepare(small_model(), sample_prompts(), {});
+  const prepared_input read = prepared(condition, small_model(), sample_prompts());
   CHECK(read.input.token_ids.front() == sample_target());
   CHECK(read.input.injected(0) == 8);
   CHECK(read.input.positions.row(0, 0, 0).positions() == std::vector<std::int64_t>{8, 9, 10, 11, 12});

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "kvtransfer/cache/cache.hpp"
+#include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/model/causal_lm.hpp"
+#include "kvtransfer/model/generate.hpp"
+
+namespace kvtransfer {
+
+/// A text that a model reads and goes on with, for the cache that this leaves.
+struct text_to_continue {
+  std::vector<std::int64_t> token_ids;  ///< from position 0, never empty
+  bool reads_eos = false;               ///< whether an end-of-text token that ends it is read too, as its last
+
+  friend auto operator<=>(const text_to_continue&, const text_to_continue&) = default;
+};
+
+/// What continuing a text leaves.
+struct continued_text {
+  completion said;      ///< what the model put behind the text
+  cache_view<> cached;  ///< the text and what was said, the last token chosen left out unless `reads_eos` asked for it
+};
+
+/// The caches that the conditions of a run ask for, each made once and shared by all that ask for the same: one prefill
+/// for every distinct text, one continuation for every distinct text and seed.
+///
+/// Views stay valid however long they are kept, and show what nobody changes: to edit one, make a `cache` of it.
+class prompt_caches {
+ public:
+  /// @param model must outlive this
+  /// @param most_bytes kept for who may ask again; past it, what was asked for longest ago is given up and made again
+  /// when it is asked for
+  explicit prompt_caches(const causal_lm& model, std::int64_t most_bytes = std::int64_t{1} << 30);
+
+  prompt_caches(const prompt_caches&) = delete;
+  prompt_caches& operator=(const prompt_caches&) = delete;
+
+  /// The one that makes them.
+  [[nodiscard]] const causal_lm& model() const { return *model_; }
+
+  /// The cache of a text and nothing else: what a prompt leaves before anything is generated.
+  /// @param token_ids from position 0 @throws what `kvtransfer::prefill` throws
+  [[nodiscard]] cache_view<> prefill(const std::vector<std::int64_t>& token_ids);
+
+  /// What the model says after a text, and the cache that it leaves by that.
+  /// @param settings with one seed, the trial's
+  /// @throws what `generate` throws
+  [[nodiscard]] continued_text continued(const text_to_continue& text, const generation_config& settings);
+
+  /// Caches made so far, those that were given up and made again counted again.
+  [[nodiscard]] std::int64_t made() const { return made_; }
+
+ private:
+  /// What was asked for: a text alone, or with how it is continued.
+  struct request {
+    text_to_continue text;
+    std::optional<generation_config> settings;  // its seed left out where nothing is drawn
+
+    friend auto operator<=>(const request&, const request&) = default;
+  };
+
+  struct entry {
+    completion said;
+    cache made;
+    std::int64_t bytes = 0;
+    std::int64_t last_asked = 0;
+  };
+
+  /// @param make gives an `entry`, called where there is none
+  template <class Make>
+  const entry& find_or_make(const request& asked, Make&& make);
+
+  const causal_lm* model_;
+  std::int64_t most_bytes_;
+  std::int64_t bytes_ = 0;
+  std::int64_t asked_ = 0;
+  std::int64_t made_ = 0;
+  std::map<request, entry> entries_;
+};
+
+}  // namespace kvtransfer
