@@ -32,6 +32,14 @@ if(KVTRANSFER_HAS_MODEL)
   set(single_sources ${model_sources})
   list(FILTER single_sources INCLUDE REGEX "/src/(model|experiment/statistics)/")
   set_source_files_properties(${single_sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  # Which commit it is built from: asked anew at every build.
+  set(commit_source "${PROJECT_BINARY_DIR}/library_commit.cpp")
+  add_custom_target(kvtransfer_commit BYPRODUCTS "${commit_source}"
+                    COMMAND "${CMAKE_COMMAND}" -D "SOURCE_DIR=${PROJECT_SOURCE_DIR}" -D "OUTPUT=${commit_source}"
+                            -P "${PROJECT_SOURCE_DIR}/cmake/write_commit.cmake")
+  target_sources(kvtransfer_model PRIVATE "${commit_source}")
+  set_source_files_properties("${commit_source}" PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON GENERATED ON)
+  add_dependencies(kvtransfer_model kvtransfer_commit)
   # A product rounded before it is added, as the reference does: fused, the last bit would differ.
   set_source_files_properties("${PROJECT_SOURCE_DIR}/src/model/weights/gguf_dequantize.cpp" PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
   # Position independent: it may end up in somebody's shared library.

@@ -41,10 +41,21 @@ int complain(std::string_view what, int code) {
   return code;
 }
 
-void run(const phase2a::options& chosen, const kvtransfer::condition_registry& known) {
+/// The library's suites, and in front of them the report's five tests, whose file shows what a suite looks like.
+kvtransfer::suite_registry known_suites() {
+  kvtransfer::suite_registry known;
+  known.add("phase2a", [] { return kvtransfer::read_suite(KVT_EXAMPLES_DIR "/phase2a/suites/phase2a.json"); });
+  for (const auto& each : kvtransfer::suite_registry::standard()) {
+    known.add(each.name, each.make);
+  }
+  return known;
+}
+
+void run(const phase2a::options& chosen, const kvtransfer::condition_registry& known,
+         const kvtransfer::suite_registry& suites) {
   kvtransfer::run_settings settings = chosen.settings;
   const auto conditions = known.parse(chosen.conditions);
-  const kvtransfer::suite suite = kvtransfer::read_suite(settings.suite);
+  const kvtransfer::suite suite = suites.open(settings.suite);
   const at::Device device = kvtransfer::choose_device(settings.device);
   const at::ScalarType dtype =
       settings.dtype.empty() ? kvtransfer::default_dtype(device) : kvtransfer::parse_dtype(settings.dtype);
@@ -59,9 +70,9 @@ void run(const phase2a::options& chosen, const kvtransfer::condition_registry& k
   const auto model = kvtransfer::causal_lm::open(
       path, device, dtype,
       settings.quantize == "nf4" ? kvtransfer::weight_quantization::nf4 : kvtransfer::weight_quantization::none);
-  kvtransfer::results results =
-      kvtransfer::planned_run(suite, conditions, settings, kvtransfer::make_program_info(model, model.quantization),
-                              kvtransfer::make_model_info(model, path));
+  kvtransfer::results results = kvtransfer::planned_run(
+      suite, conditions, settings, kvtransfer::make_program_info(model, model.quantization, chosen.command),
+      kvtransfer::make_model_info(model, path));
 
   (void)kvtransfer::checked_prompts(model, encoding, conditions, results);  // before anything is written
 
@@ -70,7 +81,7 @@ void run(const phase2a::options& chosen, const kvtransfer::condition_registry& k
   if (older) {
     fmt::print(stderr, "An earlier run's results are now in {}\n", older->string());
   }
-  kvtransfer::journal journal(kvtransfer::journal_file(output, program), results, settings.resume);
+  kvtransfer::journal journal(kvtransfer::records_file(output), results, settings.resume);
   phase2a::progress_bar bar;
   kvtransfer::run_experiment(model, encoding, conditions, results, journal,
                              [&](const kvtransfer::run_progress& progress) {
@@ -91,15 +102,17 @@ void run(const phase2a::options& chosen, const kvtransfer::condition_registry& k
 int main(int argc, char** argv) {
   phase2a::options chosen;
   chosen.settings.model = KVT_EXAMPLES_DIR "/models/lab-llama";
-  chosen.settings.suite = KVT_EXAMPLES_DIR "/phase2a/suites/phase2a.json";
+  chosen.settings.suite = "phase2a";
   CLI::App app("Runs the Phase 2a matrix: what a KV cache carries from one prompt to another.", "phase2a");
   const kvtransfer::condition_registry known = kvtransfer::condition_registry::standard();
-  phase2a::add_flags(app, chosen, known);
+  const kvtransfer::suite_registry suites = known_suites();
+  phase2a::add_flags(app, chosen, known, suites);
+  chosen.command = kvtransfer::command_line({argv, static_cast<std::size_t>(argc)});
   try {
     app.parse(argc, argv);
     phase2a::wait_passively(argv);
     std::signal(SIGINT, [](int) { interrupt_asked = 1; });
-    run(chosen, known);
+    run(chosen, known, suites);
     return 0;
   } catch (const CLI::ParseError& complaint) {
     return complaint.get_exit_code() == 0 ? app.exit(complaint) : complain(complaint.what(), bad_input);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <charconv>
@@ -13,6 +14,7 @@
 
 #include "kvtransfer/experiment/condition_registry.hpp"
 #include "kvtransfer/experiment/records.hpp"
+#include "kvtransfer/experiment/suite_registry.hpp"
 
 namespace phase2a {
 
@@ -20,6 +22,7 @@ namespace phase2a {
 struct options {
   kvtransfer::run_settings settings;
   std::string conditions = "all";
+  std::string command;  ///< the whole command line, for the record
 };
 
 /// A check that the whole of an argument is a finite number, `least` or more, `most` or less.
@@ -50,7 +53,9 @@ inline std::string conditions_help(const kvtransfer::condition_registry& known) 
 
 /// Adds the flags to `app`; parsing fills `chosen`. Of a flag given twice the last one counts.
 /// @param known the conditions that `--help` lists
-inline void add_flags(CLI::App& app, options& chosen, const kvtransfer::condition_registry& known) {
+/// @param suites likewise those known by name
+inline void add_flags(CLI::App& app, options& chosen, const kvtransfer::condition_registry& known,
+                      const kvtransfer::suite_registry& suites) {
   kvtransfer::run_settings& settings = chosen.settings;
   const auto positive = at_least<std::int64_t>(1, "an integer, 1 or more");
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -69,7 +74,12 @@ inline void add_flags(CLI::App& app, options& chosen, const kvtransfer::conditio
                  "raw, chat (the format of the model's own template) or chat:NAME")
       ->capture_default_str();
   app.add_option("--system", settings.system, "System text of chat prompts; by default there is none");
-  app.add_option("--suite", settings.suite, "Suite of tests, a JSON file")->capture_default_str();
+  app.add_option(
+         "--suite", settings.suite,
+         fmt::format("Suite of tests: {}, or a JSON file; NAME:N takes its first N tests, NAME:VARIANT those of "
+                     "a variant",
+                     fmt::join(suites.names(), ", ")))
+      ->capture_default_str();
   app.add_option("--conditions", chosen.conditions, "Comma-separated list, or all")->capture_default_str();
   app.add_option("--trials", settings.trials, "Trials of each test and condition; trial i draws with seed S + i")
       ->check(positive)
@@ -82,6 +92,10 @@ inline void add_flags(CLI::App& app, options& chosen, const kvtransfer::conditio
       ->capture_default_str();
   app.add_option("--max-new-tokens", settings.max_new_tokens, "Longest continuation in tokens")
       ->check(positive)
+      ->capture_default_str();
+  app.add_option("--margin", settings.margin,
+                 "Success rates closer than this are called equivalent; fixed before the run")
+      ->check(at_least<double>(1e-6, "a number above 0, below 1", 0.999999))
       ->capture_default_str();
   app.add_option("--output", settings.output, "Folder for results and reports")->capture_default_str();
   app.footer(conditions_help(known));

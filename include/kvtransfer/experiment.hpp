@@ -34,3 +34,5 @@
 #include "kvtransfer/experiment/statistics/sign_flip.hpp"
 #include "kvtransfer/experiment/statistics/verdict.hpp"
 #include "kvtransfer/experiment/suite.hpp"
+#include "kvtransfer/experiment/suite_registry.hpp"
+#include "kvtransfer/experiment/suites.hpp"

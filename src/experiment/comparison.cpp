@@ -23,6 +23,12 @@ std::optional<double> margin_at(const trial_record& trial, std::int64_t step) {
 
 }  // namespace
 
+std::optional<first_difference> difference_from(const trial_record& made, const trial_record& reference,
+                                                std::int64_t trial) {
+  const std::optional<divergence> at = difference_between(made, reference);
+  return at ? std::optional(first_difference{trial, *at, margin_at(reference, at->step)}) : std::nullopt;
+}
+
 std::optional<comparison> compare_with_reference(const test_record& test, const condition_description& condition) {
   const condition_record* here = test.find(condition.id);
   const condition_record* there = condition.reference ? test.find(*condition.reference) : nullptr;
@@ -32,13 +38,17 @@ std::optional<comparison> compare_with_reference(const test_record& test, const 
   comparison compared{*condition.reference, 0, 0, std::nullopt};
   for (std::size_t i = 0; i < std::min(here->trials.size(), there->trials.size()); ++i) {
     ++compared.trials;
-    const std::optional<divergence> difference = difference_between(here->trials[i], there->trials[i]);
+    const auto difference = difference_from(here->trials[i], there->trials[i], static_cast<std::int64_t>(i));
     compared.equal += difference ? 0 : 1;
     if (difference && !compared.first) {
-      compared.first = {static_cast<std::int64_t>(i), *difference, margin_at(there->trials[i], difference->step)};
+      compared.first = difference;
     }
   }
   return compared;
+}
+
+bool succeeded(const test_case& test, const trial_record& trial) {
+  return trial.markers_found.size() == test.markers.size() && trial.forbidden_found.empty();
 }
 
 statistics::proportion marker_proportion(const condition_record& condition, const std::string& marker) {

@@ -5,16 +5,19 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
 #include "experiment/file_lock.hpp"
+#include "experiment/record_line.hpp"
 #include "experiment/records_json.hpp"
 #include "experiment/trial_json.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
+#include "kvtransfer/experiment/comparison.hpp"
 
 namespace kvtransfer {
 
@@ -33,8 +36,12 @@ void require_known_schema(const nlohmann::json& theirs, const std::filesystem::p
   }
 }
 
-/// @throws value_error that names the first field in which the two differ
-void require_same_run(const nlohmann::json& ours, const nlohmann::json& theirs, const std::filesystem::path& path) {
+/// @throws value_error that names the first of our columns in which a line differs
+void require_same_run(const nlohmann::json& ours, const nlohmann::json& line, const std::filesystem::path& path) {
+  nlohmann::json theirs = nlohmann::json::object();
+  for (const auto& column : ours.items()) {
+    theirs[column.key()] = line.value(column.key(), nlohmann::json());
+  }
   if (ours == theirs) {
     return;
   }
@@ -49,48 +56,117 @@ void require_same_run(const nlohmann::json& ours, const nlohmann::json& theirs, 
 
 }  // namespace
 
+namespace detail {
+
+/// What makes a trial the one that it is, wherever it stands in a run.
+struct content_key {
+  std::string test_digest;
+  std::string condition;
+  std::uint64_t seed = 0;
+
+  friend auto operator<=>(const content_key&, const content_key&) = default;
+};
+
+/// A test of a run, and what a line says of it.
+struct known_test {
+  test_case test;
+  nlohmann::ordered_json columns;
+};
+
+}  // namespace detail
+
+struct journal::state {
+  explicit state(const results& run)
+      : run_columns(detail::run_columns(run)), origin_columns(detail::origin_columns(run)), seed(run.settings.seed) {
+    for (const test_record& each : run.tests) {
+      tests[each.test.name] = {each.test, detail::test_columns(each.test)};
+    }
+    for (const condition_description& each : run.conditions) {
+      conditions[each.id] = each;
+    }
+  }
+
+  nlohmann::ordered_json run_columns;
+  nlohmann::ordered_json origin_columns;
+  std::uint64_t seed;
+  std::map<std::string, detail::known_test> tests;
+  std::map<std::string, condition_description> conditions;
+  std::map<detail::content_key, trial_record> trials;
+
+  /// Nothing for a test that the run does not have.
+  [[nodiscard]] std::optional<detail::content_key> content_of(const trial_key& key) const {
+    const auto test = tests.find(key.test);
+    if (test == tests.end()) {
+      return std::nullopt;
+    }
+    return detail::content_key{test->second.columns.at("test_digest"), key.condition,
+                               seed + static_cast<std::uint64_t>(key.trial)};
+  }
+
+  [[nodiscard]] const trial_record* find(const trial_key& key) const {
+    const auto content = content_of(key);
+    const auto found = content ? trials.find(*content) : trials.end();
+    return found == trials.end() ? nullptr : &found->second;
+  }
+
+  /// The line of a trial. Where it first differs from its reference stands there if the reference has run by then.
+  [[nodiscard]] nlohmann::ordered_json line(const trial_key& key, const trial_record& trial) const {
+    const detail::known_test& test = tests.at(key.test);
+    const condition_description& condition = conditions.at(key.condition);
+    nlohmann::ordered_json line = nlohmann::ordered_json::object();
+    line["schema_version"] = detail::results_schema_version;
+    line["suite"] = origin_columns.at("suite");
+    detail::append_columns(line, test.columns);
+    detail::append_columns(line, detail::condition_columns(condition));
+    line["trial"] = key.trial;
+    line["seed"] = trial.seed;
+    detail::append_columns(line, detail::outcome_columns(test.test, trial));
+    const trial_record* reference = condition.reference ? find({key.test, *condition.reference, key.trial}) : nullptr;
+    if (reference != nullptr) {
+      line["first_divergence"] = detail::divergence_column(difference_from(trial, *reference, key.trial));
+    }
+    detail::append_columns(line, detail::full_json(trial));
+    detail::append_columns(line, run_columns);
+    detail::append_columns(line, origin_columns);
+    return line;
+  }
+};
+
 journal::journal(std::filesystem::path path, const results& run, bool resume)
-    : path_(std::move(path)), file_(std::make_unique<detail::file_lock>(path_)) {
-  start(run, resume);
+    : path_(std::move(path)), file_(std::make_unique<detail::file_lock>(path_)), state_(std::make_unique<state>(run)) {
+  const std::size_t kept = resume ? read() : 0;
+  if (::ftruncate(file_->descriptor(), static_cast<::off_t>(kept)) != 0) {
+    refuse_journal(path_, "a file that can be written");
+  }
 }
 
 journal::~journal() = default;
 
-const trial_record* journal::find(const trial_key& key) const {
-  const auto found = trials_.find(key);
-  return found == trials_.end() ? nullptr : &found->second;
-}
+std::size_t journal::size() const { return state_->trials.size(); }
+
+const trial_record* journal::find(const trial_key& key) const { return state_->find(key); }
 
 void journal::append(const trial_key& key, const trial_record& trial) {
-  write_line(detail::json_text(
-      {{"test", key.test}, {"condition", key.condition}, {"trial", key.trial}, {"record", detail::full_json(trial)}}));
-  trials_.insert_or_assign(key, trial);
+  const auto content = state_->content_of(key);
+  require<value_error>(content && state_->conditions.contains(key.condition), path_.string(), "trial",
+                       "a test and a condition of the run", formatted("{} under {}", key.test, key.condition));
+  write_line(detail::json_text(state_->line(key, trial)));
+  state_->trials.insert_or_assign(*content, trial);
 }
 
-void journal::start(const results& run, bool resume) {
-  const std::size_t kept = resume ? read(run) : 0;
-  if (::ftruncate(file_->descriptor(), static_cast<::off_t>(kept)) != 0) {
-    refuse_journal(path_, "a file that can be written");
-  }
-  if (kept == 0) {
-    write_line(detail::json_text(detail::run_identity(run)));
-  }
-}
-
-std::size_t journal::read(const results& run) {
+std::size_t journal::read() {
   const std::string text = read_text(path_);
+  const nlohmann::json ours = state_->run_columns;
   std::size_t begin = 0;
-  for (std::size_t end = text.find('\n'), line = 1; end != text.npos; end = text.find('\n', begin), ++line) {
-    const std::string where = fmt::format("{} line {}", path_.string(), line);
+  for (std::size_t end = text.find('\n'), number = 1; end != text.npos; end = text.find('\n', begin), ++number) {
+    const std::string where = fmt::format("{} line {}", path_.string(), number);
     const nlohmann::json content = parse_json(std::string_view(text).substr(begin, end - begin), where);
-    if (line == 1) {
-      require_known_schema(content, path_);
-      require_same_run(nlohmann::json(detail::run_identity(run)), content, path_);
-    } else {
-      const json_reader entry(content, where);
-      const trial_key key{entry.text("test"), entry.text("condition"), entry.member("trial").integer()};
-      trials_.insert_or_assign(key, detail::read_trial(entry.object("record")));
-    }
+    require_known_schema(content, path_);
+    require_same_run(ours, content, path_);
+    const json_reader line(content, where);
+    trial_record trial = detail::read_trial(line);
+    const detail::content_key key{line.text("test_digest"), line.text("condition"), trial.seed};
+    state_->trials.insert_or_assign(key, std::move(trial));
     begin = end + 1;
   }
   return begin;

@@ -63,14 +63,17 @@ fs::path set_aside(const fs::path& folder, const fs::path& journal) {
 
 }  // namespace
 
-fs::path journal_file(const fs::path& folder, const std::string& name) { return folder / (name + "_journal.jsonl"); }
+fs::path records_file(const fs::path& folder) { return folder / "records.jsonl"; }
 
 fs::path results_file(const fs::path& folder, const std::string& name) {
   return folder / (name + "_transfer_results.json");
 }
 
 std::optional<fs::path> make_output_folder(const fs::path& folder, const std::string& name, bool resume) {
-  const fs::path journal = journal_file(folder, name);
+  const fs::path journal = records_file(folder);
+  if (std::error_code none; fs::exists(journal, none)) {
+    const detail::file_lock only_run(journal);  // refuses where another has it, even if that has no trial yet
+  }
   const bool kept = has_content(journal);
   if (!(resume && kept) && (kept || has_content(results_file(folder, name)))) {
     return set_aside(folder, journal);

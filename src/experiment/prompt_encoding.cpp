@@ -50,8 +50,8 @@ void append(prompt_text& text, token_role role, id_list ids) {
   }
 }
 
-/// The format's begin is what the head has in common with the ids of that alone; what `source_end`, the head as far as the
-/// end of its source, lacks is the separator.
+/// The format's begin is what the head has in common with the ids of that alone; what `source_end`, the head as far as
+/// the end of its source, lacks is the separator.
 void append_head(prompt_text& text, const id_list& head, const id_list& opening, const id_list& source_end) {
   const auto source = std::ranges::mismatch(head, opening).in1;
   const auto separator = std::ranges::mismatch(head, source_end);
@@ -114,9 +114,12 @@ prompt_encoding open_prompt_encoding(const std::filesystem::path& model, const r
 
 prompt_ids encode_prompts(const prompt_encoding& encoding, const test_case& test) {
   const any_tokenizer& tokens = encoding.tokens;
+  const bool in_chat = test.prompt_form.empty() ? encoding.chat.has_value() : test.prompt_form == "chat";
+  require<value_error>(!in_chat || encoding.chat, test.name, "prompt_form",
+                       "a run with --prompt-form chat or chat:NAME, since this test is a chat's", "raw");
   prompt_ids prompts =
-      encoding.chat ? chat_prompts(encoding, *encoding.chat, test)
-                    : raw_prompts(tokens.boundaries().before, tokens.encode(test.source), tokens.encode(test.target));
+      in_chat ? chat_prompts(encoding, *encoding.chat, test)
+              : raw_prompts(tokens.boundaries().before, tokens.encode(test.source), tokens.encode(test.target));
   const auto require_some = [&](const prompt_text& text, token_role role) {
     const bool some = std::ranges::any_of(
         text, [&](const prompt_part& part) { return part.role == role && !part.token_ids.empty(); });

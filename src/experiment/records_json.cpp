@@ -23,21 +23,30 @@ nlohmann::ordered_json to_json_value(const run_settings& settings) {
           {"seed", settings.seed},
           {"max_new_tokens", settings.max_new_tokens},
           {"output", settings.output},
-          {"resume", settings.resume}};
-}
-
-nlohmann::ordered_json to_json_value(const program_info& program) {
-  return {{"version", program.version}, {"libtorch", program.libtorch},         {"device", program.device},
-          {"dtype", program.dtype},     {"quantization", program.quantization}, {"threads", program.threads}};
-}
-
-nlohmann::ordered_json rope_json(const model_info& model) {
-  return model.rope.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(model.rope);
+          {"resume", settings.resume},
+          {"margin", settings.margin}};
 }
 
 /// Null where there is none.
 nlohmann::ordered_json optional_text(const std::string& text) {
   return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+}
+
+nlohmann::ordered_json to_json_value(const program_info& program) {
+  return {{"version", program.version},
+          {"commit", optional_text(program.commit)},
+          {"command", optional_text(program.command)},
+          {"date", optional_text(program.date)},
+          {"libtorch", program.libtorch},
+          {"device", program.device},
+          {"dtype", program.dtype},
+          {"quantization", program.quantization},
+          {"threads", program.threads},
+          {"seconds", program.seconds}};
+}
+
+nlohmann::ordered_json rope_json(const model_info& model) {
+  return model.rope.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(model.rope);
 }
 
 nlohmann::ordered_json to_json_value(const model_info& model) {
@@ -52,20 +61,6 @@ nlohmann::ordered_json to_json_value(const model_info& model) {
           {"rope", rope_json(model)},
           {"digest", model.identity.digest},
           {"tokenizer_digest", optional_text(model.identity.tokenizer)}};
-}
-
-/// What of a model could change a number of a run: wherever its files lie, and however they are called or cut.
-nlohmann::ordered_json identity_json(const model_info& model) {
-  const model_identity& identity = model.identity;
-  return {{"digest", identity.digest},
-          {"quantization", identity.quantization},
-          {"adapter", identity.adapter},
-          {"tokenizer_digest", identity.tokenizer},
-          {"configuration", identity.configuration},
-          {"rotary", identity.rotary},
-          {"max_position_embeddings", model.max_position_embeddings},
-          {"bos_token_id", model.bos_token_id ? nlohmann::ordered_json(*model.bos_token_id) : nullptr},
-          {"eos_token_ids", model.eos_token_ids}};
 }
 
 nlohmann::ordered_json to_json_value(statistics::proportion observed, bool with_interval) {
@@ -141,27 +136,12 @@ nlohmann::ordered_json to_json_value(const test_case& test) {
   return {{"name", test.name}, {"source", test.source}, {"target", test.target}, {"markers", test.markers}};
 }
 
-nlohmann::ordered_json run_identity(const results& run) {
-  nlohmann::ordered_json settings = to_json_value(run.settings);
-  settings.erase("model");  // a path: `identity_json` says what lies there
-  settings.erase("output");
-  settings.erase("resume");
-  nlohmann::ordered_json tests = nlohmann::ordered_json::array();
-  for (const test_record& test : run.tests) {
-    tests.push_back(to_json_value(test.test));
-  }
-  return {{"schema_version", results_schema_version},
-          {"settings", std::move(settings)},
-          {"model", identity_json(run.model)},
-          {"program", to_json_value(run.program)},
-          {"tests", std::move(tests)}};
-}
-
 nlohmann::ordered_json to_json_value(const results& run) {
   nlohmann::ordered_json document = {{"schema_version", results_schema_version},
                                      {"program", to_json_value(run.program)},
                                      {"model", to_json_value(run.model)},
                                      {"settings", to_json_value(run.settings)},
+                                     {"suite", {{"name", run.suite_name}, {"digest", optional_text(run.suite_digest)}}},
                                      {"tests", nlohmann::ordered_json::array()}};
   for (const test_record& test : run.tests) {
     nlohmann::ordered_json conditions = nlohmann::ordered_json::object();

@@ -30,9 +30,6 @@ inline constexpr int results_schema_version = 2;
 /// A test as the results file shows it, without its outcome.
 [[nodiscard]] nlohmann::ordered_json to_json_value(const test_case& test);
 
-/// What a run is, for telling whether a journal's trials belong to it: all but where its output goes.
-[[nodiscard]] nlohmann::ordered_json run_identity(const results& run);
-
 /// Type and parameters of a model's rotary embedding; null where the record has none.
 [[nodiscard]] nlohmann::ordered_json rope_json(const model_info& model);
 

@@ -126,6 +126,8 @@ results planned_run(const suite& tests, const std::vector<any_condition>& condit
   run.suite_name = tests.name;
   run.suite_description = tests.description;
   run.reported_by = tests.reported_by;
+  run.suite_digest = digest_of(tests);
+  run.metric = tests.metric;
   run.settings.conditions.clear();
   for (const any_condition& condition : conditions) {
     run.conditions.push_back(condition.describe());

@@ -76,7 +76,8 @@ trial_record record_of(const completion& made, const prepared_input& read, const
   trial.seed = seed;
   trial.token_ids = made.token_ids;
   trial.text = text.decode(made.token_ids);
-  trial.markers_found = markers_found(trial.text, test.markers);
+  trial.markers_found = markers_found(trial.text, test);
+  trial.forbidden_found = forbidden_found(trial.text, test);
   trial.stop = made.stop;
   trial.stalled = is_stalled(made.stop == stop_reason::eos, static_cast<std::int64_t>(made.token_ids.size()));
   trial.top2_margins.assign(made.top2_margins.begin(), made.top2_margins.end());

@@ -98,6 +98,9 @@ nlohmann::ordered_json margins_to_json(const std::vector<double>& margins) {
 
 nlohmann::ordered_json full_json(const trial_record& trial) {
   nlohmann::ordered_json value = to_json_value(trial);
+  value["forbidden_found"] = trial.forbidden_found;
+  value["marker_log_prob"] =
+      trial.marker_log_prob ? nlohmann::ordered_json(*trial.marker_log_prob) : nlohmann::ordered_json();
   value["top2_margins"] = margins_to_json(trial.top2_margins);
   value["assumed_frame"] = trial.assumed_frame;
   value["edits"] = trial.edits;
@@ -119,6 +122,10 @@ trial_record read_trial(const json_reader& fields) {
   trial.token_ids = fields.integers("token_ids");
   trial.text = fields.text("text");
   trial.markers_found = fields.texts("markers_found");
+  trial.forbidden_found = fields.texts("forbidden_found");
+  if (const auto scored = fields.find("marker_log_prob")) {
+    trial.marker_log_prob = scored->number();
+  }
   const std::optional<stop_reason> stop = stop_reason_named(fields.text("stop_reason"));
   if (!stop) {
     fields.refuse("stop_reason", "\"eos\", \"length\" or \"positions\"");

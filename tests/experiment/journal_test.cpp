@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "experiment/sample_results.hpp"
 #include "kvtransfer/core/json_file.hpp"
@@ -20,12 +22,15 @@ struct journal_setup {
   std::filesystem::path file = folder.path() / "journal.jsonl";
   results run = sample_results();
   trial_record trial = run.tests[0].conditions[0].trials[0];
+  trial_record second = trial;
+
+  journal_setup() { second.seed = 1; }
 
   /// Leaves a journal of two trials.
   void write_two() {
     journal kept(file, run, false);
     kept.append({"names", "transfer", 0}, trial);
-    kept.append({"names", "transfer", 1}, trial);
+    kept.append({"names", "transfer", 1}, second);
   }
 };
 
@@ -37,7 +42,7 @@ TEST_CASE("a resumed journal has the trials that were appended", "[experiment][j
   const journal kept(setup.file, setup.run, true);
   CHECK(kept.size() == 2);
   REQUIRE(kept.find({"names", "transfer", 1}) != nullptr);
-  CHECK(*kept.find({"names", "transfer", 1}) == setup.trial);
+  CHECK(*kept.find({"names", "transfer", 1}) == setup.second);
   CHECK(kept.find({"names", "transfer", 2}) == nullptr);
   CHECK(kept.find({"names", "baseline", 0}) == nullptr);
 }
@@ -63,14 +68,13 @@ TEST_CASE("a journal cut anywhere resumes with the trials that were whole", "[ex
   journal_setup setup;
   setup.write_two();
   const std::string whole = read_text(setup.file);
-  const std::size_t header = whole.find('\n') + 1;
-  const std::size_t first = whole.find('\n', header) + 1;
-  for (std::size_t length = 0; length < whole.size(); length += 7) {
+  const std::size_t first = whole.find('\n') + 1;
+  for (std::size_t length = 0; length < whole.size(); length += 61) {
     std::ofstream(setup.file, std::ios::binary) << whole.substr(0, length);
     {
       journal kept(setup.file, setup.run, true);
       CHECK(kept.size() == (length < first ? 0 : 1));
-      kept.append({"names", "transfer", 1}, setup.trial);
+      kept.append({"names", "transfer", 1}, setup.second);
     }
     CHECK(journal(setup.file, setup.run, true).find({"names", "transfer", 1}) != nullptr);
   }
@@ -82,7 +86,7 @@ TEST_CASE("a journal of other settings is refused, naming the setting, and is le
   const std::string before = read_text(setup.file);
   setup.run.settings.max_new_tokens = 7;
   const std::string complaint = message_of<value_error>([&] { journal(setup.file, setup.run, true); });
-  CHECK(complaint == "resume: settings.max_new_tokens: expected 40, as in " + setup.file.string() + ", got 7");
+  CHECK(complaint == "resume: max_new_tokens: expected 40, as in " + setup.file.string() + ", got 7");
   CHECK(read_text(setup.file) == before);
 }
 
@@ -100,18 +104,18 @@ TEST_CASE("a journal of another model is refused, naming what differs, and is le
   };
   const std::string where = setup.file.string();
   CHECK(complaint([](model_identity& model) { model.digest = "d2"; }) ==
-        "resume: model.digest: expected \"d1\", as in " + where + ", got \"d2\"");
+        "resume: model_digest: expected \"d1\", as in " + where + ", got \"d2\"");
   CHECK(complaint([](model_identity& model) { model.tokenizer = "t2"; }) ==
-        "resume: model.tokenizer_digest: expected \"t1\", as in " + where + ", got \"t2\"");
+        "resume: tokenizer_digest: expected \"t1\", as in " + where + ", got \"t2\"");
   CHECK(complaint([](model_identity& model) { model.configuration["rms_norm_eps"] = "1e-05"; }) ==
-        "resume: model.configuration.rms_norm_eps: expected \"1e-06\", as in " + where + ", got \"1e-05\"");
+        "resume: configuration.rms_norm_eps: expected \"1e-06\", as in " + where + ", got \"1e-05\"");
   CHECK(complaint([](model_identity& model) { model.rotary["factor"] = "2"; }) ==
-        "resume: model.rotary.factor: expected nothing, as in " + where + ", got \"2\"");
+        "resume: rotary.factor: expected nothing, as in " + where + ", got \"2\"");
 }
 
 TEST_CASE("a journal of an older schema is refused by name and left alone", "[experiment][journal]") {
   journal_setup setup;
-  const std::string old = R"({"schema_version":1,"settings":{},"model":{},"fingerprint":"LlamaForCausalLM-2x64-1"})";
+  const std::string old = R"({"schema_version":1,"test":"names","condition":"transfer","trial":0})";
   setup.folder.put("journal.jsonl", old + "\n");
   CHECK(message_of<file_error>([&] { journal(setup.file, setup.run, true); }) ==
         setup.file.string() + ": schema_version: expected 2, to be resumed, got 1");
@@ -131,4 +135,85 @@ TEST_CASE("two runs do not share a journal", "[experiment][journal]") {
   journal_setup setup;
   const journal first(setup.file, setup.run, false);
   CHECK_THROWS_AS(journal(setup.file, setup.run, true), file_error);
+}
+
+TEST_CASE("a resumed run may have other trials, conditions and tests, and finds what it shares",
+          "[experiment][journal]") {
+  journal_setup setup;
+  setup.write_two();
+  results wider = setup.run;
+  wider.settings.seed = 1;
+  wider.settings.trials = 5;
+  wider.conditions.push_back(sample_condition("zero", "Zero"));
+  wider.tests.push_back(wider.tests.front());
+  wider.tests.back().test.name = "more";
+  {
+    journal kept(setup.file, wider, true);
+    REQUIRE(kept.find({"names", "transfer", 0}) != nullptr);
+    CHECK(*kept.find({"names", "transfer", 0}) == setup.second);
+    CHECK(kept.find({"more", "transfer", 0}) == nullptr);
+    kept.append({"more", "zero", 0}, setup.second);
+  }
+  const journal kept(setup.file, setup.run, true);
+  CHECK(kept.size() == 3);
+  CHECK(kept.find({"names", "transfer", 1}) != nullptr);
+}
+
+TEST_CASE("a test of the same name and another content is another test", "[experiment][journal]") {
+  journal_setup setup;
+  setup.write_two();
+  setup.run.tests[0].test.target += "!";
+  CHECK(journal(setup.file, setup.run, true).find({"names", "transfer", 0}) == nullptr);
+}
+
+TEST_CASE("a trial's line is flat and says all of where it comes from", "[experiment][journal]") {
+  journal_setup setup;
+  setup.run.program.commit = "abc123";
+  setup.run.program.command = "phase2a --suite sample";
+  setup.run.program.date = "2026-01-02T03:04:05Z";
+  setup.run.suite_digest = "d";
+  setup.run.model.identity.tokenizer = "t";
+  setup.run.conditions[1].factors = {{"bos", "second"}};
+  setup.run.tests[0].test.group = "g";
+  {
+    journal kept(setup.file, setup.run, false);
+    kept.append({"names", "text_oracle", 0}, setup.trial);
+    kept.append({"names", "transfer", 0}, setup.trial);
+  }
+  const std::string text = read_text(setup.file);
+  const nlohmann::json line = nlohmann::json::parse(text.substr(text.find('\n') + 1));
+  const std::vector<std::pair<const char*, nlohmann::json>> columns = {{"suite", "sample"},
+                                                                       {"suite_digest", "d"},
+                                                                       {"test", "names"},
+                                                                       {"group", "g"},
+                                                                       {"variant", nullptr},
+                                                                       {"condition", "transfer"},
+                                                                       {"bos", "second"},
+                                                                       {"trial", 0},
+                                                                       {"seed", 0},
+                                                                       {"success", true},
+                                                                       {"marker_log_prob", nullptr},
+                                                                       {"first_divergence", nullptr},
+                                                                       {"stop_reason", "eos"},
+                                                                       {"version", "0.1.0"},
+                                                                       {"commit", "abc123"},
+                                                                       {"command", "phase2a --suite sample"},
+                                                                       {"date", "2026-01-02T03:04:05Z"},
+                                                                       {"model_digest", "abc"},
+                                                                       {"tokenizer_digest", "t"},
+                                                                       {"dtype", "float32"},
+                                                                       {"margin", 0.03}};
+  for (const auto& [name, value] : columns) {
+    CAPTURE(name);
+    CHECK((line.at(name) == value));
+  }
+  CHECK(line.at("test_digest") == digest_of(setup.run.tests[0].test));
+  CHECK(nlohmann::json::parse(text.substr(0, text.find('\n'))).contains("first_divergence") == false);
+}
+
+TEST_CASE("a trial of a test or a condition that the run does not have is not kept", "[experiment][journal]") {
+  journal_setup setup;
+  journal kept(setup.file, setup.run, false);
+  CHECK_THROWS_AS(kept.append({"other", "transfer", 0}, setup.trial), value_error);
+  CHECK_THROWS_AS(kept.append({"names", "zero", 0}, setup.trial), value_error);
 }

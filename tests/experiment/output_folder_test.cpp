@@ -26,7 +26,8 @@ struct output_setup {
   void finish_run() const {
     fs::create_directories(folder);
     {
-      const journal trials(journal_file(folder, "p"), sample_results(), false);
+      const results run = sample_results();
+      journal(records_file(folder), run, false).append({"names", "transfer", 0}, run.tests[0].conditions[1].trials[0]);
     }
     parent.put("out/p_transfer_results.json", "{}");
     parent.put("out/notes", "mine");
@@ -70,22 +71,26 @@ TEST_CASE("a run that resumes keeps its folder; one without trials to resume doe
   setup.finish_run();
   CHECK_FALSE(setup.make(true).has_value());
   CHECK(fs::exists(results_file(setup.folder, "p")));
-  fs::remove(journal_file(setup.folder, "p"));
+  fs::remove(records_file(setup.folder));
   CHECK(setup.make(true).has_value());
 }
 
-TEST_CASE("another program's files are no earlier run", "[experiment][output_folder]") {
+TEST_CASE("another program's trials are an earlier run too, its results alone are none",
+          "[experiment][output_folder]") {
   const output_setup setup;
   setup.finish_run();
+  CHECK(make_output_folder(setup.folder, "other", false).has_value());
+  setup.finish_run();
+  fs::remove(records_file(setup.folder));
   CHECK_FALSE(make_output_folder(setup.folder, "other", false).has_value());
 }
 
 TEST_CASE("a run in progress keeps its folder", "[experiment][output_folder]") {
   const output_setup setup;
   fs::create_directories(setup.folder);
-  const journal trials(journal_file(setup.folder, "p"), sample_results(), false);
+  const journal trials(records_file(setup.folder), sample_results(), false);
   CHECK(message_of<file_error>([&] { (void)setup.make(); }).find("expected one run at a time") != std::string::npos);
-  CHECK(fs::exists(journal_file(setup.folder, "p")));
+  CHECK(fs::exists(records_file(setup.folder)));
 }
 
 TEST_CASE("a link to the folder goes on pointing to the new run's files", "[experiment][output_folder]") {

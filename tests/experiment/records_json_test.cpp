@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "experiment/record_line.hpp"
 #include "experiment/sample_results.hpp"
 #include "support/test.hpp"
 
@@ -26,14 +27,15 @@ using names = std::vector<std::string>;
 
 TEST_CASE("the results file has the schema's fields in its order", "[experiment][records_json]") {
   const nlohmann::ordered_json document = to_json_value(sample_results());
-  CHECK(keys_of(document) == names{"schema_version", "program", "model", "settings", "tests"});
+  CHECK(keys_of(document) == names{"schema_version", "program", "model", "settings", "suite", "tests"});
   CHECK(document["schema_version"] == 2);
-  CHECK(keys_of(document["program"]) == names{"version", "libtorch", "device", "dtype", "quantization", "threads"});
+  CHECK(keys_of(document["program"]) == names{"version", "commit", "command", "date", "libtorch", "device", "dtype",
+                                              "quantization", "threads", "seconds"});
   CHECK(keys_of(document["model"]) == names{"path", "architecture", "layers", "hidden_size", "q_heads", "kv_heads",
                                             "head_dim", "vocab_size", "rope", "digest", "tokenizer_digest"});
   CHECK(keys_of(document["settings"]) == names{"model", "device", "dtype", "quantize", "threads", "prompt_form",
                                                "system", "suite", "conditions", "trials", "temperature", "seed",
-                                               "max_new_tokens", "output", "resume"});
+                                               "max_new_tokens", "output", "resume", "margin"});
   CHECK(keys_of(document["tests"][0]) == names{"name", "source", "target", "markers", "conditions"});
   CHECK(keys_of(document["tests"][0]["conditions"]) == names{"text_oracle", "transfer", "as_reported_transfer"});
 }
@@ -72,7 +74,7 @@ TEST_CASE("a condition that is not applicable says why and has no trials", "[exp
         nlohmann::ordered_json{{"trials", nlohmann::ordered_json::array()}, {"not_applicable", "no BOS"}});
 }
 
-TEST_CASE("a run's identity is everything but where its model lies and where its output goes",
+TEST_CASE("trials are of one run where nothing differs that could change a number, wherever its files lie",
           "[experiment][records_json]") {
   const results run = sample_results();
   results elsewhere = run;
@@ -80,13 +82,18 @@ TEST_CASE("a run's identity is everything but where its model lies and where its
   elsewhere.settings.model = "moved/here";
   elsewhere.model.path = "/moved/here";
   elsewhere.settings.resume = true;
-  CHECK(run_identity(elsewhere) == run_identity(run));
-  results other_seed = run;
-  other_seed.settings.seed = 1;
-  CHECK(run_identity(other_seed) != run_identity(run));
+  CHECK(run_columns(elsewhere) == run_columns(run));
+  elsewhere.settings.seed = 1;
+  elsewhere.settings.trials = 7;
+  elsewhere.settings.conditions.clear();
+  elsewhere.tests[0].test.source += "!";
+  CHECK(run_columns(elsewhere) == run_columns(run));
+  results other_temperature = run;
+  other_temperature.settings.temperature = 1;
+  CHECK(run_columns(other_temperature) != run_columns(run));
   results other_weights = run;
   other_weights.model.identity.digest = "abd";
-  CHECK(run_identity(other_weights) != run_identity(run));
+  CHECK(run_columns(other_weights) != run_columns(run));
   for (const auto& change : std::vector<void (*)(model_info&)>{
            [](model_info& model) { model.identity.tokenizer = "other"; },
            [](model_info& model) { model.identity.quantization = "nf4"; },
@@ -99,9 +106,6 @@ TEST_CASE("a run's identity is everything but where its model lies and where its
        }) {
     results changed = run;
     change(changed.model);
-    CHECK(run_identity(changed) != run_identity(run));
+    CHECK(run_columns(changed) != run_columns(run));
   }
-  results other_prompt = run;
-  other_prompt.tests[0].test.source += "!";
-  CHECK(run_identity(other_prompt) != run_identity(run));
 }

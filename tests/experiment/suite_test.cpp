@@ -75,11 +75,60 @@ TEST_CASE("a wrong field of a suite is named with file, place, expected and foun
   CHECK(complaint_about("/tests/0/reported", {{"noise", "FAILED"}}) ==
         "my.json: tests[0].reported.noise: expected a list of markers, or \"ERROR\", got \"FAILED\"");
   CHECK(complaint_about("/tests/0/marker", {"d"}) ==
-        "my.json: tests[0].marker: expected one of the fields name, source, target, markers, completed, note, "
-        "reported, got an "
-        "unknown field");
+        "my.json: tests[0].marker: expected one of the fields name, source, target, markers, foils, "
+        "forbidden_markers, group, item, variant, prompt_form, whole_words, completed, note, reported, got an unknown "
+        "field");
   CHECK(complaint_about("/tests/1", one_test_suite()["tests"][0]) ==
         "my.json: tests[1].name: expected a name not used before, got \"t\" again");
+}
+
+TEST_CASE("a wrong optional field of a suite is named likewise", "[experiment][suite]") {
+  CHECK(complaint_about("/tests/0/markers", {"d", "D"}) ==
+        "my.json: tests[0].markers: expected words that differ, got \"D\" again");
+  CHECK(complaint_about("/tests/0/markers", {" "}) ==
+        "my.json: tests[0].markers: expected one or more words, got an empty word");
+  CHECK(complaint_about("/tests/0/foils", {""}) ==
+        "my.json: tests[0].foils: expected one or more words, got an empty word");
+  CHECK(complaint_about("/tests/0/forbidden_markers", {"D"}) ==
+        "my.json: tests[0].forbidden_markers: expected words that no marker holds, got \"D\"");
+  CHECK(complaint_about("/tests/0/group", "") == "my.json: tests[0].group: expected a name, got an empty one");
+  CHECK(complaint_about("/tests/0/item", "i") ==
+        "my.json: tests[0].variant: expected item and variant together, got nothing");
+  CHECK(complaint_about("/tests/0/variant", "v") ==
+        "my.json: tests[0].item: expected item and variant together, got nothing");
+  CHECK(complaint_about("/tests/0/prompt_form", "poem") ==
+        "my.json: tests[0].prompt_form: expected \"raw\" or \"chat\", got \"poem\"");
+  CHECK(complaint_about("/tests/0/whole_words", 1) == "my.json: tests[0].whole_words: expected true or false, got 1");
+  nlohmann::json twice = one_test_suite();
+  twice["tests"][0]["item"] = "i";
+  twice["tests"][0]["variant"] = "v";
+  twice["tests"][1] = twice["tests"][0];
+  twice["tests"][1]["name"] = "u";
+  CHECK(message_of<file_error>([&] { parse_suite(twice, "my.json"); }) ==
+        "my.json: tests[1].variant: expected one test a variant of an item, got \"v\" of \"i\" again");
+}
+
+TEST_CASE("a suite reads back as it was written", "[experiment][suite]") {
+  const suite built_in = read_suite(std::filesystem::path(KVT_SOURCE_DIR) / "examples/phase2a/suites/phase2a.json");
+  CHECK(parse_suite(nlohmann::json::parse(suite_text(built_in)), "again") == built_in);
+}
+
+TEST_CASE("a test's digest tells what decides on its outcome", "[experiment][suite]") {
+  const test_case test = parse_suite(one_test_suite(), "my.json").tests.front();
+  const auto differs = [&](auto&& change) {
+    test_case other = test;
+    change(other);
+    return digest_of(other) != digest_of(test);
+  };
+  CHECK(digest_of(test).size() == 32);
+  CHECK(differs([](test_case& t) { t.source += "."; }));
+  CHECK(differs([](test_case& t) { t.markers.push_back("e"); }));
+  CHECK(differs([](test_case& t) { t.forbidden = {"e"}; }));
+  CHECK(differs([](test_case& t) { t.prompt_form = "raw"; }));
+  CHECK(differs([](test_case& t) { t.whole_words = true; }));
+  CHECK(differs([](test_case& t) { t.group = "g"; }));
+  CHECK_FALSE(differs([](test_case& t) { t.note = "remark"; }));
+  CHECK_FALSE(differs([](test_case& t) { t.reported["noise"] = {true, {}}; }));
 }
 
 TEST_CASE("a missing field of a suite is named", "[experiment][suite]") {

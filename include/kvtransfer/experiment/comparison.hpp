@@ -20,6 +20,11 @@ struct first_difference {
   friend bool operator==(const first_difference&, const first_difference&) = default;
 };
 
+/// Where a trial leaves its reference's tokens, or ends otherwise; nothing if they are equal.
+/// @param trial the number that the difference gets
+[[nodiscard]] std::optional<first_difference> difference_from(const trial_record& made, const trial_record& reference,
+                                                              std::int64_t trial);
+
 /// A condition's generated tokens against those of its reference, trial by trial (equal seeds).
 struct comparison {
   std::string reference;                  ///< the condition compared with
@@ -37,6 +42,9 @@ struct comparison {
 /// applicable.
 [[nodiscard]] std::optional<comparison> compare_with_reference(const test_record& test,
                                                                const condition_description& condition);
+
+/// Whether a trial passed its test: every marker found, no forbidden one.
+[[nodiscard]] bool succeeded(const test_case& test, const trial_record& trial);
 
 /// In how many trials a marker was found.
 [[nodiscard]] statistics::proportion marker_proportion(const condition_record& condition, const std::string& marker);

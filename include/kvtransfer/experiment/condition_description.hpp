@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -12,11 +13,12 @@ struct condition_description {
   std::string injected;  ///< what is in the cache and what is fed
   std::string tells;     ///< what the outcome tells
 
-  std::optional<std::string> reference = {};     ///< condition to compare with, token by token
-  bool must_equal_reference = false;             ///< in fp32 any difference from the reference is a fault
-  std::optional<std::string> reconstructs = {};  ///< the published column that this harness is meant to give
-  std::string mistake = {};                      ///< what a reconstructed harness does wrong; empty otherwise
-  bool random = false;                           ///< differs from trial to trial even when decoding is greedy
+  std::optional<std::string> reference = {};        ///< condition to compare with, token by token
+  bool must_equal_reference = false;                ///< in fp32 any difference from the reference is a fault
+  std::optional<std::string> reconstructs = {};     ///< the published column that this harness is meant to give
+  std::string mistake = {};                         ///< what a reconstructed harness does wrong; empty otherwise
+  bool random = false;                              ///< differs from trial to trial even when decoding is greedy
+  std::map<std::string, std::string> factors = {};  ///< its level of each factor that the run crosses, by name
 
   friend bool operator==(const condition_description&, const condition_description&) = default;
 };

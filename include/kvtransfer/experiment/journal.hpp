@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,15 +24,19 @@ struct trial_key {
   friend auto operator<=>(const trial_key&, const trial_key&) = default;
 };
 
-/// The finished trials of a run that may be interrupted at any moment: a file of one JSON document a line, the first of
-/// which says what is being run. A line cut short by a kill is dropped, and its trial runs again.
+/// The finished trials of a run that may be interrupted at any moment, `records.jsonl`: a JSON object a line, a line a
+/// trial, flat: a table's columns, and each says by which run of which model it was made. A line cut short by a kill is
+/// dropped, and its trial runs again.
+///
+/// A trial is known by its content: the test's prompts and markers, the condition, the seed. So a run that is resumed
+/// may have more trials, conditions and tests than before, or fewer; what it does not ask for stays in the file.
 class journal {
  public:
   /// Opens, or makes, the file, and keeps other runs out of it.
   /// @param run what is being run (planned or finished); trials kept of another run are not mixed with this one's
   /// @param resume keep the trials that are there; otherwise the file starts empty
-  /// @throws file_error if the file can't be written, is in use or is no journal; value_error if it holds another run's
-  /// trials
+  /// @throws file_error if the file can't be written, is in use or is no journal; value_error that names the first
+  /// difference if it holds trials of another model, program or setting
   journal(std::filesystem::path path, const results& run, bool resume);
 
   journal(const journal&) = delete;
@@ -41,23 +44,24 @@ class journal {
   ~journal();
 
   /// Finished trials.
-  [[nodiscard]] std::size_t size() const { return trials_.size(); }
+  [[nodiscard]] std::size_t size() const;
 
   /// The trial, if it has finished already; null otherwise.
   [[nodiscard]] const trial_record* find(const trial_key& key) const;
 
-  /// Keeps a finished trial, on the disk before this returns. @throws file_error
+  /// Keeps a finished trial, on the disk before this returns. @throws file_error if it can't be written; value_error
+  /// for a test or a condition that the run does not have
   void append(const trial_key& key, const trial_record& trial);
 
  private:
-  void start(const results& run, bool resume);
   /// Takes over the whole lines of the file. @return their length in bytes
-  std::size_t read(const results& run);
+  std::size_t read();
   void write_line(std::string_view line);
 
+  struct state;
   std::filesystem::path path_;
   std::unique_ptr<detail::file_lock> file_;
-  std::map<trial_key, trial_record> trials_;
+  std::unique_ptr<state> state_;
 };
 
 }  // namespace kvtransfer

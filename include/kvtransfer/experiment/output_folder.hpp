@@ -6,8 +6,8 @@
 
 namespace kvtransfer {
 
-/// Where the trials of a run of the program `name` are kept while it goes on.
-[[nodiscard]] std::filesystem::path journal_file(const std::filesystem::path& folder, const std::string& name);
+/// Where the trials of a run are kept from the first one on.
+[[nodiscard]] std::filesystem::path records_file(const std::filesystem::path& folder);
 
 /// Where the results of a finished run of the program `name` are.
 [[nodiscard]] std::filesystem::path results_file(const std::filesystem::path& folder, const std::string& name);

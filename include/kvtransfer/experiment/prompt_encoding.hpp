@@ -30,9 +30,11 @@ struct prompt_encoding {
                                                    const chat_format_registry& known);
 
 /// Encodes a test's prompts. Raw prompts are encoded each by itself. In chat form source and target share one user turn
-/// "SOURCE TARGET", which is cut behind the source and its space: the halves are encoded apart, so that a text in two halves
-/// has the ids of its halves. A token that holds something of both format and prompt counts as the prompt's.
-/// @throws value_error if a prompt has no tokens, or the format refuses the system text
+/// "SOURCE TARGET", which is cut behind the source and its space: the halves are encoded apart, so that a text in two
+/// halves has the ids of its halves. A token that holds something of both format and prompt counts as the prompt's. A
+/// test that names its form (`prompt_form`) is encoded in that one.
+/// @throws value_error if a prompt has no tokens, the test is a chat's and there is no chat format, or the format
+/// refuses the system text
 [[nodiscard]] prompt_ids encode_prompts(const prompt_encoding& encoding, const test_case& test);
 
 }  // namespace kvtransfer

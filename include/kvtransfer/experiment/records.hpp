@@ -13,6 +13,7 @@
 #include "kvtransfer/experiment/model_info.hpp"
 #include "kvtransfer/experiment/program_info.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
+#include "kvtransfer/experiment/statistics/equivalence.hpp"
 #include "kvtransfer/experiment/suite.hpp"
 #include "kvtransfer/model/stop_reason.hpp"
 
@@ -20,34 +21,37 @@ namespace kvtransfer {
 
 /// Every flag of a run; the JSON name of a flag is its name in snake_case.
 struct run_settings {
-  std::string model;                    ///< a folder or a file
-  std::string device = "auto";          ///< "auto", "cpu" or "cuda:INDEX"
-  std::string dtype;                    ///< as "float32"
-  std::string quantize = "none";        ///< how weights are stored: "none", …
-  std::int64_t threads = 0;             ///< threads of the CPU; 0: what torch chooses
-  std::string prompt_form = "raw";      ///< raw, chat or chat:NAME
-  std::string system;                   ///< the system text of chat prompts; empty: none
-  std::string suite;                    ///< the suite's name or file
-  std::vector<std::string> conditions;  ///< ids, in the order of tables
-  std::int64_t trials = 1;              ///< of each test under each condition
-  double temperature = 0.0;             ///< 0: greedy
-  std::uint64_t seed = 0;               ///< trial i draws with seed + i
-  std::int64_t max_new_tokens = 40;     ///< per trial
-  std::string output = "results";       ///< the folder that results go to
-  bool resume = false;                  ///< whether trials that an earlier run finished are kept
+  std::string model;                           ///< a folder or a file
+  std::string device = "auto";                 ///< "auto", "cpu" or "cuda:INDEX"
+  std::string dtype;                           ///< as "float32"
+  std::string quantize = "none";               ///< how weights are stored: "none", …
+  std::int64_t threads = 0;                    ///< threads of the CPU; 0: what torch chooses
+  std::string prompt_form = "raw";             ///< raw, chat or chat:NAME
+  std::string system;                          ///< the system text of chat prompts; empty: none
+  std::string suite;                           ///< the suite's name or file
+  std::vector<std::string> conditions;         ///< ids, in the order of tables
+  std::int64_t trials = 1;                     ///< of each test under each condition
+  double temperature = 0.0;                    ///< 0: greedy
+  std::uint64_t seed = 0;                      ///< trial i draws with seed + i
+  std::int64_t max_new_tokens = 40;            ///< per trial
+  std::string output = "results";              ///< the folder that results go to
+  bool resume = false;                         ///< whether trials that an earlier run finished are kept
+  double margin = statistics::default_margin;  ///< success rates closer than this count as equal; fixed before the run
 };
 
 /// One generation.
 struct trial_record {
-  std::uint64_t seed = 0;                  ///< that its draws were made with
-  std::vector<std::int64_t> token_ids;     ///< the generated tokens alone, EOS left out
-  std::string text;                        ///< the tokens' text
-  std::vector<std::string> markers_found;  ///< in the test's order
-  stop_reason stop = stop_reason::length;  ///< why it ended
-  bool stalled = false;                    ///< whether it ended at once: see `is_stalled`
-  std::vector<double> top2_margins;        ///< per step: largest minus second largest logit; the EOS step included
-  sequence read;                           ///< what stood in front of the first generated token
-  bool assumed_frame = false;      ///< the injected cache's frame was set by hand: it does not describe what it holds
+  std::uint64_t seed = 0;                         ///< that its draws were made with
+  std::vector<std::int64_t> token_ids;            ///< the generated tokens alone, EOS left out
+  std::string text;                               ///< the tokens' text
+  std::vector<std::string> markers_found;         ///< in the test's order
+  std::vector<std::string> forbidden_found = {};  ///< likewise of the markers that the text was not to hold
+  stop_reason stop = stop_reason::length;         ///< why it ended
+  bool stalled = false;                           ///< whether it ended at once: see `is_stalled`
+  std::optional<double> marker_log_prob = {};     ///< mean log-probability of the markers as the answer; where scored
+  std::vector<double> top2_margins;  ///< per step: largest minus second largest logit; the EOS step included
+  sequence read;                     ///< what stood in front of the first generated token
+  bool assumed_frame = false;        ///< the injected cache's frame was set by hand: it does not describe what it holds
   std::vector<std::string> edits;  ///< what was done to the injected cache's numbers, as `describe(cache_edit)` says it
   origin_basis origin = origin_basis::recorded;  ///< why the injected cache was taken for one of the model's
 
@@ -84,6 +88,8 @@ struct results {
   std::string suite_name;                         ///< as the suite has it
   std::string suite_description;                  ///< as the suite has it; may be empty
   std::string reported_by;                        ///< whose published table the tests carry; may be empty
+  std::string suite_digest = {};                  ///< of the tests' content
+  std::string metric = "success";                 ///< what the suite asks about: "success" or "stalled"
   std::vector<condition_description> conditions;  ///< in the order asked for
   std::vector<test_record> tests;                 ///< in the suite's order
 
