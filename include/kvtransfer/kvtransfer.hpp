@@ -75,6 +75,7 @@
 #include "kvtransfer/project/receiver_frame.hpp"
 #include "kvtransfer/project/ridge_moments.hpp"
 #include "kvtransfer/project/slot_pairs.hpp"
+#include "kvtransfer/project/token_alignment.hpp"
 #include "kvtransfer/rope/angles.hpp"
 #include "kvtransfer/rope/architecture.hpp"
 #include "kvtransfer/rope/convert_pairing.hpp"
