@@ -50,7 +50,7 @@ TEST_CASE("a generation that ends at once is recorded as stalled", "[experiment]
 TEST_CASE("what was read is recorded with its tokens and positions", "[experiment][trial]") {
   const causal_lm model = small_model();
   const cache source = prefill(model, {some_tokens(3)});
-  const plan input = prepend(source.view(), {{7, 8}}, positions::gap{10});
+  const plan input = prepend(source.view(), {{7, 8}}, place::gap{10});
   const sequence parts{{token_role::bos, 1, true}, {token_role::source, 2, true}, {token_role::target, 2, false}};
   const std::vector<std::int64_t> ids = some_tokens(3);
   CHECK((located(parts, input) == sequence{{token_role::bos, 1, true, {ids[0]}, {{0, 1}}},

@@ -60,9 +60,9 @@ TEST_CASE("text follows the cache it is read after", "[inject][prepend]") {
 
 TEST_CASE("a policy decides where text goes", "[inject][prepend]") {
   const cache source = source_of({position_row::consecutive(0, 3)}, {{1, 2, 3}});
-  CHECK(prepend(source.view(), {{7, 8}}, positions::restart{}).positions == position_map::consecutive(0, 2));
-  CHECK(prepend(source.view(), {{7, 8}}, positions::gap{4}).positions == position_map::consecutive(7, 2));
-  const any_position_policy chosen = position_policy_registry::standard().parse("gap:4");
+  CHECK(prepend(source.view(), {{7, 8}}, place::restart{}).positions == position_map::consecutive(0, 2));
+  CHECK(prepend(source.view(), {{7, 8}}, place::gap{4}).positions == position_map::consecutive(7, 2));
+  const any_position_policy chosen = place::gap{4};
   CHECK(prepend(source.view(), {{7, 8}}, chosen).positions == position_map::consecutive(7, 2));
 }
 

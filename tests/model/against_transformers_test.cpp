@@ -58,7 +58,7 @@ void check_injection(const causal_lm& model, const transformer_fixture& fixture)
   const plan offset = prepend(source.view(), {target});
   CHECK(relative_difference(fixture.injected_logits, plan_logits(model, offset)[0]) < 1e-4);
   CHECK(continuations(model, offset, fixture.injected_greedy.size())[0] == fixture.injected_greedy);
-  const plan apart = prepend(source.view(), {target}, positions::gap{fixture.gap});
+  const plan apart = prepend(source.view(), {target}, place::gap{fixture.gap});
   CHECK(relative_difference(fixture.gap_logits, plan_logits(model, apart)[0]) < 1e-4);
   CHECK(continuations(model, apart, fixture.gap_greedy.size())[0] == fixture.gap_greedy);
 }
@@ -95,7 +95,7 @@ TEST_CASE("batches of unequal rows score and continue as in transformers", "[mod
 TEST_CASE("a position off by one changes what these models say", "[model][transformers]") {
   for_each_folder(at::kCPU, [](const causal_lm& model, const transformer_fixture& fixture) {
     const cache source = prefill(model, {to_list(fixture.source_ids)});
-    const plan wrong = prepend(source.view(), {to_list(fixture.target_ids)}, positions::gap{1});
+    const plan wrong = prepend(source.view(), {to_list(fixture.target_ids)}, place::gap{1});
     CHECK(continuations(model, wrong, fixture.injected_greedy.size())[0] != fixture.injected_greedy);
   });
 }

@@ -26,9 +26,9 @@ TEST_CASE("a position off by one changes what the random model says", "[model][i
   const cache source = prefill(model, {some_tokens(12)});
   const auto target = some_tokens(5, 3);
   CHECK(greedy(model, prepend(source.view(), {target})) !=
-        greedy(model, prepend(source.view(), {target}, positions::gap{1})));
+        greedy(model, prepend(source.view(), {target}, place::gap{1})));
   CHECK(greedy(model, prepend(source.view(), {target})) !=
-        greedy(model, prepend(source.view(), {target}, positions::restart{})));
+        greedy(model, prepend(source.view(), {target}, place::restart{})));
 }
 
 TEST_CASE("concatenation: a source cache and the target at its offset are the concatenated prompt",

@@ -139,7 +139,7 @@ TEST_CASE("sequences over one shared source say what the plan means, whatever is
   const causal_lm model = small_model();
   const cache source = prefill(model, {some_tokens(6)});
   const cache own = prefill(model, {some_tokens(3, 1), some_tokens(2, 2), some_tokens(3, 3)});
-  plan input = prepend(source.view(), {some_tokens(3, 4), some_tokens(1, 5), some_tokens(2, 6)}, positions::gap{4});
+  plan input = prepend(source.view(), {some_tokens(3, 4), some_tokens(1, 5), some_tokens(2, 6)}, place::gap{4});
   input.layers[1].emplace_back(own.view(), 1);
   at::Tensor shown = random_rows(3, 3, 2, 6).select(3, 0) > -0.5;
   input.layers[2].front().visible = shown;
@@ -155,7 +155,7 @@ TEST_CASE("sequences over one shared source say what the plan means, whatever is
   CHECK(at::equal(cut.view().layer(0).keys().slice(2, 0, 6), expanded(source.view().layer(0).keys(), 3)));
   for (std::int64_t row = 0; row < 3; ++row) {
     plan alone =
-        prepend(source.view(), {joined(input.token_ids[static_cast<std::size_t>(row)], {row + 1})}, positions::gap{4});
+        prepend(source.view(), {joined(input.token_ids[static_cast<std::size_t>(row)], {row + 1})}, place::gap{4});
     alone.layers[1].emplace_back(reorder(own.view(), {row}).view(), 1);
     alone.layers[2].front().visible = shown.slice(0, row, row + 1);
     CHECK(max_difference(stepped[row], session(model, alone).logits()[0]) < 1e-4);

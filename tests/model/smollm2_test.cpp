@@ -115,7 +115,7 @@ TEST_CASE("SmolLM2 scores and continues as in transformers, with an injected and
     source.shift(700);
     source.shift(-400);
     source.materialize();
-    check_reading(*model, prepend(source.view(), {tail}, positions::gap{gap}), expected["gap"]);
+    check_reading(*model, prepend(source.view(), {tail}, place::gap{gap}), expected["gap"]);
   }
 }
 

@@ -37,9 +37,9 @@ struct blind_policy {
   position_row place(std::int64_t count) const;
 };
 
-static_assert(PositionPolicy<kvtransfer::positions::offset>);
-static_assert(PositionPolicy<kvtransfer::positions::restart>);
-static_assert(PositionPolicy<kvtransfer::positions::gap>);
+static_assert(PositionPolicy<kvtransfer::place::offset>);
+static_assert(PositionPolicy<kvtransfer::place::restart>);
+static_assert(PositionPolicy<kvtransfer::place::gap>);
 static_assert(PositionPolicy<kvtransfer::any_position_policy>);
 static_assert(PositionPolicy<own_policy>);
 static_assert(!PositionPolicy<nameless_policy>);

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,32 +17,14 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_row.hpp"
 #include "kvtransfer/inject/concepts.hpp"
+#include "kvtransfer/inject/detail/compacted.hpp"
+#include "kvtransfer/inject/injection.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/inject/position_policies.hpp"
 
 namespace kvtransfer {
 
 namespace detail {
-
-/// The row of `source` that reaches furthest in any layer and head: what the new text has to come after.
-inline position_row furthest_row(const cache_frame& source, std::int64_t batch) {
-  position_row furthest;
-  std::optional<std::int64_t> last;
-  for (std::int64_t layer = 0; layer < source.layers(); ++layer) {
-    const position_map& positions = source.layer(layer).positions;
-    for (std::int64_t stream = 0; stream < positions.streams(); ++stream) {
-      for (std::int64_t head = 0; head < positions.heads(); ++head) {
-        const position_row& row = positions.row(stream, batch, head);
-        const std::optional<std::int64_t> reached = row.last_position();  // nothing is less than any position
-        if (furthest.size() == 0 || reached > last) {
-          furthest = row;
-          last = reached;
-        }
-      }
-    }
-  }
-  return furthest;
-}
 
 /// What errors call a policy: one chosen at run time by what it was made from.
 template <PositionPolicy Policy>
@@ -75,33 +56,54 @@ inline cache_view<> shown_to_all(const cache_view<>& source, std::int64_t batch)
   return expand_rows(moved.view(), batch);
 }
 
+/// The plan that reads `token_ids` behind what `reach` tells of each sequence, with nothing injected yet.
+/// @param reach one row per text, or one for all
+template <PositionPolicy Policy>
+plan placed_behind(const std::vector<position_row>& reach, std::vector<std::vector<std::int64_t>> token_ids,
+                   const Policy& policy) {
+  const std::int64_t longest = longest_row(token_ids, "prepend");
+  if (reach.size() != token_ids.size() && reach.size() != 1) {
+    fail<shape_error>("prepend", "token_ids", fmt::format("{} rows", reach.size()),
+                      fmt::format("{}", token_ids.size()));
+  }
+  std::vector<position_row> rows;
+  for (std::size_t b = 0; b < token_ids.size(); ++b) {
+    const auto count = static_cast<std::int64_t>(token_ids[b].size());
+    const position_row placed = policy.place(reach[reach.size() == 1 ? 0 : b], count);
+    require_placed(placed, count, name_of(policy));
+    rows.push_back(padded_left(placed, longest));
+  }
+  const auto batch = static_cast<std::int64_t>(token_ids.size());
+  return {std::move(token_ids), position_map(1, batch, 1, std::move(rows)), {}};
+}
+
+/// As many sequences of `source` as there are texts. @param batch its own, or any where it has one sequence
+inline cache_view<> shown_to(const cache_view<>& source, std::int64_t batch) {
+  return source.batch() == batch ? source : shown_to_all(source, batch);
+}
+
 }  // namespace detail
 
 /// The plan that reads `token_ids` after `source`, placed by `policy`.
 /// @param source its batch is that of the texts, or 1 to be shared by all of them
 /// @param token_ids one row per text, no empty one
 /// @throws shape_error where the number of rows does not fit; value_error where the policy has no place for the text
-template <PositionPolicy Policy = positions::offset>
+template <PositionPolicy Policy = place::offset>
 plan prepend(const cache_view<>& source, std::vector<std::vector<std::int64_t>> token_ids, const Policy& policy = {}) {
-  plan result;
-  const std::int64_t longest = detail::longest_row(token_ids, "prepend");
-  const auto batch = static_cast<std::int64_t>(token_ids.size());
-  if (source.batch() != batch && source.batch() != 1) {
-    fail<shape_error>("prepend", "token_ids", fmt::format("{} rows", source.batch()), fmt::format("{}", batch));
-  }
-  const cache_view<> injected = source.batch() == batch ? source : detail::shown_to_all(source, batch);
-  std::vector<position_row> rows;
-  for (std::int64_t b = 0; b < batch; ++b) {
-    const auto count = static_cast<std::int64_t>(token_ids[static_cast<std::size_t>(b)].size());
-    const position_row placed = policy.place(detail::furthest_row(injected.frame(), b), count);
-    detail::require_placed(placed, count, detail::name_of(policy));
-    rows.push_back(detail::padded_left(placed, longest));
-  }
+  plan result = detail::placed_behind(detail::furthest_rows(source), std::move(token_ids), policy);
+  const cache_view<> injected = detail::shown_to(source, result.batch());
   for (std::int64_t i = 0; i < injected.layers(); ++i) {
     result.layers.push_back({segment(injected, i)});
   }
-  result.token_ids = std::move(token_ids);
-  result.positions = position_map(1, batch, 1, std::move(rows));
+  return result;
+}
+
+/// The plan that reads `token_ids` after what policies have made of a cache, where they say. Layers of which nothing is
+/// left have no segment.
+/// @throws as above
+inline plan prepend(const injection& what, std::vector<std::vector<std::int64_t>> token_ids) {
+  plan result = detail::placed_behind(what.reach, std::move(token_ids), what.text_place);
+  result.layers = detail::compacted(detail::shown_to(what.kv, result.batch()));
   return result;
 }
 

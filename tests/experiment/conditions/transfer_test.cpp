@@ -31,7 +31,7 @@ TEST_CASE("the model of these tests tells a position from the next", "[experimen
   const causal_lm model = small_model();
   const generation_config settings{.max_new_tokens = 20};
   const cache source = prefill(model, {text_of({sample_source()})});
-  const plan displaced = prepend(source.view(), {sample_target()}, positions::gap{1});
+  const plan displaced = prepend(source.view(), {sample_target()}, place::gap{1});
   CHECK(generate(model, displaced, settings).sequences.front().token_ids !=
         said_under(conditions::transfer(), model, sample_prompts(), settings));
 }

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/cache/cache_edit.hpp"
+#include "kvtransfer/inject/concepts.hpp"
+#include "kvtransfer/inject/detail/replaced.hpp"
+#include "kvtransfer/inject/donor.hpp"
+#include "kvtransfer/inject/injection.hpp"
+
+namespace kvtransfer {
+
+namespace detail {
+
+/// The injection with one half of all that is there from a donor.
+inline injection with_half_of(const injection& what, const donor& from, cache_half half, const std::string& policy) {
+  injection changed = what;
+  const cache_view<> beside = donor_beside(from, what, policy);
+  changed.kv = replaced(what.kv, beside, all_marked(what.kv), half, origin_text(from, beside));
+  return changed;
+}
+
+/// `keys`, `keys:other`: the default goes without saying.
+inline std::string half_text(std::string name, const donor& from) {
+  return from.is_zero() ? name : name + ":" + from.role();
+}
+
+}  // namespace detail
+
+/// The source's keys alone: to what a query attends, with nothing of the source in what it then reads. A key without a
+/// value is nothing, so values come from a donor, slot by slot; zeros where none is named.
+class keys_only {
+ public:
+  /// @param values where values come from
+  explicit keys_only(donor values = donor::zero()) : values_(std::move(values)) {}
+  /// @return `policy_kind::halves`
+  [[nodiscard]] policy_kind kind() const { return policy_kind::halves; }
+  /// `keys` with zeros for values, `keys:other`
+  [[nodiscard]] std::string text() const { return detail::half_text("keys", values_); }
+  /// Donors that the context has to supply.
+  [[nodiscard]] std::vector<std::string> roles() const { return values_.roles(); }
+  /// @throws shape_error, frame_error unless the donor has a slot of the same model beside each of the source
+  [[nodiscard]] injection apply(const injection& what) const {
+    return detail::with_half_of(what, values_, cache_half::values, text());
+  }
+
+ private:
+  donor values_;
+};
+
+/// The source's values alone: what a query reads, with nothing of the source in where it looks. Keys come from a donor,
+/// moved to where the source's stand; zeros where none is named, to which every query attends alike.
+class values_only {
+ public:
+  /// @param keys where keys come from
+  explicit values_only(donor keys = donor::zero()) : keys_(std::move(keys)) {}
+  /// @return `policy_kind::halves`
+  [[nodiscard]] policy_kind kind() const { return policy_kind::halves; }
+  /// `values` with zeros for keys, `values:other`
+  [[nodiscard]] std::string text() const { return detail::half_text("values", keys_); }
+  /// Donors that the context has to supply.
+  [[nodiscard]] std::vector<std::string> roles() const { return keys_.roles(); }
+  /// @throws shape_error, frame_error unless the donor has a slot of the same model beside each of the source
+  [[nodiscard]] injection apply(const injection& what) const {
+    return detail::with_half_of(what, keys_, cache_half::keys, text());
+  }
+
+ private:
+  donor keys_;
+};
+
+static_assert(InjectionPolicy<keys_only> && InjectionPolicy<values_only>);
+
+}  // namespace kvtransfer

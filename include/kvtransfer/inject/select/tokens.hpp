@@ -1,0 +1,132 @@
+#pragma once
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/inject/concepts.hpp"
+#include "kvtransfer/inject/index_ranges.hpp"
+#include "kvtransfer/inject/injection.hpp"
+
+namespace kvtransfer {
+
+/// Slots, in every layer: tokens of the source, counted from 0 at its left end. Where sequences are padded, padding
+/// counts.
+class tokens {
+ public:
+  /// `first` to `last`, both included. @throws value_error unless 0 <= first <= last
+  tokens(std::int64_t first, std::int64_t last) : chosen_(first, last) {}
+  /// Those in `chosen`.
+  explicit tokens(index_ranges chosen) : chosen_(std::move(chosen)) {}
+
+  /// `tokens:0-3,7-`
+  [[nodiscard]] std::string text() const { return "tokens:" + chosen_.text(); }
+
+  /// @throws value_error for a slot past the last
+  [[nodiscard]] slot_predicate chosen_in(const injection& what) const {
+    chosen_.require_below(what.kv.size(), text(), "tokens");
+    return [chosen = chosen_](const slot_address& key) { return chosen.contains(key.slot); };
+  }
+
+ private:
+  index_ranges chosen_;
+};
+
+namespace detail {
+
+/// A part of the source's text: its slots, or a name that the context knows.
+class text_span {
+ public:
+  explicit text_span(std::string name) : name_(std::move(name)) {}
+  text_span(std::int64_t first, std::int64_t last) : slots_(index_ranges::closed(first, last)) {}
+
+  [[nodiscard]] std::string text() const { return name_.empty() ? index_ranges(std::vector{slots_}).text() : name_; }
+  [[nodiscard]] std::vector<std::string> spans() const {
+    return name_.empty() ? std::vector<std::string>{} : std::vector{name_};
+  }
+
+  /// @throws value_error where the context does not know the name, or the cache lacks the slots
+  [[nodiscard]] slot_range slots_in(const injection& what, std::string_view policy) const {
+    slot_range slots = slots_;
+    if (!name_.empty()) {
+      const auto found = what.context.spans.find(name_);
+      if (found == what.context.spans.end()) {
+        std::vector<std::string> known;
+        for (const auto& [span, range] : what.context.spans) {
+          known.push_back(span);
+        }
+        fail<value_error>(
+            policy, "span",
+            known.empty() ? "slots, as no span has a name here" : fmt::format("one of {}", fmt::join(known, ", ")),
+            name_);
+      }
+      slots = found->second;
+    }
+    require<value_error>(slots.begin >= 0 && !slots.empty() && slots.end() <= what.kv.size(), policy, "span",
+                         formatted("slots below {}", what.kv.size()),
+                         [&] { return fmt::format("[{}, {})", slots.begin, slots.end()); });
+    return slots;
+  }
+
+ private:
+  std::string name_;  // empty: `slots_`
+  slot_range slots_;
+};
+
+}  // namespace detail
+
+/// What stands in one part of the source's text, in every layer: `only_span("fact")`. Half of the question where
+/// something lies; `after_span` is the other half, since later tokens have read the span and may carry what it says.
+class only_span {
+ public:
+  /// The span of that name in the context.
+  explicit only_span(std::string name) : span_(std::move(name)) {}
+  /// Slots `first` to `last`, both included. @throws value_error unless 0 <= first <= last
+  only_span(std::int64_t first, std::int64_t last) : span_(first, last) {}
+
+  /// `span:fact` or `span:3-7`
+  [[nodiscard]] std::string text() const { return "span:" + span_.text(); }
+  /// The name that the context has to know, or none.
+  [[nodiscard]] std::vector<std::string> spans() const { return span_.spans(); }
+  /// @throws value_error where the context does not know the span, or the cache lacks it
+  [[nodiscard]] slot_predicate chosen_in(const injection& what) const {
+    return [slots = span_.slots_in(what, text())](const slot_address& key) {
+      return slots.begin <= key.slot && key.slot < slots.end();
+    };
+  }
+
+ private:
+  detail::text_span span_;
+};
+
+/// All that comes after a part of the source's text, in every layer: what has read it, without the part itself.
+class after_span {
+ public:
+  /// The span of that name in the context.
+  explicit after_span(std::string name) : span_(std::move(name)) {}
+  /// Slots `first` to `last`, both included. @throws value_error unless 0 <= first <= last
+  after_span(std::int64_t first, std::int64_t last) : span_(first, last) {}
+
+  /// `after:fact` or `after:3-7`
+  [[nodiscard]] std::string text() const { return "after:" + span_.text(); }
+  /// The name that the context has to know, or none.
+  [[nodiscard]] std::vector<std::string> spans() const { return span_.spans(); }
+  /// @throws value_error where the context does not know the span, or the cache lacks it
+  [[nodiscard]] slot_predicate chosen_in(const injection& what) const {
+    return [end = span_.slots_in(what, text()).end()](const slot_address& key) { return key.slot >= end; };
+  }
+
+ private:
+  detail::text_span span_;
+};
+
+static_assert(SlotSelection<tokens> && SlotSelection<only_span> && SlotSelection<after_span>);
+
+}  // namespace kvtransfer
