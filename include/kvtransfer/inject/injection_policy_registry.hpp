@@ -142,9 +142,9 @@ class injection_policy_registry {
   /// A selection and all but it, each with the rest from a donor where the text says so.
   template <class Make>
   void add_selection(const std::string& name, const std::string& argument, Make make) {
-    add(name, name + ":" + argument,
+    add(name, fmt::format("{}:{}", name, argument),
         [make](const policy_arguments& arguments) { return detail::with_rest(make(arguments), arguments); });
-    add("without-" + name, "without-" + name + ":" + argument,
+    add(fmt::format("without-{}", name), fmt::format("without-{}:{}", name, argument),
         [make](const policy_arguments& arguments) { return detail::with_rest(without(make(arguments)), arguments); });
   }
 

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,8 +26,8 @@ inline injection with_half_of(const injection& what, const donor& from, cache_ha
 }
 
 /// `keys`, `keys:other`: the default goes without saying.
-inline std::string half_text(std::string name, const donor& from) {
-  return from.is_zero() ? name : name + ":" + from.role();
+inline std::string half_text(std::string_view name, const donor& from) {
+  return from.is_zero() ? std::string(name) : fmt::format("{}:{}", name, from.role());
 }
 
 }  // namespace detail

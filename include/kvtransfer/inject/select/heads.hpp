@@ -111,7 +111,7 @@ class heads {
   explicit heads(std::vector<head_group> groups) : groups_(detail::in_order(std::move(groups))) {}
 
   /// `heads:0-1`, `heads:3.1` for head 1 of layer 3 alone.
-  [[nodiscard]] std::string text() const { return "heads:" + detail::text_of(groups_); }
+  [[nodiscard]] std::string text() const { return fmt::format("heads:{}", detail::text_of(groups_)); }
 
   /// @throws value_error for a head or a layer past the last
   [[nodiscard]] slot_predicate chosen_in(const injection& what) const {
@@ -136,7 +136,7 @@ class query_heads {
   explicit query_heads(std::vector<head_group> groups) : groups_(detail::in_order(std::move(groups))) {}
 
   /// `q-heads:5`, `q-heads:3.5` for head 5 of layer 3 alone.
-  [[nodiscard]] std::string text() const { return "q-heads:" + detail::text_of(groups_); }
+  [[nodiscard]] std::string text() const { return fmt::format("q-heads:{}", detail::text_of(groups_)); }
 
   /// @throws value_error for a head or a layer past the last, or where the context does not tell `q_heads`
   [[nodiscard]] slot_predicate chosen_in(const injection& what) const {

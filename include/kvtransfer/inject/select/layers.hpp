@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -19,7 +21,7 @@ class layers {
   explicit layers(index_ranges chosen) : chosen_(std::move(chosen)) {}
 
   /// `layers:2-4`
-  [[nodiscard]] std::string text() const { return "layers:" + chosen_.text(); }
+  [[nodiscard]] std::string text() const { return fmt::format("layers:{}", chosen_.text()); }
 
   /// @throws value_error for a layer past the model's last
   [[nodiscard]] slot_predicate chosen_in(const injection& what) const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <concepts>
 #include <optional>
@@ -47,9 +49,9 @@ class selected {
 
   /// `layers:2-4`, `without-layers:2-4`, `layers:2-4:other`, `layers:2-4:other.keys`
   [[nodiscard]] std::string text() const {
-    std::string text = (inverted_ ? "without-" : "") + chosen_.text();
-    text += rest_ ? ":" + rest_->role() : "";
-    return half_ == cache_half::both ? text : text + "." + std::string(name_of(half_));
+    return fmt::format("{}{}{}{}", inverted_ ? "without-" : "", chosen_.text(),
+                       rest_ ? fmt::format(":{}", rest_->role()) : "",
+                       half_ == cache_half::both ? "" : fmt::format(".{}", name_of(half_)));
   }
 
   /// Donors that the context has to supply.

@@ -27,7 +27,7 @@ class tokens {
   explicit tokens(index_ranges chosen) : chosen_(std::move(chosen)) {}
 
   /// `tokens:0-3,7-`
-  [[nodiscard]] std::string text() const { return "tokens:" + chosen_.text(); }
+  [[nodiscard]] std::string text() const { return fmt::format("tokens:{}", chosen_.text()); }
 
   /// @throws value_error for a slot past the last
   [[nodiscard]] slot_predicate chosen_in(const injection& what) const {
@@ -92,7 +92,7 @@ class only_span {
   only_span(std::int64_t first, std::int64_t last) : span_(first, last) {}
 
   /// `span:fact` or `span:3-7`
-  [[nodiscard]] std::string text() const { return "span:" + span_.text(); }
+  [[nodiscard]] std::string text() const { return fmt::format("span:{}", span_.text()); }
   /// The name that the context has to know, or none.
   [[nodiscard]] std::vector<std::string> spans() const { return span_.spans(); }
   /// @throws value_error where the context does not know the span, or the cache lacks it
@@ -115,7 +115,7 @@ class after_span {
   after_span(std::int64_t first, std::int64_t last) : span_(first, last) {}
 
   /// `after:fact` or `after:3-7`
-  [[nodiscard]] std::string text() const { return "after:" + span_.text(); }
+  [[nodiscard]] std::string text() const { return fmt::format("after:{}", span_.text()); }
   /// The name that the context has to know, or none.
   [[nodiscard]] std::vector<std::string> spans() const { return span_.spans(); }
   /// @throws value_error where the context does not know the span, or the cache lacks it

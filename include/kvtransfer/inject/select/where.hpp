@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
 #include <utility>
 
@@ -16,7 +18,7 @@ class where {
   where(std::string name, slot_predicate chosen) : name_(std::move(name)), chosen_(std::move(chosen)) {}
 
   /// `where:NAME`
-  [[nodiscard]] std::string text() const { return "where:" + name_; }
+  [[nodiscard]] std::string text() const { return fmt::format("where:{}", name_); }
   /// The function.
   [[nodiscard]] slot_predicate chosen_in(const injection&) const { return chosen_; }
 
