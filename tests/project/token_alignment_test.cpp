@@ -73,7 +73,7 @@ TEST_CASE("each token of the receiver is encoded alone by the source's tokenizer
   CHECK(first.split == std::vector<std::int64_t>{2, 3, 4});
   CHECK(first.without_partner == std::vector<std::int64_t>{5});
   CHECK(first.pairs() == slot_pairs{{0, 1, 2, 3, 4}, {0, 1, 2, 3, 4}});
-  const token_alignment longest = align_tokens(ids, receiver_words, source_words, {}, 0, token_choice::longest);
+  const token_alignment longest = align_tokens(ids, receiver_words, source_words, {}, 0, alignment_choice::longest);
   CHECK(longest.token_ids == std::vector<std::int64_t>{0, 2, 3, 4, 5, 0});
   CHECK(longest.without_partner == std::vector<std::int64_t>{0, 5});
 }

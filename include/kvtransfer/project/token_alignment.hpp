@@ -27,7 +27,7 @@ concept TokenCodec = requires(const T& codec, std::span<const std::int64_t> ids,
 };
 
 /// Which of several tokens stands for the one that they are the text of.
-enum class token_choice : std::uint8_t {
+enum class alignment_choice : std::uint8_t {
   first,   ///< the first
   longest  ///< the one of most bytes; of several, the first of them
 };
@@ -84,7 +84,7 @@ template <TokenCodec Codec>
 template <TokenCodec Receiver, TokenCodec Source>
 [[nodiscard]] token_alignment align_tokens(const std::vector<std::int64_t>& ids, const Receiver& receiver,
                                            const Source& source, const std::map<std::int64_t, std::int64_t>& special,
-                                           std::int64_t filler, token_choice choice = token_choice::first) {
+                                           std::int64_t filler, alignment_choice choice = alignment_choice::first) {
   const std::vector<std::string> texts = token_texts(ids, receiver);
   token_alignment aligned;
   bool begins = true;
@@ -107,8 +107,8 @@ template <TokenCodec Receiver, TokenCodec Source>
       aligned.split.push_back(slot);
     }
     const auto bytes = [&](std::int64_t id) { return source.decode(std::span(&id, 1)).size(); };
-    aligned.token_ids.push_back(choice == token_choice::first ? candidates.front()
-                                                              : *std::ranges::max_element(candidates, {}, bytes));
+    aligned.token_ids.push_back(choice == alignment_choice::first ? candidates.front()
+                                                                  : *std::ranges::max_element(candidates, {}, bytes));
   }
   return aligned;
 }
