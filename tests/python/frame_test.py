@@ -265,6 +265,19 @@ class FrameTest(unittest.TestCase):
                 slow.shift(-150)
                 self.assert_goes_on_as(frame, slow)
 
+    def test_a_window_that_somebody_has_cut_is_not_adopted(self):
+        model = causal_lm("mistral", sliding_window=6)  # every layer has the window, so that none tells of another
+        for wrapped in (False, True):
+            with self.subTest(wrapped=wrapped):
+                cache = DynamicCache(config=model.config)
+                ids = IDS if wrapped else IDS[:, :5]
+                model(ids, past_key_values=cache)
+                CacheFrame.adopt(model, copy.deepcopy(cache), positions=torch.arange(ids.shape[1]))
+                for layer in cache.layers:  # alike in all, behind the cache's back
+                    layer.keys, layer.values = layer.keys[:, :, 2:], layer.values[:, :, 2:]
+                with self.assertRaisesRegex(FrameError, "adopt: layer 0: expected the last 5 of the"):
+                    CacheFrame.adopt(model, cache, positions=torch.arange(ids.shape[1]))
+
     def test_frequencies_that_change_with_the_length_are_noticed(self):
         scaling = dict(rope_type="dynamic", factor=4.0, rope_theta=1e4)
         model = causal_lm("llama", max_position_embeddings=16, rope_parameters=scaling)

@@ -221,6 +221,10 @@ class FrameState:
         with keys_in_place(cache) as keys:  # refuses empty layers, offloading, and values among the keys
             shapes = [each.shape for each in keys]
         seen = [int(layer.get_seq_length()) for layer in cache.layers]
+        for index, (shape, count, window) in enumerate(zip(shapes, seen, self.windows)):
+            held = count if window is None or window < 2 else min(count, window - 1)
+            if shape[2] != held:  # positions are those of the last tokens: which of them were cut, nobody says
+                raise FrameError("adopt", f"layer {index}", f"the last {held} of the {count} tokens that it has seen", f"{shape[2]}")
         every = one_a_layer(positions, len(seen), "adopt: positions")
         batch, longest = shapes[0][0], max(seen)
         counted = torch.ones(batch, longest, dtype=torch.bool) if valid is None else valid.cpu().bool()
