@@ -6,6 +6,7 @@
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
 #include "kvtransfer/model/session.hpp"
+#include "support/in_frame.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
 
@@ -18,21 +19,6 @@ using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::Contains;
 #define ContainsSubstring Contains
 #endif
-
-namespace {
-
-/// The cache's tensors, said to have been written as `frame` says.
-cache_view<> reread(const cache& kv, const cache_frame& frame) {
-  std::vector<at::Tensor> keys;
-  std::vector<at::Tensor> values;
-  for (std::int64_t i = 0; i < frame.layers(); ++i) {
-    keys.push_back(kv.view().layer(i).keys());
-    values.push_back(kv.view().layer(i).values());
-  }
-  return cache_view<>(keys, values, frame, as_written);
-}
-
-}  // namespace
 
 TEST_CASE("the cache of another model is refused", "[model][plan_checks]") {
   const causal_lm model = small_model(1);
@@ -89,7 +75,7 @@ TEST_CASE("keys of a type that depends on length are compared by value, at the l
     CHECK_THROWS_WITH(require_runnable(reader, prepend(kv.view(), {{1}})), ContainsSubstring("rotary."));
     cache_frame assumed = kv.stored();
     assumed.set_origin(assume_same_weights(assumed.origin(), reader.identity));
-    CHECK_THROWS_WITH(require_runnable(reader, prepend(reread(kv, assumed), {{1}})),
+    CHECK_THROWS_WITH(require_runnable(reader, prepend(in_frame(kv, assumed).view(), {{1}})),
                       ContainsSubstring("plan: layer 0: expected keys rotated as the model does at 12 tokens") &&
                           ContainsSubstring(differs));
   }
@@ -103,7 +89,7 @@ TEST_CASE("two names of one rotation are no difference", "[model][plan_checks]")
     layer.specifications[0].rope_type = "linear";  // by a factor of 1
     return layer;
   });
-  CHECK_NOTHROW(require_runnable(plain, prepend(reread(kv, renamed), {{1}})));
+  CHECK_NOTHROW(require_runnable(plain, prepend(in_frame(kv, renamed).view(), {{1}})));
 }
 
 TEST_CASE("keys without rotation are refused", "[model][plan_checks]") {

@@ -21,6 +21,16 @@ gate_activation read_activation(const json_fields& fields, std::string_view key,
   fields.refuse(key, "silu, gelu or gelu_pytorch_tanh");
 }
 
+void set_attention_bias(const json_fields& fields, model_config& config) {
+  config.qkv_bias = config.output_bias = fields.boolean("attention_bias", false);
+}
+
+void set_llama_blocks(const json_fields& fields, model_config& config) {
+  set_attention_bias(fields, config);
+  config.mlp_bias = fields.boolean("mlp_bias", false);
+  config.activation = read_activation(fields, "hidden_act", "silu");
+}
+
 void set_scale(const json_fields& fields, std::string_view key, double otherwise, model_config& config) {
   const double scalar = fields.positive_number(key, otherwise);
   for (attention_specification& layer : config.attention) {
@@ -77,7 +87,7 @@ void set_windows_from_layer(const json_fields& fields, std::int64_t first_withou
 }
 
 void set_gemma_blocks(const json_fields& fields, model_config& config) {
-  config.qkv_bias = config.output_bias = fields.boolean("attention_bias", false);
+  set_attention_bias(fields, config);
   config.activation = read_activation(fields, "hidden_activation", "gelu_pytorch_tanh");
   (void)fields.string("hidden_act", "");  // in Gemma 2's files beside the other, and nowhere read
   config.norms_outputs = true;

@@ -15,6 +15,12 @@ namespace kvtransfer::detail {
 [[nodiscard]] gate_activation read_activation(const json_fields& fields, std::string_view key,
                                               std::string_view otherwise);
 
+/// `attention_bias` on queries, keys, values and the output alike; none where there is no such key.
+void set_attention_bias(const json_fields& fields, model_config& config);
+
+/// Biases and activation as Llama has them: `attention_bias`, `mlp_bias`, `hidden_act`.
+void set_llama_blocks(const json_fields& fields, model_config& config);
+
 /// The scale 1/√scalar on every layer, with the scalar under `key`.
 void set_scale(const json_fields& fields, std::string_view key, double otherwise, model_config& config);
 

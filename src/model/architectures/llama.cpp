@@ -7,11 +7,7 @@ namespace {
 
 /// Llama 1, 2 and 3, and what others trained in their shape: TinyLlama, SmolLM 2, Yi, DeepSeek's first.
 /// Source: transformers, modeling_llama.py and LlamaConfig.
-void choose_blocks(const json_fields& fields, model_config& config) {
-  config.qkv_bias = config.output_bias = fields.boolean("attention_bias", false);
-  config.mlp_bias = fields.boolean("mlp_bias", false);
-  config.activation = read_activation(fields, "hidden_act", "silu");
-}
+void choose_blocks(const json_fields& fields, model_config& config) { set_llama_blocks(fields, config); }
 
 }  // namespace
 

@@ -8,7 +8,7 @@ namespace {
 /// Qwen 3: each head of queries and keys has a norm in front of the rotation.
 /// Source: transformers, modeling_qwen3.py and Qwen3Config.
 void choose_blocks(const json_fields& fields, model_config& config) {
-  config.qkv_bias = config.output_bias = fields.boolean("attention_bias", false);
+  set_attention_bias(fields, config);
   config.norms_queries_and_keys = true;
   config.activation = read_activation(fields, "hidden_act", "silu");
   set_windows_from_layer(fields, 28, config);

@@ -1,6 +1,6 @@
 #include <cstddef>
 
-#include "kvtransfer/rope/rotary_embedding.hpp"
+#include "kvtransfer/rope/rotary_embedding.hpp"  // IWYU pragma: keep (config.hpp declares it only)
 #include "model/architectures/architecture.hpp"
 #include "model/architectures/blocks.hpp"
 
@@ -10,9 +10,7 @@ namespace {
 
 /// SmolLM3: Llama with layers that do not rotate. Source: transformers, modeling_smollm3.py and SmolLM3Config.
 void choose_blocks(const json_fields& fields, model_config& config) {
-  config.qkv_bias = config.output_bias = fields.boolean("attention_bias", false);
-  config.mlp_bias = fields.boolean("mlp_bias", false);
-  config.activation = read_activation(fields, "hidden_act", "silu");
+  set_llama_blocks(fields, config);
   (void)fields.has("max_window_layers");  // in files, and nowhere read
   const bool windowed = fields.boolean("use_sliding_window", false) && fields.has("sliding_window");
   const std::optional<std::int64_t> window = windowed ? std::optional(fields.size("sliding_window")) : std::nullopt;

@@ -11,6 +11,7 @@
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
 #include "model/weights/gguf_bytes.hpp"
+#include "support/in_frame.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/tensors.hpp"
 #include "support/test.hpp"
@@ -24,13 +25,7 @@ namespace {
 cache of_same_weights(const cache& written, const causal_lm& model) {
   cache_frame frame = written.stored();
   frame.set_origin(assume_same_weights(frame.origin(), model.identity));
-  std::vector<at::Tensor> keys;
-  std::vector<at::Tensor> values;
-  for (std::int64_t i = 0; i < written.layers(); ++i) {
-    keys.push_back(written.view().layer(i).keys().clone());
-    values.push_back(written.view().layer(i).values().clone());
-  }
-  return cache(std::move(keys), std::move(values), std::move(frame), as_written);
+  return test::in_frame(written, std::move(frame));
 }
 
 }  // namespace

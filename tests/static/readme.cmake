@@ -1,0 +1,60 @@
+# The README's lines for a terminal, held against the programs: README, ROOT, PHASE2A (the program), QUANTIZE_A_CACHE (the program)
+# and PYTHON, empty where there is none.
+
+file(READ "${README}" text)
+set(wrong)
+
+# What cmake/bootstrap.sh is told to do, it can do.
+file(READ "${ROOT}/cmake/bootstrap.sh" bootstrap)
+string(REGEX MATCHALL "\ncmake/bootstrap\\.sh [^\n;]*" commands "${text}")
+if(NOT commands)
+  list(APPEND wrong "no line that starts with cmake/bootstrap.sh")
+endif()
+foreach(command IN LISTS commands)
+  string(REGEX REPLACE "\ncmake/bootstrap\\.sh ([^ ]+).*" "\\1" verb "${command}")
+  if(NOT bootstrap MATCHES "\n  ${verb}\\) ")
+    list(APPEND wrong "cmake/bootstrap.sh has no command ${verb}")
+  endif()
+endforeach()
+
+# Flags of phase2a, in commands and named alone in the text, are flags that it has.
+execute_process(COMMAND "${PHASE2A}" --help OUTPUT_VARIABLE help COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL " --[a-z][a-z-]*" flags "${commands}")
+string(REGEX MATCHALL "`--[a-z][a-z-]*[ `]" named "${text}")
+list(APPEND flags ${named})
+list(TRANSFORM flags REPLACE "[ `]" "")
+list(REMOVE_DUPLICATES flags)
+foreach(flag IN LISTS flags)
+  if(NOT help MATCHES "[ ,]${flag}[ ,\n]")
+    list(APPEND wrong "phase2a has no ${flag}")
+  endif()
+endforeach()
+
+# Models called by name can be fetched by that name.
+string(REGEX MATCHALL " --model [a-z0-9-]+ " models "${commands}")
+list(REMOVE_DUPLICATES models)
+if(models AND PYTHON)
+  execute_process(COMMAND "${PYTHON}" "${ROOT}/examples/models/fetch.py" --list OUTPUT_VARIABLE fetched COMMAND_ERROR_IS_FATAL ANY)
+  foreach(model IN LISTS models)
+    string(REGEX REPLACE " --model (.*) " "\\1" model "${model}")
+    if(NOT "\n${fetched}" MATCHES "\n${model}\t")
+      list(APPEND wrong "examples/models/fetch.py knows no ${model}")
+    endif()
+  endforeach()
+endif()
+
+# What a program is said to print, it prints; figures may differ in their last digit from processor to processor.
+if(QUANTIZE_A_CACHE)
+  execute_process(COMMAND "${QUANTIZE_A_CACHE}" OUTPUT_VARIABLE printed COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX REPLACE " +[0-9.]+ %" " N %" printed "${printed}")
+  string(REGEX REPLACE " +[0-9.]+ %" " N %" masked "${text}")
+  string(FIND "${masked}" "```\n${printed}```" found)
+  if(found EQUAL -1)
+    list(APPEND wrong "quantize_a_cache prints something else:\n${printed}")
+  endif()
+endif()
+
+if(wrong)
+  list(JOIN wrong "\n  " wrong)
+  message(FATAL_ERROR "${README}:\n  ${wrong}")
+endif()
