@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment.hpp"
@@ -51,10 +52,23 @@ kvtransfer::suite_registry known_suites() {
   return known;
 }
 
+/// The crossings of the factors asked for; those that mean nothing are told of.
+kvtransfer::factorial_conditions crossed(const phase2a::options& chosen, const kvtransfer::condition_registry& known) {
+  if (chosen.factors.empty()) {
+    return {};
+  }
+  return kvtransfer::full_factorial(kvtransfer::parse_factors(chosen.factors, known), known);
+}
+
 void run(const phase2a::options& chosen, const kvtransfer::condition_registry& known,
          const kvtransfer::suite_registry& suites) {
   kvtransfer::run_settings settings = chosen.settings;
-  const auto conditions = known.parse(chosen.conditions);
+  settings.factors = chosen.factors;
+  settings.sweep = chosen.sweep;
+  auto conditions = known.parse(chosen.conditions);
+  const kvtransfer::factorial_conditions cells = crossed(chosen, known);
+  const auto sweeps = kvtransfer::sweep_registry::standard();
+  const auto swept = chosen.sweep.empty() ? std::vector<std::string>{} : sweeps.parse(chosen.sweep);
   const kvtransfer::suite suite = suites.open(settings.suite);
   const at::Device device = kvtransfer::choose_device(settings.device);
   const at::ScalarType dtype =
@@ -70,6 +84,11 @@ void run(const phase2a::options& chosen, const kvtransfer::condition_registry& k
   const auto model = kvtransfer::causal_lm::open(
       path, device, dtype,
       settings.quantize == "nf4" ? kvtransfer::weight_quantization::nf4 : kvtransfer::weight_quantization::none);
+  conditions = kvtransfer::united(conditions, cells.conditions);
+  conditions = kvtransfer::united(conditions, sweeps.conditions(swept, model.config, known));
+  for (const kvtransfer::left_out_crossing& each : cells.left_out) {
+    fmt::print(stderr, "Left out: {}: {}\n", each.crossing, each.reason);
+  }
   kvtransfer::results results = kvtransfer::planned_run(
       suite, conditions, settings, kvtransfer::make_program_info(model, model.quantization, chosen.command),
       kvtransfer::make_model_info(model, path));

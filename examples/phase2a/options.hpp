@@ -13,15 +13,19 @@
 #include <system_error>
 
 #include "kvtransfer/experiment/condition_registry.hpp"
+#include "kvtransfer/experiment/factorial_conditions.hpp"
 #include "kvtransfer/experiment/records.hpp"
 #include "kvtransfer/experiment/suite_registry.hpp"
+#include "kvtransfer/experiment/sweeps.hpp"
 
 namespace phase2a {
 
 /// What the command line asks for; `conditions` is still the list as it was written.
 struct options {
   kvtransfer::run_settings settings;
-  std::string conditions = "all";
+  std::string conditions = "matrix";
+  std::string factors;  ///< likewise
+  std::string sweep;    ///< likewise
   std::string command;  ///< the whole command line, for the record
 };
 
@@ -41,14 +45,17 @@ inline std::string known_quantization(const std::string& text) {
   return text == "none" || text == "nf4" ? "" : fmt::format("expected none or nf4, got {}", text);
 }
 
-/// A line for each condition: what it is called and what its outcome tells.
+/// A line for each condition: what it is called and what its outcome tells; then what may stand behind a plus sign.
 inline std::string conditions_help(const kvtransfer::condition_registry& known) {
-  std::string help = "Conditions:";
+  std::string help = "Conditions (matrix: the first seven; controls: those behind them; all: both):";
   for (const kvtransfer::any_condition& condition : known.parse("all")) {
     const kvtransfer::condition_description description = condition.describe();
     help += fmt::format("\n  {:<28}{}", description.id, description.tells);
   }
-  return help;
+  help += fmt::format("\n  {:<28}{}", "from_files:DIR", "anybody's caches, one file a test: DIR/TEST.safetensors");
+  help += fmt::format("\nBehind a condition, policies change what it injects, as in transfer+layers:2-4+keys: {}",
+                      fmt::join(known.policies().examples(), ", "));
+  return help + fmt::format("\nFactors: {}", fmt::join(kvtransfer::known_factors(), "; "));
 }
 
 /// Adds the flags to `app`; parsing fills `chosen`. Of a flag given twice the last one counts.
@@ -80,7 +87,13 @@ inline void add_flags(CLI::App& app, options& chosen, const kvtransfer::conditio
                      "a variant",
                      fmt::join(suites.names(), ", ")))
       ->capture_default_str();
-  app.add_option("--conditions", chosen.conditions, "Comma-separated list, or all")->capture_default_str();
+  app.add_option("--conditions", chosen.conditions, "Comma-separated list of conditions, matrix, controls or all")
+      ->capture_default_str();
+  app.add_option("--factors", chosen.factors,
+                 "Factors to cross around transfer, beside the conditions: bos,cache:prompt/generated");
+  app.add_option("--sweep", chosen.sweep,
+                 fmt::format("Walks through the cache part by part, beside the conditions; some of {}",
+                             fmt::join(kvtransfer::sweep_registry::standard().names(), ", ")));
   app.add_option("--trials", settings.trials, "Trials of each test and condition; trial i draws with seed S + i")
       ->check(positive)
       ->capture_default_str();

@@ -4,50 +4,138 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <set>
+#include <cstddef>
 #include <utility>
 
+#include "experiment/text_lists.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/experiment/condition_point.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
 
 namespace kvtransfer {
 
+namespace {
+
+constexpr std::string_view matrix = "matrix";
+constexpr std::string_view controls = "controls";
+
+}  // namespace
+
 condition_registry condition_registry::standard() {
   condition_registry registry;
-  registry.add(conditions::baseline());
-  registry.add(conditions::text_oracle());
-  registry.add(conditions::same_cache());
-  registry.add(conditions::noise());
-  registry.add(conditions::transfer());
-  registry.add(conditions::as_reported_same_cache());
-  registry.add(conditions::as_reported_transfer());
+  for (any_condition each :
+       {conditions::baseline(), conditions::text_oracle(), conditions::same_cache(), conditions::noise(),
+        conditions::transfer(), conditions::as_reported_same_cache(), conditions::as_reported_transfer()}) {
+    registry.add_to(std::string(matrix), std::move(each));
+  }
+  for (any_condition each :
+       {conditions::oracle_split(), conditions::other_source(), conditions::zero(), conditions::noise_sink_kept(),
+        conditions::shuffled_tokens(), conditions::shuffled_layers(), conditions::shuffled_heads(),
+        conditions::shuffled_slots()}) {
+    registry.add_to(std::string(controls), std::move(each));
+  }
+  registry.add("from_files", "DIR", [](const std::string& folder) { return conditions::from_files(folder); });
   return registry;
 }
 
-void condition_registry::add(any_condition condition) {
+void condition_registry::add(any_condition condition) { add_to({}, std::move(condition)); }
+
+void condition_registry::add(std::string name, std::string argument, maker make) {
+  conditions_.add(std::move(name), {std::move(make), std::move(argument), {}});
+}
+
+void condition_registry::add_to(std::string group, any_condition condition) {
   std::string id = condition.describe().id;
-  conditions_.add(std::move(id), std::move(condition));
+  const auto make = [condition = std::move(condition)](const std::string&) { return condition; };
+  conditions_.add(std::move(id), {make, {}, std::move(group)});
+}
+
+std::vector<std::string> condition_registry::ids() const {
+  std::vector<std::string> all;
+  for (const auto& each : conditions_) {
+    if (each.make.argument.empty()) {
+      all.push_back(each.name);
+    }
+  }
+  return all;
+}
+
+std::vector<std::string> condition_registry::spellings() const {
+  std::vector<std::string> all;
+  for (const auto& each : conditions_) {
+    all.push_back(each.make.argument.empty() ? each.name : fmt::format("{}:{}", each.name, each.make.argument));
+  }
+  return all;
+}
+
+std::size_t condition_registry::index_of(std::string_view name) const {
+  const auto found =
+      std::find_if(conditions_.begin(), conditions_.end(), [&](const auto& each) { return each.name == name; });
+  if (found == conditions_.end()) {
+    fail<value_error>("conditions", "name",
+                      fmt::format("all, {}, {}, or some of {}", matrix, controls, fmt::join(spellings(), ", ")),
+                      fmt::format("\"{}\"", name));
+  }
+  return static_cast<std::size_t>(found - conditions_.begin());
+}
+
+any_condition condition_registry::with_suffix(const any_condition& base, std::string_view suffix) const {
+  const condition_description named = base.describe();
+  const auto point = base.point();
+  require<value_error>(
+      point != nullptr, "conditions", [&] { return fmt::format("{}+{}", named.id, suffix); },
+      "a condition that injects a cache in front of the plus sign", named.id);
+  condition_point moved = moved_point(*point, suffix, policies_);
+  condition_point fresh;  // what the text itself says, in its plain spelling
+  fresh.files = point->files;
+  return at_point(std::move(moved), named, text_of(moved_point(std::move(fresh), suffix, policies_)));
+}
+
+any_condition condition_registry::parse_one(std::string_view text) const {
+  const std::size_t plus = std::min(text.find('+'), text.size());
+  const std::string_view base = text.substr(0, plus);
+  const std::size_t colon = std::min(base.find(':'), base.size());
+  const entry& found = (conditions_.begin() + static_cast<std::ptrdiff_t>(index_of(base.substr(0, colon))))->make;
+  const std::string argument(base.substr(std::min(colon + 1, base.size())));
+  if (argument.empty() != found.argument.empty()) {
+    fail<value_error>(
+        "conditions", base.substr(0, colon),
+        found.argument.empty() ? "no argument" : fmt::format("{}:{}", base.substr(0, colon), found.argument),
+        fmt::format("\"{}\"", base));
+  }
+  const any_condition condition = found.make(argument);
+  return plus == text.size() ? condition : with_suffix(condition, text.substr(plus + 1));
 }
 
 std::vector<any_condition> condition_registry::parse(std::string_view list) const {
-  std::set<std::string, std::less<>> named;
-  for (std::size_t begin = 0; list != "all" && begin <= list.size();) {
-    const std::size_t comma = std::min(list.find(',', begin), list.size());
-    const std::string_view id = list.substr(begin, comma - begin);
-    if (!conditions_.contains(id)) {
-      fail<value_error>("conditions", "name", fmt::format("all, or some of {}", fmt::join(ids(), ", ")),
-                        fmt::format("\"{}\"", id));
+  std::vector<std::pair<std::size_t, any_condition>> chosen;
+  const auto add = [&](std::size_t index, any_condition condition) {
+    const std::string id = condition.describe().id;
+    const bool known = std::ranges::any_of(chosen, [&](const auto& each) { return each.second.describe().id == id; });
+    if (!known) {
+      chosen.emplace_back(index, std::move(condition));
     }
-    named.emplace(id);
-    begin = comma + 1;
-  }
-  std::vector<any_condition> chosen;
-  for (const auto& each : conditions_) {
-    if (list == "all" || named.contains(each.name)) {
-      chosen.push_back(each.make);
+  };
+  for (const std::string_view piece : detail::list_items(list)) {
+    std::size_t index = 0;
+    bool is_group = piece == "all" || piece == matrix || piece == controls;
+    for (const auto& each : conditions_) {
+      const bool named = piece == "all" ? each.make.argument.empty() : each.make.group == piece;
+      if (is_group && named) {
+        add(index, each.make.make({}));
+      }
+      ++index;
+    }
+    if (!is_group) {
+      add(index_of(piece.substr(0, piece.find_first_of("+:"))), parse_one(piece));
     }
   }
-  return chosen;
+  std::ranges::stable_sort(chosen, {}, [](const auto& each) { return each.first; });
+  std::vector<any_condition> conditions;
+  for (auto& [index, condition] : chosen) {
+    conditions.push_back(std::move(condition));
+  }
+  return conditions;
 }
 
 }  // namespace kvtransfer

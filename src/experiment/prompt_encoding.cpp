@@ -120,6 +120,7 @@ prompt_ids encode_prompts(const prompt_encoding& encoding, const test_case& test
   prompt_ids prompts =
       in_chat ? chat_prompts(encoding, *encoding.chat, test)
               : raw_prompts(tokens.boundaries().before, tokens.encode(test.source), tokens.encode(test.target));
+  prompts.test = test.name;
   const auto require_some = [&](const prompt_text& text, token_role role) {
     const bool some = std::ranges::any_of(
         text, [&](const prompt_part& part) { return part.role == role && !part.token_ids.empty(); });

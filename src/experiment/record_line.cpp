@@ -71,6 +71,7 @@ nlohmann::ordered_json outcome_columns(const test_case& test, const trial_record
           {"markers_found", trial.markers_found},
           {"forbidden_found", trial.forbidden_found},
           {"marker_log_prob", number(trial.marker_log_prob)},
+          {"next_token_kl", number(trial.next_token_kl)},
           {"stalled", trial.stalled},
           {"stop_reason", to_string(trial.stop)}};
 }

@@ -8,6 +8,11 @@
 
 namespace kvtransfer::detail {
 
+/// Null where there is none.
+nlohmann::ordered_json optional_text(const std::string& text) {
+  return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+}
+
 nlohmann::ordered_json to_json_value(const run_settings& settings) {
   return {{"model", settings.model},
           {"device", settings.device},
@@ -18,6 +23,8 @@ nlohmann::ordered_json to_json_value(const run_settings& settings) {
           {"system", settings.system},
           {"suite", settings.suite},
           {"conditions", settings.conditions},
+          {"factors", optional_text(settings.factors)},
+          {"sweep", optional_text(settings.sweep)},
           {"trials", settings.trials},
           {"temperature", settings.temperature},
           {"seed", settings.seed},
@@ -25,11 +32,6 @@ nlohmann::ordered_json to_json_value(const run_settings& settings) {
           {"output", settings.output},
           {"resume", settings.resume},
           {"margin", settings.margin}};
-}
-
-/// Null where there is none.
-nlohmann::ordered_json optional_text(const std::string& text) {
-  return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
 }
 
 nlohmann::ordered_json to_json_value(const program_info& program) {
@@ -123,8 +125,15 @@ nlohmann::ordered_json to_json_value(const results& run, const test_record& test
   }
   value["assumed_frame"] =
       std::any_of(record.trials.begin(), record.trials.end(), [](const auto& each) { return each.assumed_frame; });
-  value["edits"] = nlohmann::ordered_json::array();
+  for (const char* list : {"marker_log_prob", "next_token_kl", "edits"}) {
+    value[list] = nlohmann::ordered_json::array();
+  }
   for (const trial_record& trial : record.trials) {
+    const auto number = [](const std::optional<double>& value) {
+      return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+    };
+    value["marker_log_prob"].push_back(number(trial.marker_log_prob));
+    value["next_token_kl"].push_back(number(trial.next_token_kl));
     value["edits"].push_back(trial.edits);
   }
   value["origin"] = to_string(weakest_origin(record));

@@ -91,12 +91,16 @@ trial_record record_of(const completion& made, const prepared_input& read, const
 }
 
 trial_record run_trial(prompt_caches& caches, const any_tokenizer& text, const any_condition& condition,
-                       const test_case& test, const prompt_ids& prompts, generation_config settings,
-                       std::uint64_t seed) {
+                       const test_case& test, const prompt_ids& prompts, generation_config settings, std::uint64_t seed,
+                       const std::optional<oracle_reference>& oracle) {
   settings.seeds = {seed};
   const prepared_input read = condition.prepare(caches, prompts, settings);
   const generation_output made = generate(caches.model(), read.input, settings);
-  return record_of(made.sequences.front(), read, text, test, seed);
+  trial_record trial = record_of(made.sequences.front(), read, text, test, seed);
+  if (oracle) {
+    measure_along(*oracle, caches.model(), read.input, trial);
+  }
+  return trial;
 }
 
 }  // namespace kvtransfer::detail

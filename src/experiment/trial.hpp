@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
+#include "experiment/oracle_reference.hpp"
 #include "kvtransfer/experiment/any_condition.hpp"
 #include "kvtransfer/experiment/concepts.hpp"
 #include "kvtransfer/experiment/prompt_caches.hpp"
@@ -26,8 +28,9 @@ namespace kvtransfer::detail {
 
 /// Runs one trial: prepares what the condition has the model read, and continues it.
 /// @param settings how to generate; its seeds are replaced by `seed`
+/// @param oracle what the trial is measured along; nothing: it is not
 [[nodiscard]] trial_record run_trial(prompt_caches& caches, const any_tokenizer& text, const any_condition& condition,
                                      const test_case& test, const prompt_ids& prompts, generation_config settings,
-                                     std::uint64_t seed);
+                                     std::uint64_t seed, const std::optional<oracle_reference>& oracle);
 
 }  // namespace kvtransfer::detail

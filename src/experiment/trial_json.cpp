@@ -101,6 +101,8 @@ nlohmann::ordered_json full_json(const trial_record& trial) {
   value["forbidden_found"] = trial.forbidden_found;
   value["marker_log_prob"] =
       trial.marker_log_prob ? nlohmann::ordered_json(*trial.marker_log_prob) : nlohmann::ordered_json();
+  value["next_token_kl"] =
+      trial.next_token_kl ? nlohmann::ordered_json(*trial.next_token_kl) : nlohmann::ordered_json();
   value["top2_margins"] = margins_to_json(trial.top2_margins);
   value["assumed_frame"] = trial.assumed_frame;
   value["edits"] = trial.edits;
@@ -125,6 +127,9 @@ trial_record read_trial(const json_reader& fields) {
   trial.forbidden_found = fields.texts("forbidden_found");
   if (const auto scored = fields.find("marker_log_prob")) {
     trial.marker_log_prob = scored->number();
+  }
+  if (const auto compared = fields.find("next_token_kl")) {
+    trial.next_token_kl = compared->number();
   }
   const std::optional<stop_reason> stop = stop_reason_named(fields.text("stop_reason"));
   if (!stop) {

@@ -22,12 +22,20 @@ std::vector<std::string> ids_of(const std::vector<any_condition>& conditions) {
 
 }  // namespace
 
-TEST_CASE("the standard registry has the seven conditions in the order of the table",
+TEST_CASE("the standard registry has the seven conditions and the controls in the order of the table",
           "[experiment][condition_registry]") {
   const std::vector<std::string> seven = {
       "baseline", "text_oracle", "same_cache", "noise", "transfer", "as_reported_same_cache", "as_reported_transfer"};
-  CHECK(condition_registry::standard().ids() == seven);
-  CHECK(ids_of(condition_registry::standard().parse("all")) == seven);
+  const std::vector<std::string> controls = {"oracle_split",    "other_source",    "zero",           "noise_sink_kept",
+                                             "shuffled_tokens", "shuffled_layers", "shuffled_heads", "shuffled_slots"};
+  std::vector<std::string> all = seven;
+  all.insert(all.end(), controls.begin(), controls.end());
+  const condition_registry registry = condition_registry::standard();
+  CHECK(registry.ids() == all);
+  CHECK(registry.spellings().back() == "from_files:DIR");
+  CHECK(ids_of(registry.parse("all")) == all);
+  CHECK(ids_of(registry.parse("matrix")) == seven);
+  CHECK(ids_of(registry.parse("controls,zero,transfer")).size() == 9);
 }
 
 TEST_CASE("a list of conditions is read in any order, each once", "[experiment][condition_registry]") {
@@ -40,9 +48,10 @@ TEST_CASE("an unknown or empty name is refused with the known ones", "[experimen
     return message_of<value_error>([&] { condition_registry::standard().parse(list); });
   };
   CHECK(complaint("transfers") ==
-        "conditions: name: expected all, or some of baseline, text_oracle, same_cache, noise, transfer, "
-        "as_reported_same_cache, "
-        "as_reported_transfer, got \"transfers\"");
+        "conditions: name: expected all, matrix, controls, or some of baseline, text_oracle, same_cache, noise, "
+        "transfer, "
+        "as_reported_same_cache, as_reported_transfer, oracle_split, other_source, zero, noise_sink_kept, "
+        "shuffled_tokens, shuffled_layers, shuffled_heads, shuffled_slots, from_files:DIR, got \"transfers\"");
   for (const char* list : {"", "baseline,", ",baseline", "baseline, transfer"}) {
     CHECK_FALSE(complaint(list).empty());
   }

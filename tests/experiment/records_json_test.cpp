@@ -34,8 +34,8 @@ TEST_CASE("the results file has the schema's fields in its order", "[experiment]
   CHECK(keys_of(document["model"]) == names{"path", "architecture", "layers", "hidden_size", "q_heads", "kv_heads",
                                             "head_dim", "vocab_size", "rope", "digest", "tokenizer_digest"});
   CHECK(keys_of(document["settings"]) == names{"model", "device", "dtype", "quantize", "threads", "prompt_form",
-                                               "system", "suite", "conditions", "trials", "temperature", "seed",
-                                               "max_new_tokens", "output", "resume", "margin"});
+                                               "system", "suite", "conditions", "factors", "sweep", "trials",
+                                               "temperature", "seed", "max_new_tokens", "output", "resume", "margin"});
   CHECK(keys_of(document["tests"][0]) == names{"name", "source", "target", "markers", "conditions"});
   CHECK(keys_of(document["tests"][0]["conditions"]) == names{"text_oracle", "transfer", "as_reported_transfer"});
 }

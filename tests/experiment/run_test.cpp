@@ -44,7 +44,7 @@ struct small_experiment {
               "",
               {{"a", "My name is Lyra.", "What is your name?", {"Lyra"}, {}, {}, {}},
                {"b", "It is blue.", "What colour?", {"blue"}, {}, {}, {}}}};
-  std::vector<any_condition> conditions = condition_registry::standard().parse("all");
+  std::vector<any_condition> conditions = condition_registry::standard().parse("matrix");
   run_settings settings;
   temporary_folder folder;
 
@@ -86,7 +86,8 @@ TEST_CASE("a run has every test, condition and trial, with the trials' seeds", "
       CHECK(record.trials[0].text == setup.encoding.tokens.decode(record.trials[0].token_ids));
     }
   }
-  CHECK(run.settings.conditions == condition_registry::standard().ids());
+  const std::vector<std::string> ids = condition_registry::standard().ids();
+  CHECK(run.settings.conditions == std::vector<std::string>(ids.begin(), ids.begin() + 7));
 }
 
 TEST_CASE("same_cache equals baseline and transfer equals text_oracle, greedy and sampled", "[experiment][run]") {
@@ -101,6 +102,49 @@ TEST_CASE("same_cache equals baseline and transfer equals text_oracle, greedy an
       CHECK(test.find("transfer")->trials[0].edits.empty());
     }
   }
+}
+
+TEST_CASE("every trial is measured along the oracle's answer", "[experiment][run]") {
+  small_experiment setup;
+  for (const test_record& test : setup.run().tests) {
+    for (const condition_record& record : test.conditions) {
+      const trial_record& trial = record.trials.front();
+      REQUIRE(trial.marker_log_prob.has_value());
+      REQUIRE(trial.next_token_kl.has_value());
+      CHECK(*trial.marker_log_prob < 0);
+    }
+    const auto only = [&](const char* id) -> const trial_record& { return test.find(id)->trials.front(); };
+    CHECK(*only("text_oracle").next_token_kl < 1e-6);
+    CHECK(*only("transfer").next_token_kl < 1e-6);
+    CHECK(*only("transfer").marker_log_prob == Approx(*only("text_oracle").marker_log_prob).margin(1e-3));
+    CHECK(*only("baseline").next_token_kl > 1e-3);
+  }
+}
+
+TEST_CASE("a condition looks at the other tests of its suite", "[experiment][run]") {
+  small_experiment setup;
+  setup.conditions = condition_registry::standard().parse("baseline,other_source");
+  const results run = setup.run();
+  const auto source_ids = [&](std::size_t test) {
+    std::vector<std::int64_t> ids;
+    for (const sequence_part& part : run.tests[test].find("other_source")->trials[0].read) {
+      if (part.role == token_role::source) {
+        ids.insert(ids.end(), part.token_ids.begin(), part.token_ids.end());
+      }
+    }
+    return ids;
+  };
+  CHECK(source_ids(0) == setup.encoding.tokens.encode(setup.tests.tests[1].source));
+  CHECK(source_ids(1) == setup.encoding.tokens.encode(setup.tests.tests[0].source));
+}
+
+TEST_CASE("a condition may name the form of its prompts", "[experiment][run]") {
+  small_experiment setup;
+  setup.conditions = condition_registry::standard().parse("transfer,transfer+form:chat");
+  CHECK_THROWS_AS(setup.run(), value_error);
+  setup.conditions = condition_registry::standard().parse("transfer,transfer+form:raw");
+  const results run = setup.run();
+  CHECK(run.tests[0].conditions[0].trials[0].token_ids == run.tests[0].conditions[1].trials[0].token_ids);
 }
 
 TEST_CASE("progress counts every trial once", "[experiment][run]") {

@@ -11,6 +11,9 @@
 
 namespace kvtransfer {
 
+struct condition_point;
+struct suite_prompts;
+
 /// A condition chosen at run time. Copies share the one they were made from.
 class any_condition {
  public:
@@ -36,6 +39,16 @@ class any_condition {
     return chosen_->prepare(caches, prompts, settings);
   }
 
+  /// The same condition, knowing the suite that it runs in: what its `within(suite)` gives, or itself where it has
+  /// none.
+  [[nodiscard]] any_condition within(const suite_prompts& suite) const {
+    std::shared_ptr<const interface> bound = chosen_->within(suite);
+    return bound == nullptr ? *this : any_condition(std::move(bound));
+  }
+  /// Where it stands in the space of conditions: what its `point()` gives; null where it has none, so that nothing can
+  /// be said behind its id.
+  [[nodiscard]] std::shared_ptr<const condition_point> point() const { return chosen_->point(); }
+
  private:
   struct interface {
     virtual ~interface() = default;
@@ -44,6 +57,8 @@ class any_condition {
     [[nodiscard]] virtual std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const = 0;
     [[nodiscard]] virtual prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,
                                                  const generation_config& settings) const = 0;
+    [[nodiscard]] virtual std::shared_ptr<const interface> within(const suite_prompts& suite) const = 0;
+    [[nodiscard]] virtual std::shared_ptr<const condition_point> point() const = 0;
   };
 
   template <Condition Chosen>
@@ -60,8 +75,24 @@ class any_condition {
                                          const generation_config& settings) const override {
       return condition.prepare(caches, prompts, settings);
     }
+    [[nodiscard]] std::shared_ptr<const interface> within(const suite_prompts& suite) const override {
+      if constexpr (requires { condition.within(suite); }) {
+        return std::make_shared<const holder>(condition.within(suite));
+      } else {
+        return nullptr;
+      }
+    }
+    [[nodiscard]] std::shared_ptr<const condition_point> point() const override {
+      if constexpr (requires { condition.point(); }) {
+        return condition.point();
+      } else {
+        return nullptr;
+      }
+    }
     Chosen condition;
   };
+
+  explicit any_condition(std::shared_ptr<const interface> chosen) : chosen_(std::move(chosen)) {}
 
   std::shared_ptr<const interface> chosen_;
 };

@@ -29,6 +29,10 @@ struct prepared_input {
 /// - `prepare(caches, prompts, settings)`: the plan. What it injects it asks of `caches`, which the run shares among
 /// its
 ///   conditions and trials, so that no text is read twice. `settings` holds one seed, the trial's.
+///
+/// A condition that looks at other tests of its suite, or at the model, has `within(suite_prompts)` too, which gives
+/// the same condition that knows them; the others are asked of that one. One that is a point of the space of conditions
+/// has `point()`, so that policies can narrow it.
 template <class T>
 concept Condition = std::copyable<T> && requires(const T condition, prompt_caches& caches, const prompt_ids& prompts,
                                                  const generation_config& settings, std::int64_t max_new_tokens) {

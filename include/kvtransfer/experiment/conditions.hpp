@@ -1,5 +1,7 @@
 #pragma once
 
+#include <filesystem>
+
 #include "kvtransfer/experiment/any_condition.hpp"
 
 /// The library's own conditions; `describe()` says what each injects and what its outcome tells.
@@ -26,5 +28,34 @@ namespace kvtransfer::conditions {
 /// A harness that takes the source's cache after generation, EOS fed, and begins the target with a BOS of its own: a
 /// reconstruction.
 [[nodiscard]] any_condition as_reported_transfer();
+
+// Controls: what a difference has to be larger than before it is one of content.
+
+/// The text oracle's text read in two chunks: the floor of the run's precision.
+[[nodiscard]] any_condition oracle_split();
+
+/// As `noise`, the first slot left as it was.
+[[nodiscard]] any_condition noise_sink_kept();
+
+/// Zeros in the place of the source's cache.
+[[nodiscard]] any_condition zero();
+
+/// The cache of another test's source: the control that counts.
+[[nodiscard]] any_condition other_source();
+
+/// The cache of the source's tokens in another order.
+[[nodiscard]] any_condition shuffled_tokens();
+
+/// The source's cache, each layer in the place of another.
+[[nodiscard]] any_condition shuffled_layers();
+
+/// The source's cache, each KV head in the place of another of its layer.
+[[nodiscard]] any_condition shuffled_heads();
+
+/// The source's cache with its slots in another order, each with its position: must change nothing.
+[[nodiscard]] any_condition shuffled_slots();
+
+/// Anybody's caches: one cache file a test, `folder/TEST.safetensors`, whoever wrote it. Its origin is checked.
+[[nodiscard]] any_condition from_files(std::filesystem::path folder);
 
 }  // namespace kvtransfer::conditions

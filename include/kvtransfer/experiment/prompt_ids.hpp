@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct prompt_ids {
       opening;       ///< what stands in front of the target where no source is read: BOS, the chat format's beginning
   prompt_text head;  ///< the same with the source behind: what a transfer injects
   prompt_text tail;  ///< the target and the chat format's end
+  std::string test = {};  ///< the test's name; empty where the prompts are of none
 
   /// The target alone.
   [[nodiscard]] prompt_text alone() const;

@@ -30,6 +30,8 @@ struct run_settings {
   std::string system;                          ///< the system text of chat prompts; empty: none
   std::string suite;                           ///< the suite's name or file
   std::vector<std::string> conditions;         ///< ids, in the order of tables
+  std::string factors = {};                    ///< crossed around transfer, as the flag spells them; empty: none
+  std::string sweep = {};                      ///< walked through, likewise
   std::int64_t trials = 1;                     ///< of each test under each condition
   double temperature = 0.0;                    ///< 0: greedy
   std::uint64_t seed = 0;                      ///< trial i draws with seed + i
@@ -48,7 +50,13 @@ struct trial_record {
   std::vector<std::string> forbidden_found = {};  ///< likewise of the markers that the text was not to hold
   stop_reason stop = stop_reason::length;         ///< why it ended
   bool stalled = false;                           ///< whether it ended at once: see `is_stalled`
-  std::optional<double> marker_log_prob = {};     ///< mean log-probability of the markers as the answer; where scored
+
+  /// Natural logarithm of how probable a marker is: where the text oracle's greedy answer comes to it, behind the
+  /// tokens of that answer, or right behind the prompt where it does not; the mean over the test's markers.
+  std::optional<double> marker_log_prob = {};
+  /// Nats: by how much the next token is expected otherwise than by the text oracle, the mean along its greedy answer.
+  std::optional<double> next_token_kl = {};
+
   std::vector<double> top2_margins;  ///< per step: largest minus second largest logit; the EOS step included
   sequence read;                     ///< what stood in front of the first generated token
   bool assumed_frame = false;        ///< the injected cache's frame was set by hand: it does not describe what it holds

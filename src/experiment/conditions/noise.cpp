@@ -1,51 +1,27 @@
-#include "kvtransfer/inject/noise.hpp"
-
-#include <cstdint>
-#include <optional>
-#include <string>
-
-#include "kvtransfer/experiment/concepts.hpp"
+#include "kvtransfer/experiment/condition_point.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
-#include "kvtransfer/experiment/prompt_caches.hpp"
-#include "kvtransfer/experiment/prompt_ids.hpp"
-#include "kvtransfer/experiment/sequence.hpp"
-#include "kvtransfer/inject/prepend.hpp"
-#include "kvtransfer/model/generate.hpp"
 
 namespace kvtransfer::conditions {
 
-namespace {
+any_condition noise() {
+  return at_point({.control = cache_control::noise},
+                  {.id = "noise",
+                   .title = "Random noise",
+                   .injected = "random keys and values of the source cache's shape, with its mean and deviation per "
+                               "layer and head; the target is fed at the positions that follow",
+                   .tells = "what a cache without content does",
+                   .reference = "baseline",
+                   .random = true});
+}
 
-struct noise_condition {
-  [[nodiscard]] condition_description describe() const {
-    condition_description description;
-    description.id = "noise";
-    description.title = "Random noise";
-    description.injected =
-        "random keys and values of the source cache's shape, with its mean and deviation per layer and head; "
-        "the target is fed at the positions that follow";
-    description.tells = "what a cache without content does";
-    description.reference = "baseline";
-    description.random = true;
-    return description;
-  }
-
-  [[nodiscard]] std::optional<std::string> not_applicable(const prompt_ids&) const { return std::nullopt; }
-
-  [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t) const {
-    return count_of(prompts.whole());
-  }
-
-  [[nodiscard]] prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,
-                                       const generation_config& settings) const {
-    const cache random = moment_matched_noise(caches.prefill(ids_of(prompts.head)), settings.seeds.front());
-    return {prepend(random.view(), {ids_of(prompts.tail)}),
-            joined({{token_role::noise, random.length(), true}}, parts_of(prompts.tail, false))};
-  }
-};
-
-}  // namespace
-
-any_condition noise() { return noise_condition{}; }
+any_condition noise_sink_kept() {
+  return at_point({.control = cache_control::noise_sink_kept},
+                  {.id = "noise_sink_kept",
+                   .title = "Noise behind the first slot",
+                   .injected = "the source's first slot as it is, noise like the rest of its cache behind it",
+                   .tells = "what noise does where heads that look at nothing find their slot",
+                   .reference = "baseline",
+                   .random = true});
+}
 
 }  // namespace kvtransfer::conditions

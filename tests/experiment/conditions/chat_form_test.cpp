@@ -54,7 +54,7 @@ TEST_CASE("in chat form a harness that reads the target again reads its format a
 }
 
 TEST_CASE("in chat form every condition counts what it reads", "[experiment][conditions]") {
-  for (const any_condition& condition : condition_registry::standard().parse("all")) {
+  for (const any_condition& condition : condition_registry::standard().parse("matrix")) {
     const prepared_input read = prepared(condition, small_model(), sample_chat(), settings);
     CAPTURE(condition.describe().id);
     CHECK(parts_fit_plan(read));
