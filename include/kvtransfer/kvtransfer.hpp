@@ -2,6 +2,7 @@
 
 // All headers of kvtransfer::kvtransfer. Including the few that a program uses compiles several times faster.
 
+#include "kvtransfer/cache/assume_origin.hpp"
 #include "kvtransfer/cache/borrowed_cache.hpp"
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_edit.hpp"
