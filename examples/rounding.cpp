@@ -109,6 +109,18 @@ row after_moves(const causal_lm& model, const any_tokenizer& text, std::int64_t 
           loss_behind(model, both.kept, text.encode(afterwards))};
 }
 
+/// The last slot of `all`, which the model has just written: no move has rounded it, whatever became of the others.
+cache newest(const cache& all) {
+  const cache_view<> last = all.view().slice(all.length() - 1, all.length());
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  for (std::int64_t layer = 0; layer < last.layers(); ++layer) {
+    keys.push_back(last.layer(layer).keys().clone());
+    values.push_back(last.layer(layer).values().clone());
+  }
+  return cache(std::move(keys), std::move(values), last.frame().with_roundings(0), as_written);
+}
+
 /// `ids` read one by one; beyond `budget` each pushes one out, and the gap is closed.
 /// @param single what one move costs, where that is known; else it is measured
 row after_evictions(const causal_lm& model, const std::vector<std::int64_t>& ids, std::int64_t budget, moving when,
@@ -130,9 +142,9 @@ row after_evictions(const causal_lm& model, const std::vector<std::int64_t>& ids
     }
     const cache all =
         std::move(running).release();  // whose new slot alone is taken: the others were rotated to be read
-    const cache_view<> added = all.view().slice(all.length() - 1, all.length());
-    both.kept = concat(both.kept.view(), added);
-    both.exact = concat(both.exact.view(), with_dtype(added, at::kDouble).view());
+    const cache added = newest(all);
+    both.kept = concat(both.kept.view(), added.view());
+    both.exact = concat(both.exact.view(), with_dtype(added.view(), at::kDouble).view());
     both.change(
         [&](cache& keys) {
           keys = gather(keys.view(), staying);
