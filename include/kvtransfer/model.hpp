@@ -11,6 +11,7 @@
 #include "kvtransfer/model/config.hpp"
 #include "kvtransfer/model/config_json.hpp"
 #include "kvtransfer/model/generate.hpp"
+#include "kvtransfer/model/generate_many.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
 #include "kvtransfer/model/read_chat_template.hpp"
 #include "kvtransfer/model/sampling.hpp"

@@ -1,9 +1,11 @@
 #include "kvtransfer/experiment/prompt_caches.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <set>
 #include <utility>
 
-#include "kvtransfer/model/session.hpp"
+#include "kvtransfer/model/generate_many.hpp"
 
 namespace kvtransfer {
 
@@ -23,46 +25,67 @@ std::int64_t bytes_of(const cache_view<>& kv) {
 prompt_caches::prompt_caches(const causal_lm& model, std::int64_t most_bytes)
     : model_(&model), most_bytes_(most_bytes) {}
 
-template <class Make>
-const prompt_caches::entry& prompt_caches::find_or_make(const request& asked, Make&& make) {
-  auto found = entries_.find(asked);
-  if (found == entries_.end()) {
-    found = entries_.emplace(asked, make()).first;
-    found->second.bytes = bytes_of(found->second.made.view());
-    bytes_ += found->second.bytes;
-    ++made_;
-  }
-  found->second.last_asked = ++asked_;
-  while (bytes_ > most_bytes_ && entries_.size() > 1) {
-    const auto oldest = std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
-      return a.second.last_asked < b.second.last_asked;
-    });
-    bytes_ -= oldest->second.bytes;
-    entries_.erase(oldest);
-  }
-  return found->second;
-}
-
-cache_view<> prompt_caches::prefill(const std::vector<std::int64_t>& token_ids) {
-  const request asked{{token_ids, false}, std::nullopt};
-  return find_or_make(asked, [&] { return entry{{}, kvtransfer::prefill(*model_, {token_ids})}; }).made.view();
-}
-
-continued_text prompt_caches::continued(const text_to_continue& text, const generation_config& settings) {
+prompt_caches::request prompt_caches::asked_for(const text_to_continue& text, const generation_config& settings) {
   request asked{text, settings};
   if (settings.temperature == 0) {
     asked.settings->seeds = {};
   }
-  const entry& kept = find_or_make(asked, [&] {
-    constexpr std::int64_t eos = 1;
-    session running(*model_, plan_of({text.token_ids}), std::max<std::int64_t>(settings.max_new_tokens, 0) + eos);
-    completion said = std::move(generate(*model_, running, settings).front());
-    if (text.reads_eos && said.eos_token_id) {
-      running.step({said.eos_token_id});
-    }
-    return entry{std::move(said), std::move(running).release()};
-  });
+  return asked;
+}
+
+const prompt_caches::entry* prompt_caches::find(const request& asked) {
+  const auto found = entries_.find(asked);
+  if (found == entries_.end()) {
+    return nullptr;
+  }
+  found->second.last_asked = ++asked_;
+  return &found->second;
+}
+
+const prompt_caches::entry& prompt_caches::keep(const request& asked, entry made) {
+  made.bytes = bytes_of(made.made.view());
+  made.last_asked = ++asked_;
+  bytes_ += made.bytes;
+  ++made_;
+  const auto kept = entries_.emplace(asked, std::move(made)).first;
+  while (bytes_ > most_bytes_ && entries_.size() > 1) {
+    const auto oldest = std::ranges::min_element(entries_, {}, [](const auto& each) { return each.second.last_asked; });
+    bytes_ -= oldest->second.bytes;
+    entries_.erase(oldest);
+  }
+  return kept->second;
+}
+
+cache_view<> prompt_caches::prefill(const std::vector<std::int64_t>& token_ids) {
+  const request asked{{token_ids, false}, std::nullopt};
+  const entry* kept = find(asked);
+  return (kept != nullptr ? *kept : keep(asked, {{}, kvtransfer::prefill(*model_, {token_ids})})).made.view();
+}
+
+continued_text prompt_caches::continued(const text_to_continue& text, const generation_config& settings) {
+  const request asked = asked_for(text, settings);
+  if (find(asked) == nullptr) {
+    continue_all({{text, settings}});
+  }
+  const entry& kept = *find(asked);
   return {kept.said, kept.made.view()};
+}
+
+void prompt_caches::continue_all(const std::vector<std::pair<text_to_continue, generation_config>>& texts) {
+  std::vector<request> asked;
+  std::vector<generation_request> requests;
+  std::set<request> known;
+  for (const auto& [text, settings] : texts) {
+    request one = asked_for(text, settings);
+    if (find(one) == nullptr && known.insert(one).second) {
+      requests.push_back({plan_of({text.token_ids}), settings, true, text.reads_eos});
+      asked.push_back(std::move(one));
+    }
+  }
+  std::vector<generation_result> made = generate_many(*model_, std::move(requests));
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    keep(asked[i], {std::move(made[i].said), std::move(*made[i].left)});
+  }
 }
 
 }  // namespace kvtransfer

@@ -138,6 +138,10 @@ nlohmann::ordered_json to_json_value(const results& run, const test_record& test
   }
   value["origin"] = to_string(weakest_origin(record));
   value["top2_margins"] = std::move(margins);
+  value["close_calls"] = nlohmann::ordered_json::array();
+  for (const trial_record& trial : record.trials) {
+    value["close_calls"].push_back(trial.close_calls);
+  }
   return value;
 }
 

@@ -104,6 +104,7 @@ nlohmann::ordered_json full_json(const trial_record& trial) {
   value["next_token_kl"] =
       trial.next_token_kl ? nlohmann::ordered_json(*trial.next_token_kl) : nlohmann::ordered_json();
   value["top2_margins"] = margins_to_json(trial.top2_margins);
+  value["close_calls"] = trial.close_calls;
   value["assumed_frame"] = trial.assumed_frame;
   value["edits"] = trial.edits;
   value["origin"] = to_string(trial.origin);
@@ -138,6 +139,7 @@ trial_record read_trial(const json_reader& fields) {
   trial.stop = *stop;
   trial.stalled = fields.boolean("stalled");
   trial.top2_margins = read_margins(fields);
+  trial.close_calls = fields.member("close_calls").integer(0);
   trial.read = read_sequence(fields);
   trial.assumed_frame = fields.boolean("assumed_frame");
   trial.edits = fields.texts("edits");

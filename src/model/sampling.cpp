@@ -1,12 +1,10 @@
 #include "kvtransfer/model/sampling.hpp"
 
 #include <ATen/core/PhiloxRNGEngine.h>
-#include <ATen/ops/topk.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
-#include <vector>
+#include <limits>
 
 #include "kvtransfer/core/error.hpp"
 
@@ -20,31 +18,50 @@ double uniform_draw(std::uint64_t seed, std::uint64_t step) {
   return static_cast<double>(((high << 32) | low) >> 11) * resolution;
 }
 
-std::int64_t sample_inverse_cdf(const at::Tensor& logits, double temperature, double uniform) {
-  const at::Tensor scores = logits.contiguous();
-  const float* score = scores.const_data_ptr<float>();
-  const std::int64_t count = scores.numel();
-  const double largest = *std::max_element(score, score + count);
-  std::vector<double> cumulative(static_cast<std::size_t>(count));
+drawn_token sample_inverse_cdf(const at::Tensor& logits, double temperature, double uniform) {
+  const at::Tensor scores = logits.to(at::kDouble);
+  const at::Tensor shares = scores.sub(scores.max()).div_(temperature).exp_();
+  const double* share = shares.const_data_ptr<double>();
+  const std::int64_t count = shares.numel();
   double sum = 0;
   for (std::int64_t i = 0; i < count; ++i) {
-    sum += std::exp((score[i] - largest) / temperature);
-    cumulative[static_cast<std::size_t>(i)] = sum;
+    sum += share[i];
   }
-  const auto chosen = std::upper_bound(cumulative.begin(), cumulative.end(), uniform * sum);
-  return std::min<std::int64_t>(chosen - cumulative.begin(), count - 1);
+  const double passed = uniform * sum;
+  double begin = 0;
+  double end = share[0];
+  std::int64_t token = 0;
+  while (end <= passed && token + 1 < count) {
+    ++token;
+    begin = end;
+    end += share[token];
+  }
+  return {token, std::max(std::min(passed - begin, end - passed) / sum, 0.0)};
 }
 
 token_choice choose_token(const at::Tensor& logits, double temperature, std::uint64_t seed, std::uint64_t step) {
-  const auto [values, indices] = at::topk(logits, std::min<std::int64_t>(2, logits.numel()));
-  const float best = values[0].item<float>();
-  if (std::isnan(best)) {
-    fail<value_error>("choose_token", "logits", "numbers", "NaN");
+  const at::Tensor scores = logits.contiguous();
+  const float* score = scores.const_data_ptr<float>();
+  const std::int64_t count = scores.numel();
+  std::int64_t best = 0;
+  float second = count == 1 ? score[0] : -std::numeric_limits<float>::infinity();
+  bool numbers = !std::isnan(score[0]);
+  for (std::int64_t i = 1; i < count; ++i) {
+    numbers = numbers && !std::isnan(score[i]);
+    if (score[i] > score[best]) {
+      second = score[best];
+      best = i;
+    } else {
+      second = std::max(second, score[i]);
+    }
   }
-  const float second = values[values.numel() - 1].item<float>();
-  const std::int64_t chosen = temperature > 0 ? sample_inverse_cdf(logits, temperature, uniform_draw(seed, step))
-                                              : indices[0].item<std::int64_t>();
-  return {chosen, best - second};
+  require<value_error>(numbers, "choose_token", "logits", "numbers", "NaN");
+  const float margin = score[best] - second;
+  if (temperature > 0) {
+    const drawn_token drawn = sample_inverse_cdf(scores, temperature, uniform_draw(seed, step));
+    return {drawn.token_id, margin, drawn.boundary_distance};
+  }
+  return {best, margin};
 }
 
 }  // namespace kvtransfer

@@ -57,13 +57,13 @@ at::Tensor self_attention(const model_config& config, std::int64_t index, const 
 /// Which blocks it is made of, the configuration says.
 /// @param token_ids `[batch, seq]`, int64
 /// @param rotary per layer, what `tables` were made from
+/// @param tables whose `layer(index)` is that layer's `rope::cos_sin` of the tokens
 /// @param attend called once per layer, in order
 /// @return normed hidden states `[batch, seq, hidden_size]`
 /// Source: transformers, the models of the architectures in model/architectures/.
-template <Attention Attend>
+template <class Tables, Attention Attend>
 at::Tensor hidden_states(const model_config& config, const model_weights& weights, const at::Tensor& token_ids,
-                         const std::vector<rotary_specification>& rotary, const rotary_tables& tables,
-                         Attend&& attend) {
+                         const std::vector<rotary_specification>& rotary, const Tables& tables, Attend&& attend) {
   const auto norm = [&](const at::Tensor& x, const at::Tensor& weight) {
     return transformer::rms_norm(x, weight, config.rms_norm_eps, config.norms_add_one);
   };

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache.hpp"
@@ -53,6 +54,10 @@ class prompt_caches {
   /// @throws what `generate` throws
   [[nodiscard]] continued_text continued(const text_to_continue& text, const generation_config& settings);
 
+  /// Makes those continuations that there are none of yet, all together: in batches that takes a fraction of the time.
+  /// @param settings of each text, with one seed
+  void continue_all(const std::vector<std::pair<text_to_continue, generation_config>>& texts);
+
   /// Caches made so far, those that were given up and made again counted again.
   [[nodiscard]] std::int64_t made() const { return made_; }
 
@@ -72,9 +77,11 @@ class prompt_caches {
     std::int64_t last_asked = 0;
   };
 
-  /// @param make gives an `entry`, called where there is none
-  template <class Make>
-  const entry& find_or_make(const request& asked, Make&& make);
+  [[nodiscard]] static request asked_for(const text_to_continue& text, const generation_config& settings);
+  /// Keeps what was made, and gives up what is too much.
+  const entry& keep(const request& asked, entry made);
+  /// What is kept; null if there is nothing.
+  const entry* find(const request& asked);
 
   const causal_lm* model_;
   std::int64_t most_bytes_;

@@ -62,6 +62,7 @@ struct trial_record {
   bool assumed_frame = false;        ///< the injected cache's frame was set by hand: it does not describe what it holds
   std::vector<std::string> edits;  ///< what was done to the injected cache's numbers, as `describe(cache_edit)` says it
   origin_basis origin = origin_basis::recorded;  ///< why the injected cache was taken for one of the model's
+  std::int64_t close_calls = 0;                  ///< choices that rounding may have decided: see `is_close`
 
   friend bool operator==(const trial_record&, const trial_record&) = default;
 };

@@ -27,6 +27,7 @@ struct generation_config {
 struct completion {
   std::vector<std::int64_t> token_ids;       ///< the end-of-text token left out
   std::vector<float> top2_margins;           ///< one per choice, the end-of-text token's included
+  std::int64_t close_calls = 0;              ///< choices that rounding may have decided: see `is_close`
   stop_reason stop = stop_reason::length;    ///< why it ended
   std::optional<std::int64_t> eos_token_id;  ///< which one ended the sequence
 };

@@ -1,0 +1,42 @@
+#include "model/free_memory.hpp"
+
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/DeviceGuard.h>
+#include <sys/sysinfo.h>
+
+#include <fstream>
+#include <string>
+
+namespace kvtransfer::detail {
+
+namespace {
+
+std::int64_t free_on_host() {
+  std::ifstream lines("/proc/meminfo");
+  std::string name;
+  std::string unit;
+  for (std::int64_t kibibytes = 0; lines >> name >> kibibytes; std::getline(lines, unit)) {
+    if (name == "MemAvailable:") {
+      return kibibytes * 1024;
+    }
+  }
+  struct ::sysinfo system{};
+  return ::sysinfo(&system) == 0 ? static_cast<std::int64_t>(system.freeram) * system.mem_unit : 0;
+}
+
+}  // namespace
+
+std::int64_t free_memory(c10::Device device) {
+  if (device.is_cpu()) {
+    return free_on_host();
+  }
+  const c10::DeviceGuard guard(device);
+  const c10::DeviceIndex index = guard.current_device().index();
+  c10::DeviceAllocator* allocator = c10::getDeviceAllocator(device.type());
+  const c10::CachingDeviceAllocator::DeviceStats stats = allocator->getDeviceStats(index);
+  const auto all = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  const std::int64_t unused = stats.reserved_bytes.at(all).current - stats.allocated_bytes.at(all).current;
+  return static_cast<std::int64_t>(allocator->getMemoryInfo(index).first) + unused;
+}
+
+}  // namespace kvtransfer::detail

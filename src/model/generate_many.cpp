@@ -1,0 +1,351 @@
+#include "kvtransfer/model/generate_many.hpp"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <utility>
+
+#include "kvtransfer/core/error.hpp"
+#include "model/extend_completion.hpp"
+#include "model/free_memory.hpp"
+#include "model/plan_signature.hpp"
+#include "model/sequence_batch.hpp"
+
+namespace kvtransfer {
+
+namespace {
+
+using detail::batch_sizes;
+using detail::checked_plan;
+using detail::sequence_batch;
+
+/// Members of a group at most: more of its sequences wait, so that one that ends is followed by another.
+constexpr std::int64_t most_members = 8;
+
+/// A sequence that waits or runs.
+struct sequence_job {
+  std::vector<std::size_t> requests;  // whose result it is
+  generation_config settings;
+  bool keeps_cache = false;
+  bool reads_eos = false;
+  completion said = {};
+};
+
+/// Sequences that go on from the same plan.
+struct job_group {
+  job_group(checked_plan plan, std::vector<std::int64_t> signed_as)
+      : read(std::move(plan)), signature(std::move(signed_as)) {}
+
+  checked_plan read;
+  std::vector<std::int64_t> signature;
+  std::deque<sequence_job> waiting;
+};
+
+/// Slots that a sequence fills at most behind its plan.
+std::int64_t tail_of(const sequence_job& job) { return job.settings.max_new_tokens + (job.reads_eos ? 1 : 0); }
+
+class many_generations {
+ public:
+  many_generations(const causal_lm& model, const request_source& source, const result_sink& finished,
+                   const batching& how)
+      : model_(model), source_(source), finished_(finished), how_(how), limit_(position_limit(model.config)) {
+    require<value_error>(how.most_sequences > 0, "generate_many", "most_sequences", "1 or more",
+                         fmt::format("{}", how.most_sequences));
+  }
+
+  void run() {
+    for (fill(); !groups_.empty(); fill()) {
+      run_batch();
+    }
+  }
+
+ private:
+  /// Takes requests until there are enough to choose from.
+  void fill() {
+    while (waiting_ < 2 * how_.most_sequences && !exhausted_) {
+      std::optional<generation_request> request = source_();
+      if (request) {
+        add(std::move(*request));
+      } else {
+        exhausted_ = true;
+      }
+    }
+  }
+
+  void add(generation_request request) {
+    const std::size_t index = requests_++;
+    detail::require_valid(request.settings, 1);
+    checked_plan read = detail::checked(model_, std::move(request.input));
+    std::vector<std::int64_t> signature = detail::signature_of(read.input);
+    job_group* group = find(signature, request.settings.max_new_tokens + (request.reads_eos ? 1 : 0));
+    if (group == nullptr) {
+      group = &groups_.emplace_back(std::move(read), std::move(signature));
+    }
+    if (request.settings.temperature == 0) {
+      request.settings.seeds = {0};  // nothing is drawn
+    }
+    const auto same = std::ranges::find_if(group->waiting, [&](const sequence_job& job) {
+      return job.settings == request.settings && job.reads_eos == request.reads_eos &&
+             job.keeps_cache == request.keeps_cache;
+    });
+    if (same != group->waiting.end()) {
+      same->requests.push_back(index);
+      return;
+    }
+    group->waiting.push_back({{index}, std::move(request.settings), request.keeps_cache, request.reads_eos});
+    ++waiting_;
+  }
+
+  /// The group of that plan, running or waiting; null if there is none that has room for `tail` slots.
+  job_group* find(const std::vector<std::int64_t>& signature, std::int64_t tail) {
+    for (std::optional<job_group>& group : running_) {
+      if (group && group->signature == signature && tail <= tail_) {
+        return &*group;
+      }
+    }
+    const auto found = std::ranges::find(groups_, signature, &job_group::signature);
+    return found == groups_.end() ? nullptr : &*found;
+  }
+
+  /// Whether a group can be in a batch of that kind.
+  static bool fits(const job_group& group, const batch_sizes& sizes) {
+    const bool short_enough =
+        std::ranges::all_of(group.waiting, [&](const sequence_job& job) { return tail_of(job) <= sizes.tail; });
+    return group.read.layers_alike == sizes.layers_alike && (sizes.heads_differ || !group.read.heads_differ) &&
+           (sizes.members > 1 || group.waiting.size() == 1) && group.read.slots <= sizes.prefix && short_enough;
+  }
+
+  /// The size of the next batch: for groups like the first, as many as there are and memory holds.
+  [[nodiscard]] batch_sizes next_sizes() const {
+    const job_group& first = *std::ranges::min_element(groups_, {}, [](const job_group& group) {
+      return std::pair(-static_cast<std::int64_t>(std::min<std::size_t>(group.waiting.size(), 2)), group.read.slots);
+    });
+    const bool alone = first.waiting.size() == 1;
+    batch_sizes sizes{0, 1, first.read.slots, 0, first.read.layers_alike, first.read.heads_differ};
+    const std::int64_t longest = std::max(2 * first.read.slots, first.read.slots + 256);
+    for (const job_group& group : groups_) {
+      const bool alike = (group.waiting.size() == 1) == alone && group.read.layers_alike == sizes.layers_alike &&
+                         group.read.heads_differ == sizes.heads_differ;
+      if (alike && group.read.slots <= longest) {
+        ++sizes.groups;
+        sizes.members =
+            std::max(sizes.members, std::min(static_cast<std::int64_t>(group.waiting.size()), most_members));
+        sizes.prefix = std::max(sizes.prefix, group.read.slots);
+        for (const sequence_job& job : group.waiting) {
+          sizes.tail = std::max(sizes.tail, tail_of(job));
+        }
+      }
+    }
+    sizes.members = std::min(sizes.members, how_.most_sequences);
+    sizes.groups = std::min(sizes.groups, std::max<std::int64_t>(how_.most_sequences / sizes.members, 1));
+    return held_by_memory(sizes, first.read.slots);
+  }
+
+  [[nodiscard]] batch_sizes held_by_memory(batch_sizes sizes, std::int64_t shortest) const {
+    const std::int64_t free = detail::free_memory(model_.device());
+    const std::int64_t most = how_.most_bytes > 0 ? how_.most_bytes : free / 2;
+    while (detail::bytes_of(model_, sizes) > most) {
+      if (sizes.groups > 1) {
+        sizes.groups = (sizes.groups + 1) / 2;
+      } else if (sizes.members > 1) {
+        sizes.members = (sizes.members + 1) / 2;
+      } else if (sizes.prefix > shortest) {
+        sizes.prefix = shortest;
+      } else {
+        fail<device_error>("generate_many", "memory",
+                           fmt::format("{} bytes for one sequence of {} slots", detail::bytes_of(model_, sizes),
+                                       sizes.prefix + sizes.tail),
+                           fmt::format("{} bytes, of {} free", most, free));
+      }
+    }
+    return sizes;
+  }
+
+  /// A place in the batch where a sequence runs.
+  struct place {
+    std::optional<sequence_job> job;
+    std::int64_t choices = 0;
+    std::optional<std::int64_t> next;  // token to be read
+    bool last = false;                 // the sequence ends with it
+  };
+
+  void run_batch() {
+    const batch_sizes sizes = next_sizes();
+    sequence_batch batch(model_, sizes);
+    running_ = std::vector<std::optional<job_group>>(static_cast<std::size_t>(sizes.groups));
+    tail_ = sizes.tail;
+    std::vector<at::Tensor> firsts(running_.size());  // logits behind each group's plan
+    std::vector<place> places(static_cast<std::size_t>(sizes.groups * sizes.members));
+    while (true) {
+      begin_groups(batch, sizes, firsts);
+      for (std::size_t p = 0; p < places.size(); ++p) {
+        const std::size_t g = p / static_cast<std::size_t>(sizes.members);
+        while (!places[p].job && running_[g] && !running_[g]->waiting.empty()) {
+          begin(batch, sizes, p, places[p], *running_[g], firsts[g]);
+        }
+      }
+      for (std::size_t g = 0; g < running_.size(); ++g) {
+        const auto begin = places.begin() + static_cast<std::ptrdiff_t>(g * static_cast<std::size_t>(sizes.members));
+        const bool idle = std::none_of(begin, begin + static_cast<std::ptrdiff_t>(sizes.members),
+                                       [](const place& each) { return each.job.has_value(); });
+        if (idle) {
+          running_[g].reset();
+        }
+      }
+      fill();
+      if (!step(batch, sizes, places) && !any_fits(sizes)) {
+        return;
+      }
+    }
+  }
+
+  [[nodiscard]] bool any_fits(const batch_sizes& sizes) const {
+    return std::ranges::any_of(groups_, [&](const job_group& group) { return fits(group, sizes); });
+  }
+
+  /// Has waiting groups read where there is room for them.
+  void begin_groups(sequence_batch& batch, const batch_sizes& sizes, std::vector<at::Tensor>& firsts) {
+    std::vector<std::int64_t> begun;
+    std::vector<const checked_plan*> plans;
+    for (std::size_t g = 0; g < running_.size(); ++g) {
+      const auto next = running_[g]
+                            ? groups_.end()
+                            : std::ranges::find_if(groups_, [&](const job_group& each) { return fits(each, sizes); });
+      if (next != groups_.end()) {
+        running_[g] = std::move(*next);
+        groups_.erase(next);
+        begun.push_back(static_cast<std::int64_t>(g));
+      }
+    }
+    for (const std::int64_t g : begun) {
+      plans.push_back(&running_[static_cast<std::size_t>(g)]->read);
+    }
+    if (!begun.empty()) {
+      const at::Tensor logits = batch.read(begun, plans).to(at::kCPU, at::kFloat);
+      for (std::size_t i = 0; i < begun.size(); ++i) {
+        firsts[static_cast<std::size_t>(begun[i])] = logits[static_cast<std::int64_t>(i)];
+      }
+    }
+  }
+
+  /// Starts the next sequence of a group, which may end at once.
+  void begin(sequence_batch& batch, const batch_sizes& sizes, std::size_t index, place& where, job_group& group,
+             const at::Tensor& logits) {
+    const auto p = static_cast<std::int64_t>(index);
+    where = {};
+    where.job = std::move(group.waiting.front());
+    group.waiting.pop_front();
+    --waiting_;
+    batch.restart(p / sizes.members, p % sizes.members);
+    if (where.job->settings.max_new_tokens > 0) {
+      choose(where, logits, batch.next_position(p / sizes.members, p % sizes.members));
+    }
+    if (!where.next) {
+      end(batch, sizes, index, where);
+    }
+  }
+
+  /// Chooses the next token of a sequence. Afterwards `next` is what it reads; nothing where it has ended.
+  void choose(place& where, const at::Tensor& logits, std::int64_t next_position) const {
+    sequence_job& job = *where.job;
+    where.next = detail::extend(job.said, logits, job.settings, job.settings.seeds.front(), where.choices++);
+    if (!where.next) {
+      where.last = true;
+      where.next = job.reads_eos ? job.said.eos_token_id : std::nullopt;
+    } else if (where.choices == job.settings.max_new_tokens) {
+      where.next.reset();
+    } else if (limit_ && next_position >= *limit_) {
+      job.said.stop = stop_reason::positions;
+      where.next.reset();
+    }
+  }
+
+  /// Hands out what a sequence has become.
+  void end(sequence_batch& batch, const batch_sizes& sizes, std::size_t index, place& where) {
+    sequence_job job = std::move(*where.job);
+    where = {};
+    const auto p = static_cast<std::int64_t>(index);
+    std::optional<cache> left;
+    if (job.keeps_cache) {
+      left = batch.left_by(p / sizes.members, p % sizes.members);
+    }
+    for (std::size_t i = 0; i < job.requests.size(); ++i) {
+      const bool last = i + 1 == job.requests.size();
+      std::optional<cache> own = left && !last ? std::optional(left->clone()) : std::move(left);
+      finished_(job.requests[i], {job.said, std::move(own)});
+    }
+  }
+
+  /// One step of all sequences that run. @return false if there is none
+  bool step(sequence_batch& batch, const batch_sizes& sizes, std::vector<place>& places) {
+    std::vector<sequence_batch::next_token> next;
+    std::vector<std::size_t> who;
+    for (std::size_t p = 0; p < places.size(); ++p) {
+      if (places[p].job) {
+        const auto index = static_cast<std::int64_t>(p);
+        next.push_back({index / sizes.members, index % sizes.members, *places[p].next});
+        who.push_back(p);
+      }
+    }
+    if (who.empty()) {
+      return false;
+    }
+    const at::Tensor logits = batch.step(next).to(at::kCPU, at::kFloat);
+    at::parallel_for(0, static_cast<std::int64_t>(who.size()), 1, [&](std::int64_t from, std::int64_t to) {
+      for (std::int64_t i = from; i < to; ++i) {
+        place& where = places[who[static_cast<std::size_t>(i)]];
+        where.next.reset();
+        if (!where.last) {
+          const sequence_batch::next_token& token = next[static_cast<std::size_t>(i)];
+          choose(where, logits[i], batch.next_position(token.group, token.member));
+        }
+      }
+    });
+    for (const std::size_t p : who) {
+      if (!places[p].next) {
+        end(batch, sizes, p, places[p]);
+      }
+    }
+    return true;
+  }
+
+  const causal_lm& model_;
+  const request_source& source_;
+  const result_sink& finished_;
+  batching how_;
+  std::optional<std::int64_t> limit_;
+  std::list<job_group> groups_;                    // that wait
+  std::vector<std::optional<job_group>> running_;  // those of the batch
+  std::int64_t tail_ = 0;                          // slots that its sequences have for what they read
+  std::int64_t waiting_ = 0;                       // sequences that have not begun
+  std::size_t requests_ = 0;
+  bool exhausted_ = false;
+};
+
+}  // namespace
+
+void generate_many(const causal_lm& model, const request_source& source, const result_sink& finished,
+                   const batching& how) {
+  many_generations(model, source, finished, how).run();
+}
+
+std::vector<generation_result> generate_many(const causal_lm& model, std::vector<generation_request> requests,
+                                             const batching& how) {
+  std::vector<generation_result> results(requests.size());
+  std::size_t next = 0;
+  generate_many(
+      model,
+      [&]() -> std::optional<generation_request> {
+        return next < requests.size() ? std::optional(std::move(requests[next++])) : std::nullopt;
+      },
+      [&](std::size_t index, generation_result result) { results[index] = std::move(result); }, how);
+  return results;
+}
+
+}  // namespace kvtransfer

@@ -1,0 +1,100 @@
+#include "model/kept_rotations.hpp"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+#include "kvtransfer/core/alike.hpp"
+#include "kvtransfer/rope/rotary_embedding.hpp"
+#include "kvtransfer/tensor/upload.hpp"
+
+namespace kvtransfer::detail {
+
+namespace {
+
+/// Positions that are computed together, because those that follow will be asked for next.
+constexpr std::int64_t block = 64;
+
+/// `kept` with room for `rows` rows.
+at::Tensor grown(const at::Tensor& kept, std::int64_t used, std::int64_t rows, const at::Tensor& like) {
+  const std::int64_t capacity = kept.defined() ? kept.size(2) : 0;
+  if (rows <= capacity) {
+    return kept;
+  }
+  at::Tensor larger = at::empty({1, 1, std::max(rows, 2 * capacity), like.size(3)}, like.options());
+  if (used > 0) {
+    larger.slice(2, 0, used).copy_(kept.slice(2, 0, used));
+  }
+  return larger;
+}
+
+}  // namespace
+
+kept_rotations::kept_rotations(const model_config& config, at::ScalarType dtype, at::Device device)
+    : config_(&config), dtype_(dtype), device_(device), geometry_(rotary_specifications(config, 1)) {
+  group_of_.resize(config.rotary.size());
+  const auto groups = alike_groups(config.rotary.size(), [&](std::size_t a, std::size_t b) {
+    return config.rotary[a].computes_as(config.rotary[b]);
+  });
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    first_layers_.push_back(groups[i].front());
+    for (const std::size_t layer : groups[i]) {
+      group_of_[layer] = i;
+    }
+  }
+  kept_.resize(groups.size());
+  selected_.resize(groups.size());
+  depends_on_length_ =
+      std::ranges::any_of(config.rotary, [](const rotary_embedding& layer) { return layer.depends_on_length(); });
+}
+
+void kept_rotations::append(rotation_place first, std::int64_t count) {
+  const auto used = static_cast<std::int64_t>(rows_.size());
+  const at::Tensor positions = at::arange(first.position, first.position + count, at::kLong).to(device_);
+  for (std::size_t i = 0; i < kept_.size(); ++i) {
+    const rotary_embedding& embedding = config_->rotary[first_layers_[i]];
+    if (!embedding.rotates()) {
+      continue;
+    }
+    const rope::cos_sin fresh = rope::cos_sin_table(embedding.at(first.reach), positions, dtype_);
+    kept_[i].cos = grown(kept_[i].cos, used, used + count, fresh.cos);
+    kept_[i].sin = grown(kept_[i].sin, used, used + count, fresh.sin);
+    kept_[i].cos.slice(2, used, used + count).copy_(fresh.cos);
+    kept_[i].sin.slice(2, used, used + count).copy_(fresh.sin);
+  }
+  for (std::int64_t j = 0; j < count; ++j) {
+    rows_.emplace(rotation_place{first.position + j, first.reach}, used + j);
+  }
+}
+
+std::int64_t kept_rotations::row_of(rotation_place place) {
+  place.reach = depends_on_length_ ? place.reach : 0;
+  const auto known = rows_.find(place);
+  if (known != rows_.end()) {
+    return known->second;
+  }
+  std::int64_t count = 1;
+  if (!depends_on_length_) {
+    const auto next = rows_.upper_bound(place);
+    count = next == rows_.end() ? block : std::min(block, next->first.position - place.position);
+  }
+  append(place, count);
+  return rows_.at(place);
+}
+
+void kept_rotations::select(const std::vector<rotation_place>& places) {
+  std::vector<std::int64_t> rows;
+  rows.reserve(places.size());
+  for (const rotation_place& place : places) {
+    rows.push_back(row_of(place));
+  }
+  const at::Tensor index = uploaded(rows, at::kLong, device_);
+  for (std::size_t i = 0; i < kept_.size(); ++i) {
+    if (kept_[i].cos.defined()) {
+      selected_[i] = {kept_[i].cos.index_select(2, index), kept_[i].sin.index_select(2, index)};
+    }
+  }
+}
+
+}  // namespace kvtransfer::detail

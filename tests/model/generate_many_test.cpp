@@ -1,0 +1,236 @@
+#include "kvtransfer/model/generate_many.hpp"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/rand.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/session.hpp"
+#include "kvtransfer/tensor/position_tensor.hpp"
+#include "support/message.hpp"
+#include "support/small_model.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+/// A model whose rotation depends on the length, past the length where it begins to.
+nlohmann::json dynamic_config() {
+  nlohmann::json config = small_config();
+  config["max_position_embeddings"] = 12;
+  config["rope_scaling"] = {{"rope_type", "dynamic"}, {"factor", 2.0}};
+  return config;
+}
+
+nlohmann::json window_config() {
+  nlohmann::json config = small_config();
+  config["architectures"] = {"MistralForCausalLM"};
+  config["model_type"] = "mistral";
+  config["sliding_window"] = 6;
+  return config;
+}
+
+/// Requests of a few plans: texts, texts behind shared sources, and layers that see different parts of those.
+class random_requests {
+ public:
+  random_requests(const causal_lm& model, std::uint32_t seed) : model_(model), random_(seed) {
+    for (std::int64_t i = 0; i < 3; ++i) {
+      sources_.push_back(prefill(model, {some_tokens(2 + below(9), i)}));
+    }
+    for (std::int64_t i = 0; i < 6; ++i) {
+      plans_.push_back(any_plan());
+    }
+  }
+
+  std::vector<generation_request> make(std::int64_t count) {
+    std::vector<generation_request> requests;
+    for (std::int64_t i = 0; i < count; ++i) {
+      generation_config settings{.max_new_tokens = below(9), .eos_token_ids = {below(97), below(97), below(97)}};
+      settings.temperature = below(2) == 0 ? 0.0 : 1.5;
+      settings.seeds = {static_cast<std::uint64_t>(below(4))};
+      requests.push_back({plans_[static_cast<std::size_t>(below(6))], settings, below(2) == 0, below(2) == 0});
+    }
+    return requests;
+  }
+
+  std::int64_t below(std::int64_t n) { return static_cast<std::int64_t>(random_() % static_cast<unsigned>(n)); }
+
+ private:
+  plan any_plan() {
+    const cache& source = sources_[static_cast<std::size_t>(below(3))];
+    std::vector<std::int64_t> text = some_tokens(1 + below(6), below(50));
+    const bool windows = model_.config.attention.front().window.has_value();  // which a plan has to fill
+    switch (below(windows ? 2 : 3)) {
+      case 0:
+        return plan_of({text});
+      case 1:
+        return prepend(source.view(), {text}, positions::gap{below(3)});
+      default:
+        break;
+    }
+    plan input = prepend(source.view(), {text});
+    for (std::size_t layer = 0; layer < input.layers.size(); ++layer) {
+      const std::int64_t end = 1 + below(source.length());
+      const at::Tensor visible =
+          at::rand({1, 1 + below(2), end}, at::make_generator<at::CPUGeneratorImpl>(random_())) < 0.6;
+      input.layers[layer] = {segment(source.view().slice(0, end), static_cast<std::int64_t>(layer), visible)};
+    }
+    return input;
+  }
+
+  const causal_lm& model_;
+  std::mt19937 random_;
+  std::vector<cache> sources_;
+  std::vector<plan> plans_;
+};
+
+/// The request alone, through a session.
+generation_result alone(const causal_lm& model, const generation_request& request) {
+  session running(model, request.input, request.settings.max_new_tokens + 1);
+  completion said = generate(model, running, request.settings).front();
+  if (request.reads_eos && said.eos_token_id) {
+    running.step({said.eos_token_id});
+  }
+  return {std::move(said), std::move(running).release()};
+}
+
+void check_alike(const generation_result& made, const generation_result& expected, bool wants_cache) {
+  CHECK(made.said.token_ids == expected.said.token_ids);
+  CHECK(made.said.stop == expected.said.stop);
+  CHECK(made.said.eos_token_id == expected.said.eos_token_id);
+  REQUIRE(made.said.top2_margins.size() == expected.said.top2_margins.size());
+  for (std::size_t i = 0; i < made.said.top2_margins.size(); ++i) {
+    CHECK(made.said.top2_margins[i] == Approx(expected.said.top2_margins[i]).margin(1e-4));
+  }
+  REQUIRE(made.left.has_value() == wants_cache);
+  if (!wants_cache) {
+    return;
+  }
+  CHECK(made.left->stored() == expected.left->stored());
+  for (std::int64_t layer = 0; layer < made.left->layers(); ++layer) {
+    const auto difference = [&](const at::Tensor& a, const at::Tensor& b) {
+      return a.numel() == 0 ? 0 : max_difference(a, b);
+    };
+    const layer_view<>& mine = made.left->view().layer(layer);
+    const layer_view<>& theirs = expected.left->view().layer(layer);
+    const at::Tensor keys = validity_tensor(theirs.frame().positions).unsqueeze(-1).to(at::kFloat);
+    CHECK(difference(mine.keys() * keys, theirs.keys() * keys) < 1e-4);
+    CHECK(difference(mine.values() * keys, theirs.values() * keys) < 1e-4);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("texts continued together say what each says alone, however they are grouped", "[model][generate_many]") {
+  std::int64_t close = 0;
+  for (const nlohmann::json& config : {small_config(), window_config(), dynamic_config()}) {
+    const causal_lm model = small_model(1, config);
+    for (std::uint32_t round = 0; round < 3; ++round) {
+      CAPTURE(config["model_type"], config.contains("rope_scaling"), round);
+      random_requests random(model, round);
+      const std::vector<generation_request> requests = random.make(30);
+      const batching how{.most_sequences = 1 + random.below(12)};
+      const std::vector<generation_result> made = generate_many(model, requests, how);
+      for (std::size_t i = 0; i < requests.size(); ++i) {
+        CAPTURE(i);
+        const generation_result expected = alone(model, requests[i]);
+        close += expected.said.close_calls > 0 ? 1 : 0;
+        if (expected.said.close_calls == 0) {  // else chance may decide
+          check_alike(made[i], expected, requests[i].keeps_cache);
+        }
+      }
+    }
+  }
+  CHECK(close < 20);  // of 270
+}
+
+TEST_CASE("every request has one result, in the order of the requests", "[model][generate_many]") {
+  const causal_lm model = small_model();
+  std::vector<generation_request> requests;
+  for (std::int64_t i = 0; i < 11; ++i) {
+    requests.push_back({plan_of({some_tokens(3, i % 4)}), {.max_new_tokens = i}});
+  }
+  std::size_t next = 0;
+  std::multiset<std::size_t> finished;
+  generate_many(
+      model,
+      [&]() -> std::optional<generation_request> {
+        return next < requests.size() ? std::optional(requests[next++]) : std::nullopt;
+      },
+      [&](std::size_t index, const generation_result& result) {
+        finished.insert(index);
+        CHECK(result.said.token_ids.size() == index);
+        CHECK_FALSE(result.left.has_value());
+      },
+      {.most_sequences = 3});
+  CHECK(finished == std::multiset<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+}
+
+TEST_CASE("a text longer than those read together is read like the others", "[model][generate_many]") {
+  nlohmann::json config = small_config();
+  config["max_position_embeddings"] = 512;
+  const causal_lm model = small_model(1, config);
+  const cache source = prefill(model, {some_tokens(20)});
+  std::vector<generation_request> requests;
+  for (const std::int64_t length : {300, 5, 280}) {
+    requests.push_back({prepend(source.view(), {some_tokens(length)}), {.max_new_tokens = 6}, true});
+  }
+  const std::vector<generation_result> made = generate_many(model, requests);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    check_alike(made[i], alone(model, requests[i]), true);
+  }
+}
+
+TEST_CASE("generation in batches stops at the last position that the model knows", "[model][generate_many]") {
+  nlohmann::json config = small_config();
+  config["max_position_embeddings"] = 8;
+  const causal_lm model = small_model(1, config);
+  const std::vector<generation_result> made = generate_many(
+      model,
+      {{plan_of({some_tokens(5)}), {.max_new_tokens = 20}}, {plan_of({some_tokens(2, 3)}), {.max_new_tokens = 6}}});
+  CHECK(made[0].said.stop == stop_reason::positions);
+  CHECK(made[0].said.token_ids.size() == 4);
+  CHECK(made[1].said.stop == stop_reason::length);
+}
+
+TEST_CASE("a batch that memory does not hold is refused with what it needs", "[model][generate_many]") {
+  const causal_lm model = small_model();
+  const std::vector<generation_request> one{{plan_of({some_tokens(5)}), {.max_new_tokens = 3}}};
+  const std::string refused = message_of<device_error>([&] { (void)generate_many(model, one, {.most_bytes = 1000}); });
+  CHECK_THAT(refused, contains("generate_many: memory: expected "));
+  CHECK_THAT(refused, contains(" bytes for one sequence of 8 slots, got 1000 bytes, of "));
+}
+
+TEST_CASE("less memory makes smaller batches of the same results", "[model][generate_many]") {
+  const causal_lm model = small_model();
+  std::vector<generation_request> requests;
+  for (std::uint64_t i = 0; i < 12; ++i) {
+    const std::vector<std::int64_t> text = some_tokens(5, static_cast<std::int64_t>(i % 3));
+    requests.push_back({plan_of({text}), {.max_new_tokens = 5, .temperature = 1.0, .seeds = {i}}});
+  }
+  const std::vector<generation_result> free = generate_many(model, requests);
+  const std::vector<generation_result> tight = generate_many(model, requests, {.most_bytes = 200000});
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    CHECK(free[i].said.token_ids == tight[i].said.token_ids);
+  }
+}
+
+TEST_CASE("requests that no runner takes are refused in the runners' words", "[model][generate_many]") {
+  const causal_lm model = small_model();
+  const auto run = [&](plan input, generation_config settings) {
+    return [&model, input, settings] { (void)generate_many(model, {{input, settings}}); };
+  };
+  CHECK(message_of<value_error>(run(plan_of({{5, 97}}), {})) ==
+        message_of<value_error>([&] { session(model, plan_of({{5, 97}})); }));
+  CHECK_THROWS_AS(run(plan_of({{1}, {2}}), {})(), shape_error);
+  CHECK_THROWS_AS(run(plan_of({{1}}), {.max_new_tokens = -1})(), value_error);
+  CHECK_THROWS_AS(run(plan_of({{1}}), {.seeds = {1, 2}})(), shape_error);
+  CHECK_THROWS_AS(generate_many(model, std::vector<generation_request>{}, {.most_sequences = 0}), value_error);
+  CHECK(generate_many(model, std::vector<generation_request>{}).empty());
+}
