@@ -9,6 +9,8 @@
 
 #include <limits>
 
+#include "model/without_cudnn_attention.hpp"
+
 namespace kvtransfer::detail {
 
 namespace {
@@ -63,6 +65,7 @@ at::Tensor attend(const attention_specification& how, const at::Tensor& q, const
   if (how.softcap) {
     return attend_with_cap(how, q, k, v, seen);
   }
+  const without_cudnn_attention guard(q.is_cuda());
   return at::scaled_dot_product_attention(q, k, v, seen.mask, 0.0, seen.causal, how.scale, true);
 }
 

@@ -17,7 +17,8 @@ struct visible_keys {
 };
 
 /// Attention of queries `[batch, q_heads, queries, head_dim]` to keys and values `[batch, kv_heads, keys, head_dim]`;
-/// neighbouring query heads share a KV head. Differentiable.
+/// neighbouring query heads share a KV head. Differentiable. On a GPU torch's choice of cuDNN's attention is suspended
+/// for the time of the call, in all threads.
 /// @return `[batch, q_heads, queries, head_dim]`
 /// Source: transformers, eager_attention_forward of each architecture.
 [[nodiscard]] at::Tensor attend(const attention_specification& how, const at::Tensor& q, const at::Tensor& k,

@@ -83,7 +83,7 @@ std::int64_t kept_rotations::row_of(rotation_place place) {
   return rows_.at(place);
 }
 
-void kept_rotations::select(const std::vector<rotation_place>& places) {
+void kept_rotations::select(const std::vector<rotation_place>& places, std::int64_t batch) {
   std::vector<std::int64_t> rows;
   rows.reserve(places.size());
   for (const rotation_place& place : places) {
@@ -92,7 +92,10 @@ void kept_rotations::select(const std::vector<rotation_place>& places) {
   const at::Tensor index = uploaded(rows, at::kLong, device_);
   for (std::size_t i = 0; i < kept_.size(); ++i) {
     if (kept_[i].cos.defined()) {
-      selected_[i] = {kept_[i].cos.index_select(2, index), kept_[i].sin.index_select(2, index)};
+      const auto chosen = [&](const at::Tensor& table) {
+        return table.index_select(2, index).view({batch, 1, index.size(0) / batch, table.size(3)});
+      };
+      selected_[i] = {chosen(kept_[i].cos), chosen(kept_[i].sin)};
     }
   }
 }

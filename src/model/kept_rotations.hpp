@@ -28,12 +28,17 @@ class kept_rotations {
   kept_rotations(const model_config& config, at::ScalarType dtype, at::Device device);
 
   /// Tables of tokens at `places`, which `layer` gives until the next call.
-  void select(const std::vector<rotation_place>& places);
+  /// @param batch of how many sequences they are, one after the other
+  void select(const std::vector<rotation_place>& places, std::int64_t batch = 1);
 
-  /// Of the places selected last: `[1, 1, tokens, rotary_dim/2]`; undefined for a layer that does not rotate.
+  /// Of the places selected last: `[batch, 1, tokens of each, rotary_dim/2]`; undefined for a layer that does not
+  /// rotate.
   [[nodiscard]] const rope::cos_sin& layer(std::int64_t index) const {
     return selected_[group_of_[static_cast<std::size_t>(index)]];
   }
+
+  /// Whether two lengths may have different frequencies in some layer.
+  [[nodiscard]] bool depends_on_length() const { return depends_on_length_; }
 
   /// The specification of every layer, for its pairing and its window: frequencies are in the tables.
   [[nodiscard]] const std::vector<rotary_specification>& geometry() const { return geometry_; }

@@ -14,6 +14,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "model/attention.hpp"
+#include "model/kept_rotations.hpp"
 #include "model/plan_checks.hpp"
 #include "model/plan_frame.hpp"
 #include "model/rotary_tables.hpp"
@@ -26,7 +27,10 @@ namespace kvtransfer {
 class session::implementation {
  public:
   implementation(const causal_lm& model, const plan& input, std::int64_t capacity)
-      : model_(&accepting(model, input)), origin_(model.identity), frame_(detail::injected_frame(model.config, input)) {
+      : model_(&accepting(model, input)),
+        origin_(model.identity),
+        frame_(detail::injected_frame(model.config, input)),
+        rotations_(model.config, model.dtype(), model.device()) {
     require<value_error>(capacity >= 0, "session", "capacity", "0 tokens or more", fmt::format("{}", capacity));
     at::NoGradGuard no_grad;
     for (std::int64_t i = 0; i < model.config.layers; ++i) {
@@ -36,7 +40,7 @@ class session::implementation {
     for (std::int64_t b = 0; b < input.batch(); ++b) {
       next_position_.push_back(input.positions.row(0, b, 0).last_position().value_or(-1) + 1);
     }
-    read(token_tensor(input.token_ids, 0, model.device()), input.positions, detail::padded_ids(input.token_ids));
+    read_plan(input);
   }
 
   [[nodiscard]] const at::Tensor& logits() const { return logits_; }
@@ -130,15 +134,49 @@ class session::implementation {
         });
   }
 
+  /// Reads the plan's tokens: all at once where attention needs no mask, else in turns, so that no mask of all queries
+  /// by all keys exists.
+  void read_plan(const plan& input) {
+    const at::Tensor tokens = token_tensor(input.token_ids, 0, model_->device());
+    const std::vector<std::vector<std::int64_t>> ids = detail::padded_ids(input.token_ids);
+    const std::int64_t count = input.size();
+    const std::int64_t turn = needs_mask(input) ? masked_turn : plain_turn;
+    for (std::int64_t begin = 0; begin < count; begin += turn) {
+      const std::int64_t end = std::min(begin + turn, count);
+      std::vector<std::vector<std::int64_t>> part;
+      for (const std::vector<std::int64_t>& row : ids) {
+        part.emplace_back(row.begin() + begin, row.begin() + end);
+      }
+      read(tokens.slice(1, begin, end),
+           begin == 0 && end == count ? input.positions : input.positions.slice(begin, end), part, end == count);
+    }
+  }
+
+  [[nodiscard]] bool needs_mask(const plan& input) const {
+    bool needs = std::ranges::any_of(
+        input.token_ids, [&](const auto& row) { return static_cast<std::int64_t>(row.size()) < input.size(); });
+    for (std::int64_t layer = 0; layer < model_->config.layers; ++layer) {
+      const std::optional<std::int64_t> window = model_->config.attention[static_cast<std::size_t>(layer)].window;
+      needs = needs || input.injected(layer) > 0 || (window && *window < input.size());
+    }
+    return needs;
+  }
+
+  /// The rotary specifications in force while the longest sequence has `reach` tokens.
+  [[nodiscard]] const std::vector<rotary_specification>& rotary_at(std::int64_t reach) {
+    if (rotary_.empty() || rotations_.depends_on_length()) {
+      rotary_ = rotary_specifications(model_->config, reach);
+    }
+    return rotary_;
+  }
+
   /// Runs the model over new tokens `[batch, n]` and keeps their keys and values.
-  void read(const at::Tensor& tokens, const position_map& positions,
-            const std::vector<std::vector<std::int64_t>>& ids) {
+  /// @param scored whether what follows them is asked for
+  void read(const at::Tensor& tokens, const position_map& positions, const std::vector<std::vector<std::int64_t>>& ids,
+            bool scored = true) {
     const std::int64_t count = positions.size();
     const std::int64_t reach = *std::max_element(next_position_.begin(), next_position_.end());
-    const std::vector<rotary_specification> rotary = rotary_specifications(model_->config, reach);
-    const at::Tensor position_ids = position_tensor(positions, model_->device());
-    const detail::rotary_tables tables(rotary, position_ids, model_->dtype());
-    const cache_frame tail = detail::written_frame(rotary, positions, ids, origin_);
+    const cache_frame tail = detail::written_frame(rotary_at(reach), positions, ids, origin_);
     std::vector<detail::visible_keys> seen;
     for (detail::slot_visibility& visibility : visibility_) {
       visibility.append(positions);
@@ -151,9 +189,27 @@ class session::implementation {
       const attention_specification& how = model_->config.attention[static_cast<std::size_t>(layer)];
       return detail::attend_behind(how, prefix_of(layer), q, keys, values, seen[group]);
     };
-    const at::Tensor hidden = detail::hidden_states(model_->config, model_->weights, tokens, rotary, tables, attend);
-    logits_ = detail::vocabulary_logits(model_->config, model_->weights, hidden.select(1, count - 1));
+    const at::Tensor hidden = decoded(tokens, positions, reach, attend);
+    if (scored) {
+      logits_ = detail::vocabulary_logits(model_->config, model_->weights, hidden.select(1, count - 1));
+    }
     frame_.append(tail);
+  }
+
+  /// The decoder over tokens at `positions`: tables of single tokens are looked up, those of texts made for them alone.
+  template <class Attend>
+  at::Tensor decoded(const at::Tensor& tokens, const position_map& positions, std::int64_t reach, Attend&& attend) {
+    const std::vector<rotary_specification>& rotary = rotary_at(reach);
+    if (positions.size() > 1) {
+      const detail::rotary_tables tables(rotary, position_tensor(positions, model_->device()), model_->dtype());
+      return detail::hidden_states(model_->config, model_->weights, tokens, rotary, tables, attend);
+    }
+    std::vector<detail::rotation_place> places;
+    for (const position_row& row : positions.rows()) {
+      places.push_back({row.last_position().value_or(0), reach});
+    }
+    rotations_.select(places, batch());
+    return detail::hidden_states(model_->config, model_->weights, tokens, rotary, rotations_, attend);
   }
 
   /// Before anything has changed. @throws shape_error unless there are slots for `count` more tokens
@@ -188,6 +244,9 @@ class session::implementation {
     buffer = at::cat({shared.expand({batch(), -1, -1, -1}), buffer.slice(2, 0, slots_by_sequence(layer))}, 2);
   }
 
+  static constexpr std::int64_t masked_turn = 512;  // tokens read at once behind a mask
+  static constexpr std::int64_t plain_turn = 8192;  // and without one
+
   const causal_lm* model_;
   cache_origin origin_;  // of what is written here
   cache_frame frame_;
@@ -197,6 +256,8 @@ class session::implementation {
   std::vector<detail::slot_visibility> visibility_;
   std::vector<std::size_t> visibility_of_;
   std::vector<std::int64_t> next_position_;
+  detail::kept_rotations rotations_;
+  std::vector<rotary_specification> rotary_;  // in force at the last read
   at::Tensor logits_;
 };
 
