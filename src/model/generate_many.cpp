@@ -25,8 +25,8 @@ using detail::batch_sizes;
 using detail::checked_plan;
 using detail::sequence_batch;
 
-/// Members of a group at most: more of its sequences wait, so that one that ends is followed by another.
-constexpr std::int64_t most_members = 8;
+/// Texts are read together: new groups begin when this share of the batch's groups is free.
+constexpr std::size_t free_share = 4;
 
 /// A sequence that waits or runs.
 struct sequence_job {
@@ -114,36 +114,36 @@ class many_generations {
   }
 
   /// Whether a group can be in a batch of that kind.
-  static bool fits(const job_group& group, const batch_sizes& sizes) {
+  [[nodiscard]] bool fits(const job_group& group, const batch_sizes& sizes) const {
     const bool short_enough =
         std::ranges::all_of(group.waiting, [&](const sequence_job& job) { return tail_of(job) <= sizes.tail; });
     return group.read.layers_alike == sizes.layers_alike && (sizes.heads_differ || !group.read.heads_differ) &&
-           (sizes.members > 1 || group.waiting.size() == 1) && group.read.slots <= sizes.prefix && short_enough;
+           (!alone_ || group.waiting.size() == 1) && group.read.slots <= sizes.prefix && short_enough;
   }
 
   /// The size of the next batch: for groups like the first, as many as there are and memory holds.
-  [[nodiscard]] batch_sizes next_sizes() const {
+  [[nodiscard]] batch_sizes next_sizes() {
     const job_group& first = *std::ranges::min_element(groups_, {}, [](const job_group& group) {
       return std::pair(-static_cast<std::int64_t>(std::min<std::size_t>(group.waiting.size(), 2)), group.read.slots);
     });
-    const bool alone = first.waiting.size() == 1;
+    alone_ = first.waiting.size() == 1;
+    std::int64_t most_waiting = 1;
     batch_sizes sizes{0, 1, first.read.slots, 0, first.read.layers_alike, first.read.heads_differ};
     const std::int64_t longest = std::max(2 * first.read.slots, first.read.slots + 256);
     for (const job_group& group : groups_) {
-      const bool alike = (group.waiting.size() == 1) == alone && group.read.layers_alike == sizes.layers_alike &&
+      const bool alike = (group.waiting.size() == 1) == alone_ && group.read.layers_alike == sizes.layers_alike &&
                          group.read.heads_differ == sizes.heads_differ;
       if (alike && group.read.slots <= longest) {
         ++sizes.groups;
-        sizes.members =
-            std::max(sizes.members, std::min(static_cast<std::int64_t>(group.waiting.size()), most_members));
+        most_waiting = std::max(most_waiting, static_cast<std::int64_t>(group.waiting.size()));
         sizes.prefix = std::max(sizes.prefix, group.read.slots);
         for (const sequence_job& job : group.waiting) {
           sizes.tail = std::max(sizes.tail, tail_of(job));
         }
       }
     }
-    sizes.members = std::min(sizes.members, how_.most_sequences);
-    sizes.groups = std::min(sizes.groups, std::max<std::int64_t>(how_.most_sequences / sizes.members, 1));
+    sizes.groups = std::min(sizes.groups, how_.most_sequences);
+    sizes.members = std::min(how_.most_sequences / sizes.groups, most_waiting);
     return held_by_memory(sizes, first.read.slots);
   }
 
@@ -213,6 +213,10 @@ class many_generations {
   void begin_groups(sequence_batch& batch, const batch_sizes& sizes, std::vector<at::Tensor>& firsts) {
     std::vector<std::int64_t> begun;
     std::vector<const checked_plan*> plans;
+    const auto is_free = [](const std::optional<job_group>& group) { return !group; };
+    if (static_cast<std::size_t>(std::ranges::count_if(running_, is_free)) * free_share < running_.size()) {
+      return;
+    }
     for (std::size_t g = 0; g < running_.size(); ++g) {
       const auto next = running_[g]
                             ? groups_.end()
@@ -322,6 +326,7 @@ class many_generations {
   std::optional<std::int64_t> limit_;
   std::list<job_group> groups_;                    // that wait
   std::vector<std::optional<job_group>> running_;  // those of the batch
+  bool alone_ = false;                             // whether each of its groups has one sequence
   std::int64_t tail_ = 0;                          // slots that its sequences have for what they read
   std::int64_t waiting_ = 0;                       // sequences that have not begun
   std::size_t requests_ = 0;

@@ -170,7 +170,7 @@ TEST_CASE("every request has one result, in the order of the requests", "[model]
         CHECK(result.said.token_ids.size() == index);
         CHECK_FALSE(result.left.has_value());
       },
-      {.most_sequences = 3});
+      {.most_sequences = 1});
   CHECK(finished == std::multiset<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
 }
 

@@ -29,7 +29,7 @@ struct generation_result {
 
 /// How many sequences are decoded together.
 struct batching {
-  std::int64_t most_sequences = 128;  ///< fewer where memory does not hold so many
+  std::int64_t most_sequences = 256;  ///< fewer where memory does not hold so many
   std::int64_t most_bytes = 0;        ///< for a batch; 0: half of what is free on the model's device as it is made
 };
 
