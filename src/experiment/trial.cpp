@@ -81,6 +81,7 @@ trial_record record_of(const completion& made, const prepared_input& read, const
   trial.stop = made.stop;
   trial.stalled = is_stalled(made.stop == stop_reason::eos, static_cast<std::int64_t>(made.token_ids.size()));
   trial.top2_margins.assign(made.top2_margins.begin(), made.top2_margins.end());
+  trial.close_calls = made.close_calls;
   trial.read = located(read.parts, read.input);
   trial.assumed_frame = read.input.assumed();
   for (const cache_edit& edit : read.input.edits()) {
