@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <span>
 #include <string>
 
 #include "kvtransfer/core/error.hpp"
@@ -29,9 +30,15 @@ constexpr const char* o200k =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
     R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+// What llama.cpp falls back to where a converter did not know the model: four splits one after the other. No model's
+// authors publish it. Source: ggml-org/llama.cpp, llama-vocab.cpp.
+constexpr std::array fallback{R"([\p{P}\$\+<=>\^~\|]+)",
+                              R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))", R"(\p{N}+)",
+                              R"([0-9][0-9][0-9])"};
+
 struct family {
   std::string_view name;
-  const char* expression;  ///< null: GPT-2's, which the byte level brings along
+  std::span<const char* const> expressions;  ///< none: GPT-2's, which the byte level brings along
   bool digits_apart = false;
   bool nfc = false;
   bool ignore_merges = false;
@@ -40,15 +47,15 @@ struct family {
 
 // Normalizers and pre-tokenizers: the models' own tokenizer.json. `ignore_merges` and BOS: llama.cpp, llama-vocab.cpp.
 constexpr std::array families{
-    family{.name = "gpt-2", .expression = nullptr},
-    family{.name = "default", .expression = nullptr},
-    family{.name = "smollm", .expression = nullptr, .digits_apart = true},
-    family{.name = "qwen2", .expression = qwen2, .nfc = true},
-    family{.name = "qwen35", .expression = qwen35, .nfc = true},
-    family{.name = "llama-bpe", .expression = llama3, .ignore_merges = true, .adds_bos = true},
-    family{.name = "dbrx", .expression = llama3},
-    family{.name = "tekken", .expression = tekken, .ignore_merges = true, .adds_bos = true},
-    family{.name = "gpt-4o", .expression = o200k},
+    family{.name = "gpt-2", .expressions = {}},
+    family{.name = "default", .expressions = fallback},
+    family{.name = "smollm", .expressions = {}, .digits_apart = true},
+    family{.name = "qwen2", .expressions = {&qwen2, 1}, .nfc = true},
+    family{.name = "qwen35", .expressions = {&qwen35, 1}, .nfc = true},
+    family{.name = "llama-bpe", .expressions = {&llama3, 1}, .ignore_merges = true, .adds_bos = true},
+    family{.name = "dbrx", .expressions = {&llama3, 1}},
+    family{.name = "tekken", .expressions = {&tekken, 1}, .ignore_merges = true, .adds_bos = true},
+    family{.name = "gpt-4o", .expressions = {&o200k, 1}},
 };
 
 }  // namespace
@@ -67,11 +74,11 @@ gguf_pre_tokenizer pre_tokenizer_named(std::string_view name, bool add_space_pre
     if (one.digits_apart) {
       made.pre_tokenizers.push_back(split_at_characters(&is_number, split_behavior::isolated));
     }
-    if (one.expression != nullptr) {
+    for (const char* expression : one.expressions) {
       made.pre_tokenizers.push_back(
-          split_at(text_pattern::regex(one.expression, std::string(file)), split_behavior::isolated));
+          split_at(text_pattern::regex(expression, std::string(file)), split_behavior::isolated));
     }
-    made.pre_tokenizers.push_back(byte_level(add_space_prefix, one.expression == nullptr));
+    made.pre_tokenizers.push_back(byte_level(add_space_prefix, one.expressions.empty()));
     return made;
   }
   std::string known;

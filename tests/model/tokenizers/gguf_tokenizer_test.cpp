@@ -49,6 +49,23 @@ gguf_vocabulary sentencepiece_metadata() {
   return made;
 }
 
+/// What a named pre-tokenizer makes of a text.
+std::vector<std::string> split_by(std::string_view name, const std::string& text) {
+  const auto made = detail::pre_tokenizer_named(name, /*add_space_prefix=*/false, "file");
+  std::vector<detail::text_piece> pieces{{text, true}};
+  for (const auto& normalize : made.normalizers) {
+    normalize(pieces[0]);
+  }
+  for (const auto& split : made.pre_tokenizers) {
+    split(pieces);
+  }
+  std::vector<std::string> words;
+  for (const auto& piece : pieces) {
+    words.push_back(piece.text);
+  }
+  return words;
+}
+
 std::string refusal(const gguf_vocabulary& vocabulary) {
   return test::message_of<file_error>([&] { static_cast<void>(tokenizer_of(vocabulary)); });
 }
@@ -76,21 +93,7 @@ TEST_CASE("metadata gives the ids of the family's own tokenizer.json", "[model][
 }
 
 TEST_CASE("each pre-tokenizer's name stands for the family's own split", "[model][tokenizers]") {
-  const auto words_of = [](std::string_view name) {
-    const auto made = detail::pre_tokenizer_named(name, /*add_space_prefix=*/false, "file");
-    std::vector<detail::text_piece> pieces{{"I'M 123 a\u0301/\n", true}};
-    for (const auto& normalize : made.normalizers) {
-      normalize(pieces[0]);
-    }
-    for (const auto& split : made.pre_tokenizers) {
-      split(pieces);
-    }
-    std::vector<std::string> words;
-    for (const auto& piece : pieces) {
-      words.push_back(piece.text);
-    }
-    return words;
-  };
+  const auto words_of = [](std::string_view name) { return split_by(name, "I'M 123 a\u0301/\n"); };
   using words = std::vector<std::string>;
   const std::string decomposed = "ĠaÌģ";
   const std::string composed = "ĠÃ¡";
@@ -102,6 +105,16 @@ TEST_CASE("each pre-tokenizer's name stands for the family's own split", "[model
   CHECK(words_of("qwen35") == words_of("qwen2"));
   CHECK(words_of("tekken") == words{"I", "'M", "Ġ", "1", "2", "3", decomposed, "/Ċ"});
   CHECK(words_of("gpt-4o") == words{"I'M", "Ġ", "123", decomposed, "/Ċ"});
+}
+
+TEST_CASE("the name default stands for llama.cpp's fallback, four splits one after the other", "[model][tokenizers]") {
+  const nlohmann::json parts = test::read_fixture("parts.json");
+  for (std::size_t i = 0; i < parts["texts"].size(); ++i) {
+    const auto text = parts["texts"][i].get<std::string>();
+    CAPTURE(text);
+    CHECK(split_by("default", text) == parts["gguf_default"][i].get<std::vector<std::string>>());
+  }
+  CHECK(split_by("default", "1234") != split_by("gpt-2", "1234"));
 }
 
 TEST_CASE("metadata of SentencePiece gives the ids of its tokenizer.model", "[model][tokenizers]") {

@@ -31,6 +31,8 @@ TEKKEN = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo
           r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|"
           r"\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+LLAMA_CPP_FALLBACK = [r"[\p{P}\$\+<=>\^~\|]+", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)", r"\p{N}+",
+                      r"[0-9][0-9][0-9]"]  # one after the other; llama-vocab.cpp
 BYTES = [f"<0x{b:02X}>" for b in range(256)]
 
 
@@ -226,8 +228,11 @@ def write_parts():
         pre_tokenizers.WhitespaceSplit(), pre_tokenizers.BertPreTokenizer(), pre_tokenizers.CharDelimiterSplit("a"),
         pre_tokenizers.FixedLength(3),
         pre_tokenizers.Sequence([pre_tokenizers.Split("x", "removed"), pre_tokenizers.Metaspace("_", "first")])]
+    fallback = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(e), "isolated") for e in LLAMA_CPP_FALLBACK]
+                                       + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     write(FIXTURES / "parts.json", {
         "texts": strings,
+        "gguf_default": [[word for word, _ in fallback.pre_tokenize_str(s)] for s in strings],
         "pre_tokenizers": [
             {"json": part_of("pre_tokenizer", part), "few": few,
              "words": [[word for word, _ in part.pre_tokenize_str(s)] for s in (few_of(strings) if few else strings)]}
@@ -302,8 +307,11 @@ def write_sentencepiece():
 
 
 def main():
-    if FIXTURES.exists():
-        shutil.rmtree(FIXTURES)
+    for old in FIXTURES.glob("*"):
+        if old.is_dir():
+            shutil.rmtree(old)
+        elif old.name != "real.safetensors":  # real_vocabularies.py's
+            old.unlink()
     write(FIXTURES / "texts.json", [text.hex() for text in TEXTS])
     for make in (llama3_like, qwen_like, tekken_like, smollm_like, llama2_like, metaspace_like, gemma_like, phi3_like, flags_like):
         made = make()
