@@ -46,6 +46,22 @@ std::vector<std::vector<std::int64_t>> batch_rows(const transformer_fixture& fix
   return rows;
 }
 
+/// The texts of rows that are padded on the left.
+std::vector<std::vector<std::int64_t>> unpadded(const at::Tensor& ids, const at::Tensor& lengths) {
+  std::vector<std::vector<std::int64_t>> rows;
+  for (std::int64_t row = 0; row < ids.size(0); ++row) {
+    rows.push_back(to_list(ids[row].slice(0, ids.size(1) - lengths[row].item<std::int64_t>())));
+  }
+  return rows;
+}
+
+/// Folders with rows.safetensors: one of each architecture, and Llama's scaled frequencies.
+std::vector<std::string> row_fixture_names() {
+  std::vector<std::string> names = architecture_fixture_names();
+  names.insert(names.begin(), {"gqa-tied-fp32", "llama3-scaled-fp32"});
+  return names;
+}
+
 void check_prompt(const causal_lm& model, const transformer_fixture& fixture) {
   const plan input = plan_of({to_list(fixture.prompt_ids)});
   CHECK(relative_difference(fixture.prompt_logits, plan_logits(model, input)[0]) < 1e-4);
@@ -125,6 +141,47 @@ TEST_CASE("every architecture scores a text beyond its windows as transformers d
     const at::Tensor alone = causal_logits(model.config, model.weights, fixture.beyond_ids.unsqueeze(0));
     CHECK(relative_difference(fixture.beyond_logits, alone[0]) < 1e-4);
   }
+}
+
+TEST_CASE("unequal rows go on from an injected and a moved cache as each does alone in transformers, past the windows",
+          "[model][transformers]") {
+  for (const std::string& name : row_fixture_names()) {
+    const safetensors_file expected = safetensors_file::open(model_fixtures() / name / "rows.safetensors");
+    const causal_lm model = causal_lm::open(model_fixtures() / name, at::kCPU, at::kFloat);
+    const auto sources = unpadded(expected.tensor("source.ids"), expected.tensor("source.lengths"));
+    const auto targets = unpadded(expected.tensor("target.ids"), expected.tensor("target.lengths"));
+    cache source = prefill(model, sources);
+    for (const std::string part : {"injected", "moved"}) {
+      CAPTURE(name, part);
+      if (part == "moved") {
+        source.shift(expected.tensor("moved").item<std::int64_t>());
+        source.materialize();
+      }
+      const plan input = prepend(source.view(), targets);
+      CHECK(relative_difference(expected.tensor(part + ".logits"), session(model, input).logits()) < 1e-4);
+      const at::Tensor greedy = expected.tensor(part + ".greedy");
+      const auto rows = continuations(model, input, static_cast<std::size_t>(greedy.size(1)));
+      for (std::size_t row = 0; row < rows.size(); ++row) {
+        CHECK(rows[row] == to_list(greedy[static_cast<std::int64_t>(row)]));
+      }
+    }
+  }
+}
+
+TEST_CASE("where LongRoPE changes in mid-text, cached keys keep their frequencies as in a forward pass of transformers",
+          "[model][transformers]") {
+  const auto folder = model_fixtures() / "architectures/phi3";
+  const safetensors_file expected = safetensors_file::open(folder / "crossing.safetensors");
+  const causal_lm model = causal_lm::open(folder, at::kCPU, at::kFloat);
+  std::vector<std::int64_t> text = to_list(expected.tensor("ids"));
+  const auto greedy = to_list(expected.tensor("greedy"));
+  CHECK(continuations(model, plan_of({text}), greedy.size())[0] == greedy);
+  // transformers' generate reads the text anew where it gets longer than the model's first context.
+  const auto generated = to_list(expected.tensor("generated"));
+  const std::size_t kept = 64 + 1 - text.size();
+  text.insert(text.end(), generated.begin(), generated.begin() + static_cast<std::ptrdiff_t>(kept));
+  const std::vector<std::int64_t> rest(generated.begin() + static_cast<std::ptrdiff_t>(kept), generated.end());
+  CHECK(continuations(model, plan_of({text}), rest.size())[0] == rest);
 }
 
 TEST_CASE("a GPU scores and continues as transformers did on the CPU", "[model][transformers][cuda]") {
