@@ -10,8 +10,10 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 
 #include "kvtransfer/core/error.hpp"
 
@@ -40,6 +42,13 @@ constexpr std::array<float, 16> nf4_values{
 
 at::Tensor values_on(at::Device device) { return nf4_quant_map().to(device); }
 
+/// How many elements are converted at once: what lies between codes and values takes several times their memory. On a
+/// GPU each step costs a launch, so that pieces are longer there.
+std::int64_t piece_size(at::Device device, std::int64_t block_size) {
+  const std::int64_t wanted = device.is_cuda() ? std::int64_t{1} << 23 : std::int64_t{1} << 20;
+  return std::max<std::int64_t>(1, wanted / (2 * block_size)) * 2 * block_size;  // whole blocks and whole bytes
+}
+
 /// Magnitudes of blocks of a flat tensor, the last of which may be shorter, and every element divided by its block's.
 struct scaled_blocks {
   at::Tensor absmax;  // [blocks]
@@ -51,7 +60,7 @@ scaled_blocks scale_blocks(const at::Tensor& flat, std::int64_t block_size) {
   const std::int64_t rest = flat.numel() % block_size;
   const at::Tensor whole = flat.slice(0, 0, flat.numel() - rest).view({-1, block_size});
   at::Tensor absmax = whole.numel() == 0 ? flat.new_empty({0}) : whole.abs().amax(1);
-  at::Tensor scaled = (whole * absmax.clamp_min(smallest).reciprocal().unsqueeze(1)).clamp(-1, 1).flatten();
+  at::Tensor scaled = (whole * absmax.clamp_min(smallest).reciprocal().unsqueeze(1)).clamp_(-1, 1).flatten();
   if (rest > 0) {
     const at::Tensor tail = flat.slice(0, flat.numel() - rest);
     const at::Tensor magnitude = tail.abs().amax().clamp_min(smallest);
@@ -59,6 +68,21 @@ scaled_blocks scale_blocks(const at::Tensor& flat, std::int64_t block_size) {
     scaled = at::cat({scaled, (tail / magnitude).clamp(-1, 1)});
   }
   return {absmax, scaled};
+}
+
+/// Codes of scaled elements, two a byte; half a byte that is left over is 0's code.
+/// @param bounds between the 16 values
+at::Tensor packed_codes(const at::Tensor& scaled, const at::Tensor& bounds) {
+  const bool odd = scaled.numel() % 2 != 0;
+  const at::Tensor even = odd ? at::cat({scaled, scaled.new_zeros({1})}) : scaled;
+  const at::Tensor halves = at::bucketize(even, bounds, /*out_int32=*/true).to(at::kByte).view({-1, 2});
+  return halves.select(1, 0) * 16 + halves.select(1, 1);
+}
+
+/// The values of both halves of every byte: fp32 [256, 2].
+at::Tensor values_of_bytes(at::Device device) {
+  const at::Tensor values = nf4_quant_map();
+  return at::stack({values.repeat_interleave(16), values.repeat({16})}, 1).to(device);
 }
 
 /// 8 bits of which leading zeros choose the power of ten: 256 values from -0.993 to 1, ascending.
@@ -98,15 +122,22 @@ nf4_matrix quantize_nf4(const at::Tensor& dense, bool nested_scales) {
   nf4_matrix result;
   result.shape = dense.sizes().vec();
   result.dtype = dtype;
-  auto [absmax, scaled] = scale_blocks(dense.detach().reshape({-1}).to(at::kFloat), result.block_size);
-  require<value_error>(absmax.isfinite().all().item<bool>(), "quantize_nf4", "dense", "finite numbers", "others");
-  if (scaled.numel() % 2 != 0) {
-    scaled = at::cat({scaled, scaled.new_zeros({1})});
-  }
+  const at::Tensor flat = dense.detach().reshape({-1});
+  const std::int64_t elements = flat.numel();
+  const at::Tensor codes = at::empty({(elements + 1) / 2}, flat.options().dtype(at::kByte));
+  const at::Tensor absmax =
+      at::empty({(elements + result.block_size - 1) / result.block_size}, flat.options().dtype(at::kFloat));
   const at::Tensor values = values_on(dense.device());
   const at::Tensor bounds = (values.slice(0, 0, -1) + values.slice(0, 1)) / 2;
-  const at::Tensor halves = at::bucketize(scaled, bounds, true).to(at::kByte).view({-1, 2});
-  result.codes = (halves.select(1, 0) * 16 + halves.select(1, 1)).unsqueeze(1);
+  const std::int64_t size = piece_size(dense.device(), result.block_size);
+  for (std::int64_t begin = 0; begin < elements; begin += size) {
+    const std::int64_t end = std::min(elements, begin + size);
+    const scaled_blocks piece = scale_blocks(flat.slice(0, begin, end).to(at::kFloat), result.block_size);
+    absmax.slice(0, begin / result.block_size, begin / result.block_size + piece.absmax.numel()).copy_(piece.absmax);
+    codes.slice(0, begin / 2, (end + 1) / 2).copy_(packed_codes(piece.scaled, bounds));
+  }
+  require<value_error>(absmax.isfinite().all().item<bool>(), "quantize_nf4", "dense", "finite numbers", "others");
+  result.codes = codes.unsqueeze(1);
   result.absmax = absmax;
   if (nested_scales) {
     nf4_nested_scales nested;
@@ -138,14 +169,25 @@ at::Tensor nf4_scales(const nf4_matrix& matrix) {
 at::Tensor dequantize_nf4(const nf4_matrix& matrix) {
   const std::int64_t elements = matrix.shape[0] * matrix.shape[1];
   const at::Tensor flat = matrix.codes.flatten();
-  const at::Tensor halves = at::stack({flat.div(16, "floor"), flat.bitwise_and(15)}, 1).flatten().slice(0, 0, elements);
-  const at::Tensor units = values_on(flat.device()).index({halves.to(at::kInt)});
+  const at::Tensor pairs = values_of_bytes(flat.device());
   const at::Tensor scales = nf4_scales(matrix);
-  if (elements % matrix.block_size == 0) {
-    return (units.view({-1, matrix.block_size}) * scales.unsqueeze(1)).view(matrix.shape).to(matrix.dtype);
+  const at::Tensor result = at::empty({elements}, flat.options().dtype(matrix.dtype));
+  const std::int64_t size = piece_size(flat.device(), matrix.block_size);
+  for (std::int64_t begin = 0; begin < elements; begin += size) {
+    const std::int64_t end = std::min(elements, begin + size);
+    const at::Tensor units = pairs.index_select(0, flat.slice(0, begin / 2, (end + 1) / 2).to(at::kInt)).flatten();
+    const std::int64_t first = begin / matrix.block_size;
+    const std::int64_t whole = (end - begin) / matrix.block_size;
+    const std::int64_t in_whole = whole * matrix.block_size;
+    units.slice(0, 0, in_whole)
+        .view({whole, matrix.block_size})
+        .mul_(scales.slice(0, first, first + whole).unsqueeze(1));
+    if (begin + in_whole < end) {
+      units.slice(0, in_whole, end - begin).mul_(scales.slice(0, first + whole, first + whole + 1));
+    }
+    result.slice(0, begin, end).copy_(units.slice(0, 0, end - begin));
   }
-  const at::Tensor spread = scales.repeat_interleave(matrix.block_size).slice(0, 0, elements);
-  return (units * spread).view(matrix.shape).to(matrix.dtype);
+  return result.view(matrix.shape);
 }
 
 }  // namespace kvtransfer

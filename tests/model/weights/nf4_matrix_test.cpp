@@ -6,6 +6,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
 #include <limits>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
@@ -133,6 +135,21 @@ TEST_CASE("what is said of a matrix in 4 bits is checked before it is read", "[m
   tensors = saved_tensors("nested");
   tensors["model.layers.1.mlp.up_proj.weight.zero_point"] = at::zeros({16});
   CHECK_THAT(complaint_opening(tensors), EndsWith("up_proj.weight.zero_point\""));
+}
+
+TEST_CASE("a matrix longer than one piece is quantized and brought back as in one", "[model][nf4]") {
+  const at::Tensor dense =
+      at::randn({1100, 1003});  // more than 2^20 elements, an odd number, a last block that is short
+  for (const bool nested : {false, true}) {
+    const nf4_matrix whole = quantize_nf4(dense, nested);
+    const at::Tensor scales = nf4_scales(whole).repeat_interleave(64).slice(0, 0, dense.numel());
+    const at::Tensor halves =
+        at::stack({whole.codes.flatten().div(16, "floor"), whole.codes.flatten().bitwise_and(15)}, 1);
+    const at::Tensor units = nf4_quant_map().index({halves.flatten().slice(0, 0, dense.numel()).to(at::kLong)});
+    CHECK(at::equal(dequantize_nf4(whole), (units * scales).view(dense.sizes())));
+    const nf4_matrix last = quantize_nf4(dense.flatten().slice(0, 1 << 20).unsqueeze(0), false);
+    CHECK(at::equal(last.codes, whole.codes.slice(0, 1 << 19)));
+  }
 }
 
 TEST_CASE("matrices that NF4 cannot hold, and models in 4 bits that are to be saved, are refused", "[model][nf4]") {
