@@ -75,11 +75,11 @@ struct model_weights {
                                          at::ScalarType dtype,
                                          weight_quantization quantize = weight_quantization::none);
 
-/// Writes `config.json` and `model.safetensors` as transformers' from_pretrained reads them, each file atomically.
-/// @param folder made if it is not there
-/// @param config its `raw` is what is written, with the new dtype
-/// @param dtype what the parameters are stored in, one converted copy at a time
-/// @throws file_error if the folder refuses; value_error for a dtype that is not floating, and for quantized weights
+/// Writes `config.json` and `model.safetensors` as transformers' from_pretrained reads them, each file atomically; of a
+/// matrix in NF4 codes and scales as they are, as bitsandbytes does. @param folder made if it is not there
+/// @param config its `raw` is what is written, with the new dtype, and with the quantization where there is one
+/// @param dtype what the floating parameters are stored in, one converted copy at a time
+/// @throws file_error if the folder refuses; value_error for a dtype that is not floating
 void save_model(const std::filesystem::path& folder, const model_config& config, const model_weights& weights,
                 at::ScalarType dtype);
 

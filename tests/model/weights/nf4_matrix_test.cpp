@@ -152,11 +152,48 @@ TEST_CASE("a matrix longer than one piece is quantized and brought back as in on
   }
 }
 
-TEST_CASE("matrices that NF4 cannot hold, and models in 4 bits that are to be saved, are refused", "[model][nf4]") {
+TEST_CASE("a model in 4 bits is saved as bitsandbytes saves it, bit for bit, and opens again", "[model][nf4]") {
+  for (const std::string name : {"plain", "nested"}) {
+    CAPTURE(name);
+    const temporary_folder folder;
+    const causal_lm model = causal_lm::open(nf4_fixtures() / name, at::kCPU, at::kFloat);
+    save_model(folder.path(), model.config, model.weights, at::kFloat);
+    const safetensors_file theirs = safetensors_file::open(nf4_fixtures() / name / "model.safetensors");
+    const safetensors_file ours = safetensors_file::open(folder.path() / "model.safetensors");
+    CHECK(ours.names() == theirs.names());
+    for (const std::string& tensor : theirs.names()) {
+      CAPTURE(tensor);
+      if (tensor.ends_with("__nf4")) {
+        const auto state = [&](const safetensors_file& file) {
+          const at::Tensor bytes = file.tensor(tensor).contiguous();
+          const auto* const text = static_cast<const char*>(bytes.const_data_ptr());
+          return nlohmann::json::parse(text, text + bytes.numel());
+        };
+        CHECK(state(ours) == state(theirs));
+      } else {
+        CHECK(ours.tensor(tensor).scalar_type() == theirs.tensor(tensor).scalar_type());
+        CHECK(at::equal(ours.tensor(tensor), theirs.tensor(tensor)));
+      }
+    }
+    CHECK(causal_lm::open(folder.path(), at::kCPU, at::kFloat).identity.digest == model.identity.digest);
+  }
+}
+
+TEST_CASE("a model quantized while it was loaded is saved with what brings it back", "[model][nf4]") {
+  const temporary_folder folder;
+  const causal_lm model =
+      causal_lm::open(model_fixtures() / "gqa-tied-fp32", at::kCPU, at::kFloat, weight_quantization::nf4);
+  save_model(folder.path(), model.config, model.weights, at::kFloat);
+  const causal_lm again = causal_lm::open(folder.path(), at::kCPU, at::kFloat);
+  CHECK(again.quantization == "nf4");
+  const plan text = plan_of({{3, 14, 15, 92, 65}});
+  CHECK(at::equal(plan_logits(again, text)[0], plan_logits(model, text)[0]));
+  save_model(folder.path(), again.config,
+             causal_lm::open(model_fixtures() / "gqa-tied-fp32", at::kCPU, at::kFloat).weights, at::kFloat);
+  CHECK(causal_lm::open(folder.path(), at::kCPU, at::kFloat).quantization == "none");
+}
+
+TEST_CASE("matrices that NF4 cannot hold are refused", "[model][nf4]") {
   CHECK_THROWS_AS(quantize_nf4(at::zeros({2, 64}, at::kDouble)), value_error);
   CHECK_THROWS_AS(quantize_nf4(at::full({2, 64}, std::numeric_limits<float>::infinity())), value_error);
-  const temporary_folder folder;
-  const causal_lm model = causal_lm::open(nf4_fixtures() / "plain", at::kCPU, at::kFloat);
-  CHECK(message_of<value_error>([&] { save_model(folder.path(), model.config, model.weights, at::kFloat); }) ==
-        "save_model: weights: expected floating matrices, got nf4");
 }
