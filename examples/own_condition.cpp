@@ -1,11 +1,12 @@
-// A condition of one's own beside the library's: the source's cache is moved 100 positions further on before the target
-// is read. Only distances count, so the model must go on as after the text.
+// A condition of one's own beside the library's, in the whole matrix: the source's cache is moved 100 positions further
+// on before the target is read. Only distances count, so the model must go on as after the text.
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "kvtransfer/experiment.hpp"
 #include "kvtransfer/inject/prepend.hpp"
-#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 
 using namespace kvtransfer;
 
@@ -35,21 +36,16 @@ struct moved_transfer {
 };
 
 int main() {
-  run_settings settings;
-  settings.model = KVT_EXAMPLES_DIR "/models/lab-llama";
-  const causal_lm model = causal_lm::open(settings.model, at::kCPU, at::kFloat);
-  const prompt_encoding prompts{open_tokenizer(settings.model)};
-
-  condition_registry known = condition_registry::standard();
-  known.add(moved_transfer{});
-  const auto conditions = known.parse("text_oracle,moved_transfer");
-  const suite tests = read_suite(KVT_EXAMPLES_DIR "/phase2a/suites/phase2a.json");
-
-  results run = planned_run(tests, conditions, settings, make_program_info(model, "none"),
-                            make_model_info(model, settings.model));
-  run_experiment(model, prompts, conditions, run);
+  matrix_registries known;
+  known.conditions.add(moved_transfer{});
+  matrix_arguments arguments;
+  arguments.conditions = "text_oracle,moved_transfer";
+  arguments.settings.model = KVT_EXAMPLES_DIR "/models/lab-llama";
+  arguments.settings.suite = KVT_EXAMPLES_DIR "/phase2a/suites/phase2a.json";
+  arguments.settings.output = "own_condition_results";
+  std::filesystem::remove_all(arguments.settings.output);  // an earlier run's would be renamed and stay
+  const results run = run_matrix(known, arguments);
   fmt::print("{}", report_terminal(run));
-
   for (const test_record& test : run.tests) {
     if (!compare_with_reference(test, *run.find_condition("moved_transfer"))->all_equal()) {
       return 1;

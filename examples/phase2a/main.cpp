@@ -1,7 +1,6 @@
 // Runs the Phase 2a experiment: what a KV cache carries from one prompt to another, under conditions that work and
 // under harness mistakes that look as if it did not. See `phase2a --help` and README.md.
 
-#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -12,12 +11,9 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment.hpp"
-#include "kvtransfer/model/causal_lm.hpp"
-#include "kvtransfer/model/chat_format_registry.hpp"
 #include "model_path.hpp"
 #include "options.hpp"
 #include "passive_waiting.hpp"
@@ -52,68 +48,28 @@ kvtransfer::suite_registry known_suites() {
   return known;
 }
 
-/// The crossings of the factors asked for; those that mean nothing are told of.
-kvtransfer::factorial_conditions crossed(const phase2a::options& chosen, const kvtransfer::condition_registry& known) {
-  if (chosen.factors.empty()) {
-    return {};
-  }
-  return kvtransfer::full_factorial(kvtransfer::parse_factors(chosen.factors, known), known);
-}
-
-void run(const phase2a::options& chosen, const kvtransfer::condition_registry& known,
-         const kvtransfer::suite_registry& suites) {
-  kvtransfer::run_settings settings = chosen.settings;
-  settings.factors = chosen.factors;
-  settings.sweep = chosen.sweep;
-  auto conditions = known.parse(chosen.conditions);
-  const kvtransfer::factorial_conditions cells = crossed(chosen, known);
-  const auto sweeps = kvtransfer::sweep_registry::standard();
-  const auto swept = chosen.sweep.empty() ? std::vector<std::string>{} : sweeps.parse(chosen.sweep);
-  const kvtransfer::suite suite = suites.open(settings.suite);
-  const at::Device device = kvtransfer::choose_device(settings.device);
-  const at::ScalarType dtype =
-      settings.dtype.empty() ? kvtransfer::default_dtype(device) : kvtransfer::parse_dtype(settings.dtype);
-  settings.dtype = kvtransfer::name_of(dtype);
-  if (settings.threads > 0) {
-    at::set_num_threads(static_cast<int>(settings.threads));
-  }
-  settings.threads = at::get_num_threads();
-
-  const fs::path path = phase2a::model_path(settings.model, KVT_EXAMPLES_DIR "/models");
-  const auto encoding = kvtransfer::open_prompt_encoding(path, settings, kvtransfer::chat_format_registry::standard());
-  const auto model = kvtransfer::causal_lm::open(
-      path, device, dtype,
-      settings.quantize == "nf4" ? kvtransfer::weight_quantization::nf4 : kvtransfer::weight_quantization::none);
-  conditions = kvtransfer::united(conditions, cells.conditions);
-  conditions = kvtransfer::united(conditions, sweeps.conditions(swept, model.config, known));
-  for (const kvtransfer::left_out_crossing& each : cells.left_out) {
-    fmt::print(stderr, "Left out: {}: {}\n", each.crossing, each.reason);
-  }
-  kvtransfer::results results = kvtransfer::planned_run(
-      suite, conditions, settings, kvtransfer::make_program_info(model, model.quantization, chosen.command),
-      kvtransfer::make_model_info(model, path));
-
-  (void)kvtransfer::checked_prompts(model, encoding, conditions, results);  // before anything is written
-
-  const fs::path output = settings.output;
-  const auto older = kvtransfer::make_output_folder(output, program, settings.resume);
-  if (older) {
-    fmt::print(stderr, "An earlier run's results are now in {}\n", older->string());
-  }
-  kvtransfer::journal journal(kvtransfer::records_file(output), results, settings.resume);
+void run(const phase2a::options& chosen, const kvtransfer::matrix_registries& known) {
+  kvtransfer::matrix_arguments arguments{chosen.settings, chosen.conditions, {}, program, chosen.command};
+  arguments.model = phase2a::model_path(chosen.settings.model, KVT_EXAMPLES_DIR "/models");
   phase2a::progress_bar bar;
-  kvtransfer::run_experiment(model, encoding, conditions, results, journal,
-                             [&](const kvtransfer::run_progress& progress) {
-                               bar.show(progress);
-                               if (interrupt_asked != 0) {
-                                 bar.clear();
-                                 throw interrupted{};  // NOLINT(bugprone-std-exception-baseclass)
-                               }
-                             });
+  kvtransfer::matrix_events events;
+  events.progress = [&](const kvtransfer::run_progress& progress) {
+    bar.show(progress);
+    if (interrupt_asked != 0) {
+      bar.clear();
+      throw interrupted{};  // NOLINT(bugprone-std-exception-baseclass)
+    }
+  };
+  events.left_out = [](const kvtransfer::left_out_crossing& each) {
+    fmt::print(stderr, "Left out: {}: {}\n", each.crossing, each.reason);
+  };
+  events.older_folder = [](const fs::path& older) {
+    fmt::print(stderr, "An earlier run's results are now in {}\n", older.string());
+  };
+  const kvtransfer::results results = kvtransfer::run_matrix(known, arguments, events);
   bar.clear();
-  kvtransfer::write_reports(results, output, program);
   fmt::print("{}\nWritten: {}, report.md, report.html\n", kvtransfer::report_terminal(results),
-             kvtransfer::results_file(output, program).string());
+             kvtransfer::results_file(chosen.settings.output, program).string());
 }
 
 }  // namespace
@@ -123,15 +79,14 @@ int main(int argc, char** argv) {
   chosen.settings.model = KVT_EXAMPLES_DIR "/models/lab-llama";
   chosen.settings.suite = "phase2a";
   CLI::App app("Runs the Phase 2a matrix: what a KV cache carries from one prompt to another.", "phase2a");
-  const kvtransfer::condition_registry known = kvtransfer::condition_registry::standard();
-  const kvtransfer::suite_registry suites = known_suites();
-  phase2a::add_flags(app, chosen, known, suites);
+  const kvtransfer::matrix_registries known{.suites = known_suites()};
+  phase2a::add_flags(app, chosen, known.conditions, known.suites);
   chosen.command = kvtransfer::command_line({argv, static_cast<std::size_t>(argc)});
   try {
     app.parse(argc, argv);
     phase2a::wait_passively(argv);
     std::signal(SIGINT, [](int) { interrupt_asked = 1; });
-    run(chosen, known, suites);
+    run(chosen, known);
     return 0;
   } catch (const CLI::ParseError& complaint) {
     return complaint.get_exit_code() == 0 ? app.exit(complaint) : complain(complaint.what(), bad_input);

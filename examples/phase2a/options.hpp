@@ -24,8 +24,6 @@ namespace phase2a {
 struct options {
   kvtransfer::run_settings settings;
   std::string conditions = "matrix";
-  std::string factors;  ///< likewise
-  std::string sweep;    ///< likewise
   std::string command;  ///< the whole command line, for the record
 };
 
@@ -89,9 +87,9 @@ inline void add_flags(CLI::App& app, options& chosen, const kvtransfer::conditio
       ->capture_default_str();
   app.add_option("--conditions", chosen.conditions, "Comma-separated list of conditions, matrix, controls or all")
       ->capture_default_str();
-  app.add_option("--factors", chosen.factors,
+  app.add_option("--factors", settings.factors,
                  "Factors to cross around transfer, beside the conditions: bos,cache:prompt/generated");
-  app.add_option("--sweep", chosen.sweep,
+  app.add_option("--sweep", settings.sweep,
                  fmt::format("Walks through the cache part by part, beside the conditions; some of {}",
                              fmt::join(kvtransfer::sweep_registry::standard().names(), ", ")));
   app.add_option("--trials", settings.trials, "Trials of each test and condition; trial i draws with seed S + i")

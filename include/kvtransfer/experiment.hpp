@@ -22,6 +22,7 @@
 #include "kvtransfer/experiment/records.hpp"
 #include "kvtransfer/experiment/report.hpp"
 #include "kvtransfer/experiment/run.hpp"
+#include "kvtransfer/experiment/run_matrix.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/experiment/statistics/by_prompt.hpp"
 #include "kvtransfer/experiment/statistics/equivalence.hpp"
