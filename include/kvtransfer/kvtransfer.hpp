@@ -55,6 +55,8 @@
 #include "kvtransfer/core/version.hpp"
 #include "kvtransfer/inject/any_injection_policy.hpp"
 #include "kvtransfer/inject/attention_mask.hpp"
+#include "kvtransfer/inject/compose/blend.hpp"
+#include "kvtransfer/inject/compose/join.hpp"
 #include "kvtransfer/inject/concepts.hpp"
 #include "kvtransfer/inject/controls.hpp"
 #include "kvtransfer/inject/donor.hpp"

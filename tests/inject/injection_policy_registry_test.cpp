@@ -55,7 +55,17 @@ TEST_CASE("a policy prints as it is parsed", "[inject][injection_policy_registry
                            "gap:16",
                            "at:20",
                            "layers:2-4+keys+gap:16",
-                           "tokens:4-+layers:1+closed+restart"}) {
+                           "tokens:4-+layers:1+closed+restart",
+                           "blend:0.5:other",
+                           "blend:-0.25:other.keys",
+                           "add:2:zero",
+                           "average:target,other",
+                           "prepend:other",
+                           "append:target",
+                           "insert:4:other",
+                           "replace:3:other",
+                           "replace:3-7:target",
+                           "interleave:other"}) {
     CHECK(parsed(text) == text);
   }
 }
@@ -66,6 +76,7 @@ TEST_CASE("a text is normalised: in order, joined, defaults unsaid, the place of
   CHECK(parsed("heads:3.1,0,3.0,2") == "heads:0,2,3.0-1");
   CHECK(parsed("keys:zero") == "keys");
   CHECK(parsed("gap:016") == "gap:16");
+  CHECK(parsed("blend:0.50:other") == "blend:0.5:other");
   CHECK(parsed("gap:16+layers:2+keys") == "layers:2+keys+gap:16");
   CHECK(parsed("all+layers:2+all") == "layers:2");
 }
@@ -77,6 +88,9 @@ TEST_CASE("policies written in C++ print as a text says them", "[inject][injecti
   CHECK(describe(without(without(tokens(1, 1)))) == "tokens:1");
   CHECK(describe(place::gap{2} | only_span("fact") | after_span(3, 4)) == "span:fact+after:3-4+gap:2");
   CHECK(describe(query_heads(2, 3) | values_only("other")) == "q-heads:2-3+values:other");
+  CHECK(describe(compose::blend{0.5, "other"} | compose::append{"target"}) == "blend:0.5:other+append:target");
+  CHECK(describe(compose::replace{3, 3, "other"}) == "replace:3:other");
+  CHECK(describe(compose::average{{"other", donor::zero()}}) == "average:other,zero");
   CHECK(describe(where("mine", {})) == "where:mine");
   CHECK(describe(any_injection_policy()) == "all");
 }
@@ -121,6 +135,18 @@ TEST_CASE("wrong text is refused with its place and what would be right", "[inje
         "layers:2-4, got \"other.both\"");
   CHECK(refusal("restart:0") ==
         "injection policy \"restart:0\": character 9: expected nothing more, as in restart, got \"0\"");
+  CHECK(refusal("blend:half:other") ==
+        "injection policy \"blend:half:other\": character 7: expected a number between -1000 and 1000, as in "
+        "blend:0.5:other, got \"half\"");
+  CHECK(refusal("blend:0.5") ==
+        "injection policy \"blend:0.5\": character 10: expected a colon and an argument, as in blend:0.5:other, got "
+        "nothing");
+  CHECK(refusal("keys+append:zero") ==
+        "injection policy \"keys+append:zero\": character 13: expected a cache, as zeros have no length, as in "
+        "append:other, got \"zero\"");
+  CHECK(refusal("average:other,other") ==
+        "injection policy \"average:other,other\": character 15: expected every donor once, as in "
+        "average:target,other, got \"other\"");
   CHECK_THAT(refusal("layer:2"), StartsWith("injection policy \"layer:2\": character 1: expected one of all, layers,"));
   CHECK_THAT(refusal(""), EndsWith("got nothing"));
   CHECK_THAT(refusal("layers:2++keys"),

@@ -4,13 +4,14 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -39,19 +40,32 @@ class hand_made {
       const at::Tensor keys = source.view().layer(i).keys().to(at::kDouble);
       const at::Tensor values = source.view().layer(i).values().to(at::kDouble);
       auto& layer = layers_.emplace_back();
+      std::vector<std::int64_t> back;
+      for (std::int64_t slot = 0; slot < keys.size(2); ++slot) {
+        back.push_back(-slot);
+      }
       for (std::int64_t h = 0; h < keys.size(1); ++h) {
         head& slots = layer.emplace_back();
+        const at::Tensor plain = rotated(keys[0][h], i, back);
         for (std::int64_t slot = 0; slot < keys.size(2); ++slot) {
-          slots.push_back({slot, rotated(keys[0][h][slot], i, -slot), values[0][h][slot], true});
+          slots.push_back({slot, plain[slot], values[0][h][slot], true});
         }
       }
     }
-    reach_ = source.length() - 1;
+    for (std::int64_t slot = 0; slot < source.length(); ++slot) {
+      standing_.push_back(slot);
+    }
   }
 
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(layers_[0][0].size()); }
   /// The last position that the text has to come after.
-  [[nodiscard]] std::int64_t reach() const { return reach_; }
+  [[nodiscard]] std::int64_t reach() const {
+    std::int64_t last = -1;
+    for (const std::optional<std::int64_t>& at : standing_) {
+      last = std::max(last, at.value_or(-1));
+    }
+    return last;
+  }
 
   /// Calls `change(entry, layer, head, slot)` for all.
   template <class Change>
@@ -98,16 +112,85 @@ class hand_made {
     for_each([&](entry& one, auto...) { one.position = 0; });
   }
   void close() {
-    reach_ = -1;
+    std::int64_t most = -1;
     for (auto& layer : layers_) {
       for (head& slots : layer) {
         std::int64_t next = 0;
+        std::vector<std::optional<std::int64_t>> standing;
         for (entry& one : slots) {
           one.position = one.there ? next++ : 0;
+          standing.push_back(one.there ? std::optional(one.position) : std::nullopt);
         }
-        reach_ = std::max(reach_, next - 1);
+        if (next > most) {  // the text comes after the head that has most
+          most = next;
+          standing_ = std::move(standing);
+        }
       }
     }
+  }
+
+  /// `own` times each number plus `weight` times that of `other`, or of zeros where it is null.
+  void blend(const hand_made* other, double own, double weight, bool keys, bool values) {
+    for_each([&](entry& one, std::int64_t layer, std::int64_t h, std::int64_t slot) {
+      const auto mixed = [&](const at::Tensor& mine, auto part) {
+        const at::Tensor scaled = mine * own;
+        return other == nullptr ? scaled : scaled + part(other->at(layer, h, slot)) * weight;
+      };
+      one.key = keys ? mixed(one.key, [](const entry& from) { return from.key; }) : one.key;
+      one.value = values ? mixed(one.value, [](const entry& from) { return from.value; }) : one.value;
+    });
+  }
+
+  /// `other` in the place of the slots [begin, end): it begins where they began, and what is behind them moves up to
+  /// it.
+  void splice(const hand_made& other, std::int64_t begin, std::int64_t end) {
+    const std::int64_t first = standing(begin);
+    const std::int64_t moved = first + other.reach() + 1 - standing(end);
+    const auto spliced = [&](auto& mine, const auto& theirs, auto&& shifted) {
+      for (std::size_t slot = static_cast<std::size_t>(end); slot < mine.size(); ++slot) {
+        mine[slot] = shifted(mine[slot], moved);
+      }
+      mine.erase(mine.begin() + begin, mine.begin() + end);
+      for (std::size_t slot = 0; slot < theirs.size(); ++slot) {
+        mine.insert(mine.begin() + begin + static_cast<std::int64_t>(slot), shifted(theirs[slot], first));
+      }
+    };
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      for (std::size_t h = 0; h < layers_[i].size(); ++h) {
+        spliced(layers_[i][h], other.layers_[i][h], [](entry one, std::int64_t by) {
+          one.position += by;
+          return one;
+        });
+      }
+    }
+    spliced(standing_, other.standing_,
+            [](std::optional<std::int64_t> at, std::int64_t by) { return at ? std::optional(*at + by) : at; });
+  }
+
+  /// The slots of both in turn, each a position behind the other.
+  void interleave(const hand_made& other) {
+    const std::int64_t first = standing(0);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      for (std::size_t h = 0; h < layers_[i].size(); ++h) {
+        head both;
+        for (std::size_t slot = 0; slot < layers_[i][h].size(); ++slot) {
+          entry mine = layers_[i][h][slot];
+          entry theirs = other.layers_[i][h][slot];
+          mine.position = 2 * mine.position - first;
+          theirs.position = mine.position + 1;
+          theirs.there = mine.there;
+          both.push_back(std::move(mine));
+          both.push_back(std::move(theirs));
+        }
+        layers_[i][h] = std::move(both);
+      }
+    }
+    std::vector<std::optional<std::int64_t>> both;
+    for (const std::optional<std::int64_t>& at : standing_) {
+      both.push_back(at ? std::optional(2 * *at - first) : at);
+      both.push_back(at ? std::optional(2 * *at - first + 1) : at);
+    }
+    standing_ = std::move(both);
   }
 
   [[nodiscard]] const entry& at(std::int64_t layer, std::int64_t h, std::int64_t slot) const {
@@ -122,20 +205,22 @@ class hand_made {
       std::vector<at::Tensor> keys;
       std::vector<at::Tensor> values;
       std::vector<position_row> positions;
-      const at::Tensor shown = at::zeros({1, static_cast<std::int64_t>(layers_[i].size()), size()}, at::kBool);
-      for (std::size_t h = 0; h < layers_[i].size(); ++h) {
+      std::vector<at::Tensor> shown;
+      for (const head& slots : layers_[i]) {
         std::vector<at::Tensor> head_keys;
         std::vector<at::Tensor> head_values;
         std::vector<std::int64_t> head_positions;
-        for (const entry& one : layers_[i][h]) {
-          shown[0][static_cast<std::int64_t>(h)][static_cast<std::int64_t>(head_keys.size())].fill_(one.there);
-          head_keys.push_back(rotated(one.key, static_cast<std::int64_t>(i), one.position));
+        std::vector<std::int64_t> head_shown;
+        for (const entry& one : slots) {
+          head_keys.push_back(one.key);
           head_values.push_back(one.value);
           head_positions.push_back(one.position);
+          head_shown.push_back(one.there ? 1 : 0);
         }
-        keys.push_back(at::stack(head_keys));
+        keys.push_back(rotated(at::stack(head_keys), static_cast<std::int64_t>(i), head_positions));
         values.push_back(at::stack(head_values));
         positions.push_back(position_row::listed(head_positions));
+        shown.push_back(at::tensor(head_shown, at::kLong).to(at::kBool));
       }
       layer_frame layer = frame_.layer(static_cast<std::int64_t>(i));
       const auto count = static_cast<std::int64_t>(positions.size());
@@ -145,29 +230,39 @@ class hand_made {
       const auto as_one = [&](const std::vector<at::Tensor>& heads) {
         return std::vector{at::stack(heads).unsqueeze(0).to(model_->dtype())};
       };
-      input.layers.push_back({segment(cache_view<>(as_one(keys), as_one(values), frame, as_written), 0, shown)});
+      input.layers.push_back(
+          {segment(cache_view<>(as_one(keys), as_one(values), frame, as_written), 0, at::stack(shown).unsqueeze(0))});
     }
     return input;
   }
 
  private:
-  [[nodiscard]] at::Tensor rotated(const at::Tensor& key, std::int64_t layer, std::int64_t position) const {
+  /// Where a slot stands; where nothing does, the next one that does; behind the last, one past it.
+  [[nodiscard]] std::int64_t standing(std::int64_t slot) const {
+    for (auto i = static_cast<std::size_t>(slot); i < standing_.size(); ++i) {
+      if (standing_[i]) {
+        return *standing_[i];
+      }
+    }
+    return reach() + 1;
+  }
+
+  /// @param keys `[slots, head_dim]`
+  [[nodiscard]] at::Tensor rotated(const at::Tensor& keys, std::int64_t layer,
+                                   const std::vector<std::int64_t>& positions) const {
     const std::vector<float> frequencies =
         rotary_specifications(model_->config)[static_cast<std::size_t>(layer)].inv_freq;
     const auto pairs = static_cast<std::int64_t>(frequencies.size());
-    const at::Tensor angle = at::zeros({pairs}, at::kDouble);
-    for (std::int64_t i = 0; i < pairs; ++i) {
-      angle[i].fill_(static_cast<double>(position) * frequencies[static_cast<std::size_t>(i)]);
-    }
-    const at::Tensor a = key.slice(0, 0, pairs);
-    const at::Tensor b = key.slice(0, pairs);
-    return at::cat({a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()}, 0);
+    const at::Tensor angle = at::tensor(positions, at::kDouble).outer(at::tensor(frequencies, at::kDouble));
+    const at::Tensor a = keys.slice(1, 0, pairs);
+    const at::Tensor b = keys.slice(1, pairs);
+    return at::cat({a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()}, 1);
   }
 
   const causal_lm* model_;
   cache_frame frame_;
   std::vector<std::vector<head>> layers_;
-  std::int64_t reach_ = -1;
+  std::vector<std::optional<std::int64_t>> standing_;  // of each slot before anything was left out
 };
 
 }  // namespace kvtransfer::test

@@ -5,6 +5,8 @@
 #include <type_traits>
 
 #include "kvtransfer/inject/any_injection_policy.hpp"
+#include "kvtransfer/inject/compose/blend.hpp"
+#include "kvtransfer/inject/compose/join.hpp"
 #include "kvtransfer/inject/keys_values.hpp"
 #include "kvtransfer/inject/place_keys.hpp"
 #include "kvtransfer/inject/select/heads.hpp"
@@ -67,6 +69,8 @@ static_assert(!SlotSelection<selected>);
 
 static_assert(InjectionPolicy<selected> && InjectionPolicy<keys_only> && InjectionPolicy<values_only>);
 static_assert(InjectionPolicy<place::kept> && InjectionPolicy<place::closed> && InjectionPolicy<place::shift>);
+static_assert(InjectionPolicy<compose::blend> && InjectionPolicy<compose::add> && InjectionPolicy<compose::average>);
+static_assert(InjectionPolicy<compose::prepend> && InjectionPolicy<compose::insert>);
 static_assert(InjectionPolicy<any_injection_policy>);
 static_assert(InjectionPolicy<own_injection>);
 static_assert(!InjectionPolicy<kindless_injection>);
@@ -85,6 +89,7 @@ static_assert(Composable<injection, own_injection> && Composable<injection, own_
 static_assert(Composable<layers, place::gap> && Composable<any_injection_policy, keys_only>);
 static_assert(!Composable<cache_view<>, kindless_injection>);
 static_assert(!Composable<layers, cache_view<>>);
+static_assert(!Composable<cache_view<>, donor>);
 static_assert(!Composable<layers, int>);
 static_assert(!Composable<std::string, layers>);
 

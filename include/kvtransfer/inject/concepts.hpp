@@ -22,9 +22,9 @@ struct injection;
 
 /// One key and value of a cache, as selections look at them.
 struct slot_address {
-  std::int64_t layer = 0;
-  std::int64_t sequence = 0;
-  std::int64_t kv_head = 0;
+  std::int64_t layer = 0;      ///< counted from 0
+  std::int64_t sequence = 0;   ///< of the batch
+  std::int64_t kv_head = 0;    ///< counted from 0
   std::int64_t slot = 0;       ///< from the left end of the sequence, padding counted
   std::int64_t position = 0;   ///< in tokens, where the frame has the key
   std::int64_t token_id = -1;  ///< -1 where the text is not known

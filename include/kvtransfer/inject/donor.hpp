@@ -51,13 +51,14 @@ class donor {
     return cache_ || is_zero() ? std::vector<std::string>{} : std::vector{role_};
   }
 
-  /// The cache meant. Not to be called for zeros.
+  /// The cache meant.
   /// @param policy what errors name
-  /// @throws value_error that lists the known roles, where the context lacks this one
+  /// @throws value_error that lists the known roles, where the context lacks this one; for zeros, which are no cache
   [[nodiscard]] cache_view<> find(const injection_context& context, std::string_view policy) const {
     if (cache_) {
       return *cache_;
     }
+    require<value_error>(!is_zero(), policy, "donor", "a cache, as zeros have no length", role_);
     const auto found = context.donors.find(role_);
     if (found == context.donors.end()) {
       std::vector<std::string> known{std::string(zero_role)};

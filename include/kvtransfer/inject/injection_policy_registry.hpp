@@ -12,10 +12,11 @@
 #include <utility>
 #include <vector>
 
-#include "kvtransfer/cache/cache_edit.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/registry.hpp"
 #include "kvtransfer/inject/any_injection_policy.hpp"
+#include "kvtransfer/inject/compose/blend.hpp"
+#include "kvtransfer/inject/compose/join.hpp"
 #include "kvtransfer/inject/keys_values.hpp"
 #include "kvtransfer/inject/place_keys.hpp"
 #include "kvtransfer/inject/policy_arguments.hpp"
@@ -35,18 +36,8 @@ inline selected with_rest(selected chosen, const policy_arguments& arguments) {
   if (arguments.count() == 1) {
     return chosen;
   }
-  const std::string_view text = arguments.field(1);
-  const std::size_t point = text.find('.');
-  const std::string_view role = text.substr(0, point);
-  arguments.require_role(role, text);
-  if (point == std::string_view::npos) {
-    return chosen.with_rest(std::string(role));
-  }
-  const auto half = cache_half_named(text.substr(point + 1));
-  if (!half || *half == cache_half::both) {
-    arguments.refuse(1, fmt::format("{0}, {0}.keys or {0}.values", role), text);
-  }
-  return chosen.with_rest(std::string(role), *half);
+  auto [rest, half] = arguments.donor_half(1);
+  return chosen.with_rest(std::move(rest), half);
 }
 
 template <class Span>
@@ -61,8 +52,58 @@ Span span_of(const policy_arguments& arguments) {
 
 }  // namespace detail
 
+// clang-format off: a table is no running text
+
 /// Injection policies by name, each made from what a text says behind its name; a text joins several by a plus sign:
 /// `layers:2-4+keys+gap:16`. A program adds its own and passes the registry on.
+///
+/// Policies apply from left to right; ranges have both ends in them (`4-` has none), several are joined by commas.
+///
+/// | text                     | in C++                            | for what                                          |
+/// |--------------------------|-----------------------------------|---------------------------------------------------|
+/// | `all`                    | `any_injection_policy()`          | everything as it is: the control                  |
+/// | `layers:2-4`             | `layers(2, 4)`                    | which layers carry it                             |
+/// | `heads:0-1`, `heads:3.1` | `heads(0, 1)`                     | which KV heads do, of all layers or of layer 3    |
+/// | `q-heads:5`              | `query_heads(5, 5)`               | the KV head of a query head (`notes`: who shares) |
+/// | `tokens:0-3`             | `tokens(0, 3)`                    | which tokens do                                   |
+/// | `span:fact`, `span:3-7`  | `only_span("fact")`               | the part of the text that says it …               |
+/// | `after:fact`             | `after_span("fact")`              | … and what has read that part                     |
+/// |                          | `where("odd", function)`          | any other choice of slots                         |
+/// | `without-layers:2`, …    | `without(layers(2, 2))`           | all but it: is it necessary, not only sufficient  |
+/// | `layers:2-4:other`       | `filled(layers(2, 4), "other")`   | the rest from a donor instead of nothing          |
+/// | `layers:2-4:other.keys`  | `filled(…, cache_half::keys)`     | one half of the rest                              |
+/// | `keys`, `keys:other`     | `keys_only("other")`              | where a query looks, without what it finds        |
+/// | `values`, `values:other` | `values_only("other")`            | what it finds, without where it looks             |
+/// | `blend:0.5:other`        | `compose::blend{0.5, "other"}`    | a dose of the source                              |
+/// | `add:0.5:other`          | `compose::add{0.5, direction}`    | steering along a direction                        |
+/// | `average:target,other`   | `compose::average{{…}}`           | what caches have in common                        |
+/// | `prepend:…`, `append:…`  | `compose::prepend{"other"}`       | several sources in order                          |
+/// | `insert:4:other`         | `compose::insert{4, "other"}`     | another text inside that of the source            |
+/// | `replace:3-7:other`      | `compose::replace{3, 7, "other"}` | one part exchanged, the rest as it was written    |
+/// | `interleave:other`       | `compose::interleave{"other"}`    | two sources in turn                               |
+/// | `kept`                   | `place::kept{}`                   | keys where they stood (the default, said)         |
+/// | `closed`                 | `place::closed{}`                 | what is left as a text of its own                 |
+/// | `shift:-3`               | `place::shift{-3}`                | an error of position                              |
+/// | `unrotated`              | `place::unrotated{}`              | keys without their order                          |
+/// | `offset`                 | `place::offset{}`                 | the text behind the source (the default, said)    |
+/// | `restart`                | `place::restart{}`                | the text at 0, as if nothing stood in front of it |
+/// | `gap:16`                 | `place::gap{16}`                  | free positions between source and text            |
+/// | `at:20`                  | `place::at{20}`                   | the text at a position                            |
+///
+/// Donors are other caches by role: `zero` (zeros; what `keys` and `values` mean where none is named, since zeros alone
+/// are always there), `target` (the cache of the text's own prompt) and `other` (another example's, the control that
+/// counts). A program supplies them in an `injection_context`; `any_injection_policy::roles` says which are wanted. A
+/// donor is cut and moved as the source has been, slot by slot.
+///
+/// What is not here, and why:
+/// - Noise and shuffles: they are sources, not ways to inject one (`noise.hpp`, `controls.hpp`).
+/// - Slots chosen by attention (SnapKV, H2O): they need a model, which this folder does not know. `where` takes their
+///   choice.
+/// - Donors of another length, resampled: there is no neutral way to pair their slots. Pair them first (`gather`).
+/// - Donors of another model: that is what `project` is for.
+/// - Keys under another rotary specification: `cache::reframe` before injecting says so once, for all policies.
+/// - A place for keys in the middle of the text: a plan reads what is injected before its tokens.
+// clang-format on
 class injection_policy_registry {
  public:
   /// Makes a policy from its arguments.
@@ -82,6 +123,7 @@ class injection_policy_registry {
     known.add_role("other");
     known.add_selections();
     known.add_halves();
+    known.add_compositions();
     known.add_places();
     return known;
   }
@@ -166,6 +208,45 @@ class injection_policy_registry {
     };
     add("keys", "keys:other", [=](const policy_arguments& given) { return keys_only(values_from(given)); });
     add("values", "values:other", [=](const policy_arguments& given) { return values_only(values_from(given)); });
+  }
+
+  void add_compositions() {
+    using arguments = policy_arguments;
+    add("prepend", "prepend:other", [](const arguments& given) {
+      given.require_count(1, 1);
+      return compose::prepend{given.cache_at(0)};
+    });
+    add("append", "append:other", [](const arguments& given) {
+      given.require_count(1, 1);
+      return compose::append{given.cache_at(0)};
+    });
+    add("insert", "insert:4:other", [](const arguments& given) {
+      given.require_count(2, 2);
+      return compose::insert{given.number(0, 0), given.cache_at(1)};
+    });
+    add("replace", "replace:3-7:other", [](const arguments& given) {
+      given.require_count(2, 2);
+      const auto [first, last] = given.closed_range(0);
+      return compose::replace{first, last, given.cache_at(1)};
+    });
+    add("interleave", "interleave:other", [](const arguments& given) {
+      given.require_count(1, 1);
+      return compose::interleave{given.cache_at(0)};
+    });
+    add("blend", "blend:0.5:other", [](const arguments& given) {
+      given.require_count(2, 2);
+      const auto [other, half] = given.donor_half(1);
+      return compose::blend{given.real(0), other, half};
+    });
+    add("add", "add:0.5:other", [](const arguments& given) {
+      given.require_count(2, 2);
+      const auto [direction, half] = given.donor_half(1);
+      return compose::add{given.real(0), direction, half};
+    });
+    add("average", "average:target,other", [](const arguments& given) {
+      given.require_count(1, 1);
+      return compose::average{given.donors(0)};
+    });
   }
 
   void add_places() {

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvtransfer/cache/cache_edit.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/donor.hpp"
 #include "kvtransfer/inject/index_ranges.hpp"
@@ -101,6 +102,44 @@ class policy_arguments {
     const std::string_view text = field(index);
     require_role(text, text);
     return {std::string(text)};
+  }
+
+  /// Likewise, one that has a length. @throws value_error for zeros too
+  [[nodiscard]] donor cache_at(std::size_t index) const {
+    donor given = donor_at(index);
+    if (given.is_zero()) {
+      refuse(index, "a cache, as zeros have no length", field(index));
+    }
+    return given;
+  }
+
+  /// Several donors: `other,target`. @throws value_error unless each is one, and named once
+  [[nodiscard]] std::vector<donor> donors(std::size_t index) const {
+    std::vector<donor> all;
+    for (const std::string_view item : items(field(index))) {
+      require_role(item, item);
+      if (std::ranges::find(all, item, &donor::role) != all.end()) {
+        refuse_at(item.data(), "every donor once", item);
+      }
+      all.emplace_back(std::string(item));
+    }
+    return all;
+  }
+
+  /// A donor or one half of it: `other`, `other.keys`, `other.values`. @throws value_error for anything else
+  [[nodiscard]] std::pair<donor, cache_half> donor_half(std::size_t index) const {
+    const std::string_view text = field(index);
+    const std::size_t point = text.find('.');
+    const std::string role(text.substr(0, point));
+    require_role(role, text);
+    if (point == std::string_view::npos) {
+      return {role, cache_half::both};
+    }
+    const auto half = cache_half_named(text.substr(point + 1));
+    if (!half || *half == cache_half::both) {
+      refuse(index, fmt::format("{0}, {0}.keys or {0}.values", role), text);
+    }
+    return {role, *half};
   }
 
   /// Numbers and ranges, as in `2-4,7,9-`. @throws value_error for anything else, and where one is named twice
