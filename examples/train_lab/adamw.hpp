@@ -15,9 +15,9 @@
 #include <cstdint>
 #include <numbers>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "kvtransfer/model/weights.hpp"
 #include "settings.hpp"
 
 namespace kvtransfer::train_lab {
@@ -32,21 +32,23 @@ inline double learning_rate(const recipe& plan, std::int64_t step) {
   return plan.peak_learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * done));
 }
 
-/// A model's parameters with both moments of their gradients.
+/// Parameters with both moments of their gradients.
 ///
-/// Source: Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), as ATen computes it. Vectors (the
-/// norms) don't decay.
+/// Source: Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), as ATen computes it. Vectors (norms
+/// and biases) don't decay.
 class adamw {
  public:
-  explicit adamw(model_weights& weights) {
-    for_each_parameter(weights, [&](const std::string& name, at::Tensor& parameter) {
+  /// @param parameters by name; they require gradients from now on
+  explicit adamw(const std::vector<std::pair<std::string, at::Tensor>>& parameters, double second_decay = 0.95)
+      : second_decay_(second_decay) {
+    for (const auto& [name, parameter] : parameters) {
       group& mine = parameter.dim() > 1 ? matrices_ : vectors_;
       mine.names.push_back(name);
-      mine.parameters.push_back(parameter.requires_grad_(true));
+      mine.parameters.push_back(parameter.set_requires_grad(true));
       mine.first_moments.push_back(at::zeros_like(parameter.detach()));
       mine.second_moments.push_back(at::zeros_like(parameter.detach()));
       mine.steps.push_back(at::zeros({}, parameter.options().dtype(at::kFloat).requires_grad(false)));
-    });
+    }
   }
 
   /// Scales all gradients so that their common norm is at most `largest`. @return [] their norm before that
@@ -93,9 +95,8 @@ class adamw {
     return gradients;
   }
 
-  static void update(group& mine, double rate, double weight_decay) {
+  void update(group& mine, double rate, double weight_decay) const {
     constexpr double first_decay = 0.9;
-    constexpr double second_decay = 0.95;
     constexpr double epsilon = 1e-8;
     const std::vector<at::Tensor> gradients = gradients_of(mine);
     std::vector<at::Tensor> parameters;
@@ -104,12 +105,13 @@ class adamw {
     }
     at::_foreach_add_(mine.steps, 1);
     at::_fused_adamw_(parameters, gradients, mine.first_moments, mine.second_moments, {}, mine.steps, rate, first_decay,
-                      second_decay, weight_decay, epsilon, /*amsgrad=*/false, /*maximize=*/false);
+                      second_decay_, weight_decay, epsilon, /*amsgrad=*/false, /*maximize=*/false);
     for (at::Tensor& parameter : mine.parameters) {
       parameter.mutable_grad().reset();
     }
   }
 
+  double second_decay_;
   group matrices_;
   group vectors_;
 };

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace kvtransfer::train_lab {
 
@@ -32,6 +35,13 @@ struct recipe {
 
   std::int64_t rows() const { return batch_tokens / sequence_length; }
 };
+
+/// The settings that two runs must share for one to go on where the other stopped.
+inline std::string identity_of(const recipe& plan) {
+  return fmt::format("steps {}, warm-up {}, batch {} x {}, peak {}, decay {}, clip {}, seed {}", plan.steps,
+                     plan.warm_up, plan.rows(), plan.sequence_length, plan.peak_learning_rate, plan.weight_decay,
+                     plan.clip, plan.seed);
+}
 
 /// What else one run of the program needs.
 struct run_settings {

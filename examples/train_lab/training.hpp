@@ -14,6 +14,8 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "adamw.hpp"
 #include "batch_stream.hpp"
@@ -99,8 +101,11 @@ inline std::int64_t data_threads(const run_settings& run) {
 inline void train(const model_config& config, model_weights& weights, const any_tokenizer& subwords, const recipe& plan,
                   const run_settings& run, at::Device device, const std::function<void(std::int64_t)>& measure) {
   const std::filesystem::path checkpoint = run.output / "checkpoint.safetensors";
-  adamw optimizer{weights};
-  const std::int64_t first = run.resume ? load_checkpoint(checkpoint, optimizer, plan) : 0;
+  std::vector<std::pair<std::string, at::Tensor>> parameters;
+  for_each_parameter(weights,
+                     [&](const std::string& name, at::Tensor& parameter) { parameters.emplace_back(name, parameter); });
+  adamw optimizer{parameters};
+  const std::int64_t first = run.resume ? load_checkpoint(checkpoint, optimizer, identity_of(plan)) : 0;
   batch_stream batches{[&](std::int64_t step) { return make_batch(subwords, plan, step); }, first, plan.steps,
                        data_threads(run)};
   progress shown;
@@ -115,7 +120,7 @@ inline void train(const model_config& config, model_weights& weights, const any_
       last_shown = step;
     }
     if ((step + 1) % run.measure_every == 0 || step + 1 == plan.steps) {
-      save_checkpoint(checkpoint, optimizer, plan, step + 1);
+      save_checkpoint(checkpoint, optimizer, identity_of(plan), step + 1);
       if (step + 1 < plan.steps) {
         measure(step + 1);
       }

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../train_lab/recall.hpp"
+#include "examples.hpp"
+#include "kvtransfer/inject/plan.hpp"
+#include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/model/generate.hpp"
+#include "kvtransfer/model/plan_logits.hpp"
+#include "rows.hpp"
+#include "text_pair.hpp"
+
+namespace kvtransfer::train_projector {
+
+/// What a receiver made of held-out examples in one condition.
+struct held_out_score {
+  std::string condition;
+  double loss = 0;         ///< nats a response token
+  std::int64_t right = 0;  ///< responses with every marker
+  std::int64_t cases = 0;  ///< questions asked; 0 where none were
+};
+
+/// Held-out examples in tokens, and the words of a right answer.
+struct held_out_set {
+  std::vector<example> examples;
+
+  /// `count` questions that only the source answers, with names that no training text holds.
+  static held_out_set questions(std::int64_t count, std::uint64_t seed) {
+    held_out_set set;
+    constexpr std::int64_t always = 100;
+    for (std::int64_t i = 0; i < count; ++i) {
+      set.examples.push_back(fact_example(corpus::mixed_seed(seed, 1U << 31, static_cast<std::uint64_t>(i)),
+                                          corpus::split::held_out, always));
+    }
+    return set;
+  }
+};
+
+/// Asks in four conditions: `projected`, `other` (the projection of another example's source), `own` (the receiver's
+/// own cache, nothing projected) and `oracle` (the receiver reads the source's text).
+/// @param generate whether answers are generated too, not only scored
+template <Projector P>
+std::vector<held_out_score> score_held_out(const model_pair& models, const P& projector, const text_pair& texts,
+                                           const held_out_set& set, bool generates) {
+  const at::NoGradGuard no_gradients;
+  std::vector<held_out_score> scores;
+  for (const std::string_view condition : {"projected", "other", "own", "oracle"}) {
+    held_out_score& score = scores.emplace_back(held_out_score{std::string(condition)});
+    std::int64_t tokens = 0;
+    constexpr std::size_t at_once = 32;
+    for (std::size_t first = 0; first < set.examples.size(); first += at_once) {
+      const std::size_t end = std::min(set.examples.size(), first + at_once);
+      std::vector<training_row> rows;
+      std::vector<token_row> targets;
+      std::vector<token_row> questions;
+      for (std::size_t i = first; i < end; ++i) {
+        example shown = set.examples[i];
+        if (condition == "other") {
+          shown.source = set.examples[(i + 1) % set.examples.size()].source;
+        }
+        rows.push_back(texts.row_of(shown));
+        if (condition == "oracle") {
+          rows.back().receiver = texts.whole(shown.source);
+        }
+        targets.push_back(rows.back().target);
+        questions.emplace_back(targets.back().begin(), targets.back().end() - rows.back().response);
+      }
+      const cache context = condition == "own" || condition == "oracle"
+                                ? prefill(models.receiver, column(rows, &training_row::receiver))
+                                : fused_cache(models, projector, rows);
+      score.loss += response_loss(plan_logits(models.receiver, prepend(context.view(), targets)), rows).item<double>();
+      tokens += response_tokens(rows);
+      if (!generates) {
+        continue;
+      }
+      constexpr std::int64_t longest = 24;
+      const generation_config settings{.max_new_tokens = longest,
+                                       .eos_token_ids = models.receiver.config.eos_token_ids};
+      const auto answers = generate(models.receiver, prepend(context.view(), questions), settings).sequences;
+      for (std::size_t i = first; i < end; ++i) {
+        const std::string answer = texts.decode(answers[i - first].token_ids);
+        score.right += std::ranges::all_of(set.examples[i].markers,
+                                           [&](const std::string& marker) { return train_lab::holds(answer, marker); });
+        ++score.cases;
+      }
+    }
+    score.loss /= static_cast<double>(std::max<std::int64_t>(tokens, 1));
+  }
+  return scores;
+}
+
+/// `projected 1.234 (12/110), other 2.345 (0/110), …`.
+inline std::string describe(const std::vector<held_out_score>& scores) {
+  std::string text;
+  for (const held_out_score& score : scores) {
+    text += fmt::format("{}{} {:.3f}", text.empty() ? "" : ", ", score.condition, score.loss);
+    text += score.cases == 0 ? "" : fmt::format(" ({}/{})", score.right, score.cases);
+  }
+  return text;
+}
+
+}  // namespace kvtransfer::train_projector

@@ -1,0 +1,233 @@
+// train_projector: learns to write one model's cache into another's words. A fuser is trained through the frozen
+// receiver; a ridge projector is solved from what both models make of the same texts.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "examples.hpp"
+#include "held_out.hpp"
+#include "kvtransfer/core/atomic_file.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/experiment/device_choice.hpp"
+#include "kvtransfer/model/causal_lm.hpp"
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
+#include "kvtransfer/project/layer_alignment.hpp"
+#include "kvtransfer/project/projector_file.hpp"
+#include "kvtransfer/project/ridge_moments.hpp"
+#include "settings.hpp"
+#include "text_pair.hpp"
+#include "training.hpp"
+
+namespace {
+
+using namespace kvtransfer;
+using namespace kvtransfer::train_projector;
+
+/// Every choice that the command line offers.
+struct choices {
+  recipe plan;
+  run_settings run;
+  std::string device = "auto";
+};
+
+void offer(CLI::App& app, choices& chosen) {
+  auto& [plan, run, device] = chosen;
+  app.option_defaults()->always_capture_default();
+  app.add_option("--source", run.source, "model whose caches are read")->required();
+  app.add_option("--receiver", run.receiver, "model whose caches are written")->required();
+  app.add_option("--output", run.output, "folder to write the projector to")->required();
+  app.add_option("--projector", run.projector)->check(CLI::IsMember({"fuser", "ridge"}));
+  app.add_option("--keys", plan.keys, "which are read and given")->check(CLI::IsMember({"rotated", "unrotated"}));
+  app.add_option("--layers", plan.layers, "how layers are aligned")
+      ->check(CLI::IsMember({"last", "first", "stretched"}));
+  app.add_option("--tokens", plan.tokens, "which of several tokens stands for one of the receiver")
+      ->check(CLI::IsMember({"first", "longest"}));
+  app.add_option("--receiver-reads", plan.receiver_reads, "in the source's place: as many dots, or its text")
+      ->check(CLI::IsMember({"filler", "text"}));
+  app.add_option("--text", run.text, "file of texts, one a line, instead of generated facts and questions");
+  app.add_option("--percent-needed", plan.percent_needed, "questions that only the source answers")
+      ->check(CLI::Range(0, 100));
+  app.add_option("--steps", plan.steps)->check(CLI::PositiveNumber);
+  app.add_option("--warm-up", plan.warm_up, "steps until the learning rate peaks")->check(CLI::NonNegativeNumber);
+  app.add_option("--schedule", plan.schedule, "how it falls to nothing")->check(CLI::IsMember({"cosine", "linear"}));
+  app.add_option("--rows", plan.rows, "examples a step")->check(CLI::PositiveNumber);
+  app.add_option("--rows-at-once", plan.rows_at_once, "examples in one forward pass")->check(CLI::PositiveNumber);
+  app.add_option("--learning-rate", plan.peak_learning_rate)->check(CLI::PositiveNumber);
+  app.add_option("--weight-decay", plan.weight_decay)->check(CLI::NonNegativeNumber);
+  app.add_option("--clip", plan.clip, "largest norm of the gradients")->check(CLI::PositiveNumber);
+  app.add_flag("--bfloat16", plan.bfloat16, "matrix products in bfloat16");
+  app.add_option("--final-temperature", plan.final_temperature, "of the gates")->check(CLI::PositiveNumber);
+  app.add_option("--dropout", plan.dropout)->check(CLI::Range(0.0, 0.99));
+  app.add_option("--hidden-size", plan.hidden_size)->check(CLI::PositiveNumber);
+  app.add_option("--intermediate-size", plan.intermediate_size)->check(CLI::PositiveNumber);
+  app.add_option("--value-blocks", plan.value_blocks)->check(CLI::PositiveNumber);
+  app.add_option("--seed", plan.seed);
+  app.add_option("--initial", run.initial, "folder of a fuser to begin with");
+  app.add_option("--lambda", run.lambda, "penalty of a ridge projector")->check(CLI::NonNegativeNumber);
+  app.add_option("--source-layers", run.source_layers, "of a ridge projector, for each layer of the receiver")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--by-head", run.by_head, "a ridge projector maps head by head");
+  app.add_flag("--resume", run.resume, "go on from the checkpoint in the output folder");
+  app.add_option("--report-every", run.report_every, "steps between lines of progress")->check(CLI::PositiveNumber);
+  app.add_option("--measure-every", run.measure_every, "steps between checkpoints")->check(CLI::PositiveNumber);
+  app.add_option("--cases", run.cases, "held-out questions of the last measure")->check(CLI::PositiveNumber);
+  app.add_option("--device", device, "auto, cpu, cuda or cuda:N");
+}
+
+head_shape heads_of(const causal_lm& model) { return {model.config.kv_heads, model.config.head_dim}; }
+
+layer_alignment aligned_layers(const model_pair& models, const recipe& plan, std::int64_t count) {
+  const std::int64_t receiver = models.receiver.config.layers;
+  const std::int64_t source = models.source.config.layers;
+  return plan.layers == "last"    ? align_last_layers(receiver, source, count)
+         : plan.layers == "first" ? align_first_layers(receiver, source, count)
+                                  : align_stretched_layers(receiver, source, count);
+}
+
+/// The rows of a step, from generated facts or from a file's texts.
+row_maker rows_for(const choices& chosen, const text_pair& texts) {
+  const std::vector<std::string> lines =
+      chosen.run.text.empty() ? std::vector<std::string>{} : read_lines(chosen.run.text);
+  return [&texts, plan = chosen.plan, lines](std::int64_t step) {
+    std::vector<training_row> rows;
+    for (std::int64_t i = 0; i < plan.rows; ++i) {
+      const std::uint64_t seed =
+          corpus::mixed_seed(plan.seed, static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(i));
+      rows.push_back(texts.row_of(lines.empty() ? fact_example(seed, corpus::split::training, plan.percent_needed)
+                                                : text_example(lines[seed % lines.size()])));
+    }
+    return rows;
+  };
+}
+
+projectors::fuser initial_fuser(const model_pair& models, const choices& chosen) {
+  const auto& [plan, run, device] = chosen;
+  if (!run.initial.empty()) {
+    auto stored = open_fuser(run.initial);
+    require_models(stored.models, models.source.identity, models.receiver.identity, run.initial.string());
+    return std::move(stored.projector);
+  }
+  return projectors::fuser::random(
+      *key_rotation_named(plan.keys),
+      {heads_of(models.source), heads_of(models.receiver), plan.hidden_size, plan.intermediate_size, plan.value_blocks},
+      {1.0, plan.final_temperature, plan.steps, plan.dropout}, aligned_layers(models, plan, 1), plan.seed);
+}
+
+/// Solves a ridge projector from what both models make of the sources of `--steps` batches.
+projectors::linear solved_ridge(const model_pair& models, const choices& chosen, const row_maker& make_rows) {
+  const auto& [plan, run, device] = chosen;
+  ridge_moments moments(*key_rotation_named(plan.keys), heads_of(models.source), heads_of(models.receiver),
+                        aligned_layers(models, plan, run.source_layers));
+  for (std::int64_t step = 0; step < plan.steps; ++step) {
+    const std::vector<training_row> rows = make_rows(step);
+    const cache source = prefill(models.source, column(rows, &training_row::source));
+    const cache receiver = prefill(models.receiver, column(rows, &training_row::receiver));
+    moments.add(source.view(), receiver.view());
+    if ((step + 1) % run.report_every == 0 || step + 1 == plan.steps) {
+      say("step {:5}/{}  {} tokens", step + 1, plan.steps, moments.tokens());
+    }
+  }
+  return moments.fit({run.lambda, 0, run.by_head});
+}
+
+/// `training.json`: what was done, what it cost and what came of it.
+void write_summary(const choices& chosen, const model_pair& models, const training_cost& cost,
+                   const std::vector<held_out_score>& scores) {
+  nlohmann::ordered_json held_out = nlohmann::ordered_json::array();
+  for (const held_out_score& score : scores) {
+    held_out.push_back(
+        {{"condition", score.condition}, {"loss", score.loss}, {"right", score.right}, {"cases", score.cases}});
+  }
+  const nlohmann::ordered_json summary{{"projector", chosen.run.projector},
+                                       {"recipe", identity_of(chosen.plan)},
+                                       {"source_model", models.source.identity.digest},
+                                       {"receiver_model", models.receiver.identity.digest},
+                                       {"seconds", cost.seconds},
+                                       {"tokens", cost.tokens},
+                                       {"last_loss", cost.last_loss},
+                                       {"held_out", held_out}};
+  write_text(chosen.run.output / "training.json", summary.dump(2) + "\n");
+}
+
+void check(const choices& chosen) {
+  const auto& [plan, run, device] = chosen;
+  require<value_error>(run.projector == "ridge" || plan.warm_up < plan.steps, "--warm-up", "steps",
+                       formatted("less than --steps {}", plan.steps), formatted("{}", plan.warm_up));
+  require<value_error>(run.projector == "fuser" || !run.resume, "--resume", "projector", "a fuser", run.projector);
+  require<value_error>(run.projector == "fuser" || run.initial.empty(), "--initial", "projector", "a fuser",
+                       run.projector);
+}
+
+void run(choices chosen) {
+  auto& [plan, settings, device_name] = chosen;
+  check(chosen);
+  const bool ridge = settings.projector == "ridge";
+  const at::Device device = choose_device(device_name);
+  const model_pair models{causal_lm::open(settings.source, device, at::kFloat),
+                          causal_lm::open(settings.receiver, device, at::kFloat)};
+  const std::string& of_source = models.source.identity.tokenizer;
+  const bool one_tokenizer = !of_source.empty() && of_source == models.receiver.identity.tokenizer;
+  const text_pair texts(open_tokenizer(settings.source), open_tokenizer(settings.receiver), one_tokenizer, plan);
+  recipe reading = plan;
+  reading.receiver_reads = ridge ? "text" : plan.receiver_reads;  // what a ridge projector has to give
+  const text_pair taught(open_tokenizer(settings.source), open_tokenizer(settings.receiver), one_tokenizer, reading);
+  const row_maker make_rows = rows_for(chosen, taught);
+  const projector_models digests{models.source.identity.digest, models.receiver.identity.digest};
+  const held_out_set quick = held_out_set::questions(64, plan.seed);
+  const held_out_set questions = held_out_set::questions(settings.cases, plan.seed);
+  say("{} tokenizer{}; tokens are {}", one_tokenizer ? "one" : "two", one_tokenizer ? "" : "s",
+      one_tokenizer ? "the same" : "aligned one for one");
+  if (ridge) {
+    const projectors::linear projector = solved_ridge(models, chosen, make_rows);
+    const auto scores = score_held_out(models, projector, texts, questions, true);
+    say("held out: {}", describe(scores));
+    save_projector(settings.output, projector, digests);
+    write_summary(chosen, models, {}, scores);
+    return;
+  }
+  const projectors::fuser initial = initial_fuser(models, chosen);
+  const std::string identity =
+      fmt::format("{}, from {}, of {} for {}", identity_of(plan), initial.digest(), digests.source, digests.receiver);
+  std::error_code refused;
+  std::filesystem::create_directories(settings.output, refused);
+  require<file_error>(!refused, settings.output.string(), "folder", "one that can be made", refused.message());
+  const auto [projector, cost] =
+      train(models, initial, plan, identity, settings.output, settings.resume, settings.report_every,
+            settings.measure_every, make_rows, [&](const projectors::fuser& so_far, std::int64_t done) {
+              say("step {:5}/{}  held out: {}", done, plan.steps,
+                  describe(score_held_out(models, so_far, texts, quick, false)));
+            });
+  const auto scores = score_held_out(models, projector, texts, questions, true);
+  say("held out: {}", describe(scores));
+  save_projector(settings.output, projector, digests);
+  write_summary(chosen, models, cost, scores);
+  std::filesystem::remove(settings.output / "checkpoint.safetensors");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains a projector between two models' caches and writes it as a folder."};
+  choices chosen;
+  offer(app, chosen);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(chosen);
+    return 0;
+  } catch (const kvtransfer::error& problem) {
+    fmt::print(stderr, "train_projector: {}\n", problem.what());
+    return 2;
+  } catch (const std::exception& problem) {
+    fmt::print(stderr, "train_projector: {}\n", problem.what());
+    return 1;
+  }
+}

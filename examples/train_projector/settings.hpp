@@ -1,0 +1,76 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <numbers>
+#include <string>
+
+namespace kvtransfer::train_projector {
+
+/// How a fuser is trained. Two runs with the same recipe and seed give the same numbers.
+struct recipe {
+  std::int64_t steps = 300;
+  std::int64_t warm_up = 30;        ///< steps over which the learning rate rises to its peak
+  std::string schedule = "cosine";  ///< how it falls then: cosine or linear, to zero
+  std::int64_t rows = 32;           ///< examples a step
+  std::int64_t rows_at_once = 32;   ///< examples in one forward pass; more are accumulated
+  double peak_learning_rate = 1e-3;
+  double weight_decay = 0.01;
+  double clip = 1.0;                 ///< largest norm of all gradients together
+  bool bfloat16 = false;             ///< matrix products in bfloat16
+  double final_temperature = 0.001;  ///< of the gates, reached at the last step
+  double dropout = 0.1;
+  std::int64_t hidden_size = 256;
+  std::int64_t intermediate_size = 256;
+  std::int64_t value_blocks = 1;
+  std::string keys = "unrotated";  ///< which the fuser reads and gives: rotated or unrotated
+  std::string layers = "last";     ///< how layers are aligned: last, first or stretched
+  std::string tokens = "first";    ///< which of several tokens stands for one of the receiver: first or longest
+  std::string receiver_reads =
+      "filler";  ///< filler: as many dots, so that all it learns comes from the source; text: the source's text itself
+  std::int64_t percent_needed = 80;  ///< share of questions that only the source answers
+  std::uint64_t seed = 0;
+};
+
+/// All of it that two runs must share for one to go on where the other stopped.
+inline std::string identity_of(const recipe& plan) {
+  return fmt::format(
+      "steps {}, warm-up {}, {}, batch {} by {}, peak {}, decay {}, clip {}, bfloat16 {}, temperature {}, dropout {}, "
+      "hidden {}, inside {}, blocks {}, keys {}, layers {}, tokens {}, receiver reads {}, needed {}, seed {}",
+      plan.steps, plan.warm_up, plan.schedule, plan.rows, plan.rows_at_once, plan.peak_learning_rate, plan.weight_decay,
+      plan.clip, plan.bfloat16, plan.final_temperature, plan.dropout, plan.hidden_size, plan.intermediate_size,
+      plan.value_blocks, plan.keys, plan.layers, plan.tokens, plan.receiver_reads, plan.percent_needed, plan.seed);
+}
+
+/// The learning rate of a step: a straight rise to the peak, then half a cosine, or a straight line, down to zero.
+/// @param step from 0
+inline double learning_rate(const recipe& plan, std::int64_t step) {
+  if (step < plan.warm_up) {
+    return plan.peak_learning_rate * static_cast<double>(step + 1) / static_cast<double>(plan.warm_up);
+  }
+  const double done = static_cast<double>(step - plan.warm_up) / static_cast<double>(plan.steps - plan.warm_up);
+  const double left = plan.schedule == "linear" ? 1.0 - done : 0.5 * (1.0 + std::cos(std::numbers::pi * done));
+  return plan.peak_learning_rate * left;
+}
+
+/// What else one run of the program needs.
+struct run_settings {
+  std::filesystem::path source;    ///< the model whose caches are read
+  std::filesystem::path receiver;  ///< the model whose caches are written
+  std::filesystem::path output;
+  std::filesystem::path initial;  ///< folder of a fuser to begin with; empty: random numbers
+  std::filesystem::path text;     ///< file of texts, one a line; empty: generated facts and questions
+  std::string projector = "fuser";
+  double lambda = 1.0;             ///< of a ridge projector
+  std::int64_t source_layers = 1;  ///< of a ridge projector, for each layer of the receiver
+  bool by_head = false;            ///< of a ridge projector
+  bool resume = false;
+  std::int64_t report_every = 10;    ///< steps between lines of progress
+  std::int64_t measure_every = 100;  ///< steps between checkpoints, each with a held-out loss
+  std::int64_t cases = 110;          ///< held-out questions of the last measure
+};
+
+}  // namespace kvtransfer::train_projector

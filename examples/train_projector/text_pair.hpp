@@ -1,0 +1,96 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "examples.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/model/tokenizers/any_tokenizer.hpp"
+#include "kvtransfer/project/token_alignment.hpp"
+#include "rows.hpp"
+#include "settings.hpp"
+
+namespace kvtransfer::train_projector {
+
+/// A tokenizer as an alignment asks for it: no space is put in front of what goes on.
+struct text_codec {
+  any_tokenizer tokens;
+
+  [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const { return tokens.decode(ids); }
+  [[nodiscard]] std::vector<std::int64_t> encode(std::string_view text, bool begins) const {
+    const text_segment segment{std::string(text)};
+    return tokens.encode_segments(std::span(&segment, 1), begins ? text_begin::fresh : text_begin::continued);
+  }
+};
+
+/// Both models' tokenizers: makes rows of examples.
+class text_pair {
+ public:
+  /// @param same whether both are one tokenizer, so that nothing is to be aligned
+  text_pair(any_tokenizer source, any_tokenizer receiver, bool same, const recipe& plan)
+      : source_{std::move(source)},
+        receiver_{std::move(receiver)},
+        same_(same),
+        reads_text_(plan.receiver_reads == "text"),
+        choice_(plan.tokens == "longest" ? token_choice::longest : token_choice::first) {
+    const boundary_tokens& from = receiver_.tokens.boundaries();
+    const boundary_tokens& to = source_.tokens.boundaries();
+    if (from.bos && to.bos) {
+      special_[*from.bos] = *to.bos;
+    }
+    for (std::size_t i = 0; i < std::min(from.eos.size(), to.eos.size()); ++i) {
+      special_[from.eos[i]] = to.eos[i];
+    }
+  }
+
+  /// @throws value_error for a response without tokens
+  [[nodiscard]] training_row row_of(const example& given) const {
+    training_row row;
+    const std::vector<std::int64_t> text = encode_whole(receiver_.tokens, given.source);
+    row.source = same_ ? text : align_tokens(text, receiver_, source_, special_, dot(source_), choice_).token_ids;
+    row.receiver = reads_text_ ? text : without_text(text);
+    const std::vector<std::int64_t> response = receiver_.encode(given.response, false);
+    row.target = given.question.empty() ? std::vector<std::int64_t>{} : receiver_.tokens.encode(given.question);
+    row.response = static_cast<std::int64_t>(response.size()) - (row.target.empty() ? 1 : 0);
+    row.target.insert(row.target.end(), response.begin(), response.end());
+    require<value_error>(row.response > 0 && text.size() > 1, "train_projector", "example",
+                         "a source and a response of some tokens", formatted("\"{}\"", given.response));
+    return row;
+  }
+
+  /// The text that the receiver gave.
+  [[nodiscard]] std::string decode(const token_row& ids) const { return receiver_.tokens.decode(ids); }
+  /// The receiver's tokens of a question alone.
+  [[nodiscard]] token_row question(const std::string& text) const { return receiver_.tokens.encode(text); }
+  /// What stands in front of every text that the receiver reads.
+  [[nodiscard]] const token_row& opening() const { return receiver_.tokens.boundaries().before; }
+  /// The receiver's tokens of a text.
+  [[nodiscard]] token_row whole(const std::string& text) const { return encode_whole(receiver_.tokens, text); }
+
+ private:
+  /// A token that tells nothing.
+  [[nodiscard]] static std::int64_t dot(const text_codec& codec) { return codec.encode(".", false).back(); }
+
+  /// As many tokens of no text, behind the same opening.
+  [[nodiscard]] token_row without_text(const token_row& text) const {
+    token_row filler(text.size(), dot(receiver_));
+    std::copy(opening().begin(), opening().end(), filler.begin());
+    return filler;
+  }
+
+  text_codec source_;
+  text_codec receiver_;
+  bool same_;
+  bool reads_text_;
+  token_choice choice_;
+  std::map<std::int64_t, std::int64_t> special_;
+};
+
+}  // namespace kvtransfer::train_projector

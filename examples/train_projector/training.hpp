@@ -1,0 +1,128 @@
+#pragma once
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../train_lab/adamw.hpp"
+#include "../train_lab/bfloat16_autocast.hpp"
+#include "../train_lab/checkpoint.hpp"
+#include "../train_lab/corpus/dice.hpp"
+#include "kvtransfer/project/projectors/fuser.hpp"
+#include "rows.hpp"
+#include "settings.hpp"
+
+namespace kvtransfer::train_projector {
+
+/// Prints at once, so that a run can be followed through a pipe.
+template <class... Args>
+void say(fmt::format_string<Args...> text, Args&&... args) {
+  fmt::print(text, std::forward<Args>(args)...);
+  fmt::print("\n");
+  std::fflush(stdout);
+}
+
+/// What a run has cost so far, that of earlier parts of a resumed run left out.
+struct training_cost {
+  double seconds = 0;
+  std::int64_t tokens = 0;  ///< read by either model
+  double last_loss = 0;     ///< nats a response token, of the last step
+};
+
+/// The rows of one step: the same for the same step.
+using row_maker = std::function<std::vector<training_row>(std::int64_t step)>;
+
+/// A fuser whose every tensor is one of its own, on `device`: nothing is written through to a file.
+inline projectors::fuser own_copy(const projectors::fuser& source, at::Device device) {
+  std::vector<fuser_layer> layers = source.weights();
+  detail::for_each_fuser_tensor(layers, source.shape(), [&](const std::string&, at::Tensor& tensor, const auto&) {
+    tensor = tensor.detach().to(at::kFloat).to(device).clone();
+  });
+  return {source.rotation(), source.shape(), source.schedule(), std::move(layers)};
+}
+
+/// Adds the gradients of the mean loss over a step's response tokens, some rows at a time.
+/// @return that loss, nats a token
+inline double accumulate_gradients(const model_pair& models, const projectors::fuser& fuser, const recipe& plan,
+                                   std::int64_t step, const std::vector<training_row>& rows) {
+  const std::int64_t tokens = response_tokens(rows);
+  double total = 0;
+  for (std::size_t first = 0; first < rows.size(); first += static_cast<std::size_t>(plan.rows_at_once)) {
+    const std::size_t end = std::min(rows.size(), first + static_cast<std::size_t>(plan.rows_at_once));
+    const std::vector<training_row> part(rows.begin() + static_cast<std::ptrdiff_t>(first),
+                                         rows.begin() + static_cast<std::ptrdiff_t>(end));
+    const auto draws = at::make_generator<at::CPUGeneratorImpl>(
+        corpus::mixed_seed(plan.seed, static_cast<std::uint64_t>(step), first));
+    const cache source = prefill(models.source, column(part, &training_row::source));
+    const cache receiver = prefill(models.receiver, column(part, &training_row::receiver));
+    at::Tensor loss;
+    {
+      std::optional<train_lab::bfloat16_autocast> narrow;
+      if (plan.bfloat16) {
+        narrow.emplace(models.receiver.device());
+      }
+      const cache fused = project(fuser.in_training(step, draws), source.view(), receiver.view());
+      const at::Tensor logits =
+          plan_logits(models.receiver, prepend(fused.view(), column(part, &training_row::target)));
+      loss = response_loss(logits, part).div(tokens);
+    }
+    loss.backward();
+    total += loss.item<double>();
+  }
+  return total;
+}
+
+/// Trains a fuser through the frozen receiver, from the checkpoint in `output` where the run resumes.
+/// @param identity what two runs must share: the recipe and the models
+/// @param report_every steps between lines of progress
+/// @param checkpoint_every steps between checkpoints
+/// @param measure called with what is trained, its gates hard, and the steps done, whenever a checkpoint was written
+/// @return the fuser, finished, and what it cost
+inline std::pair<projectors::fuser, training_cost> train(
+    const model_pair& models, const projectors::fuser& initial, const recipe& plan, const std::string& identity,
+    const std::filesystem::path& output, bool resume, std::int64_t report_every, std::int64_t checkpoint_every,
+    const row_maker& make_rows, const std::function<void(const projectors::fuser&, std::int64_t)>& measure) {
+  const projectors::fuser fuser = own_copy(initial, models.receiver.device());
+  std::vector<std::pair<std::string, at::Tensor>> parameters;
+  fuser.for_each_tensor(
+      [&](const std::string& name, const at::Tensor& tensor) { parameters.emplace_back(name, tensor); });
+  constexpr double second_decay = 0.999;
+  train_lab::adamw optimizer{parameters, second_decay};
+  const std::filesystem::path checkpoint = output / "checkpoint.safetensors";
+  const std::int64_t begin = resume ? train_lab::load_checkpoint(checkpoint, optimizer, identity) : 0;
+  training_cost cost;
+  const auto started = std::chrono::steady_clock::now();
+  for (std::int64_t step = begin; step < plan.steps; ++step) {
+    const std::vector<training_row> rows = make_rows(step);
+    cost.last_loss = accumulate_gradients(models, fuser, plan, step, rows);
+    const double norm = optimizer.clip_gradients(plan.clip).item<double>();
+    optimizer.step(learning_rate(plan, step), plan.weight_decay);
+    for (const training_row& row : rows) {
+      cost.tokens += static_cast<std::int64_t>(row.source.size() + row.receiver.size() + row.target.size());
+    }
+    cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    if ((step + 1) % report_every == 0 || step + 1 == plan.steps) {
+      say("step {:5}/{}  loss {:.4f}  gradient {:.3f}  rate {:.2e}  {} tokens in {:.0f} s, {:.0f} tokens/s", step + 1,
+          plan.steps, cost.last_loss, norm, learning_rate(plan, step), cost.tokens, cost.seconds,
+          static_cast<double>(cost.tokens) / cost.seconds);
+    }
+    if ((step + 1) % checkpoint_every == 0 || step + 1 == plan.steps) {
+      train_lab::save_checkpoint(checkpoint, optimizer, identity, step + 1);
+      measure(own_copy(fuser, models.receiver.device()), step + 1);
+    }
+  }
+  return {own_copy(fuser, models.receiver.device()), cost};
+}
+
+}  // namespace kvtransfer::train_projector
