@@ -7,18 +7,12 @@ set(FMT_INSTALL ON)
 set(JSON_Install ON)
 
 FetchContent_Declare(
-  fmt
-  GIT_REPOSITORY https://github.com/fmtlib/fmt.git
-  GIT_TAG 11.0.2
-  GIT_SHALLOW ON
-  FIND_PACKAGE_ARGS 9)
-FetchContent_Declare(
   nlohmann_json
   GIT_REPOSITORY https://github.com/nlohmann/json.git
   GIT_TAG v3.11.3
   GIT_SHALLOW ON
   FIND_PACKAGE_ARGS 3.11)
-FetchContent_MakeAvailable(fmt nlohmann_json)
+FetchContent_MakeAvailable(nlohmann_json)
 
 find_package(ZLIB REQUIRED GLOBAL) # checksums of cache files
 
@@ -34,6 +28,23 @@ if(KVTRANSFER_TORCH_VERSION AND KVTRANSFER_TORCH_VERSION VERSION_LESS 2.7)
   message(FATAL_ERROR "kvtransfer: torch: expected 2.7 or newer, got ${KVTRANSFER_TORCH_VERSION} in ${KVTRANSFER_TORCH_DIR}")
 endif()
 message(STATUS "kvtransfer: torch ${KVTRANSFER_TORCH_VERSION} in ${KVTRANSFER_TORCH_DIR}")
+
+# Torch's wheel has headers of fmt, which every file finds first, and no library that fits them: theirs is compiled here.
+set(KVTRANSFER_FMT_OF_TORCH FALSE)
+if(EXISTS "${KVTRANSFER_TORCH_DIR}/include/fmt/format-inl.h")
+  set(KVTRANSFER_FMT_OF_TORCH TRUE)
+else()
+  FetchContent_Declare(
+    fmt
+    GIT_REPOSITORY https://github.com/fmtlib/fmt.git
+    GIT_TAG 11.0.2
+    GIT_SHALLOW ON
+    FIND_PACKAGE_ARGS 9)
+  FetchContent_MakeAvailable(fmt)
+  if(TARGET fmt)
+    set_target_properties(fmt PROPERTIES POSITION_INDEPENDENT_CODE ON) # the kernels are a shared library
+  endif()
+endif()
 
 # What kvtransfer::model is made of; a project that only moves caches needs none of it.
 set(KVTRANSFER_HAS_MODEL TRUE)

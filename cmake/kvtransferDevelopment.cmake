@@ -39,7 +39,7 @@ endif()
 
 if(KVTRANSFER_AARCH64_CXX)
   set(as_aarch64
-      "${KVTRANSFER_AARCH64_CXX}" -std=c++20 -O2 -fPIC -fopenmp -Wno-psabi -DFMT_HEADER_ONLY=1
+      "${KVTRANSFER_AARCH64_CXX}" -std=c++20 -O2 -fPIC -fopenmp -Wno-psabi
       "-isystem$<JOIN:$<TARGET_PROPERTY:kvtransfer_kernels,INCLUDE_DIRECTORIES>,$<SEMICOLON>-isystem>")
   set(umbrellas -include kvtransfer/kvtransfer.hpp -include kvtransfer/model.hpp -include kvtransfer/experiment.hpp)
   set(commands COMMAND ${as_aarch64} -fsyntax-only ${umbrellas} -x c++ /dev/null)

@@ -7,6 +7,9 @@ set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/kvtransfer")
 
 # One export set a target: a consumer without SentencePiece still gets the rest.
 install(TARGETS kvtransfer EXPORT kvtransferTargets FILE_SET HEADERS)
+if(TARGET kvtransfer_fmt)
+  install(TARGETS kvtransfer_fmt EXPORT kvtransferTargets)
+endif()
 install(EXPORT kvtransferTargets NAMESPACE kvtransfer:: DESTINATION "${package_dir}")
 if(TARGET kvtransfer_model)
   install(TARGETS kvtransfer_model EXPORT kvtransferModelTargets FILE_SET HEADERS)

@@ -15,7 +15,7 @@ if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
 endif()
 foreach(source IN LISTS kernel_sources)
   if(source MATCHES "_(avx[0-9]+)\\.cpp$")
-    set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${${CMAKE_MATCH_1}}")
+    set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${${CMAKE_MATCH_1}}" SKIP_PRECOMPILE_HEADERS ON)
   endif()
 endforeach()
 
@@ -25,6 +25,7 @@ add_library(kvtransfer::kernels ALIAS kvtransfer_kernels)
 target_link_libraries(kvtransfer_kernels PUBLIC kvtransfer)
 target_include_directories(kvtransfer_kernels PRIVATE "${PROJECT_SOURCE_DIR}/src")
 set_target_properties(kvtransfer_kernels PROPERTIES EXPORT_NAME kernels CXX_VISIBILITY_PRESET hidden)
+kvtransfer_precompile(kvtransfer_kernels)
 
 # at::parallel_for is a template over OpenMP: compiled without, it runs on one thread and says nothing. Not OpenMP::OpenMP_CXX,
 # which names the compiler's copy of the library by path; the one to load is the copy that torch brings.

@@ -45,29 +45,29 @@ class cache_frame {
   explicit cache_frame(std::vector<shared_layer> layers) : layers_(std::move(layers)) {}
 
   /// How many layers there are.
-  std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
+  [[nodiscard]] std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
   /// @throws shape_error if there is no such layer
-  const layer_frame& layer(std::int64_t index) const { return *shared(index); }
+  [[nodiscard]] const layer_frame& layer(std::int64_t index) const { return *shared(index); }
   /// Likewise, with a share in it. @throws shape_error if there is no such layer
-  const shared_layer& shared(std::int64_t index) const {
+  [[nodiscard]] const shared_layer& shared(std::int64_t index) const {
     require_index<shape_error>(index, layers(), "cache_frame", "layer");
     return layers_[static_cast<std::size_t>(index)];
   }
 
   /// Whether two layers are in one frame that they share.
-  bool layers_share(std::size_t a, std::size_t b) const { return layers_[a] == layers_[b]; }
+  [[nodiscard]] bool layers_share(std::size_t a, std::size_t b) const { return layers_[a] == layers_[b]; }
 
   /// Applies `change(layer_frame) -> layer_frame`; layers that shared their frame still do, and `change` runs once for
   /// them.
   template <class Change>
-  cache_frame transform(Change&& change) const {
+  [[nodiscard]] cache_frame transform(Change&& change) const {
     return with_layers(make_for_alike(
         layers_.size(), [&](std::size_t a, std::size_t b) { return layers_share(a, b); },
         [&](std::size_t i) { return shared_layer(std::make_shared<layer_frame>(change(*layers_[i]))); }));
   }
 
   /// The same origin with other layer frames. @throws shape_error unless their number is the same
-  cache_frame with_layers(std::vector<shared_layer> changed) const {
+  [[nodiscard]] cache_frame with_layers(std::vector<shared_layer> changed) const {
     require_layers(static_cast<std::int64_t>(changed.size()));
     cache_frame result;
     result.layers_ = std::move(changed);
@@ -80,7 +80,7 @@ class cache_frame {
 
   /// The frame of one layer, of the same origin; its tokens are known where these are as many as its slots.
   /// @throws shape_error if there is no such layer
-  cache_frame of_layer(std::int64_t index) const {
+  [[nodiscard]] cache_frame of_layer(std::int64_t index) const {
     cache_frame one({shared(index)});
     one.origin_ = origin_;
     one.assumed_ = assumed_;
@@ -94,7 +94,7 @@ class cache_frame {
 
   /// Joins two frames layer by layer with `join(mine, theirs)`; pairs that were shared on both sides stay shared.
   template <class Join>
-  cache_frame combine(const cache_frame& other, Join&& join) const {
+  [[nodiscard]] cache_frame combine(const cache_frame& other, Join&& join) const {
     require_layers(other.layers());
     return with_layers(make_for_alike(
         layers_.size(), [&](std::size_t a, std::size_t b) { return layers_share(a, b) && other.layers_share(a, b); },
@@ -104,7 +104,7 @@ class cache_frame {
   }
 
   /// The slots [begin, end) of every layer and of the text. @throws shape_error unless every layer has them
-  cache_frame slice(std::int64_t begin, std::int64_t end) const {
+  [[nodiscard]] cache_frame slice(std::int64_t begin, std::int64_t end) const {
     cache_frame part = transform([=](const layer_frame& layer) { return layer.slice(begin, end); });
     token_rows ids;
     for (const std::vector<std::int64_t>& row : token_ids()) {
@@ -116,7 +116,7 @@ class cache_frame {
   }
 
   /// The sequences named, in that order (one may be named more than once).
-  cache_frame select_batch(const std::vector<std::int64_t>& sequences) const {
+  [[nodiscard]] cache_frame select_batch(const std::vector<std::int64_t>& sequences) const {
     cache_frame picked = transform([&](const layer_frame& layer) { return layer.select_batch(sequences); });
     token_rows ids;
     for (std::size_t i = 0; i < sequences.size() && !token_ids().empty(); ++i) {
@@ -127,13 +127,13 @@ class cache_frame {
   }
 
   /// This cache's slots followed by `other`'s. Token ids and model survive only where both sides know theirs and agree.
-  cache_frame followed_by(const cache_frame& other) const {
+  [[nodiscard]] cache_frame followed_by(const cache_frame& other) const {
     return followed_by(other, [](const layer_frame&, const layer_frame&) {});
   }
 
   /// The same after `check(mine, theirs)` for every layer, which throws where the two must not meet.
   template <class Check>
-  cache_frame followed_by(const cache_frame& other, Check&& check) const {
+  [[nodiscard]] cache_frame followed_by(const cache_frame& other, Check&& check) const {
     cache_frame joined = *this;
     joined.append(other, check);
     return joined;
@@ -167,12 +167,12 @@ class cache_frame {
   }
 
   /// True where no layer has a slot.
-  bool is_empty() const {
+  [[nodiscard]] bool is_empty() const {
     return std::all_of(layers_.begin(), layers_.end(), [](const shared_layer& layer) { return layer->size() == 0; });
   }
 
   /// One past the largest position in any layer: where text that follows would begin.
-  std::int64_t next_position() const {
+  [[nodiscard]] std::int64_t next_position() const {
     std::int64_t next = 0;
     for (const shared_layer& layer : layers_) {
       next = std::max(next, layer->next_position());
@@ -181,7 +181,7 @@ class cache_frame {
   }
 
   /// The token of every slot `[batch][seq]`, -1 for padding; empty where the cache's text is not known.
-  const token_rows& token_ids() const {
+  [[nodiscard]] const token_rows& token_ids() const {
     static const token_rows none;
     return token_ids_ ? *token_ids_ : none;
   }
@@ -200,14 +200,14 @@ class cache_frame {
   }
 
   /// The model that wrote the keys, as far as it is known.
-  const model_identity& model() const { return origin_.model(); }
+  [[nodiscard]] const model_identity& model() const { return origin_.model(); }
   /// That model, and why the cache is taken for one of its.
-  const cache_origin& origin() const { return origin_; }
+  [[nodiscard]] const cache_origin& origin() const { return origin_; }
   /// Names the model, or none. To take a cache for another model's, see `assume_same_weights`, `assume_unknown_origin`.
   void set_origin(cache_origin origin) { origin_ = std::move(origin); }
 
   /// True once somebody relabelled this data by `assume_frame`: results made with it must say so.
-  bool assumed() const { return assumed_; }
+  [[nodiscard]] bool assumed() const { return assumed_; }
   /// Marks the frame for good: no call takes the mark off.
   void set_assumed() { assumed_ = true; }
 
@@ -218,7 +218,7 @@ class cache_frame {
   }
 
   /// What was done to the numbers since a model wrote them, in the order in which it was done.
-  const std::vector<cache_edit>& edits() const { return edits_; }
+  [[nodiscard]] const std::vector<cache_edit>& edits() const { return edits_; }
   /// Takes note of a change. @throws shape_error unless its layers are there and its slots in the longest of them
   void add_edit(cache_edit edit) {
     edit.layers = edit.layers.empty() ? all_layers() : std::move(edit.layers);
@@ -244,7 +244,7 @@ class cache_frame {
   }
 
   /// The most that any layer counts of `layer_frame::roundings`.
-  std::int64_t roundings() const {
+  [[nodiscard]] std::int64_t roundings() const {
     std::int64_t most = 0;
     for (const shared_layer& layer : layers_) {
       most = std::max(most, layer->roundings);
@@ -253,9 +253,9 @@ class cache_frame {
   }
   /// How far rounding may have taken the keys from where they would stand exactly, in units of what one move in place
   /// costs at most: each adds its own, and they may all point one way.
-  double rounding_bound() const { return static_cast<double>(roundings()); }
+  [[nodiscard]] double rounding_bound() const { return static_cast<double>(roundings()); }
   /// This frame of keys that were rounded `count` times, in every layer.
-  cache_frame with_roundings(std::int64_t count) const {
+  [[nodiscard]] cache_frame with_roundings(std::int64_t count) const {
     return transform([=](layer_frame layer) {
       layer.roundings = count;
       return layer;
@@ -269,7 +269,7 @@ class cache_frame {
   }
 
   /// Whether every layer's keys stand where those of `other` do, wherever the caches come from.
-  bool has_layers_of(const cache_frame& other) const {
+  [[nodiscard]] bool has_layers_of(const cache_frame& other) const {
     return std::ranges::equal(layers_, other.layers_,
                               [](const shared_layer& x, const shared_layer& y) { return x == y || *x == *y; });
   }
@@ -279,7 +279,7 @@ class cache_frame {
     require_count<shape_error>(count, layers(), "cache_frame", "layers");
   }
 
-  std::vector<std::int64_t> all_layers() const {
+  [[nodiscard]] std::vector<std::int64_t> all_layers() const {
     std::vector<std::int64_t> all(layers_.size());
     std::iota(all.begin(), all.end(), std::int64_t{0});
     return all;

@@ -64,12 +64,12 @@ struct plan {
   std::vector<std::vector<segment>> layers;
 
   /// Sequences.
-  std::int64_t batch() const { return static_cast<std::int64_t>(token_ids.size()); }
+  [[nodiscard]] std::int64_t batch() const { return static_cast<std::int64_t>(token_ids.size()); }
   /// Tokens in the longest row.
-  std::int64_t size() const { return positions.size(); }
+  [[nodiscard]] std::int64_t size() const { return positions.size(); }
 
   /// Injected slots in front of the tokens in `layer`. @throws shape_error if there is no such layer
-  std::int64_t injected(std::int64_t layer) const {
+  [[nodiscard]] std::int64_t injected(std::int64_t layer) const {
     std::int64_t slots = 0;
     for (const segment& part : segments(layer)) {
       slots += part.kv.size();
@@ -78,7 +78,7 @@ struct plan {
   }
 
   /// What is injected in front of the tokens in `layer`, left to right. @throws shape_error if there is no such layer
-  const std::vector<segment>& segments(std::int64_t layer) const {
+  [[nodiscard]] const std::vector<segment>& segments(std::int64_t layer) const {
     static const std::vector<segment> none;
     if (layers.empty()) {
       return none;
@@ -89,7 +89,7 @@ struct plan {
 
   /// What was done to the numbers of what is injected, told by the plan's layers and by the slots in front of its
   /// tokens.
-  std::vector<cache_edit> edits() const {
+  [[nodiscard]] std::vector<cache_edit> edits() const {
     std::vector<cache_edit> all;
     for (std::size_t layer = 0; layer < layers.size(); ++layer) {
       std::int64_t offset = 0;
@@ -107,14 +107,14 @@ struct plan {
   }
 
   /// Whether the frame of anything injected was set by `assume_frame`: results must say so.
-  bool assumed() const {
+  [[nodiscard]] bool assumed() const {
     return std::ranges::any_of(layers, [](const std::vector<segment>& parts) {
       return std::ranges::any_of(parts, [](const segment& part) { return part.origin.assumed(); });
     });
   }
 
   /// Why what is injected is taken for the model's: the weakest reason of its segments.
-  origin_basis basis() const {
+  [[nodiscard]] origin_basis basis() const {
     origin_basis weakest = origin_basis::recorded;
     for (const std::vector<segment>& parts : layers) {
       for (const segment& part : parts) {

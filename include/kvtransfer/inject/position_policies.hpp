@@ -41,7 +41,7 @@ namespace place {
 struct offset {
   static constexpr std::string_view name = "offset";  ///< as in a registry
   /// Consecutive, from one past the largest position of `source` on.
-  position_row place(const position_row& source, std::int64_t count) const {
+  [[nodiscard]] position_row place(const position_row& source, std::int64_t count) const {
     return detail::after(source, count, 0, "place::offset");
   }
 };
@@ -50,7 +50,9 @@ struct offset {
 struct restart {
   static constexpr std::string_view name = "restart";  ///< as in a registry
   /// 0 to `count` − 1.
-  position_row place(const position_row&, std::int64_t count) const { return position_row::consecutive(0, count); }
+  [[nodiscard]] position_row place(const position_row&, std::int64_t count) const {
+    return position_row::consecutive(0, count);
+  }
 };
 
 /// As `offset`, with `tokens` positions left free between source and target: 0 or more.
@@ -61,7 +63,7 @@ struct gap {
   [[nodiscard]] std::string text() const { return fmt::format("{}:{}", name, tokens); }
   /// Consecutive, from `tokens` past where `offset` would begin.
   /// @throws value_error for a negative gap
-  position_row place(const position_row& source, std::int64_t count) const {
+  [[nodiscard]] position_row place(const position_row& source, std::int64_t count) const {
     return detail::after(source, count, tokens, "place::gap");
   }
 };
@@ -73,7 +75,7 @@ struct at {
   /// `at:20`
   [[nodiscard]] std::string text() const { return fmt::format("{}:{}", name, position); }
   /// Consecutive, from `position` on. @throws value_error for a negative position, or where positions end
-  position_row place(const position_row&, std::int64_t count) const {
+  [[nodiscard]] position_row place(const position_row&, std::int64_t count) const {
     return detail::after({}, count, position, "place::at");
   }
 };
@@ -100,11 +102,13 @@ class any_position_policy {
   }
 
   /// As the chosen policy places them.
-  position_row place(const position_row& source, std::int64_t count) const { return place_(source, count); }
+  [[nodiscard]] position_row place(const position_row& source, std::int64_t count) const {
+    return place_(source, count);
+  }
   /// The chosen policy's name.
-  const std::string& label() const { return label_; }
+  [[nodiscard]] const std::string& label() const { return label_; }
   /// As a command line spells it: the name, with what the policy's `text()` adds where it has one.
-  const std::string& text() const { return text_; }
+  [[nodiscard]] const std::string& text() const { return text_; }
 
  private:
   std::string label_;

@@ -37,18 +37,18 @@ class rotary_embedding {
       : type_(std::move(type)), parameters_(std::move(parameters)), geometry_(std::move(geometry)) {}
 
   /// As in a config: "default", "yarn", …; "none" for a layer without RoPE.
-  const std::string& rope_type() const { return geometry_.rope_type; }
+  [[nodiscard]] const std::string& rope_type() const { return geometry_.rope_type; }
   /// What the frequencies are computed from.
-  const rope::type_parameters& parameters() const { return parameters_; }
+  [[nodiscard]] const rope::type_parameters& parameters() const { return parameters_; }
 
   /// False for a layer without RoPE.
-  bool rotates() const { return static_cast<bool>(type_.build); }
+  [[nodiscard]] bool rotates() const { return static_cast<bool>(type_.build); }
 
   /// Whether two lengths may have different frequencies (dynamic NTK, LongRoPE).
-  bool depends_on_length() const { return type_.depends_on_length; }
+  [[nodiscard]] bool depends_on_length() const { return type_.depends_on_length; }
 
   /// The specification in force while the longest row of the batch has `length` tokens, that is, max(position) + 1.
-  rotary_specification at(std::int64_t length) const {
+  [[nodiscard]] rotary_specification at(std::int64_t length) const {
     rotary_specification specification = geometry_;
     if (rotates()) {
       rope::frequencies frequencies = type_.build(parameters_, length);
@@ -65,7 +65,7 @@ class rotary_embedding {
 
   /// Whether the other has the same type, parameters and geometry, and so the same frequencies at every length. Types
   /// of one name count as one type.
-  bool computes_as(const rotary_embedding& other) const {
+  [[nodiscard]] bool computes_as(const rotary_embedding& other) const {
     return geometry_ == other.geometry_ && parameters_.values == other.parameters_.values &&
            parameters_.head_dim == other.parameters_.head_dim &&
            parameters_.max_position_embeddings == other.parameters_.max_position_embeddings &&

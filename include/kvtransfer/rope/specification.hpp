@@ -34,16 +34,16 @@ struct rotary_specification {
   std::int64_t length = 0;
 
   /// Elements of a head that rotate: two for each frequency.
-  std::int64_t rotary_dim() const { return 2 * static_cast<std::int64_t>(inv_freq.size()); }
+  [[nodiscard]] std::int64_t rotary_dim() const { return 2 * static_cast<std::int64_t>(inv_freq.size()); }
   /// False for a layer without RoPE, whose keys no move changes.
-  bool rotates() const { return !inv_freq.empty(); }
+  [[nodiscard]] bool rotates() const { return !inv_freq.empty(); }
   /// How many position streams the frequencies read.
-  std::int64_t streams() const {
+  [[nodiscard]] std::int64_t streams() const {
     return stream_of.empty() ? 1 : std::int64_t{1} + *std::max_element(stream_of.begin(), stream_of.end());
   }
 
   /// Whether a key that one of them rotated reads as one that the other did, whatever both are called.
-  bool rotates_as(const rotary_specification& other) const {
+  [[nodiscard]] bool rotates_as(const rotary_specification& other) const {
     return inv_freq == other.inv_freq && attention_scaling == other.attention_scaling && pairing == other.pairing &&
            window_offset == other.window_offset && stream_of == other.stream_of &&
            normed_after_rotation == other.normed_after_rotation;

@@ -119,10 +119,10 @@ class key_tensors {
     }
   }
 
-  std::size_t layers() const { return layers_.size(); }
-  at::Device device(std::size_t layer) const { return layers_[layer].blocks.device(); }
+  [[nodiscard]] std::size_t layers() const { return layers_.size(); }
+  [[nodiscard]] at::Device device(std::size_t layer) const { return layers_[layer].blocks.device(); }
 
-  bool are_alike(std::size_t first, std::size_t second) const {
+  [[nodiscard]] bool are_alike(std::size_t first, std::size_t second) const {
     const at::Tensor& a = layers_[first].blocks;
     const at::Tensor& b = layers_[second].blocks;
     return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && a.device() == b.device() &&
@@ -130,11 +130,11 @@ class key_tensors {
   }
 
   /// Layers that share K/V, as Gemma 3n's do, share its memory.
-  std::size_t first_with_keys_of(std::size_t layer) const { return first_of_[layer]; }
+  [[nodiscard]] std::size_t first_with_keys_of(std::size_t layer) const { return first_of_[layer]; }
 
   /// @throws frame_error where sequences share a key and would move it differently
-  placed_positions place(std::size_t layer, const layer_frame& stored, const layer_frame& target,
-                         std::string_view where) const {
+  [[nodiscard]] placed_positions place(std::size_t layer, const layer_frame& stored, const layer_frame& target,
+                                       std::string_view where) const {
     const layouts::storage& keys = layers_[layer];
     if (!keys.slots) {
       return placed_in_rows(stored.positions, target.positions);

@@ -37,14 +37,14 @@ class cache_file : public detail::mapped_cache<detail::cache_contents> {
   static cache_file open(const std::filesystem::path& path) { return cache_file(path); }
 
   /// Where the keys stand, and whose cache it is.
-  const cache_frame& frame() const { return contents().stored; }
+  [[nodiscard]] const cache_frame& frame() const { return contents().stored; }
 
   /// One layer over the mapped bytes, to be looked at: whose cache it is, `frame()` says. Its bytes, and no others,
   /// begin to be fetched. @throws shape_error if there is no such layer
-  layer_view<> layer(std::int64_t index) const { return layer(index, 0, frame().layer(index).size()); }
+  [[nodiscard]] layer_view<> layer(std::int64_t index) const { return layer(index, 0, frame().layer(index).size()); }
 
   /// The tokens [begin, end) of a layer, likewise. @throws shape_error if there are no such tokens
-  layer_view<> layer(std::int64_t index, std::int64_t begin, std::int64_t end) const {
+  [[nodiscard]] layer_view<> layer(std::int64_t index, std::int64_t begin, std::int64_t end) const {
     auto part = frame().shared(index);
     if (begin != 0 || end != part->size()) {
       part = std::make_shared<const layer_frame>(part->slice(begin, end));
@@ -61,7 +61,7 @@ class cache_file : public detail::mapped_cache<detail::cache_contents> {
   /// The whole cache over the mapped bytes, ready to be injected. Nothing is read, so no checksum is verified:
   /// `verify()` does.
   /// @throws frame_error where another model wrote it
-  cache_view<> view(const expected_model& model) const {
+  [[nodiscard]] cache_view<> view(const expected_model& model) const {
     cache_frame read = frame();
     read.set_origin(model.accepted(read, path().string()));
     require_unmoved();

@@ -39,8 +39,8 @@ class named_tensors {
                 const std::optional<checksum_list>& checksums)
       : bytes_(bytes), file_(file), header_(&header), checksums_(&checksums) {}
 
-  std::string_view file() const { return file_; }
-  bool contains(std::string_view tensor) const { return header_->tensors.contains(tensor); }
+  [[nodiscard]] std::string_view file() const { return file_; }
+  [[nodiscard]] bool contains(std::string_view tensor) const { return header_->tensors.contains(tensor); }
 
   /// @throws file_error always
   [[noreturn]] void refuse(std::string_view tensor, std::string_view expected, std::string_view got) const {
@@ -83,7 +83,7 @@ class named_tensors {
 
   /// The bytes of an expected tensor, to be read at once and so verified at once. @throws file_error for another
   /// checksum
-  std::span<const std::byte> bytes(const std::string& tensor) const {
+  [[nodiscard]] std::span<const std::byte> bytes(const std::string& tensor) const {
     const safetensors_entry& entry = header_->tensors.find(tensor)->second;
     const auto bytes = bytes_.subspan(header_->data_begin + entry.begin, entry.end - entry.begin);
     if (*checksums_) {
@@ -230,7 +230,7 @@ class frame_list {
     }
   }
 
-  const position_map& positions(std::size_t frame) const { return frames_[frame]->positions; }
+  [[nodiscard]] const position_map& positions(std::size_t frame) const { return frames_[frame]->positions; }
 
   /// Takes note of keys that stand in a frame.
   void note(std::size_t frame, std::int64_t head_dim) { narrowest_[frame] = std::min(narrowest_[frame], head_dim); }
@@ -246,7 +246,7 @@ class frame_list {
   }
 
   /// @param layers which frame each layer is read in
-  std::vector<cache_frame::shared_layer> shared(const std::vector<std::size_t>& layers) const {
+  [[nodiscard]] std::vector<cache_frame::shared_layer> shared(const std::vector<std::size_t>& layers) const {
     std::vector<cache_frame::shared_layer> frames;
     for (const std::size_t layer : layers) {
       frames.push_back(frames_[layer]);
@@ -255,7 +255,7 @@ class frame_list {
   }
 
   /// The frame of the whole cache, with the text it came from.
-  cache_frame cache_frame_of(const frame_record& record, named_tensors& tensors) const {
+  [[nodiscard]] cache_frame cache_frame_of(const frame_record& record, named_tensors& tensors) const {
     cache_frame frame(shared(record.layers));
     frame.set_origin(record.origin);
     frame.set_token_ids(read_token_ids(tensors, frame));

@@ -34,23 +34,23 @@ class quantized_cache_file : public detail::mapped_cache<detail::quantized_conte
   static quantized_cache_file open(const std::filesystem::path& path) { return quantized_cache_file(path); }
 
   /// Where the keys stand as they are stored.
-  const cache_frame& stored() const { return contents().stored; }
+  [[nodiscard]] const cache_frame& stored() const { return contents().stored; }
   /// Where they are to stand when they are read: the cache may have been saved with moves yet to be made.
-  const cache_frame& target() const { return contents().target; }
+  [[nodiscard]] const cache_frame& target() const { return contents().target; }
 
   /// The codes of one layer over the mapped bytes, in the frame `stored()`: those bytes, and no others, begin to be
   /// fetched. @throws shape_error if there is no such layer
-  quantized_tensor stored_keys(std::int64_t layer) const {
+  [[nodiscard]] quantized_tensor stored_keys(std::int64_t layer) const {
     return fetched(detail::cache_format::key(layer), at(layer).keys);
   }
   /// Likewise the values of one layer, which no move touches.
-  quantized_tensor values(std::int64_t layer) const {
+  [[nodiscard]] quantized_tensor values(std::int64_t layer) const {
     return fetched(detail::cache_format::value(layer), at(layer).values);
   }
 
   /// The cache in memory of its own, moves that are pending included; checksums are verified where the file has any.
   /// @throws frame_error where another model wrote it, file_error where a checksum differs
-  quantized_cache load(const expected_model& model, at::Device device = at::kCPU) const {
+  [[nodiscard]] quantized_cache load(const expected_model& model, at::Device device = at::kCPU) const {
     const cache_origin origin = model.accepted(stored(), path().string());
     require_unmoved();
     detail::paging::expect_everything(file().bytes());
@@ -71,13 +71,13 @@ class quantized_cache_file : public detail::mapped_cache<detail::quantized_conte
   explicit quantized_cache_file(const std::filesystem::path& path)
       : mapped_cache(path, detail::read_quantized_contents) {}
 
-  const detail::quantized_record::layer& at(std::int64_t layer) const {
+  [[nodiscard]] const detail::quantized_record::layer& at(std::int64_t layer) const {
     require_index<shape_error>(layer, layers(), "quantized_cache_file", "layer");
     return contents().codes.layers[static_cast<std::size_t>(layer)];
   }
 
   /// @param prefix `layers.N.key` or `layers.N.value`
-  quantized_tensor mapped(const std::string& prefix, const detail::code_record& record) const {
+  [[nodiscard]] quantized_tensor mapped(const std::string& prefix, const detail::code_record& record) const {
     quantized_tensor tensor{record.scheme, {}, {}, {}, {}, record.groups, scalar_type_of(record.dtype)};
     for (const auto& [name, part] : detail::code_tensors(prefix, record)) {
       tensor.*part = file().tensor(name);
@@ -86,7 +86,7 @@ class quantized_cache_file : public detail::mapped_cache<detail::quantized_conte
   }
 
   /// The same, and begins to read it.
-  quantized_tensor fetched(const std::string& prefix, const detail::code_record& record) const {
+  [[nodiscard]] quantized_tensor fetched(const std::string& prefix, const detail::code_record& record) const {
     for (const auto& [name, part] : detail::code_tensors(prefix, record)) {
       fetch_tokens(name, 0, file().entry(name).shape[2]);
     }
