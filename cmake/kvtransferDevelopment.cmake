@@ -25,9 +25,13 @@ if(KVTRANSFER_CLANG_TIDY)
   execute_process(COMMAND "${CMAKE_CXX_COMPILER}" -print-file-name=include OUTPUT_VARIABLE omp_dir OUTPUT_STRIP_TRAILING_WHITESPACE)
   cmake_host_system_information(RESULT cores QUERY NUMBER_OF_LOGICAL_CORES)
   set(of_every_source "git ls-files -z 'src/*.cpp' 'examples/*.cpp' | xargs -0 -n 1 -P ${cores} '${KVTRANSFER_CLANG_TIDY}'")
+  # Clang can't read what GCC precompiled, so it is given the commands of a build without.
+  set(tidy_dir "${PROJECT_BINARY_DIR}/tidy")
   add_custom_target(
     tidy
-    COMMAND sh -c "${of_every_source} -quiet -p '${PROJECT_BINARY_DIR}' --extra-arg='-idirafter${omp_dir}'"
+    COMMAND "${CMAKE_COMMAND}" -S "${PROJECT_SOURCE_DIR}" -B "${tidy_dir}" -G "${CMAKE_GENERATOR}" "-DCMAKE_BUILD_TYPE=${CMAKE_BUILD_TYPE}"
+            -DKVTRANSFER_PRECOMPILE=OFF -DKVTRANSFER_CUDA=off "-DKVTRANSFER_TORCH_DIR=${KVTRANSFER_TORCH_DIR}"
+    COMMAND sh -c "${of_every_source} -quiet -p '${tidy_dir}' --extra-arg='-idirafter${omp_dir}'"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     VERBATIM)
 endif()

@@ -85,10 +85,11 @@ void read_named(const json_reader& node, const std::filesystem::path& file, bool
 }
 
 std::vector<std::int64_t> ids_of(const named_token& named, std::string_view key, bool config_names,
-                                 const std::vector<std::int64_t>& config_ids, std::vector<std::int64_t> otherwise,
+                                 const std::vector<std::int64_t>& config_ids,
+                                 const std::vector<std::int64_t>& otherwise,
                                  const std::function<std::optional<std::int64_t>(const std::string&)>& id_of) {
   if (named.file.empty()) {
-    return config_names ? config_ids : std::move(otherwise);
+    return config_names ? config_ids : otherwise;
   }
   if (!named.text) {
     return {};

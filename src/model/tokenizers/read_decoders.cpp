@@ -1,5 +1,4 @@
 #include <cstddef>
-#include <string>
 
 #include "model/tokenizers/tokenizer_json.hpp"
 
