@@ -312,7 +312,7 @@ class cache_frame {
   }
 
   /// @param tail of the frame behind; held, so that it is nobody's text but its own
-  void append_tokens(std::shared_ptr<const token_rows> tail) {
+  void append_tokens(std::shared_ptr<const token_rows> tail) {  // NOLINT(performance-unnecessary-value-param)
     if (tail == nullptr || token_ids().size() != tail->size()) {
       token_ids_ = nullptr;
       return;

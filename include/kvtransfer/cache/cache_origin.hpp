@@ -52,22 +52,22 @@ class cache_origin {
       : model_(std::move(model)), basis_(basis) {}
 
   /// Whether it is taken for any model's.
-  bool is_known() const { return model_ != nullptr && model_->is_known(); }
+  [[nodiscard]] bool is_known() const { return model_ != nullptr && model_->is_known(); }
   /// That model; an empty identity where nobody knows.
-  const model_identity& model() const {
+  [[nodiscard]] const model_identity& model() const {
     static const model_identity nobody;
     return model_ == nullptr ? nobody : *model_;
   }
   /// Why it is taken for that model's.
-  origin_basis basis() const { return basis_; }
+  [[nodiscard]] origin_basis basis() const { return basis_; }
 
   /// Whether both are taken for one model's, or nobody knows of either.
-  bool is_of_same_model(const cache_origin& other) const {
+  [[nodiscard]] bool is_of_same_model(const cache_origin& other) const {
     return model_ == other.model_ || differences(model(), other.model()).empty();
   }
 
   /// That of two caches as one: their model where they have one in common, and the weaker of their reasons.
-  cache_origin joined_with(const cache_origin& other) const {
+  [[nodiscard]] cache_origin joined_with(const cache_origin& other) const {
     if (!is_of_same_model(other)) {
       return {};
     }

@@ -26,7 +26,7 @@ struct model_identity {
   values rotary = {};             ///< every layer's rotary type with its parameters
 
   /// Whether anybody knows which model it is.
-  bool is_known() const { return !digest.empty(); }
+  [[nodiscard]] bool is_known() const { return !digest.empty(); }
 
   friend bool operator==(const model_identity&, const model_identity&) = default;
 };
