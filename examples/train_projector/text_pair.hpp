@@ -39,7 +39,7 @@ class text_pair {
         receiver_{std::move(receiver)},
         same_(same),
         reads_text_(plan.receiver_reads == "text"),
-        choice_(plan.tokens == "longest" ? token_choice::longest : token_choice::first) {
+        choice_(plan.tokens == "longest" ? alignment_choice::longest : alignment_choice::first) {
     const boundary_tokens& from = receiver_.tokens.boundaries();
     const boundary_tokens& to = source_.tokens.boundaries();
     if (from.bos && to.bos) {
@@ -89,7 +89,7 @@ class text_pair {
   text_codec receiver_;
   bool same_;
   bool reads_text_;
-  token_choice choice_;
+  alignment_choice choice_;
   std::map<std::int64_t, std::int64_t> special_;
 };
 
