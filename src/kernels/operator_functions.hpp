@@ -27,14 +27,24 @@ using passed = std::conditional_t<std::is_same_v<T, optional_tensor>, const T&, 
 template <class Struct>
 using arguments_of = decltype(std::declval<const Struct&>().arguments());
 
-/// `Function(rotation, keys...)` as `(keys..., the rotation's arguments...)`.
-template <auto Function, class Signature = decltype(Function), class Rotation = arguments_of<rotation_tensors>>
+/// What a function takes first, without const and reference.
+template <class Signature>
+struct first_argument;
+
+template <class Result, class First, class... Rest>
+struct first_argument<Result (*)(const First&, Rest...)> {
+  using type = First;
+};
+
+/// `Function(packed, others...)` as `(others..., the arguments of packed...)`.
+template <auto Function, class Signature = decltype(Function),
+          class Arguments = arguments_of<typename first_argument<Signature>::type>>
 struct flattened;
 
-template <auto Function, class Result, class... Keys, class... Rotation>
-struct flattened<Function, Result (*)(const rotation_tensors&, Keys...), std::tuple<const Rotation&...>> {
-  static Result call(Keys... keys, passed<Rotation>... rotation) {
-    return Function(rotation_tensors{rotation...}, keys...);
+template <auto Function, class Result, class Packed, class... Others, class... Arguments>
+struct flattened<Function, Result (*)(const Packed&, Others...), std::tuple<const Arguments&...>> {
+  static Result call(Others... others, passed<Arguments>... arguments) {
+    return Function(Packed{arguments...}, others...);
   }
 };
 

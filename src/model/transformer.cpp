@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "model/attention.hpp"
+#include "model/weights/nf4_product.hpp"
 
 namespace kvtransfer::detail {
 
@@ -44,6 +45,11 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, b
 }
 
 at::Tensor linear(const at::Tensor& x, const weight_matrix& weight, const at::Tensor& bias) {
+  if (weight.nf4()) {
+    if (const std::optional<at::Tensor> product = nf4_product(x, *weight.nf4(), bias)) {
+      return *product;
+    }
+  }
   const at::Tensor values = weight.nf4() ? weight.values().to(x.scalar_type()) : weight.dense();
   return at::linear(x, values, bias.defined() ? std::optional(bias) : std::nullopt);
 }

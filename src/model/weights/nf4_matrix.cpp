@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "kvtransfer/core/error.hpp"
+#include "model/weights/nf4_product.hpp"
 
 namespace kvtransfer {
 
@@ -167,6 +168,9 @@ at::Tensor nf4_scales(const nf4_matrix& matrix) {
 }
 
 at::Tensor dequantize_nf4(const nf4_matrix& matrix) {
+  if (const std::optional<at::Tensor> values = detail::nf4_values(matrix)) {
+    return *values;
+  }
   const std::int64_t elements = matrix.shape[0] * matrix.shape[1];
   const at::Tensor flat = matrix.codes.flatten();
   const at::Tensor pairs = values_of_bytes(flat.device());
