@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment.hpp"
@@ -68,7 +69,7 @@ void run(const phase2a::options& chosen, const kvtransfer::matrix_registries& kn
   };
   const kvtransfer::results results = kvtransfer::run_matrix(known, arguments, events);
   bar.clear();
-  fmt::print("{}\nWritten: {}, report.md, report.html\n", kvtransfer::report_terminal(results),
+  fmt::print("{}\nWritten: {}, records.jsonl, cells.csv, summary.json, report.md, report.html\n", kvtransfer::report_terminal(results),
              kvtransfer::results_file(chosen.settings.output, program).string());
 }
 
@@ -76,12 +77,14 @@ void run(const phase2a::options& chosen, const kvtransfer::matrix_registries& kn
 
 int main(int argc, char** argv) {
   phase2a::options chosen;
-  chosen.settings.model = KVT_EXAMPLES_DIR "/models/lab-llama";
+  chosen.settings.model = "lab-llama";
   chosen.settings.suite = "phase2a";
   CLI::App app("Runs the Phase 2a matrix: what a KV cache carries from one prompt to another.", "phase2a");
   const kvtransfer::matrix_registries known{.suites = known_suites()};
   phase2a::add_flags(app, chosen, known.conditions, known.suites);
-  chosen.command = kvtransfer::command_line({argv, static_cast<std::size_t>(argc)});
+  std::vector<const char*> arguments(argv, argv + argc);
+  arguments.front() = program;  // wherever it lies
+  chosen.command = kvtransfer::command_line(arguments);
   try {
     app.parse(argc, argv);
     phase2a::wait_passively(argv);

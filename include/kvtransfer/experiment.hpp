@@ -40,4 +40,5 @@
 #include "kvtransfer/experiment/suite_prompts.hpp"
 #include "kvtransfer/experiment/suite_registry.hpp"
 #include "kvtransfer/experiment/suites.hpp"
+#include "kvtransfer/experiment/summary.hpp"
 #include "kvtransfer/experiment/sweeps.hpp"

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,7 @@ run_settings settled(run_settings settings, at::Device device) {
 }  // namespace
 
 results run_matrix(const matrix_registries& known, const matrix_arguments& arguments, const matrix_events& events) {
+  const auto start = std::chrono::steady_clock::now();
   std::vector<any_condition> conditions = known.conditions.parse(arguments.conditions);
   const factorial_conditions cells = crossed(arguments.settings.factors, known.conditions);
   const std::string& sweep = arguments.settings.sweep;
@@ -54,7 +56,7 @@ results run_matrix(const matrix_registries& known, const matrix_arguments& argum
   conditions = united(conditions, known.sweeps.conditions(swept, model.config, known.conditions));
   results run =
       planned_run(tests, conditions, settings, make_program_info(model, model.quantization, arguments.command),
-                  make_model_info(model, path));
+                  make_model_info(model, settings.model));
   static_cast<void>(checked_prompts(model, encoding, conditions, run));  // before anything is written
   for (const left_out_crossing& each : cells.left_out) {
     if (events.left_out) {
@@ -68,6 +70,7 @@ results run_matrix(const matrix_registries& known, const matrix_arguments& argum
   }
   journal finished(records_file(output), run, settings.resume);
   run_experiment(model, encoding, conditions, run, finished, events.progress);
+  run.program.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   write_reports(run, output, arguments.program);
   return run;
 }

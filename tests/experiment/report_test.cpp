@@ -20,8 +20,8 @@ TEST_CASE("the reports and the results are written into a new folder", "[experim
   write_reports(sample_results(), output, "phase2a");
   const nlohmann::json document = read_json_object(output / "phase2a_transfer_results.json");
   CHECK(document == nlohmann::json(to_json_value(sample_results())));
-  CHECK(read_text(output / "report.md") == report_markdown(sample_results()));
-  CHECK(read_text(output / "report.html") == report_html(sample_results()));
+  CHECK(read_text(output / "report.md") == report_markdown(sample_results(), summarize(sample_results())));
+  CHECK(read_text(output / "report.html") == report_html(sample_results(), summarize(sample_results())));
 }
 
 TEST_CASE("an output that is a file, or lies below one, is refused", "[experiment][report]") {

@@ -7,11 +7,13 @@
 
 #include "experiment/records_json.hpp"
 #include "experiment/report/cells.hpp"
+#include "experiment/report/findings.hpp"
 #include "experiment/report/headings.hpp"
 #include "experiment/report/html_comparisons.hpp"
 #include "experiment/report/html_escape.hpp"
 #include "experiment/report/html_matrix.hpp"
 #include "experiment/report/html_style.hpp"
+#include "experiment/report/html_summary.hpp"
 #include "experiment/report/html_tests.hpp"
 #include "experiment/report/verdicts.hpp"
 
@@ -45,14 +47,33 @@ std::string html_verdicts(const results& run) {
   return cards.empty() ? "" : R"(<div class="verdicts">)" + cards + "</div>";
 }
 
-std::string html_head(const results& run) {
-  const std::string title = "KV-cache transfer: " + html_escape(run.suite_name);
-  return fmt::format(
+/// The commands that make the page again and go on from its trials, and the files beside it.
+std::string html_sources(const results& run) {
+  std::string html =
+      R"(<p class="small sources">Data: <a href="cells.csv">cells.csv</a>, <a href="summary.json">summary.json</a>, )"
+      R"(<a href="records.jsonl">records.jsonl</a>, <a href="suite.json">suite.json</a>.)";
+  if (!run.program.command.empty()) {
+    html += fmt::format(R"( Made by <code>{}</code>)", html_escape(run.program.command));
+  }
+  html += fmt::format("; kvtransfer {}", html_escape(run.program.version));
+  html += run.program.commit.empty() ? "" : fmt::format(", commit {}", html_escape(run.program.commit));
+  html += run.program.date.empty() ? "" : fmt::format(", {}", html_escape(run.program.date));
+  return html + ".</p>";
+}
+
+/// The finding first: what a reader takes away who reads nothing else.
+std::string html_head(const results& run, const run_summary& summary) {
+  const finding found = finding_of(run, summary);
+  std::string page = fmt::format(
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-      "content=\"width=device-width, initial-scale=1\"><title>{0}</title><style>{1}</style></head><body><main>"
-      "<h1>{0}</h1><p class=\"soft\">{2}<br>{3}; {4}.</p>",
-      title, html_style, html_escape(model_text(run.model)), html_escape(machine_text(run.program)),
-      html_escape(decoding_text(run.settings)));
+      "content=\"width=device-width, initial-scale=1\"><title>KV-cache transfer: {0}</title><style>{1}</style></head>"
+      "<body><main><p class=\"soft small\">KV-cache transfer: {0}. {2}; {3}; {4}.</p><h1>{5}</h1>",
+      html_escape(run.suite_name), html_style, html_escape(model_text(run.model)),
+      html_escape(machine_text(run.program)), html_escape(decoding_text(run.settings)), html_escape(found.headline));
+  for (const std::string& sentence : found.sentences) {
+    page += fmt::format(R"(<p class="lead">{}</p>)", html_escape(sentence));
+  }
+  return page + html_sources(run);
 }
 
 std::string html_reading_help(const results& run) {
@@ -61,7 +82,7 @@ std::string html_reading_help(const results& run) {
   if (run.settings.trials > 1) {
     text += " Counts are trials.";
   }
-  text += " " + html_escape(precision_note(run.program));
+  text += fmt::format(" {}", html_escape(precision_note(run.program)));
   const std::string carried = carried_sentence(run);
   if (!carried.empty()) {
     text +=
@@ -74,7 +95,7 @@ std::string html_reading_help(const results& run) {
 
 std::string html_conditions(const results& run) {
   std::string table =
-      "<h2>Conditions</h2><table><thead><tr><th>Condition</th><th>In the cache, and fed</th><th>What it "
+      "<h2>Conditions</h2><table class=\"wrap\"><thead><tr><th>Condition</th><th>In the cache, and fed</th><th>What it "
       "tells</th></tr></thead><tbody>";
   for (const condition_description& condition : run.conditions) {
     table += fmt::format(R"(<tr><th class="id">{}</th><td>{}</td><td>{}</td></tr>)", html_escape(condition.id),
@@ -106,17 +127,22 @@ std::string html_facts(const results& run) {
 
 }  // namespace
 
-std::string report_html(const results& run) {
-  std::string page = html_head(run);
+std::string report_html(const results& run, const run_summary& summary) {
+  const bool few_tests = run.tests.size() <= most_tests_in_matrix;
+  std::string page = html_head(run, summary);
   page += html_verdicts(run);
-  page += fmt::format(R"(<p class="lead">{}</p>)", html_escape(conclusion(run)));
-  page += "<h2>Result</h2>" + html_reading_help(run) + html_matrix(run);
-  if (!run.reported_by.empty()) {
-    page += fmt::format(R"(<p class="small soft">Published: {}</p>)", html_escape(run.reported_by));
+  page += fmt::format(R"(<p>{}</p>)", html_escape(conclusion(run)));
+  if (few_tests) {
+    page += "<h2>Result</h2>" + html_reading_help(run) + html_matrix(run);
+    if (!run.reported_by.empty()) {
+      page += fmt::format(R"(<p class="small soft">Published: {}</p>)", html_escape(run.reported_by));
+    }
   }
-  page += html_mistakes(run);
-  page += html_agreement(run);
-  page += html_rates(run);
+  page += html_comparisons(run, summary) + html_cells(run, summary);
+  page += html_factors(summary) + html_sweeps(run, summary);
+  page += few_tests ? html_mistakes(run) : "";
+  page += html_divergence(run);
+  page += few_tests ? html_agreement(run) + html_rates(run) : "";
   page += html_texts(run);
   page += html_conditions(run);
   page += html_facts(run);

@@ -37,7 +37,7 @@ std::string html_agreement_of(const results& run, const equality_verdict& verdic
     const condition_record* here = test.find(verdict.condition.id);
     const condition_record* there = test.find(*verdict.condition.reference);
     if (here != nullptr && there != nullptr && !here->trials.empty() && !there->trials.empty()) {
-      html += fmt::format(R"(<div><h3 class="small">{}</h3>{}</div>)", html_escape(test.test.name),
+      html += fmt::format(R"(<div class="scroll"><h3 class="small">{}</h3>{}</div>)", html_escape(test.test.name),
                           svg_agreement(here->trials.front(), there->trials.front(), longest_generation(run)));
     }
   }
@@ -77,14 +77,15 @@ std::string html_mistakes(const results& run) {
   std::string html =
       "<h2>Which harness gives which cell</h2><p>The published report does not give its harness. These are "
       "reconstructions: harnesses that read something else than the condition they are named after.</p>" +
-      svg_sequence_legend();
+      fmt::format(R"(<div class="scroll">{}</div>)", svg_sequence_legend());
   for (const column_verdict& verdict : verdicts) {
     const condition_description& reconstruction = *run.find_condition(verdict.reconstruction);
     html +=
         fmt::format(R"(<h3>The published column “{}”</h3><p>{} {}</p>)", html_escape(column_title(run, verdict.column)),
                     html_escape(reconstruction.mistake), html_escape(sentence(verdict)));
     if (!run.tests.empty()) {
-      html += svg_sequences(sequences_of(run.tests.front(), {verdict.column, reconstruction.id}));
+      html += R"(<div class="scroll">)" +
+              svg_sequences(sequences_of(run.tests.front(), {verdict.column, reconstruction.id})) + "</div>";
     }
     html += html_reconstruction(run, verdict.column, reconstruction);
   }
@@ -113,7 +114,7 @@ std::string html_rates(const results& run) {
   html += R"(<div class="grid">)";
   for (const test_record& test : run.tests) {
     for (const std::string& marker : test.test.markers) {
-      html += fmt::format(R"(<div><h3 class="small">{}: “{}”</h3>{}</div>)", html_escape(test.test.name),
+      html += fmt::format(R"(<div class="scroll"><h3 class="small">{}: “{}”</h3>{}</div>)", html_escape(test.test.name),
                           html_escape(marker), svg_rates(rates_of(run, test, marker)));
     }
   }

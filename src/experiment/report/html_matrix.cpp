@@ -65,29 +65,33 @@ std::string html_matrix(const results& run) {
   const auto own =
       std::count_if(run.conditions.begin(), run.conditions.end(), [](const auto& each) { return !each.reconstructs; });
   std::string table =
-      R"(<div class="scroll"><table>)" + html_matrix_head(run, columns, static_cast<std::size_t>(own)) + "<tbody>";
+      R"(<table class="cards matrix">)" + html_matrix_head(run, columns, static_cast<std::size_t>(own)) + "<tbody>";
   for (const test_record& test : run.tests) {
     table += fmt::format("<tr><th>{}</th>", html_escape(test.test.name));
     for (const condition_record& record : test.conditions) {
       const condition_description* condition = run.find_condition(record.id);
       const bool shown = condition != nullptr && !condition->reconstructs;
-      table += shown ? fmt::format("<td>{}</td>", html_cell(test.test, record)) : "";
+      table += shown ? fmt::format(R"(<td data-label="{}">{}</td>)", html_escape(condition->title),
+                                   html_cell(test.test, record))
+                     : "";
     }
     for (std::size_t i = 0; i < columns.size(); ++i) {
       const auto cell = test.test.reported.find(columns[i]);
-      table += fmt::format("<td{}>{}</td>", i == 0 ? R"( class="divide")" : "",
+      table += fmt::format(R"(<td data-label="Published: {}"{}>{}</td>)", html_escape(column_title(run, columns[i])),
+                           i == 0 ? R"( class="divide")" : "",
                            cell == test.test.reported.end() ? "" : html_cell(test.test, cell->second));
     }
     table += "</tr>";
   }
-  return table + "</tbody></table></div>";
+  return table + "</tbody></table>";
 }
 
 std::string html_reconstruction(const results& run, const std::string& column,
                                 const condition_description& reconstruction) {
   const condition_description* proper = run.find_condition(column);
   std::string table = fmt::format(
-      "<table><thead><tr><th>Test</th><th>Published: {}</th><th class=\"id\">{}</th><th>Same markers</th><th "
+      "<table class=\"cards\"><thead><tr><th>Test</th><th>Published: {}</th><th class=\"id\">{}</th><th>Same "
+      "markers</th><th "
       "class=\"id\">{}</th>"
       "</tr></thead><tbody>",
       html_escape(column_title(run, column)), html_escape(reconstruction.id),
@@ -100,12 +104,14 @@ std::string html_reconstruction(const results& run, const std::string& column,
       continue;
     }
     const bool same = agrees(published->second, test.test, *mistaken);
-    table += fmt::format("<tr><th>{}</th><td>{}</td><td>{}</td><td class=\"{}\">{}</td><td>{}</td></tr>",
-                         html_escape(test.test.name), html_cell(test.test, published->second),
-                         html_cell(test.test, *mistaken), same ? "same" : "differs", same ? "yes" : "no",
-                         right == nullptr ? "" : html_cell(test.test, *right));
+    table += fmt::format(
+        R"(<tr><th>{}</th><td data-label="Published">{}</td><td data-label="{}">{}</td><td data-label="Same markers" )"
+        R"(class="{}">{}</td><td data-label="{}">{}</td></tr>)",
+        html_escape(test.test.name), html_cell(test.test, published->second), html_escape(reconstruction.id),
+        html_cell(test.test, *mistaken), same ? "same" : "differs", same ? "yes" : "no", html_escape(column),
+        right == nullptr ? "" : html_cell(test.test, *right));
   }
-  return R"(<div class="scroll">)" + table + "</tbody></table></div>";
+  return table + "</tbody></table>";
 }
 
 }  // namespace kvtransfer::detail

@@ -15,7 +15,7 @@ inline constexpr const char* html_style = R"css(
   --bos: #b08ac9; --source: #4aa3d8; --target: #e6b045; --generated: #8fcdf0; --eos: #e8834a; --noise: #7b848f; --format: #a3acb8; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 24px 64px; }
+main { max-width: 1240px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 28px; line-height: 1.2; margin: 0 0 6px; }
 h2 { font-size: 20px; margin: 44px 0 8px; padding-top: 14px; border-top: 1px solid var(--line); }
 h3 { font-size: 16px; margin: 24px 0 6px; }
@@ -35,7 +35,8 @@ th, td { text-align: left; vertical-align: top; padding: 7px 9px; border-bottom:
 thead th { font-weight: 600; border-bottom: 2px solid var(--line); }
 th.group { border-bottom: 1px solid var(--line); color: var(--soft); font-weight: 500; }
 .divide { border-left: 2px solid var(--line); }
-tbody th { font-weight: 600; white-space: nowrap; }
+tbody th { font-weight: 600; overflow-wrap: anywhere; }
+.wrap td, .wrap th { overflow-wrap: anywhere; }
 .chip { display: inline-block; margin: 1px 3px 1px 0; padding: 0 7px; border-radius: 9px; font-size: 12.5px; white-space: nowrap;
   border: 1px solid var(--line); color: var(--soft); }
 .chip.found { background: var(--good-fill); border-color: var(--good); color: var(--good); font-weight: 600; }
@@ -48,7 +49,17 @@ mark { background: var(--good-fill); color: var(--good); font-weight: 600; paddi
   overflow-wrap: anywhere; }
 details { margin: 10px 0; border: 1px solid var(--line); border-radius: 6px; padding: 0 14px; }
 summary { cursor: pointer; padding: 10px 0; font-weight: 600; }
-svg { display: block; max-width: 100%; height: auto; margin: 6px 0 10px; }
+svg { display: block; margin: 6px 0 10px; }
+svg.range-plot { display: inline-block; margin: 0; vertical-align: middle; }
+svg .margin { fill: var(--accent); fill-opacity: 0.16; } svg .heat { fill: var(--accent); }
+svg text.on-heat { fill: var(--page); } svg .agreement { fill: var(--good); fill-opacity: 0.55; }
+.verdict-chip { display: inline-block; padding: 0 8px; border-radius: 9px; font-weight: 600; border: 1px solid var(--line); }
+.verdict-chip.different { color: var(--accent); border-color: var(--accent); }
+.verdict-chip.equivalent { color: var(--good); border-color: var(--good); }
+.verdict-chip.undecided { color: var(--soft); border-style: dashed; }
+tr.asked { background: var(--panel); }
+.sources code { overflow-wrap: anywhere; }
+a { color: var(--accent); }
 svg text { fill: var(--ink); font: 12px system-ui, "DejaVu Sans", sans-serif; }
 svg text.soft { fill: var(--soft); }
 svg .rule { stroke: var(--line); stroke-width: 1; fill: none; }
@@ -61,10 +72,22 @@ svg .rule { stroke: var(--line); stroke-width: 1; fill: none; }
 .fed.format { stroke: var(--format); }
 .equal-bar { fill: var(--good); } .other-bar { fill: var(--bad); }
 .range { stroke: var(--accent); stroke-width: 2; } .rate { fill: var(--accent); }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 4px 28px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(345px, 100%), 1fr)); gap: 4px 28px; }
 .grid h3 { margin: 8px 0 0; }
+.grid > div { min-width: 0; }
 .facts td { overflow-wrap: anywhere; } .facts th { font-weight: 500; width: 9.5em; }
-.lead { font-size: 17px; margin-top: 18px; }
+.lead { font-size: 17px; margin: 8px 0; }
+@media (max-width: 760px) {
+  main { padding: 18px 14px 40px; } h1 { font-size: 23px; } .lead { font-size: 16px; }
+  table.cards, table.cards tbody, table.cards tr, table.cards tbody th, table.cards td { display: block; width: 100%; border: none; }
+  table.cards thead { display: none; }
+  table.cards tr { border: 1px solid var(--line); border-radius: 6px; padding: 6px 10px; margin: 8px 0; }
+  table.cards tbody th, table.cards td { padding: 2px 0; }
+  table.cards td { display: flex; flex-wrap: wrap; gap: 2px 10px; }
+  table.cards td.generated { display: block; }
+  table.cards td[data-label]::before { content: attr(data-label); color: var(--soft); flex: 0 0 9.5em; font-size: 13px; }
+  table.cards td[data-label=""]::before { display: none; }
+  .facts th { width: 8em; } }
 @media print { main { max-width: none; padding: 0; } details { border: none; padding: 0; } h2 { break-after: avoid; } }
 )css";
 

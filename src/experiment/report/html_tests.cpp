@@ -33,7 +33,8 @@ std::string html_trial_row(const test_case& test, std::string_view condition, st
                            const trial_record& trial) {
   const std::string stop =
       fmt::format("{} tokens, {}{}", trial.token_ids.size(), end_of(trial.stop), trial.stalled ? ", stalled" : "");
-  return fmt::format(R"(<tr><th class="id">{}{}</th><td class="generated">{}</td><td class="small soft">{}</td></tr>)",
+  return fmt::format(R"(<tr><th class="id">{}{}</th><td data-label="" class="generated">{}</td><td data-label="" )"
+                     R"(class="small soft">{}</td></tr>)",
                      condition, count > 1 ? fmt::format(" {}", number + 1) : "", html_marked(trial.text, test.markers),
                      stop);
 }
@@ -48,20 +49,19 @@ std::string html_test(const results& run, const test_record& test, bool open) {
   for (const condition_description& condition : run.conditions) {
     ids.push_back(condition.id);
   }
-  html += svg_sequences(sequences_of(test, ids));
-  html +=
-      R"(<div class="scroll"><table><thead><tr><th>Condition</th><th>Generated</th><th>Length, stop</th></tr></thead>)"
-      "<tbody>";
+  html += R"(<div class="scroll">)" + svg_sequences(sequences_of(test, ids)) + "</div>";
+  html += R"(<table class="cards"><thead><tr><th>Condition</th><th>Generated</th><th>Length, stop</th></tr></thead>)"
+          "<tbody>";
   for (const condition_record& record : test.conditions) {
     for (std::size_t i = 0; i < record.trials.size(); ++i) {
       html += html_trial_row(test.test, record.id, i, record.trials.size(), record.trials[i]);
     }
     if (record.not_applicable) {
-      html += fmt::format(R"(<tr><th class="id">{}</th><td class="soft">{}: {}</td><td></td></tr>)", record.id,
-                          not_applicable_text, html_escape(*record.not_applicable));
+      html += fmt::format(R"(<tr><th class="id">{}</th><td data-label="" class="soft">{}: {}</td><td></td></tr>)",
+                          record.id, not_applicable_text, html_escape(*record.not_applicable));
     }
   }
-  return html + "</tbody></table></div></details>";
+  return html + "</tbody></table></details>";
 }
 
 }  // namespace
@@ -87,9 +87,15 @@ std::string html_marked(std::string_view text, const std::vector<std::string>& m
 }
 
 std::string html_texts(const results& run) {
-  std::string html = "<h2>What was read and generated</h2>" + svg_sequence_legend();
-  for (const test_record& test : run.tests) {
-    html += html_test(run, test, &test == &run.tests.front());
+  constexpr std::size_t most_shown = 20;
+  std::string html = R"(<h2>What was read and generated</h2><div class="scroll">)" + svg_sequence_legend() + "</div>";
+  if (run.tests.size() > most_shown) {
+    html += fmt::format(
+        R"(<p class="small">The first {} of {} tests; <a href="records.jsonl">records.jsonl</a> has all.</p>)",
+        most_shown, run.tests.size());
+  }
+  for (std::size_t i = 0; i < std::min(run.tests.size(), most_shown); ++i) {
+    html += html_test(run, run.tests[i], i == 0);
   }
   return html;
 }

@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstddef>
 #include <vector>
 
 #include "experiment/records_json.hpp"
 #include "experiment/report/cells.hpp"
+#include "experiment/report/findings.hpp"
 #include "experiment/report/headings.hpp"
+#include "experiment/report/html.hpp"
 #include "experiment/report/tables.hpp"
 #include "experiment/report/verdicts.hpp"
 
@@ -126,25 +129,39 @@ std::string markdown_escape(std::string_view text) {
   return escaped;
 }
 
-std::string report_markdown(const results& run) {
-  std::string text = fmt::format("# KV-cache transfer: {}\n\n{}\n\n", markdown_escape(run.suite_name),
-                                 markdown_escape(run.suite_description));
-  text += fmt::format("{}; RoPE: {}. {}; {}.\n\n## Result\n\n", markdown_escape(model_text(run.model)),
+std::string report_markdown(const results& run, const run_summary& summary) {
+  const bool few_tests = run.tests.size() <= most_tests_in_matrix;
+  const finding found = finding_of(run, summary);
+  std::string text = fmt::format("# {}\n\nKV-cache transfer: {}. {}\n\n", markdown_escape(found.headline),
+                                 markdown_escape(run.suite_name), markdown_escape(run.suite_description));
+  for (const std::string& sentence : found.sentences) {
+    text += fmt::format("- {}\n", markdown_escape(sentence));
+  }
+  text += fmt::format("\n{}; RoPE: {}. {}; {}.\n\n## Result\n\n", markdown_escape(model_text(run.model)),
                       markdown_escape(rope_text(run.model)), machine_text(run.program), decoding_text(run.settings));
   text += markdown_escape(conclusion(run)) + "\n\n";
-  for (const std::string& line : verdict_sentences(run)) {
-    text += "- " + markdown_escape(line) + "\n";
+  if (few_tests) {
+    for (const std::string& line : verdict_sentences(run)) {
+      text += fmt::format("- {}\n", markdown_escape(line));
+    }
   }
-  text += fmt::format("\n{}\n\n{}\n", precision_note(run.program), markdown_table(own_table(run)));
-  if (!published_columns(run).empty()) {
+  text += fmt::format("\n{}\n\n{}\n", precision_note(run.program),
+                      markdown_table(few_tests ? own_table(run) : rate_table(summary)));
+  if (!summary.comparisons.empty()) {
+    text += fmt::format("## What was compared\n\n{}\n", markdown_table(comparison_table(run, summary)));
+  }
+  if (few_tests && !published_columns(run).empty()) {
     text += fmt::format(
         "Published: {}\n\n{}\n## Which harness gives which cell\n\nThe published report does not give its "
         "harness: these two are reconstructions.\n\n{}",
         markdown_escape(run.reported_by), markdown_table(published_table(run)), markdown_mistakes(run));
   }
-  text += "## Conditions\n\n" + markdown_conditions(run) + "\n## Generated texts\n\n";
-  for (const test_record& test : run.tests) {
-    text += markdown_texts(test);
+  text += fmt::format("## Conditions\n\n{}\n## Generated texts\n\n", markdown_conditions(run));
+  if (!few_tests) {
+    text += fmt::format("The first {} of {} tests.\n\n", most_tests_in_matrix, run.tests.size());
+  }
+  for (std::size_t i = 0; i < std::min(run.tests.size(), most_tests_in_matrix); ++i) {
+    text += markdown_texts(run.tests[i]);
   }
   return text + fmt::format("## Settings\n\nkvtransfer {}, libtorch {}, {} threads, model {}.\n\n{}",
                             run.program.version, run.program.libtorch, run.program.threads,

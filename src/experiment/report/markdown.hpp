@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "kvtransfer/experiment/records.hpp"
+#include "kvtransfer/experiment/summary.hpp"
 
 namespace kvtransfer::detail {
 
@@ -11,6 +12,7 @@ namespace kvtransfer::detail {
 [[nodiscard]] std::string markdown_escape(std::string_view text);
 
 /// The run as a Markdown document.
-[[nodiscard]] std::string report_markdown(const results& run);
+/// @param summary the run's
+[[nodiscard]] std::string report_markdown(const results& run, const run_summary& summary);
 
 }  // namespace kvtransfer::detail

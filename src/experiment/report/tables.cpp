@@ -1,10 +1,13 @@
 #include "experiment/report/tables.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <string_view>
 
 #include "experiment/report/cells.hpp"
+#include "experiment/report/findings.hpp"
 
 namespace kvtransfer::detail {
 
@@ -56,6 +59,39 @@ text_table published_table(const results& run) {
         rows.back().push_back(record == nullptr ? "" : cell_text(test.test, *record));
       }
     }
+  }
+  return rows;
+}
+
+text_table rate_table(const run_summary& summary) {
+  text_table rows{{"Condition", "Passed", "95 % interval", "Ended at once"}};
+  for (const condition_summary& each : summary.cells) {
+    if (each.prompts > 0) {
+      rows.push_back({each.variant.empty() ? each.condition : fmt::format("{}: {}", each.variant, each.condition),
+                      rate_text(each.success.rate, each.prompts),
+                      fmt::format("{:.1f} to {:.1f} %", 100 * each.success.range.low, 100 * each.success.range.high),
+                      rate_text(each.stalled.rate, each.prompts)});
+    }
+  }
+  return rows;
+}
+
+text_table comparison_table(const results& run, const run_summary& summary) {
+  text_table rows{{"Compared", "Difference", "95 % interval", "p (Holm)", "Verdict"}};
+  const auto add = [&](const std::string& title, const statistics::paired_comparison& outcome) {
+    if (outcome.metric == run.metric) {
+      rows.push_back({title, points(outcome.difference),
+                      outcome.low && outcome.high ? fmt::format("{} to {}", points(*outcome.low), points(*outcome.high))
+                                                  : std::string("none"),
+                      p_text(outcome.p_holm), std::string(to_string(outcome.verdict))});
+    }
+  };
+  for (const condition_comparison& each : summary.comparisons) {
+    add(fmt::format("{}{} − {}", each.variant.empty() ? "" : each.variant + ": ", each.outcome.a, each.outcome.b),
+        each.outcome);
+  }
+  for (const variant_comparison& each : summary.variants) {
+    add(fmt::format("{}: {} − {}", each.condition, each.outcome.a, each.outcome.b), each.outcome);
   }
   return rows;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kvtransfer/experiment/records.hpp"
+#include "kvtransfer/experiment/summary.hpp"
 
 namespace kvtransfer::detail {
 
@@ -15,6 +16,12 @@ using text_table = std::vector<std::vector<std::string>>;
 
 /// Every published column, with its reconstruction where the run has one.
 [[nodiscard]] text_table published_table(const results& run);
+
+/// The conditions by rate, for a run of many tests.
+[[nodiscard]] text_table rate_table(const run_summary& summary);
+
+/// What was compared on the run's own metric: differences, intervals, verdicts.
+[[nodiscard]] text_table comparison_table(const results& run, const run_summary& summary);
 
 /// A table as text: columns as wide as their widest cell, the first row underlined.
 [[nodiscard]] std::string aligned(const text_table& rows);

@@ -39,23 +39,27 @@ std::vector<std::string> unbalanced_tags(const std::string& page) {
 
 TEST_CASE("the page is well formed, for one trial and for many", "[experiment][report]") {
   results run = sample_results();
-  CHECK(unbalanced_tags(report_html(run)).empty());
+  CHECK(unbalanced_tags(report_html(run, summarize(run))).empty());
   run.settings.trials = 2;
   run.settings.temperature = 1.0;
   for (condition_record& record : run.tests[0].conditions) {
     record.trials.push_back(record.trials[0]);
   }
   run.tests[0].conditions[2] = {"as_reported_transfer", "no BOS", {}};
-  CHECK(unbalanced_tags(report_html(run)).empty());
-  CHECK(report_html(run).find("Marker rates") != std::string::npos);
-  CHECK(report_html(run).find("not applicable") != std::string::npos);
+  CHECK(unbalanced_tags(report_html(run, summarize(run))).empty());
+  CHECK(report_html(run, summarize(run)).find("Marker rates") != std::string::npos);
+  CHECK(report_html(run, summarize(run)).find("not applicable") != std::string::npos);
 }
 
 TEST_CASE("the page needs nothing from elsewhere", "[experiment][report]") {
-  const std::string page = report_html(sample_results());
-  for (const char* outside : {"http:", "https:", "src=", "href=", "@import", "url(", "<script", "<link"}) {
+  const std::string page = report_html(sample_results(), summarize(sample_results()));
+  for (const char* outside : {"http:", "https:", "src=", "@import", "url(", "<script", "<link"}) {
     CAPTURE(outside);
     CHECK(page.find(outside) == std::string::npos);
+  }
+  for (std::size_t at = page.find("href="); at != std::string::npos; at = page.find("href=", at + 1)) {
+    const std::string file = page.substr(at + 6, page.find('"', at + 6) - at - 6);
+    CHECK((file == "cells.csv" || file == "summary.json" || file == "records.jsonl" || file == "suite.json"));
   }
 }
 
@@ -65,12 +69,12 @@ TEST_CASE("what a model or a suite says can't become markup", "[experiment][repo
   run.tests[0].test.name = "<script>b</script>";
   run.tests[0].conditions[0].trials[0].text = "<script>Lyra</script>";
   run.model.path = "<script>d</script>";
-  CHECK(report_html(run).find("<script>") == std::string::npos);
-  CHECK(unbalanced_tags(report_html(run)).empty());
+  CHECK(report_html(run, summarize(run)).find("<script>") == std::string::npos);
+  CHECK(unbalanced_tags(report_html(run, summarize(run))).empty());
 }
 
 TEST_CASE("the page shows the table, the published one, the mistake and the texts", "[experiment][report]") {
-  const std::string page = report_html(sample_results());
+  const std::string page = report_html(sample_results(), summarize(sample_results()));
   for (const char* part : {"1 of 1", "chip found\">Lyra", "chip error\">ERROR", "It feeds EOS.", "<mark>LYRA</mark>",
                            "Somebody, 2025", "A note.", "rope_theta"}) {
     CAPTURE(part);
@@ -82,7 +86,7 @@ TEST_CASE("a run with nothing published, or with nothing at all, still gives a p
   results run = sample_results();
   run.reported_by.clear();
   run.tests[0].test.reported.clear();
-  CHECK(unbalanced_tags(report_html(run)).empty());
-  CHECK(report_html(run).find("Published") == std::string::npos);
-  CHECK(unbalanced_tags(report_html({})).empty());
+  CHECK(unbalanced_tags(report_html(run, summarize(run))).empty());
+  CHECK(report_html(run, summarize(run)).find("Published") == std::string::npos);
+  CHECK(unbalanced_tags(report_html({}, {})).empty());
 }

@@ -16,9 +16,9 @@ TEST_CASE("text that Markdown would read as markup is escaped", "[experiment][re
 }
 
 TEST_CASE("the Markdown report has the tables, the texts and the settings", "[experiment][report]") {
-  const std::string report = report_markdown(sample_results());
+  const std::string report = report_markdown(sample_results(), summarize(sample_results()));
   for (const char* part :
-       {"# KV-cache transfer: sample", "| names | [Lyra, Seattle] | [Lyra, Seattle] |", "Published: Somebody, 2025",
+       {"KV-cache transfer: sample", "| names | [Lyra, Seattle] | [Lyra, Seattle] |", "Published: Somebody, 2025",
         "**as_reported_transfer**: It feeds EOS.", "| names | [] | [] | yes | [Lyra, Seattle] |",
         "I am LYRA of \\<Seattle\\>.", "| max_new_tokens | 40 |", "models/small"}) {
     CAPTURE(part);
@@ -36,7 +36,7 @@ TEST_CASE("every row of a Markdown table has as many cells as its heading", "[ex
   };
   results run = sample_results();
   run.tests[0].conditions[0].trials[0].text = "a|b\n|c";
-  const std::string report = report_markdown(run);
+  const std::string report = report_markdown(run, summarize(run));
   std::int64_t in_table = 0;
   for (std::size_t begin = 0; begin < report.size();) {
     const std::size_t end = report.find('\n', begin);

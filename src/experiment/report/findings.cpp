@@ -1,0 +1,313 @@
+#include "experiment/report/findings.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+
+namespace kvtransfer::detail {
+
+namespace {
+
+using statistics::verdict;
+
+/// The comparisons of a summary that one sentence after another asks for.
+class lookup {
+ public:
+  lookup(const run_summary& summary, std::string metric) : summary_(summary), metric_(std::move(metric)) {}
+
+  [[nodiscard]] const statistics::paired_comparison* comparison(const std::string& a, const std::string& b,
+                                                                const std::string& variant) const {
+    for (const condition_comparison& each : summary_.comparisons) {
+      if (each.outcome.metric == metric_ && each.outcome.a == a && each.outcome.b == b && each.variant == variant) {
+        return &each.outcome;
+      }
+    }
+    return nullptr;
+  }
+
+  [[nodiscard]] const condition_summary* cell(const std::string& condition, const std::string& variant) const {
+    for (const condition_summary& each : summary_.cells) {
+      if (each.condition == condition && each.variant == variant) {
+        return &each;
+      }
+    }
+    return nullptr;
+  }
+
+  [[nodiscard]] double rate(const condition_summary& cell) const {
+    return metric_ == "stalled" ? cell.stalled.rate : cell.success.rate;
+  }
+
+  [[nodiscard]] const content_recovery* recovery(const std::string& condition, const std::string& variant) const {
+    for (const content_recovery& each : summary_.recoveries) {
+      if (each.metric == metric_ && each.condition == condition && each.variant == variant) {
+        return &each;
+      }
+    }
+    return nullptr;
+  }
+
+  /// Comparisons that were adjusted to one another.
+  [[nodiscard]] std::size_t family() const {
+    return static_cast<std::size_t>(std::count_if(summary_.comparisons.begin(), summary_.comparisons.end(),
+                                                  [&](const auto& each) { return each.outcome.metric == metric_; }));
+  }
+
+  [[nodiscard]] const std::string& metric() const { return metric_; }
+
+ private:
+  const run_summary& summary_;
+  std::string metric_;
+};
+
+/// What happened, of which a rate tells how often.
+std::string event_words(const std::string& metric) {
+  return metric == "stalled" ? "The model ended at once" : "The answer passed (its markers found)";
+}
+
+std::string of_variant(const std::string& variant) { return variant.empty() ? "" : fmt::format("{}: ", variant); }
+
+std::string interval_text(const statistics::paired_comparison& outcome) {
+  return outcome.low && outcome.high ? fmt::format("{} (95 % interval {} to {})", points(outcome.difference),
+                                                   points(*outcome.low), points(*outcome.high))
+                                     : points(outcome.difference);
+}
+
+/// How often it happened on one side of a comparison: on the prompts that both sides have, where that is known.
+std::string side_text(const lookup& in, const statistics::paired_comparison& outcome, const std::string& side,
+                      const std::string& variant) {
+  const condition_summary* cell = in.cell(side, variant);
+  if (outcome.both && outcome.n > 0) {
+    const std::int64_t alone = side == outcome.a ? *outcome.only_a : *outcome.only_b;
+    return rate_text(static_cast<double>(*outcome.both + alone) / static_cast<double>(outcome.n), outcome.n);
+  }
+  return rate_text(in.rate(*cell), cell->prompts);
+}
+
+/// Rates of two conditions on the prompts that both have, and their difference.
+std::string rates_sentence(const lookup& in, const statistics::paired_comparison& outcome, const std::string& variant) {
+  return fmt::format("{}{} in {} with {}, and in {} with {}: a difference of {}.", of_variant(variant),
+                     event_words(in.metric()), side_text(in, outcome, outcome.a, variant), in_words(outcome.a),
+                     side_text(in, outcome, outcome.b, variant), in_words(outcome.b), interval_text(outcome));
+}
+
+std::string counts_sentence(const lookup& in, const std::string& condition, const std::string& variant) {
+  const condition_summary* cell = in.cell(condition, variant);
+  return fmt::format("{}{} in {} with {}.", of_variant(variant), event_words(in.metric()),
+                     rate_text(in.rate(*cell), cell->prompts), in_words(condition));
+}
+
+bool enough(const statistics::paired_comparison& outcome) {
+  return outcome.n >= statistics::minimum_prompts &&
+         (outcome.clusters == 0 || outcome.clusters >= statistics::minimum_clusters);
+}
+
+/// The control that says most about content: another source's cache, else what destroys more.
+const statistics::paired_comparison* decisive(const lookup& in, const std::string& subject,
+                                              const std::string& variant) {
+  const std::vector<std::string> order = in.metric() == "stalled"
+                                             ? std::vector<std::string>{"baseline", "other_source", "zero", "noise"}
+                                             : std::vector<std::string>{"other_source", "zero", "noise", "baseline"};
+  for (const std::string& control : order) {
+    if (const auto* outcome = in.comparison(subject, control, variant)) {
+      return outcome;
+    }
+  }
+  return nullptr;
+}
+
+std::string success_headline(const statistics::paired_comparison& outcome) {
+  const std::string subject = in_words(outcome.a);
+  const std::string control = in_words(outcome.b);
+  if (outcome.verdict == verdict::undecided) {
+    return fmt::format("This run cannot tell {} from {}.", subject, control);
+  }
+  if (outcome.verdict == verdict::equivalent) {
+    return fmt::format("Of what the source says, {} brings as much as {}, within {:.1f} points.", subject, control,
+                       100 * *outcome.margin);
+  }
+  if (outcome.difference < 0) {
+    return fmt::format("With {} the model does worse than with {}.", subject, control);
+  }
+  return outcome.b == "other_source"
+             ? fmt::format("What the source says comes through {}.", subject)
+             : fmt::format("With {} the model says more of the source than with {}.", subject, control);
+}
+
+std::string stalled_headline(const statistics::paired_comparison& outcome) {
+  const std::string subject = in_words(outcome.a);
+  const std::string control = in_words(outcome.b);
+  if (outcome.verdict == verdict::undecided) {
+    return fmt::format("This run cannot tell whether {} makes the model end at once more often than {}.", subject,
+                       control);
+  }
+  if (outcome.verdict == verdict::equivalent) {
+    return fmt::format("With {} the model ends at once as often as with {}, within {:.1f} points.", subject, control,
+                       100 * *outcome.margin);
+  }
+  return fmt::format("With {} the model ends at once {} often than with {}.", subject,
+                     outcome.difference > 0 ? "more" : "less", control);
+}
+
+/// What stands against the text itself.
+std::optional<std::string> oracle_sentence(const lookup& in, const std::string& subject, const std::string& variant) {
+  const auto* outcome = in.comparison(subject, "text_oracle", variant);
+  if (outcome == nullptr) {
+    return std::nullopt;
+  }
+  return fmt::format("{} {}", rates_sentence(in, *outcome, variant), verdict_sentence(*outcome, in.family()));
+}
+
+std::optional<std::string> recovery_sentence(const lookup& in, const std::string& subject, const std::string& variant) {
+  const content_recovery* found = in.recovery(subject, variant);
+  if (found == nullptr || !found->outcome.share) {
+    return std::nullopt;
+  }
+  const statistics::recovered_share& share = *found->outcome.share;
+  return fmt::format(
+      "{}Of what the source's text adds to another source's cache, {} recovers {:.0f} % (95 % interval {:.0f} to "
+      "{:.0f} "
+      "%).",
+      of_variant(variant), in_words(subject), 100 * share.share, 100 * share.range.low, 100 * share.range.high);
+}
+
+/// The variants of the summary's tables; one empty name where there are none.
+std::vector<std::string> variants_in(const run_summary& summary) {
+  std::vector<std::string> variants;
+  for (const condition_summary& each : summary.cells) {
+    if (std::find(variants.begin(), variants.end(), each.variant) == variants.end()) {
+      variants.push_back(each.variant);
+    }
+  }
+  return variants;
+}
+
+/// One variant against another, where the difference is decided, under the question's own condition and under none.
+std::vector<std::string> variant_sentences(const lookup& in, const run_summary& summary, const std::string& subject) {
+  std::vector<std::string> sentences;
+  const auto in_family =
+      static_cast<std::size_t>(std::count_if(summary.variants.begin(), summary.variants.end(),
+                                             [&](const auto& each) { return each.outcome.metric == in.metric(); }));
+  for (const variant_comparison& each : summary.variants) {
+    if (each.outcome.metric != in.metric() || (each.condition != subject && each.condition != "baseline")) {
+      continue;
+    }
+    const condition_summary* a = in.cell(each.condition, each.outcome.a);
+    const condition_summary* b = in.cell(each.condition, each.outcome.b);
+    sentences.push_back(fmt::format("With {}, {} against {}: {} and {}, a difference of {}. {}",
+                                    in_words(each.condition), each.outcome.a, each.outcome.b,
+                                    rate_text(in.rate(*a), a->prompts), rate_text(in.rate(*b), b->prompts),
+                                    interval_text(each.outcome), verdict_sentence(each.outcome, in_family)));
+  }
+  return sentences;
+}
+
+/// One headline where all variants have the same, else each with its variant's name.
+std::string joined_headline(const std::map<std::string, std::vector<std::string>>& by_headline,
+                            const std::vector<std::string>& order) {
+  std::vector<std::string> parts;
+  for (const std::string& headline : order) {
+    const auto& variants = by_headline.at(headline);
+    parts.push_back(by_headline.size() == 1 ? headline : fmt::format("{}: {}", fmt::join(variants, ", "), headline));
+  }
+  return fmt::format("{}", fmt::join(parts, " "));
+}
+
+}  // namespace
+
+std::string in_words(const std::string& condition) {
+  static const std::map<std::string, std::string> known = {
+      {"transfer", "the source's cache"},         {"text_oracle", "the source's text itself"},
+      {"other_source", "another source's cache"}, {"zero", "a cache of zeros"},
+      {"noise", "a cache of random noise"},       {"baseline", "no cache at all"}};
+  const auto found = known.find(condition);
+  return found == known.end() ? condition : found->second;
+}
+
+std::string points(double difference) {
+  const double rounded = std::round(1000 * difference) / 10;
+  return rounded == 0 ? "0.0 points" : fmt::format("{:+.1f} points", rounded);
+}
+
+std::string rate_text(double rate, std::int64_t prompts) {
+  const double count = rate * static_cast<double>(prompts);
+  const char* unit = prompts == 1 ? "prompt" : "prompts";
+  return std::abs(count - std::round(count)) < 1e-6 ? fmt::format("{:.0f} of {} {}", count, prompts, unit)
+                                                    : fmt::format("{:.1f} % of {} {}", 100 * rate, prompts, unit);
+}
+
+std::string p_text(double p) { return p < 0.001 ? "p < 0.001" : fmt::format("p = {:.3f}", p); }
+
+std::string verdict_sentence(const statistics::paired_comparison& outcome, std::size_t family) {
+  if (!enough(outcome)) {
+    return outcome.n < statistics::minimum_prompts
+               ? fmt::format("{} prompts are too few to call that a result.", outcome.n)
+               : fmt::format("{} templates are too few to call that a result.", outcome.clusters);
+  }
+  const std::string adjusted = family > 1 ? fmt::format(", adjusted for {} comparisons", family) : "";
+  if (outcome.verdict == verdict::different) {
+    return fmt::format("Different ({}{}).", p_text(outcome.p_holm), adjusted);
+  }
+  if (outcome.verdict == verdict::equivalent) {
+    return fmt::format("Equivalent: closer than {:.1f} points, the margin fixed before the run ({}{}).",
+                       100 * *outcome.margin, p_text(outcome.p_equivalence_holm.value_or(1.0)), adjusted);
+  }
+  return outcome.smallest_effect
+             ? fmt::format("Undecided: four such runs in five would find a true difference of {:.1f} points.",
+                           100 * *outcome.smallest_effect)
+             : std::string("Undecided: even the largest difference might be missed by so few prompts.");
+}
+
+finding finding_of(const results& run, const run_summary& summary) {
+  const lookup in(summary, run.metric);
+  finding found;
+  const std::vector<std::string> subjects = questioned_conditions(run);
+  if (subjects.empty()) {
+    found.headline = "No source's cache was injected in this run.";
+    return found;
+  }
+  const std::string& subject = subjects.front();
+  std::map<std::string, std::vector<std::string>> by_headline;
+  std::vector<std::string> order;
+  for (const std::string& variant : variants_in(summary)) {
+    const auto* outcome = decisive(in, subject, variant);
+    std::string headline;
+    if (outcome == nullptr) {
+      headline = fmt::format("Nothing was run to compare {} with.", in_words(subject));
+      found.sentences.push_back(counts_sentence(in, subject, variant));
+    } else if (!enough(*outcome)) {
+      headline =
+          outcome->n < statistics::minimum_prompts
+              ? fmt::format("{} prompt{}: a demonstration, not a result.", outcome->n, outcome->n == 1 ? "" : "s")
+              : fmt::format("{} template{}: a demonstration, not a result.", outcome->clusters,
+                            outcome->clusters == 1 ? "" : "s");
+      found.sentences.push_back(counts_sentence(in, subject, variant));
+      found.sentences.push_back(counts_sentence(in, outcome->b, variant));
+    } else {
+      found.is_result = true;
+      headline = run.metric == "stalled" ? stalled_headline(*outcome) : success_headline(*outcome);
+      found.sentences.push_back(
+          fmt::format("{} {}", rates_sentence(in, *outcome, variant), verdict_sentence(*outcome, in.family())));
+      for (auto more : {oracle_sentence(in, subject, variant), recovery_sentence(in, subject, variant)}) {
+        if (more) {
+          found.sentences.push_back(std::move(*more));
+        }
+      }
+    }
+    if (!by_headline.contains(headline)) {
+      order.push_back(headline);
+    }
+    by_headline[headline].push_back(variant);
+  }
+  for (std::string& sentence : variant_sentences(in, summary, subject)) {
+    found.sentences.push_back(std::move(sentence));
+  }
+  found.headline = joined_headline(by_headline, order);
+  return found;
+}
+
+}  // namespace kvtransfer::detail

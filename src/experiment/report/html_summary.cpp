@@ -1,0 +1,314 @@
+#include "experiment/report/html_summary.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <map>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "experiment/report/findings.hpp"
+#include "experiment/report/html_escape.hpp"
+#include "experiment/report/svg_divergence.hpp"
+#include "experiment/report/svg_heat_map.hpp"
+#include "experiment/report/svg_range.hpp"
+
+namespace kvtransfer::detail {
+
+namespace {
+
+std::string percent(double rate) { return fmt::format("{:.1f} %", 100 * rate); }
+
+std::string table_cell(std::string_view label, std::string_view html) {
+  return fmt::format(R"(<td data-label="{}">{}</td>)", label, html);
+}
+
+std::string id_cell(const std::string& id) { return fmt::format(R"(<th class="id">{}</th>)", html_escape(id)); }
+
+/// A value in the metric's unit: rates in points, log-probabilities as they are.
+std::string difference_text_of(const statistics::paired_comparison& outcome, double value) {
+  return outcome.metric == "marker_log_prob" ? fmt::format("{:+.2f}", value) : points(value);
+}
+
+std::string verdict_chip(const statistics::paired_comparison& outcome) {
+  const std::string_view name = to_string(outcome.verdict);
+  return fmt::format(R"(<span class="verdict-chip {}">{}</span>)", name, name);
+}
+
+/// Cells of a comparison, left to right.
+std::string comparison_cells(const statistics::paired_comparison& outcome) {
+  const bool rates = outcome.metric != "marker_log_prob";
+  std::string cells = table_cell("Difference", difference_text_of(outcome, outcome.difference));
+  const std::string range = outcome.low && outcome.high
+                                ? fmt::format("{} to {}", difference_text_of(outcome, *outcome.low),
+                                              difference_text_of(outcome, *outcome.high))
+                                : std::string("none");
+  cells += table_cell("95 % interval", range);
+  cells += table_cell("", rates && outcome.low ? svg_range({outcome.difference, *outcome.low, *outcome.high},
+                                                           {-1.0, 1.0}, outcome.margin)
+                                               : std::string());
+  cells += table_cell("p (Holm)", p_text(outcome.p_holm));
+  cells += table_cell("Verdict", verdict_chip(outcome));
+  cells +=
+      table_cell("Smallest effect seen",
+                 outcome.smallest_effect ? difference_text_of(outcome, *outcome.smallest_effect) : std::string("none"));
+  return cells;
+}
+
+constexpr const char* comparison_heading =
+    "<th>Difference</th><th>95 % interval</th><th></th><th>p (Holm)</th><th>Verdict</th><th>Smallest effect "
+    "seen</th></tr></thead><tbody>";
+
+std::string metric_title(const std::string& metric) {
+  return metric == "success"   ? "Answers that passed"
+         : metric == "stalled" ? "Answers that ended at once"
+                               : "Log-probability of the markers";
+}
+
+std::string comparison_table(const results& run, const run_summary& summary, const std::string& metric) {
+  std::string rows;
+  for (const condition_comparison& each : summary.comparisons) {
+    if (each.outcome.metric == metric) {
+      const std::string title =
+          fmt::format("{}{} − {}", each.variant.empty() ? "" : each.variant + ": ", each.outcome.a, each.outcome.b);
+      rows += "<tr>" + id_cell(title) + comparison_cells(each.outcome) + "</tr>";
+    }
+  }
+  for (const variant_comparison& each : summary.variants) {
+    if (each.outcome.metric == metric && metric == run.metric) {
+      const std::string title = fmt::format("{}: {} − {}", each.condition, each.outcome.a, each.outcome.b);
+      rows += "<tr>" + id_cell(title) + comparison_cells(each.outcome) + "</tr>";
+    }
+  }
+  return rows.empty()
+             ? ""
+             : fmt::format(R"(<h3>{}</h3><table class="cards"><thead><tr><th>Compared</th>{}{}</tbody></table>)",
+                           metric_title(metric), comparison_heading, rows);
+}
+
+std::string recovery_rows(const run_summary& summary) {
+  std::string rows;
+  for (const content_recovery& each : summary.recoveries) {
+    const auto estimate = [](const statistics::mean_estimate& value, bool rates) {
+      const statistics::interval range = statistics::interval_of(value);
+      return rates ? fmt::format("{} ({} to {})", points(value.mean), points(range.low), points(range.high))
+                   : fmt::format("{:+.2f} ({:+.2f} to {:+.2f})", value.mean, range.low, range.high);
+    };
+    const bool rates = each.metric != "marker_log_prob";
+    const auto& share = each.outcome.share;
+    rows += fmt::format(
+        "<tr>{}{}{}{}{}</tr>",
+        id_cell(fmt::format("{}{}", each.condition, each.variant.empty() ? "" : ", " + each.variant)),
+        table_cell("Metric", metric_title(each.metric)), table_cell("Presence", estimate(each.outcome.presence, rates)),
+        table_cell("Content", estimate(each.outcome.content, rates)),
+        table_cell("Recovered share", share ? fmt::format("{:.0f} % ({:.0f} to {:.0f} %)", 100 * share->share,
+                                                          100 * share->range.low, 100 * share->range.high)
+                                            : std::string("not defined: the text adds nothing to another source")));
+  }
+  return rows;
+}
+
+using level_map = std::map<std::string, std::string>;
+
+/// The conditions of a sweep by id, with their levels on its axes.
+std::map<std::string, level_map> sweep_steps(const results& run, const std::string& sweep) {
+  std::map<std::string, level_map> steps;
+  for (const condition_description& condition : run.conditions) {
+    level_map levels(condition.factors.begin(), condition.factors.end());
+    const auto named = levels.find("sweep");
+    if (named != levels.end() && named->second == sweep) {
+      levels.erase(named);
+      steps[condition.id] = std::move(levels);
+    }
+  }
+  return steps;
+}
+
+/// The sweeps of a run, in order of appearance.
+std::vector<std::string> sweeps_of(const results& run) {
+  std::vector<std::string> sweeps;
+  for (const condition_description& condition : run.conditions) {
+    for (const auto& [factor, level] : condition.factors) {
+      if (factor == "sweep" && std::find(sweeps.begin(), sweeps.end(), level) == sweeps.end()) {
+        sweeps.push_back(level);
+      }
+    }
+  }
+  return sweeps;
+}
+
+/// The axes of a sweep, that of the most levels first, and their levels in the run's order.
+std::vector<std::pair<std::string, std::vector<std::string>>> axes_of(const results& run,
+                                                                      const std::map<std::string, level_map>& steps) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> axes;
+  for (const condition_description& condition : run.conditions) {
+    const auto step = steps.find(condition.id);
+    for (const auto& [axis, level] : step == steps.end() ? level_map() : step->second) {
+      auto known = std::find_if(axes.begin(), axes.end(), [&](const auto& each) { return each.first == axis; });
+      if (known == axes.end()) {
+        axes.push_back({axis, {}});
+        known = std::prev(axes.end());
+      }
+      if (std::find(known->second.begin(), known->second.end(), level) == known->second.end()) {
+        known->second.push_back(level);
+      }
+    }
+  }
+  std::stable_sort(axes.begin(), axes.end(),
+                   [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
+  return axes;
+}
+
+/// `part = keys, way = only`.
+std::string trimmed_levels(const std::map<std::string, std::string>& rest) {
+  std::string text;
+  for (const auto& [factor, level] : rest) {
+    text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", factor, level);
+  }
+  return text;
+}
+
+/// One map for each combination of levels that are on neither of its axes.
+std::string html_sweep(const results& run, const run_summary& summary, const std::string& sweep) {
+  const std::map<std::string, level_map> steps = sweep_steps(run, sweep);
+  const auto axes = axes_of(run, steps);
+  if (axes.empty()) {
+    return "";
+  }
+  heat_map empty;
+  std::tie(empty.columns, empty.column_levels) = axes[0];
+  if (axes.size() > 1) {
+    std::tie(empty.rows, empty.row_levels) = axes[1];
+  }
+  std::map<level_map, heat_map> maps;
+  for (const condition_summary& cell : summary.cells) {
+    const auto step = steps.find(cell.condition);
+    if (step == steps.end() || cell.prompts == 0 || !step->second.contains(empty.columns)) {
+      continue;
+    }
+    level_map rest = step->second;
+    const std::string column = rest[empty.columns];
+    const std::string row = empty.rows.empty() ? "" : rest[empty.rows];
+    rest.erase(empty.columns);
+    rest.erase(empty.rows);
+    if (!cell.variant.empty()) {
+      rest["variant"] = cell.variant;
+    }
+    maps.try_emplace(rest, empty).first->second.values[{row, column}] =
+        run.metric == "stalled" ? cell.stalled.rate : cell.success.rate;
+  }
+  std::string html = fmt::format("<h3>{}</h3>", html_escape(sweep));
+  for (const auto& [rest, filled] : maps) {
+    html += rest.empty() ? "" : fmt::format(R"(<p class="small">{}</p>)", html_escape(trimmed_levels(rest)));
+    html += fmt::format(R"(<div class="scroll">{}</div>)", svg_heat_map(filled));
+  }
+  return html;
+}
+
+}  // namespace
+
+std::string html_comparisons(const results& run, const run_summary& summary) {
+  std::string html = comparison_table(run, summary, run.metric);
+  for (const char* metric : {"success", "marker_log_prob"}) {
+    html += metric == run.metric ? "" : comparison_table(run, summary, metric);
+  }
+  if (const std::string rows = recovery_rows(summary); !rows.empty()) {
+    html +=
+        R"(<h3>Presence and content</h3><p class="small">Presence: what another source's cache does beyond none. )"
+        R"(Content: what the source's own does beyond another's. Share: of what the text itself does beyond another's.)"
+        R"(</p><table class="cards"><thead><tr><th>Condition</th><th>Metric</th><th>Presence</th><th>Content</th>)"
+        R"(<th>Recovered share</th></tr></thead><tbody>)" +
+        rows + "</tbody></table>";
+  }
+  if (html.empty()) {
+    return "";
+  }
+  return fmt::format(
+      "<h2>What was compared</h2><p>The unit is the prompt; trials of one are averaged, and prompts of one template "
+      "count "
+      "as one cluster. Equivalent: closer than {:.1f} points, which was fixed before the run. Undecided is not equal: "
+      "the "
+      "last column says how large a true difference the run would have found in four cases of five.</p>{}",
+      100 * run.settings.margin, html);
+}
+
+std::string html_cells(const results& run, const run_summary& summary) {
+  std::string rows;
+  for (const condition_summary& each : summary.cells) {
+    if (each.prompts == 0) {
+      continue;
+    }
+    const condition_description* condition = run.find_condition(each.condition);
+    const std::string name =
+        each.variant.empty() ? each.condition : fmt::format("{}: {}", each.variant, each.condition);
+    const bool questioned = each.condition == "transfer";
+    rows += fmt::format(
+        R"(<tr{}><th class="id" title="{}">{}</th>{}{}{}{}{}</tr>)", questioned ? R"( class="asked")" : "",
+        condition == nullptr ? "" : html_escape(condition->injected), html_escape(name),
+        table_cell("Passed", rate_text(each.success.rate, each.prompts)),
+        table_cell("95 % interval",
+                   fmt::format("{} to {}", percent(each.success.range.low), percent(each.success.range.high))),
+        table_cell("", svg_range({each.success.rate, each.success.range.low, each.success.range.high}, {0.0, 1.0}, {})),
+        table_cell("Ended at once", rate_text(each.stalled.rate, each.prompts)),
+        table_cell("Log-probability of markers",
+                   each.marker_log_prob ? fmt::format("{:.2f}", *each.marker_log_prob) : std::string("not scored")));
+  }
+  return "<h2>Conditions, by rate</h2><table class=\"cards\"><thead><tr><th>Condition</th><th>Passed</th><th>95 % "
+         "interval</th><th></th><th>Ended at once</th><th>Log-probability of markers</th></tr></thead><tbody>" +
+         rows + "</tbody></table>";
+}
+
+std::string html_factors(const run_summary& summary) {
+  std::string html;
+  for (const factor_table& table : summary.factors) {
+    std::string rows;
+    std::size_t main_effects = 0;
+    for (const statistics::factor_effect& effect : table.effects) {
+      std::string name = effect.factor;
+      if (effect.with) {
+        name = fmt::format("{} × {}", effect.factor, *effect.with);
+      } else {
+        name += fmt::format(": {} → {}", table.low.at(main_effects), table.high.at(main_effects));
+        ++main_effects;
+      }
+      const bool rates = table.metric != "marker_log_prob";
+      const auto text = [&](double value) { return rates ? points(value) : fmt::format("{:+.2f}", value); };
+      rows += "<tr>" + id_cell(name) + table_cell("Effect", text(effect.estimate.mean)) +
+              table_cell("95 % interval", fmt::format("{} to {}", text(effect.range.low), text(effect.range.high))) +
+              table_cell("", rates ? svg_range({effect.estimate.mean, effect.range.low, effect.range.high}, {-1, 1}, {})
+                                   : std::string()) +
+              table_cell("p (Holm)", p_text(effect.p_holm)) + "</tr>";
+    }
+    html += fmt::format(
+        "<h3>{}{}</h3><table class=\"cards\"><thead><tr><th>Factor</th><th>Effect</th><th>95 % "
+        "interval</th><th></th><th>p (Holm)</th></tr></thead><tbody>{}</tbody></table>",
+        metric_title(table.metric), table.variant.empty() ? "" : ", " + html_escape(table.variant), rows);
+  }
+  return html.empty()
+             ? ""
+             : "<h2>Which factor does what</h2><p>Each effect is estimated within prompts, over all settings of "
+               "the other factors.</p>" +
+                   html;
+}
+
+std::string html_sweeps(const results& run, const run_summary& summary) {
+  std::string html;
+  for (const std::string& sweep : sweeps_of(run)) {
+    html += html_sweep(run, summary, sweep);
+  }
+  return html.empty() ? "" : fmt::format("<h2>Sweeps</h2><p>{}, in per cent.</p>{}", metric_title(run.metric), html);
+}
+
+std::string html_divergence(const results& run) {
+  const std::vector<divergence_curve> curves = divergence_curves(run);
+  return curves.empty() ? ""
+                        : "<h2>How long the tokens agree</h2><p>Share of trials that still generate their reference's "
+                          "tokens, step by step.</p><div class=\"scroll\">" +
+                              svg_divergence(curves) + "</div>";
+}
+
+}  // namespace kvtransfer::detail

@@ -1,0 +1,106 @@
+// A run that is killed and resumed, time and again, ends as one that was left alone.
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <sstream>
+#include <string>
+#include <tuple>
+
+#include "experiment/phase2a_program.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+/// The trials of a folder's records by their keys, without what says by which command each was made, and when.
+std::map<std::string, nlohmann::json> trials_of(const std::filesystem::path& folder) {
+  std::map<std::string, nlohmann::json> trials;
+  std::istringstream stream(read_text(folder / "records.jsonl"));
+  for (std::string line; std::getline(stream, line);) {
+    nlohmann::json trial = nlohmann::json::parse(line);
+    for (const char* when : {"command", "date", "top2_margins"}) {
+      trial.erase(when);
+    }
+    const std::string key =
+        fmt::format("{} {} {}", trial["test"].dump(), trial["condition"].dump(), trial["seed"].dump());
+    CHECK(trials.emplace(key, std::move(trial)).second);
+  }
+  return trials;
+}
+
+struct killed_run {
+  temporary_folder folder;
+  std::string arguments;
+
+  killed_run() {
+    std::filesystem::create_directory(folder.path() / "model");
+    write_babbling_model(folder.path() / "model");
+    arguments = fmt::format("--model '{}' --device cpu --max-new-tokens 24 --trials 3 --temperature 0.9 --threads 1",
+                            (folder.path() / "model").string());
+  }
+
+  program_outcome run(const std::string& output, const std::string& more, const std::string& in_front = "") const {
+    return run_phase2a(fmt::format("{} --output '{}' {}", arguments, (folder.path() / output).string(), more),
+                       in_front);
+  }
+
+  /// Kills the run so many times at moments drawn from all that it takes, then lets it end.
+  void check_kills(int kills) const {
+    const auto begin = std::chrono::steady_clock::now();
+    REQUIRE(run("whole", "").exit_code == 0);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    std::mt19937_64 draws(static_cast<std::uint64_t>(kills));
+    int killed = 0;
+    for (int i = 0; i < kills; ++i) {
+      const double after = seconds * static_cast<double>(draws() % 1000) / 1000;
+      killed += run("cut", "--resume", fmt::format("timeout -s KILL {:.3f}", after + 0.01)).exit_code == 137 ? 1 : 0;
+    }
+    CHECK(killed > 0);
+    const program_outcome last = run("cut", "--resume");
+    CAPTURE(last.complaint);
+    REQUIRE(last.exit_code == 0);
+    CHECK((trials_of(folder.path() / "cut") == trials_of(folder.path() / "whole")));
+    const auto results = [&](const char* output) {
+      return read_json_object(folder.path() / output / "phase2a_transfer_results.json")["tests"];
+    };
+    CHECK((results("cut") == results("whole")));
+    const auto cells = [&](const char* output) { return read_json_object(folder.path() / output / "summary.json"); };
+    CHECK((cells("cut")["cells"] == cells("whole")["cells"]));
+    CHECK((cells("cut")["comparisons"] == cells("whole")["comparisons"]));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a run killed three times and resumed has the trials and cells of one that was not",
+          "[experiment][phase2a]") {
+  killed_run().check_kills(3);
+}
+
+TEST_CASE("a run killed at 50 random moments and resumed has the trials and cells of one that was not",
+          "[experiment][phase2a][long]") {
+  killed_run().check_kills(50);
+}
+
+TEST_CASE("a resumed run may have more trials, conditions and tests", "[experiment][phase2a]") {
+  const killed_run setup;
+  const std::string suite = fmt::format("--suite '{}/examples/phase2a/suites/phase2a.json", KVT_SOURCE_DIR);
+  REQUIRE(setup.run("grown", suite + ":2' --trials 1 --conditions baseline,transfer").exit_code == 0);
+  const auto first = trials_of(setup.folder.path() / "grown");
+  CHECK(first.size() == 4);
+  const program_outcome outcome =
+      setup.run("grown", suite + "' --trials 2 --conditions baseline,text_oracle,transfer --resume");
+  CAPTURE(outcome.complaint);
+  REQUIRE(outcome.exit_code == 0);
+  const auto all = trials_of(setup.folder.path() / "grown");
+  CHECK(all.size() == 30);
+  for (const auto& [key, trial] : first) {
+    CHECK((all.at(key)["token_ids"] == trial["token_ids"]));
+  }
+}
