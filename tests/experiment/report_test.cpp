@@ -52,6 +52,8 @@ TEST_CASE("the terminal shows the run's table, the published one and the verdict
         "-----  -----  --------  -------------\n"
         "names  ERROR  []        []\n"
         "\n"
+        "Nothing was run to compare the source's cache with.\n"
+        "The answer passed (its markers found) in 1 of 1 prompt with the source's cache.\n"
         "transfer = text_oracle, token for token, in 1 of 1 tests.\n"
         "The published column transfer is given by as_reported_transfer in 1 of 1 cells, by transfer in 0.\n");
 }

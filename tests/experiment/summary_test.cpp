@@ -192,6 +192,6 @@ TEST_CASE("cells.csv has a line a trial and quotes what a table would misread", 
       csv.starts_with("suite,test,test_digest,group,item,variant,condition,trial,seed,success,markers_found,"
                       "forbidden_found,marker_log_prob,stalled,stop_reason,reference,first_divergence,model_digest,"));
   CHECK(csv.find("sample,\"a \"\"b\"\", c\",") != std::string::npos);
-  CHECK(csv.find(",transfer,0,0,false,,,,true,eos,baseline,1,") != std::string::npos);
+  CHECK(csv.find(",transfer,0,0,false,,,,false,eos,baseline,1,") != std::string::npos);
   CHECK(csv.find(",transfer,0,0,true,yes,,,false,eos,baseline,,") != std::string::npos);
 }

@@ -69,12 +69,18 @@ std::string event_words(const std::string& metric) {
   return metric == "stalled" ? "The model ended at once" : "The answer passed (its markers found)";
 }
 
+/// A hundredfold to one decimal, signed unless it is zero.
+std::string tenths(double value) {
+  const double rounded = std::round(1000 * value) / 10;
+  return rounded == 0 ? "0.0" : fmt::format("{:+.1f}", rounded);
+}
+
 std::string of_variant(const std::string& variant) { return variant.empty() ? "" : fmt::format("{}: ", variant); }
 
 std::string interval_text(const statistics::paired_comparison& outcome) {
-  return outcome.low && outcome.high ? fmt::format("{} (95 % interval {} to {})", points(outcome.difference),
-                                                   points(*outcome.low), points(*outcome.high))
-                                     : points(outcome.difference);
+  return outcome.low && outcome.high
+             ? fmt::format("{} (95 % interval {})", points(outcome.difference), points(*outcome.low, *outcome.high))
+             : points(outcome.difference);
 }
 
 /// How often it happened on one side of a comparison: on the prompts that both sides have, where that is known.
@@ -228,10 +234,9 @@ std::string in_words(const std::string& condition) {
   return found == known.end() ? condition : found->second;
 }
 
-std::string points(double difference) {
-  const double rounded = std::round(1000 * difference) / 10;
-  return rounded == 0 ? "0.0 points" : fmt::format("{:+.1f} points", rounded);
-}
+std::string points(double difference) { return fmt::format("{} points", tenths(difference)); }
+
+std::string points(double low, double high) { return fmt::format("{} to {} points", tenths(low), tenths(high)); }
 
 std::string rate_text(double rate, std::int64_t prompts) {
   const double count = rate * static_cast<double>(prompts);

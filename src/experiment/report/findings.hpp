@@ -25,6 +25,9 @@ struct finding {
 /// `+56.2 points`: a difference of rates.
 [[nodiscard]] std::string points(double difference);
 
+/// `+45.0 to +67.1 points`: an interval of one.
+[[nodiscard]] std::string points(double low, double high);
+
 /// `45 of 80 prompts`; a percentage where trials were averaged.
 [[nodiscard]] std::string rate_text(double rate, std::int64_t prompts);
 

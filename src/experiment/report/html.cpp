@@ -73,6 +73,9 @@ std::string html_head(const results& run, const run_summary& summary) {
   for (const std::string& sentence : found.sentences) {
     page += fmt::format(R"(<p class="lead">{}</p>)", html_escape(sentence));
   }
+  if (const std::string carried = carried_sentence(run); !found.is_result && !carried.empty()) {
+    page += fmt::format(R"(<p class="lead">{}</p>)", html_escape(carried));
+  }
   return page + html_sources(run);
 }
 

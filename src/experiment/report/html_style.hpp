@@ -35,7 +35,7 @@ th, td { text-align: left; vertical-align: top; padding: 7px 9px; border-bottom:
 thead th { font-weight: 600; border-bottom: 2px solid var(--line); }
 th.group { border-bottom: 1px solid var(--line); color: var(--soft); font-weight: 500; }
 .divide { border-left: 2px solid var(--line); }
-tbody th { font-weight: 600; overflow-wrap: anywhere; }
+tbody th { font-weight: 600; overflow-wrap: break-word; min-width: 9.5em; }
 .wrap td, .wrap th { overflow-wrap: anywhere; }
 .chip { display: inline-block; margin: 1px 3px 1px 0; padding: 0 7px; border-radius: 9px; font-size: 12.5px; white-space: nowrap;
   border: 1px solid var(--line); color: var(--soft); }

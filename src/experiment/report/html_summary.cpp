@@ -44,8 +44,8 @@ std::string comparison_cells(const statistics::paired_comparison& outcome) {
   const bool rates = outcome.metric != "marker_log_prob";
   std::string cells = table_cell("Difference", difference_text_of(outcome, outcome.difference));
   const std::string range = outcome.low && outcome.high
-                                ? fmt::format("{} to {}", difference_text_of(outcome, *outcome.low),
-                                              difference_text_of(outcome, *outcome.high))
+                                ? (rates ? points(*outcome.low, *outcome.high)
+                                         : fmt::format("{:+.2f} to {:+.2f}", *outcome.low, *outcome.high))
                                 : std::string("none");
   cells += table_cell("95 % interval", range);
   cells += table_cell("", rates && outcome.low ? svg_range({outcome.difference, *outcome.low, *outcome.high},
@@ -54,14 +54,14 @@ std::string comparison_cells(const statistics::paired_comparison& outcome) {
   cells += table_cell("p (Holm)", p_text(outcome.p_holm));
   cells += table_cell("Verdict", verdict_chip(outcome));
   cells +=
-      table_cell("Smallest effect seen",
+      table_cell("Smallest effect it could see",
                  outcome.smallest_effect ? difference_text_of(outcome, *outcome.smallest_effect) : std::string("none"));
   return cells;
 }
 
 constexpr const char* comparison_heading =
-    "<th>Difference</th><th>95 % interval</th><th></th><th>p (Holm)</th><th>Verdict</th><th>Smallest effect "
-    "seen</th></tr></thead><tbody>";
+    "<th>Difference</th><th>95 % interval</th><th></th><th>p (Holm)</th><th>Verdict</th><th>Smallest effect it "
+    "could see</th></tr></thead><tbody>";
 
 std::string metric_title(const std::string& metric) {
   return metric == "success"   ? "Answers that passed"
@@ -95,7 +95,7 @@ std::string recovery_rows(const run_summary& summary) {
   for (const content_recovery& each : summary.recoveries) {
     const auto estimate = [](const statistics::mean_estimate& value, bool rates) {
       const statistics::interval range = statistics::interval_of(value);
-      return rates ? fmt::format("{} ({} to {})", points(value.mean), points(range.low), points(range.high))
+      return rates ? fmt::format("{} ({})", points(value.mean), points(range.low, range.high))
                    : fmt::format("{:+.2f} ({:+.2f} to {:+.2f})", value.mean, range.low, range.high);
     };
     const bool rates = each.metric != "marker_log_prob";

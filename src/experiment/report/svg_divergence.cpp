@@ -58,7 +58,7 @@ std::string svg_divergence(const std::vector<divergence_curve>& curves) {
       line += fmt::format("L{:.1f} {:.1f}", step * static_cast<double>(at), top + height * (1 - curve.agreeing[at]));
     }
     svg += fmt::format(
-        R"(<text x="0" y="{:.1f}">{} = {}: {:.0f} % to the end</text>)"
+        R"(<text x="0" y="{:.1f}">{} against {}: {:.0f} % to the end</text>)"
         R"(<path class="agreement" d="{}L{:.1f} {:.1f}L0 {:.1f}Z"/><path class="rule" d="M0 {:.1f}H{:.1f}"/>)",
         top - 6, html_escape(curve.condition), html_escape(curve.reference), 100 * curve.agreeing.back(), line, width,
         top + height, top + height, top + height, width);

@@ -81,8 +81,7 @@ text_table comparison_table(const results& run, const run_summary& summary) {
   const auto add = [&](const std::string& title, const statistics::paired_comparison& outcome) {
     if (outcome.metric == run.metric) {
       rows.push_back({title, points(outcome.difference),
-                      outcome.low && outcome.high ? fmt::format("{} to {}", points(*outcome.low), points(*outcome.high))
-                                                  : std::string("none"),
+                      outcome.low && outcome.high ? points(*outcome.low, *outcome.high) : std::string("none"),
                       p_text(outcome.p_holm), std::string(to_string(outcome.verdict))});
     }
   };

@@ -38,7 +38,9 @@ recount count_again(const results& run, const std::string& condition, const std:
     }
     sum += passed / static_cast<double>(record->trials.size());
     ++counted.prompts;
-    counted.groups.insert(test.test.group);
+    if (!test.test.group.empty()) {
+      counted.groups.insert(test.test.group);
+    }
   }
   counted.rate = counted.prompts == 0 ? 0.0 : sum / static_cast<double>(counted.prompts);
   return counted;
@@ -65,7 +67,7 @@ std::int64_t told_prompts(const std::string& text) { return std::stoll(text.subs
 /// What the sentence behind the numbers claims must follow from them.
 void check_claim(const results& run, const std::string& claim, std::int64_t prompts, std::size_t groups, double points,
                  const std::string& low, const std::string& high) {
-  const bool enough = prompts >= 20 && (groups <= 1 || groups >= 10);
+  const bool enough = prompts >= 20 && (groups == 0 || groups >= 10);
   if (claim.starts_with("Different")) {
     CHECK(enough);
     REQUIRE_FALSE(low.empty());
@@ -84,7 +86,7 @@ void check_claim(const results& run, const std::string& claim, std::int64_t prom
 
 const std::string rate_pattern = R"(([0-9.]+(?: %)? of [0-9]+ prompts?))";
 const std::string range_pattern =
-    R"(a difference of ([-+0-9.]+) points(?: \(95 % interval ([-+0-9.]+) points to ([-+0-9.]+) points\))?\.)";
+    R"(a difference of ([-+0-9.]+) points(?: \(95 % interval ([-+0-9.]+) to ([-+0-9.]+) points\))?\.)";
 
 /// A sentence about two conditions; false where it is another one.
 bool check_conditions_sentence(const results& run, const std::string& sentence) {
@@ -166,9 +168,7 @@ void check_headline(const results& run, const finding& found) {
     });
   };
   const auto says = [&](const char* words) { return found.headline.find(words) != std::string::npos; };
-  const auto enough = [](const recount& a) {
-    return a.prompts >= 20 && (a.groups.size() <= 1 || a.groups.size() >= 10);
-  };
+  const auto enough = [](const recount& a) { return a.prompts >= 20 && (a.groups.empty() || a.groups.size() >= 10); };
   if (says("comes through")) {
     CHECK(run.find_condition("other_source") != nullptr);
     CHECK(count_again(run, "transfer", "").rate + 1 > count_again(run, "other_source", "").rate);
@@ -224,6 +224,7 @@ TEST_CASE("what the source says comes through only where another source's cache 
   results run = random_results(0);
   run.metric = "success";
   run.settings.trials = 1;
+  run.settings.margin = 0.03;
   run.conditions.clear();
   run.tests.clear();
   for (const char* id : {"baseline", "text_oracle", "other_source", "transfer"}) {
@@ -254,7 +255,7 @@ TEST_CASE("what the source says comes through only where another source's cache 
   CHECK(
       with_rates(0, 0.5, 80).sentences.front() ==
       "The answer passed (its markers found) in 40 of 80 prompts with the source's cache, and in 0 of 80 prompts with "
-      "another source's cache: a difference of +50.0 points (95 % interval +38.5 points to +60.7 points). Different (p "
+      "another source's cache: a difference of +50.0 points (95 % interval +38.4 to +60.7 points). Different (p "
       "< "
       "0.001, adjusted for 3 comparisons).");
 }
