@@ -1,8 +1,13 @@
 #include "experiment/report/headings.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "experiment/records_json.hpp"
 
@@ -42,6 +47,30 @@ std::string precision_note(const program_info& program) {
                                           "choice, so the top-2 margin "
                                           "at the first difference says how close it was.",
                                           program.dtype);
+}
+
+std::string origin_note(const results& run) {
+  std::string note;
+  for (const auto& [basis, reason] :
+       {std::pair{origin_basis::same_weights, "that a model with another digest wrote"},
+        std::pair{origin_basis::unknown_origin, "that do not say which model wrote them"}}) {
+    std::vector<std::string_view> conditions;
+    for (const condition_description& condition : run.conditions) {
+      const bool any = std::ranges::any_of(run.tests, [&](const test_record& test) {
+        const condition_record* record = test.find(condition.id);
+        return record != nullptr &&
+               std::ranges::any_of(record->trials, [&](const trial_record& trial) { return trial.origin == basis; });
+      });
+      if (any) {
+        conditions.emplace_back(condition.id);
+      }
+    }
+    if (!conditions.empty()) {
+      note += fmt::format("{}{} read caches {}: they were taken for this model's because the caller said so ({}).",
+                          note.empty() ? "" : " ", fmt::join(conditions, ", "), reason, to_string(basis));
+    }
+  }
+  return note;
 }
 
 }  // namespace kvtransfer::detail

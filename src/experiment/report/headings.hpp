@@ -21,4 +21,8 @@ namespace kvtransfer::detail {
 /// In which precision equality of tokens is claimed, and how to read a difference elsewhere.
 [[nodiscard]] std::string precision_note(const program_info& program);
 
+/// Which conditions injected a cache that does not say itself that the model wrote it, and why it was taken for the
+/// model's; empty where there is none.
+[[nodiscard]] std::string origin_note(const results& run);
+
 }  // namespace kvtransfer::detail

@@ -86,6 +86,9 @@ std::string html_reading_help(const results& run) {
     text += " Counts are trials.";
   }
   text += fmt::format(" {}", html_escape(precision_note(run.program)));
+  if (const std::string origins = origin_note(run); !origins.empty()) {
+    text += fmt::format(" <b>{}</b>", html_escape(origins));
+  }
   const std::string carried = carried_sentence(run);
   if (!carried.empty()) {
     text +=

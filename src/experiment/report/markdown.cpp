@@ -145,7 +145,9 @@ std::string report_markdown(const results& run, const run_summary& summary) {
       text += fmt::format("- {}\n", markdown_escape(line));
     }
   }
-  text += fmt::format("\n{}\n\n{}\n", precision_note(run.program),
+  const std::string origins = origin_note(run);
+  text += fmt::format("\n{}\n\n{}{}\n", precision_note(run.program),
+                      origins.empty() ? "" : markdown_escape(origins) + "\n\n",
                       markdown_table(few_tests ? own_table(run) : rate_table(summary)));
   if (!summary.comparisons.empty()) {
     text += fmt::format("## What was compared\n\n{}\n", markdown_table(comparison_table(run, summary)));
