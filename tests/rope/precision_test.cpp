@@ -2,6 +2,7 @@
 
 #include "kvtransfer/rope/remap.hpp"
 #include "kvtransfer/rope/shift.hpp"
+#include "kvtransfer/tensor/integers.hpp"
 #include "rope/complex_reference.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
@@ -77,6 +78,37 @@ TEST_CASE("fp8 keys are rounded once and saturate", "[rope][precision]") {
   }
   const at::Tensor large = (random_keys({1, 1, 16, 8}).sign() * 448).to(at::kFloat8_e4m3fn);
   CHECK(rope::shift(large, 1000, specification).to(at::kFloat).abs().max().item<float>() == 448);
+}
+
+TEST_CASE("positions that the kernels' angles do not reach are rotated right, and refused where nothing is exact",
+          "[rope][precision]") {
+  const rotary_specification specification = plain_specification(64);
+  const at::Tensor keys = random_keys({1, 2, 3, 64}, at::kFloat);
+  const auto at_positions = [](std::vector<std::int64_t> tokens) { return integer_tensor(tokens, at::kCPU); };
+  const at::Tensor p = at_positions({5, 6, 7});
+  for (const std::int64_t far : {std::int64_t{1} << 24, std::int64_t{1} << 27, (std::int64_t{1} << 31) - 9}) {
+    for (const std::int64_t sign : {1, -1}) {
+      CAPTURE(far, sign);
+      const at::Tensor q = at_positions({sign * far, sign * (far + 1), sign * (far + 5)});
+      const at::Tensor exact =
+          rotated_as_complex(keys, specification, 1, [&](auto, auto, std::int64_t s, std::int64_t i) {
+            return (q[s] - p[s]).item<double>() * specification.inv_freq[static_cast<std::size_t>(i)];
+          });
+      CHECK(relative_error(rope::remap(keys, p, q, specification), exact) < 2e-6);
+      CHECK(relative_error(rope::shift(keys, sign * far, specification),
+                           rotated_as_complex(keys, specification, 1, [&](auto, auto, auto, std::int64_t i) {
+                             return static_cast<double>(sign * far) *
+                                    specification.inv_freq[static_cast<std::size_t>(i)];
+                           })) < 2e-6);
+    }
+  }
+  const at::Tensor beyond = at_positions({0, 1, (std::int64_t{1} << 31) + 1});
+  CHECK_THROWS_WITH(rope::remap(keys, p, beyond, specification),
+                    "remap: positions: expected at most 2147483648 from 0, got 2147483649");
+  CHECK_THROWS_AS(
+      rope::remap(keys, p, at_positions({1 << 25, 0, 0}), specification, {.use = rope::implementation::fused}),
+      device_error);
+  CHECK_THROWS_AS(rope::shift(keys, std::numeric_limits<std::int64_t>::min(), specification), value_error);
 }
 
 }  // namespace kvtransfer::test

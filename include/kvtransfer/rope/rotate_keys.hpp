@@ -40,7 +40,13 @@ template <class Fused>
 [[nodiscard]] checked_rotation checked_with(const rotation& how_far, const at::Tensor& sample, const options& how,
                                             std::string_view where, Fused&& fused) {
   rotation rotation = checked(how_far, sample, how, where);
-  const bool by_kernel = rotation.geometry().rotates() && fused(rotation.geometry());
+  const std::int64_t reach = farthest(rotation);
+  require_exact_positions(reach, where);
+  require<device_error>(reach <= kernel_position_limit || how.use != implementation::fused, where, "options.use",
+                        formatted("another implementation for positions beyond {}", kernel_position_limit),
+                        formatted("fused, {} from 0", reach));
+  const bool near = reach <= kernel_position_limit;  // beyond, float64 angles are exact where the kernels' are not
+  const bool by_kernel = rotation.geometry().rotates() && near && fused(rotation.geometry());
   return {std::move(rotation), how, by_kernel ? implementation::fused : implementation::reference};
 }
 

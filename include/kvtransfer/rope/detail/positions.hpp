@@ -3,6 +3,9 @@
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <string_view>
 
 #include "kvtransfer/core/cache_extents.hpp"
@@ -35,6 +38,24 @@ inline at::Tensor positions_for(const at::Tensor& positions, const cache_extents
                                  extents.kv_heads, extents.seq),
                        [&] { return describe(positions); });
   return all;
+}
+
+/// Positions this far from 0 the fused kernels rotate to 2e-7 radians: their angles are 32-bit numbers.
+inline constexpr std::int64_t kernel_position_limit = std::int64_t{1} << 24;
+
+/// Positions this far from 0 float64 angles are exact to 5e-7 radians for.
+inline constexpr std::int64_t position_limit = std::int64_t{1} << 31;
+
+/// The largest distance from 0 of positions that lie on the host; 0 of others, which would have to be waited for.
+inline std::int64_t farthest(const at::Tensor& positions) {
+  if (!positions.defined() || !positions.is_cpu() || positions.numel() == 0) {
+    return 0;
+  }
+  const at::Tensor dense = positions.contiguous();
+  const std::int64_t* first = dense.const_data_ptr<std::int64_t>();
+  const auto [least, most] = std::minmax_element(first, first + dense.numel());
+  constexpr std::int64_t lowest = std::numeric_limits<std::int64_t>::min();  // which has no opposite
+  return *least == lowest ? std::numeric_limits<std::int64_t>::max() : std::max(*most, -*least);
 }
 
 }  // namespace kvtransfer::rope::detail

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
+#include <limits>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -130,6 +132,22 @@ inline void require_norm_weight(const rotation& rotation, const options& how, st
     fail<value_error>(where, "options.norm_weight", "finite and without zeros, to be divided by",
                       "a zero, infinite or NaN entry");
   }
+}
+
+/// How far from 0 the positions of `rotation` reach that lie on the host; of a shared delta half, as it may lead from
+/// one end to the other.
+inline std::int64_t farthest(const rotation& rotation) {
+  if (rotation.is_shared_delta()) {
+    constexpr std::int64_t lowest = std::numeric_limits<std::int64_t>::min();
+    return (rotation.delta == lowest ? std::numeric_limits<std::int64_t>::max() : std::abs(rotation.delta)) / 2;
+  }
+  return std::max(farthest(rotation.from), farthest(rotation.to));
+}
+
+/// @throws value_error where positions are so far from 0 that no angle of theirs is exact
+inline void require_exact_positions(std::int64_t farthest, std::string_view where) {
+  require<value_error>(farthest <= position_limit, where, "positions", formatted("at most {} from 0", position_limit),
+                       formatted("{}", farthest));
 }
 
 /// Checks `rotation` against keys of `sample`'s extents and device, and gives it four-dimensional positions.
