@@ -204,12 +204,14 @@ model_config::~model_config() = default;
 
 namespace {
 
-/// Weights may lie in bitsandbytes' NF4; what else a quantization could mean is refused. (Which matrices lie so, their
-/// files say; products are computed in the dtype of the run, whatever `bnb_4bit_compute_dtype` asks for.)
-void require_known_quantization(const detail::json_fields& fields) {
+/// Weights may lie in bitsandbytes' NF4; what else a quantization could mean is refused. Which matrices lie so, their
+/// files say.
+/// @return what their products are computed in; empty where nothing is quantized. Source: transformers,
+/// BitsAndBytesConfig, which takes a missing type for float32
+std::string read_quantization(const detail::json_fields& fields) {
   const nlohmann::json* stated = fields.find("quantization_config");
   if (stated == nullptr) {
-    return;
+    return {};
   }
   const auto says = [&](const char* key, const nlohmann::json& value) {
     return stated->contains(key) && (*stated)[key] == value;
@@ -220,6 +222,14 @@ void require_known_quantization(const detail::json_fields& fields) {
   if (!bitsandbytes) {
     fields.refuse("quantization_config", "a model that is not quantized, or bitsandbytes in 4 bits of type nf4");
   }
+  const auto compute = stated->find("bnb_4bit_compute_dtype");
+  if (compute == stated->end() || compute->is_null()) {
+    return "float32";
+  }
+  if (*compute != "float32" && *compute != "float16" && *compute != "bfloat16") {
+    fields.refuse("quantization_config", "a bnb_4bit_compute_dtype of float32, float16 or bfloat16");
+  }
+  return compute->get<std::string>();
 }
 
 /// The configuration of a decoder, all of whose keys are understood.
@@ -241,7 +251,7 @@ model_config read_decoder(const nlohmann::json& json, const detail::architecture
   config.attention.assign(static_cast<std::size_t>(config.layers),
                           {.scale = 1 / std::sqrt(static_cast<double>(config.head_dim))});
   known.make.choose_blocks(fields, config);
-  require_known_quantization(fields);
+  config.nf4_compute_dtype = read_quantization(fields);
   (void)fields.find("architectures");
   (void)fields.find("model_type");
   refuse_unknown_keys(fields, json, known.name);

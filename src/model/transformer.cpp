@@ -45,13 +45,17 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, b
 }
 
 at::Tensor linear(const at::Tensor& x, const weight_matrix& weight, const at::Tensor& bias) {
-  if (weight.nf4()) {
-    if (const std::optional<at::Tensor> product = nf4_product(x, *weight.nf4(), bias)) {
-      return *product;
+  const auto& nf4 = weight.nf4();
+  const at::ScalarType compute = nf4 ? nf4->compute_dtype.value_or(x.scalar_type()) : x.scalar_type();
+  const at::Tensor used = x.to(compute);
+  const std::optional<at::Tensor> added = bias.defined() ? std::optional(bias.to(compute)) : std::nullopt;
+  if (nf4) {
+    if (const std::optional<at::Tensor> product = nf4_product(used, *nf4, added.value_or(at::Tensor()))) {
+      return product->to(x.scalar_type());
     }
   }
-  const at::Tensor values = weight.nf4() ? weight.values().to(x.scalar_type()) : weight.dense();
-  return at::linear(x, values, bias.defined() ? std::optional(bias) : std::nullopt);
+  const at::Tensor values = nf4 ? weight.values().to(compute) : weight.dense();
+  return at::linear(used, values, added).to(x.scalar_type());
 }
 
 at::Tensor embed(const model_config& config, const model_weights& weights, const at::Tensor& token_ids) {

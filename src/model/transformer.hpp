@@ -22,8 +22,8 @@ namespace transformer {
 /// Source: transformers, LlamaRMSNorm and Gemma2RMSNorm, which round in another order.
 [[nodiscard]] at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, bool adds_one = false);
 
-/// `x · weightᵀ`, plus the bias where the model has one. Of codes the values are brought back, in x's dtype, and
-/// dropped again.
+/// `x · weightᵀ`, plus the bias where the model has one, in x's dtype. Of codes the values are brought back and dropped
+/// again; where they name a dtype to compute in, the product is one in that.
 [[nodiscard]] at::Tensor linear(const at::Tensor& x, const weight_matrix& weight, const at::Tensor& bias);
 
 /// Embeddings of `token_ids`, `[batch, seq, hidden_size]`, scaled where the model does so.

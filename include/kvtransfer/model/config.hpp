@@ -62,7 +62,10 @@ struct model_config {
   std::optional<std::int64_t> bos_token_id;
   std::vector<std::int64_t> eos_token_ids;  ///< each one ends a generation
   std::vector<rotary_embedding> rotary;     ///< one per layer; to look into one, include rope/rotary_embedding.hpp
-  std::string raw;                          ///< as JSON text: the whole file, or its text part
+  /// What products with matrices in bitsandbytes' 4 bits are computed in, `bnb_4bit_compute_dtype`: "float32" (where
+  /// the key is missing too), "float16" or "bfloat16"; empty where the file tells of no such matrices.
+  std::string nf4_compute_dtype;
+  std::string raw;  ///< as JSON text: the whole file, or its text part
 
   // Compiled, because they need a complete rotary_embedding, whose header reads JSON.
   /// An empty configuration, to be filled in.

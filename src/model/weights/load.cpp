@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
@@ -45,6 +46,14 @@ at::Tensor load_parameter(const safetensors_folder& folder, const std::string& n
 /// A matrix that bitsandbytes has saved in 4 bits: under its name the codes, with endings what brings them back.
 bool is_saved_in_4_bits(const safetensors_folder& folder, const std::string& name) {
   return folder.contains(name + detail::nf4_state_ending);
+}
+
+std::optional<at::ScalarType> compute_dtype_of(const model_config& config) {
+  const std::string& name = config.nf4_compute_dtype;
+  if (name.empty()) {
+    return std::nullopt;
+  }
+  return name == "float16" ? at::kHalf : (name == "bfloat16" ? at::kBFloat16 : at::kFloat);
 }
 
 /// Where a checkpoint keeps the decoder: under transformers' plain names, or below a name where it is one part of a
@@ -110,7 +119,9 @@ loaded_weights load_with_digest(const std::filesystem::path& folder, const model
       const std::string stored = *used.insert(stored_name(place, name)).first;
       const bool matrix = is_layer_matrix(name);
       if (matrix && is_saved_in_4_bits(files, stored)) {
-        return load_nf4(files, stored, shape, device, used);
+        nf4_matrix quantized = load_nf4(files, stored, shape, device, used);
+        quantized.compute_dtype = compute_dtype_of(config);
+        return quantized;
       }
       at::Tensor dense = load_parameter(files, stored, shape, device, dtype);
       return matrix && quantize == weight_quantization::nf4 ? weight_matrix(quantize_nf4(dense)) : weight_matrix(dense);

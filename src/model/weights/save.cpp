@@ -102,7 +102,7 @@ nlohmann::json quantization_config(const nf4_matrix& matrix) {
           {"bnb_4bit_quant_type", "nf4"},
           {"bnb_4bit_quant_storage", "uint8"},
           {"bnb_4bit_use_double_quant", matrix.nested.has_value()},
-          {"bnb_4bit_compute_dtype", checkpoint_dtype(matrix.dtype)}};
+          {"bnb_4bit_compute_dtype", checkpoint_dtype(matrix.compute_dtype.value_or(matrix.dtype))}};
 }
 
 }  // namespace

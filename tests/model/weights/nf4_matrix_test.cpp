@@ -5,6 +5,7 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -19,6 +20,7 @@
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
 #include "kvtransfer/tensor/safetensors_writer.hpp"
+#include "model/transformer.hpp"
 #include "model/transformer_fixture.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
@@ -135,6 +137,35 @@ TEST_CASE("what is said of a matrix in 4 bits is checked before it is read", "[m
   tensors = saved_tensors("nested");
   tensors["model.layers.1.mlp.up_proj.weight.zero_point"] = at::zeros({16});
   CHECK_THAT(complaint_opening(tensors), EndsWith("up_proj.weight.zero_point\""));
+}
+
+TEST_CASE("products with saved codes are computed in the dtype that the folder names, as bitsandbytes does",
+          "[model][nf4]") {
+  using detail::transformer::linear;
+  const at::Tensor x = at::randn({3, 72});
+  const at::Tensor bias = at::randn({32});
+  const auto opened_with = [&](const nlohmann::json& dtype) {
+    const temporary_folder folder;
+    std::filesystem::copy(nf4_fixtures() / "plain/model.safetensors", folder.path() / "model.safetensors");
+    nlohmann::json config = read_json_object(nf4_fixtures() / "plain/config.json");
+    config["quantization_config"]["bnb_4bit_compute_dtype"] = dtype;
+    folder.put("config.json", config.dump());
+    return causal_lm::open(folder.path(), at::kCPU, at::kFloat).weights.layers[0].down_proj;
+  };
+  const weight_matrix plain = opened_with("float32");
+  const at::Tensor values = plain.values();
+  const at::Tensor exact = at::linear(x, values, bias);
+  CHECK(at::equal(linear(x, plain, bias), exact));
+  CHECK(at::equal(linear(x, opened_with(nullptr), bias), exact));
+  for (const auto& [name, dtype] : {std::pair{"bfloat16", at::kBFloat16}, std::pair{"float16", at::kHalf}}) {
+    CAPTURE(name);
+    const at::Tensor rounded = linear(x, opened_with(name), bias);
+    CHECK(rounded.scalar_type() == at::kFloat);
+    CHECK(at::equal(rounded, at::linear(x.to(dtype), values.to(dtype), bias.to(dtype)).to(at::kFloat)));
+    CHECK_FALSE(at::equal(rounded, exact));
+  }
+  CHECK_THAT(message_of<file_error>([&] { (void)opened_with("int8"); }),
+             contains("quantization_config: expected a bnb_4bit_compute_dtype of float32, float16 or bfloat16"));
 }
 
 TEST_CASE("a matrix longer than one piece is quantized and brought back as in one", "[model][nf4]") {

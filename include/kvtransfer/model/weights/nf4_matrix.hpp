@@ -27,6 +27,9 @@ struct nf4_matrix {
   std::vector<std::int64_t> shape = {};          ///< [out, in]
   at::ScalarType dtype = at::kFloat;             ///< what the matrix had, and what its values are rounded to
   std::int64_t block_size = 64;                  ///< elements
+  /// What products are computed in, activations and biases converted to it and results back; nothing: in what
+  /// activations have. Source: bitsandbytes, Linear4bit.forward, whose compute_dtype it is.
+  std::optional<at::ScalarType> compute_dtype = {};
 };
 
 /// The 16 values, fp32 [16], ascending: quantiles of a normal distribution scaled to [-1, 1].
