@@ -65,7 +65,7 @@ const known_factor* find_factor(std::string_view name) {
   return found == table.end() ? nullptr : &*found;
 }
 
-[[noreturn]] void refuse(std::string_view list, std::string_view place, const std::string& expected) {
+[[noreturn]] void refuse_factor(std::string_view list, std::string_view place, const std::string& expected) {
   fail<value_error>(fmt::format("factors \"{}\"", list), fmt::format("character {}", place.data() - list.data() + 1),
                     expected, place.empty() ? std::string("nothing") : fmt::format("\"{}\"", place));
 }
@@ -167,10 +167,10 @@ std::vector<condition_factor> parse_factors(std::string_view list, const conditi
       for (const known_factor& each : factor_table()) {
         names.push_back(each.name);
       }
-      refuse(list, piece, fmt::format("one of {}", fmt::join(names, ", ")));
+      refuse_factor(list, piece, fmt::format("one of {}", fmt::join(names, ", ")));
     }
     if (std::ranges::find(factors, factor->name, &condition_factor::name) != factors.end()) {
-      refuse(list, piece, "every factor once");
+      refuse_factor(list, piece, "every factor once");
     }
     condition_factor chosen{std::string(factor->name), {}};
     if (colon == piece.size()) {
@@ -181,15 +181,15 @@ std::vector<condition_factor> parse_factors(std::string_view list, const conditi
     for (const std::string_view level :
          colon == piece.size() ? std::vector<std::string_view>{} : detail::split(piece.substr(colon + 1), '/')) {
       if (!words_of(*factor, level, known)) {
-        refuse(list, level, fmt::format("of {} one of {}", factor->name, levels_text(*factor)));
+        refuse_factor(list, level, fmt::format("of {} one of {}", factor->name, levels_text(*factor)));
       }
       if (std::ranges::find(chosen.levels, level) != chosen.levels.end()) {
-        refuse(list, level, "every level once");
+        refuse_factor(list, level, "every level once");
       }
       chosen.levels.emplace_back(level);
     }
     if (chosen.levels.size() < 2) {
-      refuse(list, piece, "two levels or more, parted by slashes");
+      refuse_factor(list, piece, "two levels or more, parted by slashes");
     }
     factors.push_back(std::move(chosen));
   }

@@ -107,6 +107,16 @@ std::vector<sweep_step> by_position_error(const model_config&) {
   return steps;
 }
 
+/// What is injected, weighted against another test's cache of equal length: 1 is the source's alone.
+std::vector<sweep_step> by_dose(const model_config&) {
+  std::vector<sweep_step> steps;
+  for (std::int64_t tenths = 0; tenths < 10; ++tenths) {
+    const std::string alpha = fmt::format("0.{}", tenths);
+    steps.push_back({fmt::format("blend:{}:other", alpha), {{"alpha", alpha}}});
+  }
+  return steps;
+}
+
 std::vector<sweep_step> by_precision(const model_config&) {
   return {{"precision:bfloat16", {{"precision", "bfloat16"}}}, {"precision:float16", {{"precision", "float16"}}}};
 }
@@ -123,6 +133,7 @@ sweep_registry sweep_registry::standard() {
   known.add("layer_heads", by_layer_head);
   known.add("layer_head_halves", by_layer_head_and_half);
   known.add("position_error", by_position_error);
+  known.add("dose", by_dose);
   known.add("precision", by_precision);
   return known;
 }

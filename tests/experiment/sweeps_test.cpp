@@ -25,8 +25,8 @@ std::vector<any_condition> steps_of(const causal_lm& model, const std::string& l
 TEST_CASE("every sweep has its steps, each once, both ways where it names a part", "[experiment][sweeps]") {
   const causal_lm model = small_model();  // 3 layers, 2 KV heads
   const std::map<std::string, std::size_t> counts{
-      {"layers", 6},       {"layer_ranges", 2},       {"heads", 4},           {"halves", 4},   {"layer_halves", 12},
-      {"layer_heads", 12}, {"layer_head_halves", 24}, {"position_error", 12}, {"precision", 2}};
+      {"layers", 6},       {"layer_ranges", 2},       {"heads", 4},           {"halves", 4}, {"layer_halves", 12},
+      {"layer_heads", 12}, {"layer_head_halves", 24}, {"position_error", 12}, {"dose", 10},  {"precision", 2}};
   CHECK(counts.size() == sweep_registry::standard().names().size());
   for (const auto& [name, count] : counts) {
     INFO(name);
@@ -49,10 +49,11 @@ TEST_CASE("every step of every sweep runs on a model", "[experiment][sweeps]") {
   const causal_lm model = small_model();
   prompt_caches caches(model);
   const at::Tensor whole = plan_logits(model, plan_of({ids_of(sample_prompts().whole())}))[0][12];
+  const prompt_ids other = raw_prompts({sample_bos}, some_tokens(7, 40), sample_target());
   for (const std::string& name : sweep_registry::standard().names()) {
     for (const any_condition& step : steps_of(model, name)) {
       INFO(step.describe().id);
-      const any_condition bound = step.within({&model, {sample_prompts()}});
+      const any_condition bound = step.within({&model, {sample_prompts(), other}});
       REQUIRE_FALSE(bound.not_applicable(sample_prompts()).has_value());
       const prepared_input read = bound.prepare(caches, sample_prompts(), {});
       CHECK(max_difference(plan_logits(model, read.input)[0][4], whole) > 1e-5);
