@@ -65,11 +65,17 @@ cache_view<> prompt_caches::prefill(const std::vector<std::int64_t>& token_ids) 
 continued_text prompt_caches::continued(const text_to_continue& text, const generation_config& settings) {
   const request asked = asked_for(text, settings);
   if (find(asked) == nullptr) {
+    if (deferring_) {
+      deferred_.emplace_back(text, settings);
+      throw continuation_deferred{};  // NOLINT(bugprone-std-exception-baseclass)
+    }
     continue_all({{text, settings}});
   }
   const entry& kept = *find(asked);
   return {kept.said, kept.made.view()};
 }
+
+void prompt_caches::make_deferred() { continue_all(std::exchange(deferred_, {})); }
 
 void prompt_caches::continue_all(const std::vector<std::pair<text_to_continue, generation_config>>& texts) {
   std::vector<request> asked;

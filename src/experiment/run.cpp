@@ -16,6 +16,9 @@
 #include "kvtransfer/experiment/suite_prompts.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate.hpp"
+#include "kvtransfer/model/generate_many.hpp"
+#include "model/plan_checks.hpp"
+#include "model/plan_signature.hpp"
 
 namespace kvtransfer {
 
@@ -94,53 +97,199 @@ std::vector<ready_condition> made_ready(const causal_lm& model, const prompt_enc
   return ready;
 }
 
-/// Everything that the trials of a run share.
-struct running_experiment {
-  prompt_caches& caches;
-  const prompt_encoding& encoding;
-  generation_config generation;
-  journal* finished;  ///< null where trials are kept in memory alone
-  const progress_callback& report;
-  run_progress progress;
+/// One trial that has to be run.
+struct cell {
+  std::size_t test;
+  std::size_t condition;
+  std::int64_t trial;
+};
 
-  /// What the trials of the test at hand are measured along, by their prompts; made when the first of them runs.
-  std::map<std::vector<std::int64_t>, std::optional<detail::oracle_reference>> oracles;
+/// Runs the trials of a run, many at a time.
+class running_experiment {
+ public:
+  running_experiment(const causal_lm& model, const prompt_encoding& encoding, std::vector<ready_condition> conditions,
+                     results& run, journal* finished, const progress_callback& report)
+      : caches_(model),
+        encoding_(encoding),
+        conditions_(std::move(conditions)),
+        run_(run),
+        finished_(finished),
+        report_(report),
+        generation_(generation_settings_of(run.settings, model)) {}
 
-  trial_record run(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
-                   std::uint64_t seed) {
-    const auto [found, is_new] = oracles.try_emplace(ids_of(prompts.whole()));
-    if (is_new) {
-      found->second = detail::read_oracle(caches.model(), encoding, test, prompts, generation);
+  void run_all() {
+    plan_records();
+    const std::vector<cell> waiting = take_finished();
+    for (std::size_t begin = 0; begin < waiting.size();) {
+      std::size_t end = begin;
+      while (end < waiting.size() && end - begin < most_cells && waiting[end].test - waiting[begin].test < most_tests) {
+        ++end;
+      }
+      const auto first = waiting.begin() + static_cast<std::ptrdiff_t>(begin);
+      run_cells({first, first + static_cast<std::ptrdiff_t>(end - begin)});
+      begin = end;
     }
-    return detail::run_trial(caches, encoding.tokens, condition, test, prompts, generation, seed, found->second);
   }
 
-  /// All trials of a test under a condition: from the journal where it has them, else run and kept there.
-  condition_record record(const any_condition& condition, const test_case& test, const prompt_ids& prompts,
-                          const run_settings& settings) {
-    condition_record record{condition.describe().id, why_not_applicable(test, condition, prompts), {}};
-    for (std::int64_t i = 0; i < settings.trials && !record.not_applicable; ++i) {
-      const trial_key key{test.name, record.id, i};
-      const trial_record* kept = finished == nullptr ? nullptr : finished->find(key);
-      if (kept != nullptr) {
-        record.trials.push_back(*kept);
-      } else {
-        const std::uint64_t seed = settings.seed + static_cast<std::uint64_t>(i);
-        record.trials.push_back(
-            detail::naming(place_of(test, condition), [&] { return run(condition, test, prompts, seed); }));
-        if (finished != nullptr) {
-          finished->append(key, record.trials.back());
+ private:
+  /// Trials, and tests, whose continued prompts and oracles are kept at a time.
+  static constexpr std::size_t most_cells = 1024;
+  static constexpr std::size_t most_tests = 16;
+
+  /// What the last trial of a test under a condition read, and how that compares with the oracle.
+  struct measured_plan {
+    plan input;
+    std::vector<std::int64_t> signature;
+    trial_record trial;
+  };
+
+  void plan_records() {
+    for (std::size_t t = 0; t < run_.tests.size(); ++t) {
+      run_.tests[t].conditions.clear();
+      for (const ready_condition& each : conditions_) {
+        condition_record record{
+            each.condition.describe().id, why_not_applicable(run_.tests[t].test, each.condition, each.prompts[t]), {}};
+        record.trials.resize(record.not_applicable ? 0 : static_cast<std::size_t>(run_.settings.trials));
+        progress_.total += static_cast<std::int64_t>(record.trials.size());
+        run_.tests[t].conditions.push_back(std::move(record));
+      }
+    }
+  }
+
+  /// Fills in what the journal has. @return the rest
+  [[nodiscard]] std::vector<cell> take_finished() {
+    std::vector<cell> waiting;
+    for (std::size_t t = 0; t < run_.tests.size(); ++t) {
+      for (std::size_t c = 0; c < conditions_.size(); ++c) {
+        const auto trials = static_cast<std::int64_t>(run_.tests[t].conditions[c].trials.size());
+        for (std::int64_t i = 0; i < trials; ++i) {
+          const cell where{t, c, i};
+          const trial_record* kept = finished_ == nullptr ? nullptr : finished_->find(key_of(where));
+          if (kept == nullptr) {
+            waiting.push_back(where);
+          } else {
+            record_of(where) = *kept;
+            tell(where);
+          }
         }
       }
-      ++progress.done;
-      progress.test = test.name;
-      progress.condition = record.id;
-      if (report) {
-        report(progress);
+    }
+    return waiting;
+  }
+
+  /// Those whose prompts have to be continued first come last, when all of those continuations are made together.
+  void run_cells(const std::vector<cell>& cells) {
+    oracles_.clear();
+    measured_.clear();
+    caches_.defer_continuations(true);
+    const std::vector<cell> deferred = generate_for(cells);
+    caches_.defer_continuations(false);
+    caches_.make_deferred();
+    static_cast<void>(generate_for(deferred));
+  }
+
+  /// @return those that wait for a continuation
+  [[nodiscard]] std::vector<cell> generate_for(const std::vector<cell>& cells) {
+    std::vector<cell> begun;
+    std::vector<cell> deferred;
+    auto next = cells.begin();
+    const request_source source = [&]() -> std::optional<generation_request> {
+      for (; next != cells.end(); ++next) {
+        try {
+          generation_request request = prepared(*next);
+          begun.push_back(*next++);
+          return request;
+        } catch (const continuation_deferred&) {
+          deferred.push_back(*next);
+        }
+      }
+      return std::nullopt;
+    };
+    generate_many(caches_.model(), source,
+                  [&](std::size_t index, const generation_result& result) { finish(begun[index], result.said); });
+    return deferred;
+  }
+
+  /// What a trial has the model read and continue; the record says so from here on.
+  [[nodiscard]] generation_request prepared(const cell& where) {
+    const ready_condition& ready = conditions_[where.condition];
+    return detail::naming(place(where), [&] {
+      prepared_input read = ready.condition.prepare(caches_, ready.prompts[where.test], settings_of(where));
+      detail::require_runnable(caches_.model(), read.input);
+      record_of(where) = detail::record_of(read, seed_of(where));
+      measure(where, read.input);
+      return generation_request{std::move(read.input), settings_of(where)};
+    });
+  }
+
+  /// Measures what a trial reads along the oracle, unless the trial before it read the same.
+  void measure(const cell& where, const plan& input) {
+    std::vector<std::int64_t> signature = detail::signature_of(input);
+    measured_plan& last = measured_[{where.test, where.condition}];
+    trial_record& record = record_of(where);
+    if (last.signature != signature) {
+      const prompt_ids& prompts = conditions_[where.condition].prompts[where.test];
+      const auto [oracle, is_new] = oracles_.try_emplace({where.test, ids_of(prompts.whole())});
+      if (is_new) {
+        oracle->second =
+            detail::read_oracle(caches_.model(), encoding_, run_.tests[where.test].test, prompts, generation_);
+      }
+      last = {input, std::move(signature), {}};
+      if (oracle->second) {
+        detail::measure_along(*oracle->second, caches_.model(), input, last.trial);
       }
     }
-    return record;
+    record.marker_log_prob = last.trial.marker_log_prob;
+    record.next_token_kl = last.trial.next_token_kl;
   }
+
+  void finish(const cell& where, const completion& said) {
+    trial_record& record = record_of(where);
+    record = detail::with_completion(std::move(record), said, encoding_.tokens, run_.tests[where.test].test);
+    if (finished_ != nullptr) {
+      finished_->append(key_of(where), record);
+    }
+    tell(where);
+  }
+
+  void tell(const cell& where) {
+    ++progress_.done;
+    progress_.test = run_.tests[where.test].test.name;
+    progress_.condition = run_.tests[where.test].conditions[where.condition].id;
+    if (report_) {
+      report_(progress_);
+    }
+  }
+
+  [[nodiscard]] trial_record& record_of(const cell& where) {
+    return run_.tests[where.test].conditions[where.condition].trials[static_cast<std::size_t>(where.trial)];
+  }
+  [[nodiscard]] trial_key key_of(const cell& where) const {
+    const test_record& test = run_.tests[where.test];
+    return {test.test.name, test.conditions[where.condition].id, where.trial};
+  }
+  [[nodiscard]] std::string place(const cell& where) const {
+    return place_of(run_.tests[where.test].test, conditions_[where.condition].condition);
+  }
+  [[nodiscard]] std::uint64_t seed_of(const cell& where) const {
+    return run_.settings.seed + static_cast<std::uint64_t>(where.trial);
+  }
+  [[nodiscard]] generation_config settings_of(const cell& where) const {
+    generation_config settings = generation_;
+    settings.seeds = {seed_of(where)};
+    return settings;
+  }
+
+  prompt_caches caches_;
+  const prompt_encoding& encoding_;
+  std::vector<ready_condition> conditions_;
+  results& run_;
+  journal* finished_;  // null where trials are kept in memory alone
+  const progress_callback& report_;
+  generation_config generation_;
+  run_progress progress_;
+  std::map<std::pair<std::size_t, std::vector<std::int64_t>>, std::optional<detail::oracle_reference>> oracles_;
+  std::map<std::pair<std::size_t, std::size_t>, measured_plan> measured_;  // by test and condition
 };
 
 std::vector<ready_condition> checked(const causal_lm& model, const prompt_encoding& encoding,
@@ -159,22 +308,7 @@ std::vector<ready_condition> checked(const causal_lm& model, const prompt_encodi
 
 void run_all(const causal_lm& model, const prompt_encoding& encoding, const std::vector<any_condition>& conditions,
              results& run, journal* finished, const progress_callback& report) {
-  const std::vector<ready_condition> ready = checked(model, encoding, conditions, run);
-  prompt_caches caches(model);
-  running_experiment running{caches, encoding, generation_settings_of(run.settings, model), finished, report, {}, {}};
-  for (std::size_t t = 0; t < run.tests.size(); ++t) {
-    running.progress.total += run.settings.trials * std::ranges::count_if(ready, [&](const ready_condition& each) {
-                                return !why_not_applicable(run.tests[t].test, each.condition, each.prompts[t]);
-                              });
-  }
-  for (std::size_t t = 0; t < run.tests.size(); ++t) {
-    test_record& test = run.tests[t];
-    test.conditions.clear();
-    running.oracles.clear();
-    for (const ready_condition& each : ready) {
-      test.conditions.push_back(running.record(each.condition, test.test, each.prompts[t], run.settings));
-    }
-  }
+  running_experiment(model, encoding, checked(model, encoding, conditions, run), run, finished, report).run_all();
 }
 
 }  // namespace

@@ -70,18 +70,9 @@ sequence located(sequence parts, const plan& input) {
   return parts;
 }
 
-trial_record record_of(const completion& made, const prepared_input& read, const any_tokenizer& text,
-                       const test_case& test, std::uint64_t seed) {
+trial_record record_of(const prepared_input& read, std::uint64_t seed) {
   trial_record trial;
   trial.seed = seed;
-  trial.token_ids = made.token_ids;
-  trial.text = text.decode(made.token_ids);
-  trial.markers_found = markers_found(trial.text, test);
-  trial.forbidden_found = forbidden_found(trial.text, test);
-  trial.stop = made.stop;
-  trial.stalled = is_stalled(made.stop == stop_reason::eos, static_cast<std::int64_t>(made.token_ids.size()));
-  trial.top2_margins.assign(made.top2_margins.begin(), made.top2_margins.end());
-  trial.close_calls = made.close_calls;
   trial.read = located(read.parts, read.input);
   trial.assumed_frame = read.input.assumed();
   for (const cache_edit& edit : read.input.edits()) {
@@ -91,16 +82,16 @@ trial_record record_of(const completion& made, const prepared_input& read, const
   return trial;
 }
 
-trial_record run_trial(prompt_caches& caches, const any_tokenizer& text, const any_condition& condition,
-                       const test_case& test, const prompt_ids& prompts, generation_config settings, std::uint64_t seed,
-                       const std::optional<oracle_reference>& oracle) {
-  settings.seeds = {seed};
-  const prepared_input read = condition.prepare(caches, prompts, settings);
-  const generation_output made = generate(caches.model(), read.input, settings);
-  trial_record trial = record_of(made.sequences.front(), read, text, test, seed);
-  if (oracle) {
-    measure_along(*oracle, caches.model(), read.input, trial);
-  }
+trial_record with_completion(trial_record trial, const completion& made, const any_tokenizer& text,
+                             const test_case& test) {
+  trial.token_ids = made.token_ids;
+  trial.text = text.decode(made.token_ids);
+  trial.markers_found = markers_found(trial.text, test);
+  trial.forbidden_found = forbidden_found(trial.text, test);
+  trial.stop = made.stop;
+  trial.stalled = is_stalled(made.stop == stop_reason::eos, static_cast<std::int64_t>(made.token_ids.size()));
+  trial.top2_margins.assign(made.top2_margins.begin(), made.top2_margins.end());
+  trial.close_calls = made.close_calls;
   return trial;
 }
 

@@ -108,3 +108,20 @@ TEST_CASE("conditions and trials share the caches of their prompts", "[experimen
   }
   CHECK(caches.made() == 4);  // of the source, the target without its last token, and each of them continued
 }
+
+TEST_CASE("a store that defers notes continuations, makes them together, and has them then",
+          "[experiment][prompt_caches]") {
+  const causal_lm model = small_model();
+  prompt_caches caches(model);
+  const generation_config settings{.max_new_tokens = 5};
+  caches.defer_continuations(true);
+  CHECK_THROWS_AS(caches.continued({some_tokens(6)}, settings), continuation_deferred);
+  CHECK_THROWS_AS(caches.continued({some_tokens(4)}, settings), continuation_deferred);
+  CHECK_THROWS_AS(caches.continued({some_tokens(6)}, settings), continuation_deferred);
+  CHECK(caches.made() == 0);
+  caches.make_deferred();
+  CHECK(caches.made() == 2);
+  CHECK(caches.continued({some_tokens(4)}, settings).said.token_ids == said_after(model, some_tokens(4), settings));
+  caches.make_deferred();
+  CHECK(caches.made() == 2);
+}

@@ -26,7 +26,7 @@ TEST_CASE("a record keeps what was generated, read and found", "[experiment][tri
   frame.add_edit({edit_kind::noise, cache_half::both, {0}, {}, {{0, 2}}, "seed 9"});
   pretended.assume_frame(std::move(frame));
   read.input = prepend(pretended.view(), {{1}});
-  const trial_record record = record_of(made, read, text, test, 9);
+  const trial_record record = with_completion(record_of(read, 9), made, text, test);
   CHECK(record.seed == 9);
   CHECK(record.text == "The capital is Paris");
   CHECK(record.markers_found == std::vector<std::string>{"PARIS"});
@@ -42,9 +42,9 @@ TEST_CASE("a generation that ends at once is recorded as stalled", "[experiment]
   const any_tokenizer text = open_tokenizer(std::filesystem::path(KVT_SOURCE_DIR) / "tests/model/fixtures/tokenizer");
   completion made;
   made.stop = stop_reason::eos;
-  CHECK(record_of(made, {}, text, {"t", "s", "t", {"x"}, {}, {}, {}}, 0).stalled);
+  CHECK(with_completion({}, made, text, {"t", "s", "t", {"x"}, {}, {}, {}}).stalled);
   made.stop = stop_reason::length;
-  CHECK_FALSE(record_of(made, {}, text, {"t", "s", "t", {"x"}, {}, {}, {}}, 0).stalled);
+  CHECK_FALSE(with_completion({}, made, text, {"t", "s", "t", {"x"}, {}, {}, {}}).stalled);
 }
 
 TEST_CASE("what was read is recorded with its tokens and positions", "[experiment][trial]") {

@@ -28,6 +28,9 @@ struct continued_text {
   cache_view<> cached;  ///< the text and what was said, the last token chosen left out unless `reads_eos` asked for it
 };
 
+/// Thrown by `continued` while a store defers. No `std::exception`, so that nobody takes it for an error.
+struct continuation_deferred {};
+
 /// The caches that the conditions of a run ask for, each made once and shared by all that ask for the same: one prefill
 /// for every distinct text, one continuation for every distinct text and seed.
 ///
@@ -57,6 +60,13 @@ class prompt_caches {
   /// Makes those continuations that there are none of yet, all together: in batches that takes a fraction of the time.
   /// @param settings of each text, with one seed
   void continue_all(const std::vector<std::pair<text_to_continue, generation_config>>& texts);
+
+  /// From here on, or no longer, a continuation that is not there is noted, and `continuation_deferred` thrown, so that
+  /// those of many trials can be made together by `make_deferred` and asked for again.
+  void defer_continuations(bool deferring) { deferring_ = deferring; }
+
+  /// Makes what was noted.
+  void make_deferred();
 
   /// Caches made so far, those that were given up and made again counted again.
   [[nodiscard]] std::int64_t made() const { return made_; }
@@ -88,6 +98,8 @@ class prompt_caches {
   std::int64_t bytes_ = 0;
   std::int64_t asked_ = 0;
   std::int64_t made_ = 0;
+  bool deferring_ = false;
+  std::vector<std::pair<text_to_continue, generation_config>> deferred_;
   std::map<request, entry> entries_;
 };
 
