@@ -5,6 +5,10 @@
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE
+
+// What fmt/chrono.h asks of it.
+template auto locale_ref::get<std::locale>() const -> std::locale;
+
 namespace detail {
 
 // Declared `extern template` by the headers, or not defined in them.

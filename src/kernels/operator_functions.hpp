@@ -22,7 +22,7 @@ using optional_tensor = std::optional<at::Tensor>;
 
 /// How the dispatcher passes a `T`.
 template <class T>
-using passed = std::conditional_t<std::is_same_v<T, optional_tensor>, const T&, T>;
+using passed = std::conditional_t<std::is_same_v<T, optional_tensor> || std::is_same_v<T, at::Tensor>, const T&, T>;
 
 template <class Struct>
 using arguments_of = decltype(std::declval<const Struct&>().arguments());

@@ -88,8 +88,8 @@ std::vector<double> key_errors(const cache& found, const cache& expected) {
   const cache_view<> ours = found.view();
   const cache_view<> theirs = expected.view();
   for (std::int64_t layer = 0; layer < ours.layers(); ++layer) {
-    const at::Tensor a = ours.layer(layer).keys().to(at::kDouble);
-    const at::Tensor b = theirs.layer(layer).keys().to(at::kDouble);
+    const at::Tensor a = ours.layer(layer).keys().cpu().to(at::kDouble);  // what was loaded is on the CPU
+    const at::Tensor b = theirs.layer(layer).keys().cpu().to(at::kDouble);
     errors.push_back(a.sub(b).norm().item<double>() / b.norm().item<double>());
   }
   return errors;

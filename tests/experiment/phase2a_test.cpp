@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "experiment/json_alike.hpp"
 #include "experiment/phase2a_program.hpp"
 #include "kvtransfer/experiment/condition_registry.hpp"
 #include "support/test.hpp"
@@ -74,13 +75,15 @@ TEST_CASE("the program writes results, reports and the table", "[experiment][pha
 namespace {
 
 /// The trials of records, without what says by which command each was made, and when.
-std::vector<nlohmann::json> trials_in(const std::string& lines) {
-  std::vector<nlohmann::json> trials;
+nlohmann::json trials_in(const std::string& lines) {
+  nlohmann::json trials = nlohmann::json::object();  // in whatever order they ended
   std::istringstream stream(lines);
   for (std::string line; std::getline(stream, line);) {
-    trials.push_back(nlohmann::json::parse(line));
-    trials.back().erase("command");
-    trials.back().erase("date");
+    nlohmann::json trial = nlohmann::json::parse(line);
+    trial.erase("command");
+    trial.erase("date");
+    const std::string key = trial["test"].get<std::string>() + " " + trial["condition"].get<std::string>();
+    trials[key] = std::move(trial);
   }
   return trials;
 }
@@ -97,8 +100,9 @@ TEST_CASE("a run goes on from its journal, and only with its own settings", "[ex
   std::filesystem::remove(setup.results);
   CHECK(setup.refuses("--resume --max-new-tokens 3", "resume: max_new_tokens: expected 5"));
   REQUIRE(run_phase2a(setup.arguments("--resume")).exit_code == 0);
-  CHECK(read_json_object(setup.results)["tests"] == whole["tests"]);
-  CHECK(trials_in(read_text(journal)) == trials_in(lines));
+  CHECK(alike(read_json_object(setup.results)["tests"], whole["tests"]));
+  CHECK(trials_in(lines).size() == 35);
+  CHECK(alike(trials_in(read_text(journal)), trials_in(lines)));
 }
 
 TEST_CASE("a run that is refused leaves an older run's journal alone", "[experiment][phase2a]") {

@@ -1,12 +1,12 @@
 #include "kvtransfer/experiment/run.hpp"
 
-#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "experiment/json_alike.hpp"
 #include "experiment/records_json.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/experiment/condition_registry.hpp"
@@ -66,23 +66,6 @@ struct small_experiment {
     return planned;
   }
 };
-
-/// Whether two documents differ in the last digits of floating-point numbers at most: sums are taken in another order
-/// where other trials run beside.
-bool alike(const nlohmann::ordered_json& a, const nlohmann::ordered_json& b) {
-  if (a.is_number_float() && b.is_number_float()) {
-    return std::abs(a.get<double>() - b.get<double>()) < 1e-4;
-  }
-  if (!a.is_structured() || a.type() != b.type() || a.size() != b.size()) {
-    return a == b;
-  }
-  for (auto left = a.begin(), right = b.begin(); left != a.end(); ++left, ++right) {
-    if ((a.is_object() && left.key() != right.key()) || !alike(*left, *right)) {
-      return false;
-    }
-  }
-  return true;
-}
 
 }  // namespace
 

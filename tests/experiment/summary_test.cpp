@@ -190,8 +190,9 @@ TEST_CASE("cells.csv has a line a trial and quotes what a table would misread", 
   CHECK(std::count(csv.begin(), csv.end(), '\n') == 5);
   CHECK(
       csv.starts_with("suite,test,test_digest,group,item,variant,condition,trial,seed,success,markers_found,"
-                      "forbidden_found,marker_log_prob,stalled,stop_reason,reference,first_divergence,model_digest,"));
+                      "forbidden_found,marker_log_prob,next_token_kl,stalled,stop_reason,reference,first_divergence,"
+                      "model_digest,"));
   CHECK(csv.find("sample,\"a \"\"b\"\", c\",") != std::string::npos);
-  CHECK(csv.find(",transfer,0,0,false,,,,false,eos,baseline,1,") != std::string::npos);
-  CHECK(csv.find(",transfer,0,0,true,yes,,,false,eos,baseline,,") != std::string::npos);
+  CHECK(csv.find(",transfer,0,0,false,,,,,false,eos,baseline,1,") != std::string::npos);
+  CHECK(csv.find(",transfer,0,0,true,yes,,,,false,eos,baseline,,") != std::string::npos);
 }

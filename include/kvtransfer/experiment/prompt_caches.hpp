@@ -58,7 +58,7 @@ class prompt_caches {
   [[nodiscard]] continued_text continued(const text_to_continue& text, const generation_config& settings);
 
   /// Makes those continuations that there are none of yet, all together: in batches that takes a fraction of the time.
-  /// @param settings of each text, with one seed
+  /// @param texts each with its settings, which hold one seed
   void continue_all(const std::vector<std::pair<text_to_continue, generation_config>>& texts);
 
   /// From here on, or no longer, a continuation that is not there is noted, and `continuation_deferred` thrown, so that

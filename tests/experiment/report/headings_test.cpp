@@ -27,15 +27,15 @@ TEST_CASE("headings say how, on what and in which precision", "[experiment][repo
 TEST_CASE("the report says which caches were taken for the model's on somebody's word", "[experiment][report]") {
   results run = sample_results();
   CHECK(origin_note(run).empty());
-  CHECK(report_markdown(run).find("the caller said so") == std::string::npos);
+  CHECK(report_markdown(run, summarize(run)).find("the caller said so") == std::string::npos);
   condition_record& asked = run.tests.back().conditions.back();
   asked.trials.back().origin = origin_basis::unknown_origin;
   const std::string note = asked.id +
                            " read caches that do not say which model wrote them: they were taken for this model's "
                            "because the caller said so (unknown_origin).";
   CHECK(origin_note(run) == note);
-  CHECK(report_markdown(run).find("the caller said so (unknown_origin)") != std::string::npos);
-  CHECK(report_html(run).find("the caller said so (unknown_origin)") != std::string::npos);
+  CHECK(report_markdown(run, summarize(run)).find("the caller said so (unknown_origin)") != std::string::npos);
+  CHECK(report_html(run, summarize(run)).find("the caller said so (unknown_origin)") != std::string::npos);
   asked.trials.back().origin = origin_basis::same_weights;
   CHECK(origin_note(run).find(asked.id + " read caches that a model with another digest wrote") == 0);
 }

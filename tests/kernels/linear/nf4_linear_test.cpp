@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/weights/nf4_matrix.hpp"
 #include "model/weights/nf4_product.hpp"
 #include "support/message.hpp"
@@ -126,7 +127,7 @@ TEST_CASE("NF4 operators refuse by name what does not fit", "[kernels][nf4]") {
             .typed<at::Tensor(const at::Tensor&, const optional_tensor&, const at::Tensor&, const at::Tensor&,
                               const optional_tensor&, const optional_tensor&, const optional_tensor&, std::int64_t,
                               std::int64_t, std::int64_t, at::ScalarType)>();
-    return message_of<error>(
+    return message_of<kvtransfer::error>(
         [&] { (void)called.call(x, {}, matrix.codes, absmax, {}, {}, offset, out, block_size, 256, at::kFloat); });
   };
   const at::Tensor x = at::randn({1, 64});
