@@ -86,7 +86,6 @@ inline float scale_of(const nf4_codes& matrix, std::int64_t block) {
 
 template <class Variant>
 void dequantize(const nf4_codes& matrix, float* values, std::int64_t begin, std::int64_t end) {
-  const std::int64_t size = std::int64_t{1} << matrix.block_shift;
   for (std::int64_t first = begin; first < end;) {
     const std::int64_t block = first >> matrix.block_shift;
     const std::int64_t rest = ((block + 1) << matrix.block_shift) - first;
@@ -101,7 +100,7 @@ void dequantize(const nf4_codes& matrix, float* values, std::int64_t begin, std:
       out[i] *= scale;
     }
     round_all<Variant>(out, count, matrix.rounding);
-    first += count < size ? count : size;
+    first += count;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "kernels/linear/nf4_product.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
 
 namespace kvtransfer::detail {
@@ -13,14 +14,15 @@ namespace kvtransfer::detail {
 namespace {
 
 constexpr std::int64_t most_rows = 16;  // of x: from there on bringing the matrix back is paid for
-constexpr std::int64_t chunk = 8;       // elements that the kernels read at once
 
 bool is_floating(at::ScalarType dtype) { return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf; }
 
-bool is_block_size(std::int64_t size) { return size >= chunk && std::has_single_bit(static_cast<std::uint64_t>(size)); }
+bool is_block_size(std::int64_t size) {
+  return size >= kernels::nf4_chunk && std::has_single_bit(static_cast<std::uint64_t>(size));
+}
 
 bool has_kernel_for(const nf4_matrix& matrix, const char* name) {
-  return has_kernel(name, matrix.codes.device()) && matrix.shape[1] % chunk == 0 && matrix.shape[0] > 0 &&
+  return has_kernel(name, matrix.codes.device()) && matrix.shape[1] % kernels::nf4_chunk == 0 && matrix.shape[0] > 0 &&
          matrix.codes.is_contiguous() && is_block_size(matrix.block_size) && is_floating(matrix.dtype) &&
          (!matrix.nested || is_block_size(matrix.nested->block_size));
 }
