@@ -2,6 +2,7 @@
 
 #include "kvtransfer/experiment/metrics.hpp"
 #include "kvtransfer/experiment/prompt_ids.hpp"
+#include "model/plan_frame.hpp"
 
 namespace kvtransfer::detail {
 
@@ -37,9 +38,7 @@ placed_slots placed(const plan& input) {
     slots.add(part.kv.frame().positions.row(0, 0, 0), ids.empty() ? nullptr : &ids.front());
   }
   if (input.positions.batch() > 0) {
-    std::vector<std::int64_t> ids = input.token_ids.front();
-    ids.insert(ids.begin(), static_cast<std::size_t>(input.size()) - ids.size(), -1);
-    slots.add(input.positions.row(0, 0, 0), &ids);
+    slots.add(input.positions.row(0, 0, 0), &padded_ids(input.token_ids).front());
   }
   return slots;
 }
