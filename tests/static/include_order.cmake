@@ -1,5 +1,6 @@
 # Reads the includes of every header and fails on an arrow that goes back, on another folder's detail, on torch/torch.h where it is
-# not allowed, on a header that has outgrown one idea, and on an umbrella that lacks a public header or lists a private one.
+# not allowed, on JSON where a header's job is neither a file nor a configuration, on a header that has outgrown one idea, and on an
+# umbrella that lacks a public header or lists a private one.
 #   cmake -D INCLUDE_DIR=<folder that holds kvtransfer/> -P include_order.cmake
 
 # A folder may include itself and those to its left. A projector works on caches, whoever wrote them, so `project` knows no model.
@@ -7,6 +8,11 @@ set(order core tensor rope cache inject project model experiment)
 
 # torch/torch.h takes 15 s to compile. Only what trains a model needs its optimisers and modules.
 set(may_include_all_of_torch "^(model|project|experiment)/(.*/)?train[a-z_]*\\.hpp$")
+
+# nlohmann/json.hpp costs a program a second to compile: only who reads files or configurations pays for it.
+set(may_show_json "^(core/json_|tensor/safetensors|rope/(rotary_embedding|type_parameters|type_registry)\\.hpp|rope/types/|cache/file/|"
+                  "project/projector_file\\.hpp|model/(config_json|weights/gguf_config)\\.hpp)")
+list(JOIN may_show_json "" may_show_json)
 
 set(most_lines 400)
 
@@ -32,6 +38,29 @@ function(check_arrow header from included)
   endif()
 endfunction()
 
+# By which headers, the first to the last, `header` comes to include JSON; empty where it does not.
+function(find_json header result)
+  get_property(known GLOBAL PROPERTY "json_of_${header}" SET)
+  if(NOT known)
+    set_property(GLOBAL PROPERTY "json_of_${header}" "")
+    if(EXISTS "${INCLUDE_DIR}/kvtransfer/${header}")
+      file(STRINGS "${INCLUDE_DIR}/kvtransfer/${header}" lines REGEX "^ *# *include")
+      foreach(line IN LISTS lines)
+        if(line MATCHES "[<\"]nlohmann/")
+          set_property(GLOBAL PROPERTY "json_of_${header}" "${header}")
+        elseif(line MATCHES "[<\"]kvtransfer/([^\">]+)[\">]")
+          find_json("${CMAKE_MATCH_1}" deeper)
+          if(deeper)
+            set_property(GLOBAL PROPERTY "json_of_${header}" "${header}" "${deeper}")
+          endif()
+        endif()
+      endforeach()
+    endif()
+  endif()
+  get_property(found GLOBAL PROPERTY "json_of_${header}")
+  set(${result} "${found}" PARENT_SCOPE)
+endfunction()
+
 function(check_header header)
   string(REGEX REPLACE "/.*" "" folder "${header}")
   if(NOT folder IN_LIST order)
@@ -46,6 +75,13 @@ function(check_header header)
       report("${header}" "includes ${CMAKE_MATCH_1}; include the narrow ATen/ops/*.h that it uses")
     endif()
   endforeach()
+  if(NOT header MATCHES "(^|/)detail/" AND NOT header MATCHES "${may_show_json}")
+    find_json("${header}" path)
+    if(path)
+      list(JOIN path " > " path)
+      report("${header}" "shows JSON (${path}), but its job is neither a file nor a configuration")
+    endif()
+  endif()
   file(READ "${INCLUDE_DIR}/kvtransfer/${header}" text)
   string(REGEX MATCHALL "\n" newlines "${text}")
   list(LENGTH newlines lines)

@@ -1,0 +1,4 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/library.h>
