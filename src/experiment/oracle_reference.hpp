@@ -31,14 +31,28 @@ struct oracle_reference {
   std::vector<marker_place> markers;  ///< one a marker
 };
 
-/// Has the model answer. @param settings how conditions are run; here the temperature is 0
-/// @return nothing where source and target together are longer than the model reads
-[[nodiscard]] std::optional<oracle_reference> read_oracle(const causal_lm& model, const prompt_encoding& encoding,
-                                                          const test_case& test, const prompt_ids& prompts,
-                                                          generation_config settings);
+/// What the oracle of a test is asked.
+struct oracle_question {
+  const test_case* test;
+  const prompt_ids* prompts;
+};
 
-/// Fills in what a trial's record says of its plan along the oracle's answer: the markers' log-probability and the
-/// divergence of next tokens. Nothing where the condition leaves no room for the answer.
-void measure_along(const oracle_reference& oracle, const causal_lm& model, const plan& input, trial_record& trial);
+/// Has the model answer, all questions together. @param settings how conditions are run; here the temperature is 0
+/// @return one a question; nothing where source and target together are longer than the model reads
+[[nodiscard]] std::vector<std::optional<oracle_reference>> read_oracles(const causal_lm& model,
+                                                                        const prompt_encoding& encoding,
+                                                                        const std::vector<oracle_question>& questions,
+                                                                        generation_config settings);
+
+/// A plan to be measured, and the record that says so.
+struct measured_input {
+  const oracle_reference* oracle;
+  const plan* input;
+  trial_record* trial;
+};
+
+/// Fills in what trials' records say of their plans along the oracles' answers: the markers' log-probability and the
+/// divergence of next tokens. Nothing where a condition leaves no room for the answer. All plans are read together.
+void measure_along(const causal_lm& model, const std::vector<measured_input>& inputs);
 
 }  // namespace kvtransfer::detail

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -136,12 +138,25 @@ class running_experiment {
   static constexpr std::size_t most_cells = 1024;
   static constexpr std::size_t most_tests = 16;
 
-  /// What the last trial of a test under a condition read, and how that compares with the oracle.
+  /// Trials that are made ready, and measured, together.
+  static constexpr std::size_t most_prepared = 128;
+
+  /// What trials of a test under a condition read, and how that compares with the oracle.
   struct measured_plan {
     plan input;
     std::vector<std::int64_t> signature;
-    trial_record trial;
+    const detail::oracle_reference* oracle = nullptr;  // null where it has no answer
+    trial_record trial = {};
   };
+
+  /// A trial that can begin.
+  struct prepared_trial {
+    cell where;
+    generation_request request;
+    std::shared_ptr<const measured_plan> measured;
+  };
+
+  using oracle_key = std::pair<std::size_t, std::vector<std::int64_t>>;  // test, its prompts in one text
 
   void plan_records() {
     for (std::size_t t = 0; t < run_.tests.size(); ++t) {
@@ -179,8 +194,8 @@ class running_experiment {
 
   /// Those whose prompts have to be continued first come last, when all of those continuations are made together.
   void run_cells(const std::vector<cell>& cells) {
-    oracles_.clear();
     measured_.clear();
+    ask_oracles(cells);
     caches_.defer_continuations(true);
     const std::vector<cell> deferred = generate_for(cells);
     caches_.defer_continuations(false);
@@ -192,55 +207,92 @@ class running_experiment {
   [[nodiscard]] std::vector<cell> generate_for(const std::vector<cell>& cells) {
     std::vector<cell> begun;
     std::vector<cell> deferred;
+    std::deque<prepared_trial> ready;
     auto next = cells.begin();
     const request_source source = [&]() -> std::optional<generation_request> {
-      for (; next != cells.end(); ++next) {
-        try {
-          generation_request request = prepared(*next);
-          begun.push_back(*next++);
-          return request;
-        } catch (const continuation_deferred&) {
-          deferred.push_back(*next);
+      if (ready.empty()) {
+        for (; next != cells.end() && ready.size() < most_prepared; ++next) {
+          try {
+            ready.push_back(prepared(*next));
+          } catch (const continuation_deferred&) {
+            deferred.push_back(*next);
+          }
         }
+        measure(ready);
       }
-      return std::nullopt;
+      if (ready.empty()) {
+        return std::nullopt;
+      }
+      prepared_trial trial = std::move(ready.front());
+      ready.pop_front();
+      begun.push_back(trial.where);
+      return std::move(trial.request);
     };
     generate_many(caches_.model(), source,
                   [&](std::size_t index, const generation_result& result) { finish(begun[index], result.said); });
     return deferred;
   }
 
+  [[nodiscard]] oracle_key oracle_of(const cell& where) const {
+    return {where.test, ids_of(conditions_[where.condition].prompts[where.test].whole())};
+  }
+
+  /// Has the oracles of these trials answer, all together.
+  void ask_oracles(const std::vector<cell>& cells) {
+    oracles_.clear();
+    std::vector<oracle_key> asked;
+    std::vector<detail::oracle_question> questions;
+    for (const cell& where : cells) {
+      if (const auto [oracle, is_new] = oracles_.try_emplace(oracle_of(where)); is_new) {
+        asked.push_back(oracle->first);
+        questions.push_back({&run_.tests[where.test].test, &conditions_[where.condition].prompts[where.test]});
+      }
+    }
+    std::vector<std::optional<detail::oracle_reference>> answers =
+        detail::read_oracles(caches_.model(), encoding_, questions, generation_);
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+      oracles_.at(asked[i]) = std::move(answers[i]);
+    }
+  }
+
   /// What a trial has the model read and continue; the record says so from here on.
-  [[nodiscard]] generation_request prepared(const cell& where) {
+  [[nodiscard]] prepared_trial prepared(const cell& where) {
     const ready_condition& ready = conditions_[where.condition];
     return detail::naming(place(where), [&] {
       prepared_input read = ready.condition.prepare(caches_, ready.prompts[where.test], settings_of(where));
       detail::require_runnable(caches_.model(), read.input);
       record_of(where) = detail::record_of(read, seed_of(where));
-      measure(where, read.input);
-      return generation_request{std::move(read.input), settings_of(where)};
+      std::shared_ptr<measured_plan> measured = to_be_measured(where, read.input);
+      return prepared_trial{where, {std::move(read.input), settings_of(where)}, std::move(measured)};
     });
   }
 
-  /// Measures what a trial reads along the oracle, unless the trial before it read the same.
-  void measure(const cell& where, const plan& input) {
+  /// The plan as it is measured: with that of the trial before where both read the same.
+  [[nodiscard]] std::shared_ptr<measured_plan> to_be_measured(const cell& where, const plan& input) {
     std::vector<std::int64_t> signature = detail::signature_of(input);
-    measured_plan& last = measured_[{where.test, where.condition}];
-    trial_record& record = record_of(where);
-    if (last.signature != signature) {
-      const prompt_ids& prompts = conditions_[where.condition].prompts[where.test];
-      const auto [oracle, is_new] = oracles_.try_emplace({where.test, ids_of(prompts.whole())});
-      if (is_new) {
-        oracle->second =
-            detail::read_oracle(caches_.model(), encoding_, run_.tests[where.test].test, prompts, generation_);
-      }
-      last = {input, std::move(signature), {}};
-      if (oracle->second) {
-        detail::measure_along(*oracle->second, caches_.model(), input, last.trial);
+    std::shared_ptr<measured_plan>& last = measured_[{where.test, where.condition}];
+    if (last == nullptr || last->signature != signature) {
+      const std::optional<detail::oracle_reference>& oracle = oracles_.at(oracle_of(where));
+      last = std::make_shared<measured_plan>(measured_plan{input, std::move(signature), oracle ? &*oracle : nullptr});
+      not_measured_.push_back(last);
+    }
+    return last;
+  }
+
+  /// Measures what trials read along the oracles, each plan once and all of them together.
+  void measure(const std::deque<prepared_trial>& trials) {
+    std::vector<detail::measured_input> inputs;
+    for (const std::shared_ptr<measured_plan>& each : not_measured_) {
+      if (each->oracle != nullptr) {
+        inputs.push_back({each->oracle, &each->input, &each->trial});
       }
     }
-    record.marker_log_prob = last.trial.marker_log_prob;
-    record.next_token_kl = last.trial.next_token_kl;
+    detail::measure_along(caches_.model(), inputs);
+    not_measured_.clear();
+    for (const prepared_trial& each : trials) {
+      record_of(each.where).marker_log_prob = each.measured->trial.marker_log_prob;
+      record_of(each.where).next_token_kl = each.measured->trial.next_token_kl;
+    }
   }
 
   void finish(const cell& where, const completion& said) {
@@ -288,8 +340,9 @@ class running_experiment {
   const progress_callback& report_;
   generation_config generation_;
   run_progress progress_;
-  std::map<std::pair<std::size_t, std::vector<std::int64_t>>, std::optional<detail::oracle_reference>> oracles_;
-  std::map<std::pair<std::size_t, std::size_t>, measured_plan> measured_;  // by test and condition
+  std::map<oracle_key, std::optional<detail::oracle_reference>> oracles_;
+  std::map<std::pair<std::size_t, std::size_t>, std::shared_ptr<measured_plan>> measured_;  // by test and condition
+  std::vector<std::shared_ptr<measured_plan>> not_measured_;
 };
 
 std::vector<ready_condition> checked(const causal_lm& model, const prompt_encoding& encoding,

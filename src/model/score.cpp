@@ -17,6 +17,7 @@
 #include "model/plan_frame.hpp"
 #include "model/plan_pass.hpp"
 #include "model/transformer.hpp"
+#include "model/with_continuations.hpp"
 
 namespace kvtransfer {
 
@@ -56,32 +57,6 @@ plan repeated(const plan& input, std::int64_t batch) {
     }
   }
   return many;
-}
-
-/// The positions of a sequence's tokens, without the padding in front.
-position_row placed_tokens(const plan& input, std::size_t b) {
-  const position_row& row = input.positions.row(0, static_cast<std::int64_t>(b), 0);
-  return row.slice(row.size() - static_cast<std::int64_t>(input.token_ids[b].size()), row.size());
-}
-
-/// A plan whose sequences read their continuations too, but for the last token, behind which nothing is asked.
-plan with_continuations(plan input, const token_rows& continuations) {
-  std::vector<position_row> rows;
-  std::int64_t longest = 0;
-  for (std::size_t b = 0; b < continuations.size(); ++b) {
-    const std::int64_t next = input.positions.row(0, static_cast<std::int64_t>(b), 0).last_position().value_or(-1) + 1;
-    position_row row = placed_tokens(input, b);
-    row.append(position_row::consecutive(next, static_cast<std::int64_t>(continuations[b].size()) - 1));
-    longest = std::max(longest, row.size());
-    rows.push_back(std::move(row));
-    input.token_ids[b].insert(input.token_ids[b].end(), continuations[b].begin(), continuations[b].end() - 1);
-  }
-  for (position_row& row : rows) {
-    row = detail::padded_left(row, longest);
-  }
-  const auto batch = static_cast<std::int64_t>(rows.size());
-  input.positions = position_map(1, batch, 1, std::move(rows));
-  return input;
 }
 
 /// The first `count` tokens of a plan of one sequence.
@@ -125,14 +100,14 @@ bool rotates_alike(const causal_lm& model, std::int64_t first, std::int64_t seco
 plan reading_all(const causal_lm& model, const plan& input, const token_rows& continuations) {
   const auto count = static_cast<std::int64_t>(continuations.size());
   if (input.batch() == count) {
-    return with_continuations(input, continuations);
+    return detail::with_continuations(input, continuations);
   }
   if (input.batch() != 1) {
     fail<shape_error>("score", "continuations", fmt::format("{}, one a sequence", input.batch()),
                       fmt::format("{}", count));
   }
   const plan last = input.size() == 1 ? input : read_but_last(model, input);
-  return with_continuations(repeated(last, count), continuations);
+  return detail::with_continuations(repeated(last, count), continuations);
 }
 
 /// Whether one continuation's rotation could depend on another's length, or on where reading it is cut in two.

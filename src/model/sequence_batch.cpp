@@ -31,8 +31,6 @@ namespace {
 constexpr std::int64_t nobodys = std::int64_t{1} << 40;  // the ordinal of a slot that no query sees
 constexpr double nothing = -std::numeric_limits<double>::infinity();
 
-/// Texts longer than this are read one by one, by a `session`, whose attention holds no scores of all their slots.
-constexpr std::int64_t longest_read_together = 256;
 /// Scores that one pass over several texts may hold.
 constexpr std::int64_t most_scores = std::int64_t{1} << 24;
 /// Tail slots are looked at in steps of so many, so that few shapes occur.
@@ -178,9 +176,10 @@ void sequence_batch::inject(std::int64_t group, const checked_plan& read) {
   }
 }
 
-at::Tensor sequence_batch::read(const std::vector<std::int64_t>& groups,
-                                const std::vector<const checked_plan*>& plans) {
+at::Tensor sequence_batch::read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans,
+                                const std::vector<std::int64_t>& asked) {
   at::NoGradGuard no_grad;
+  const std::vector<std::int64_t> wanted = asked.empty() ? std::vector<std::int64_t>(groups.size(), 1) : asked;
   std::vector<at::Tensor> logits;
   for (std::size_t begin = 0; begin < groups.size();) {
     std::size_t end = begin;
@@ -196,14 +195,16 @@ at::Tensor sequence_batch::read(const std::vector<std::int64_t>& groups,
       ++end;
     }
     if (end == begin) {
+      require_count<value_error>(wanted[begin], 1, "sequence_batch::read", "asked", "{} of a long text");
       logits.push_back(read_alone(groups[begin], *plans[begin]));
       ++begin;
       continue;
     }
     const auto first = static_cast<std::ptrdiff_t>(begin);
     const auto last = static_cast<std::ptrdiff_t>(end);
-    logits.push_back(
-        read_at_once({groups.begin() + first, groups.begin() + last}, {plans.begin() + first, plans.begin() + last}));
+    logits.push_back(read_at_once({groups.begin() + first, groups.begin() + last},
+                                  {plans.begin() + first, plans.begin() + last},
+                                  {wanted.begin() + first, wanted.begin() + last}));
     begin = end;
   }
   for (prefix_slots& slots : slots_) {
@@ -228,13 +229,14 @@ at::Tensor sequence_batch::read_alone(std::int64_t group, const checked_plan& re
 }
 
 at::Tensor sequence_batch::read_at_once(const std::vector<std::int64_t>& groups,
-                                        const std::vector<const checked_plan*>& plans) {
+                                        const std::vector<const checked_plan*>& plans,
+                                        const std::vector<std::int64_t>& asked) {
   reading now;
   std::vector<std::int64_t> ids;
   std::vector<rotation_place> places;
   std::vector<std::int64_t> group_of;
   std::vector<std::int64_t> flat;
-  std::vector<std::int64_t> last;
+  std::vector<std::int64_t> behind;  // tokens
   std::vector<std::vector<std::int64_t>> filled(slots_.size());
   for (std::size_t i = 0; i < groups.size(); ++i) {
     inject(groups[i], *plans[i]);
@@ -253,7 +255,9 @@ at::Tensor sequence_batch::read_at_once(const std::vector<std::int64_t>& groups,
         filled[s].push_back(slots_[s].lengths[g] - size_of(text) + static_cast<std::int64_t>(j));
       }
     }
-    last.push_back(size_of(ids) - 1);
+    for (std::int64_t j = asked[i]; j > 0; --j) {
+      behind.push_back(size_of(ids) - j);
+    }
   }
   now.groups = index(groups);
   now.group_of = index(group_of);
@@ -297,7 +301,7 @@ at::Tensor sequence_batch::read_at_once(const std::vector<std::int64_t>& groups,
   };
   const at::Tensor hidden = hidden_states(model_->config, model_->weights, index(ids).unsqueeze(0),
                                           rotations_.geometry(), rotations_, attend);
-  return vocabulary_logits(model_->config, model_->weights, hidden[0].index_select(0, index(last)));
+  return vocabulary_logits(model_->config, model_->weights, hidden[0].index_select(0, index(behind)));
 }
 
 at::Tensor sequence_batch::attend_reading(const reading& now, std::int64_t layer, const at::Tensor& q,

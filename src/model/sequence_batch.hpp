@@ -42,6 +42,9 @@ struct batch_sizes {
 /// Bytes that a batch of that size takes at most, those of a step included.
 [[nodiscard]] std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes);
 
+/// Texts longer than this are read one by one, by a `session`, whose attention holds no scores of all their slots.
+inline constexpr std::int64_t longest_read_together = 256;
+
 /// Sequences that are decoded together. What a plan has the model read is kept once for all sequences that go on from
 /// it; each has a tail of its own, of which every step fills one slot. Buffers are allocated once, keys and values in
 /// a type that no sum suffers from; what they hold are the model's own numbers, in its own precision.
@@ -53,8 +56,11 @@ class sequence_batch {
   sequence_batch(const causal_lm& model, const batch_sizes& sizes);
 
   /// Has each of `groups` begin with what a plan injects and reads. Their members are restarted.
-  /// @return scores of what follows, `[groups, vocab_size]`
-  [[nodiscard]] at::Tensor read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans);
+  /// @param asked for each plan, behind how many of its last tokens scores are wanted; empty: behind the last of each
+  /// @return scores of what follows, `[all that were asked for, vocab_size]`, plan by plan
+  /// @throws value_error if more than one is asked for of a text too long to be read with others
+  [[nodiscard]] at::Tensor read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans,
+                                const std::vector<std::int64_t>& asked = {});
 
   /// A token that a sequence reads behind what it has.
   struct next_token {
@@ -115,7 +121,8 @@ class sequence_batch {
 
   void inject(std::int64_t group, const checked_plan& read);
   [[nodiscard]] at::Tensor read_at_once(const std::vector<std::int64_t>& groups,
-                                        const std::vector<const checked_plan*>& plans);
+                                        const std::vector<const checked_plan*>& plans,
+                                        const std::vector<std::int64_t>& asked);
   [[nodiscard]] at::Tensor read_alone(std::int64_t group, const checked_plan& read);
   [[nodiscard]] at::Tensor attend_reading(const reading& now, std::int64_t layer, const at::Tensor& q,
                                           const at::Tensor& k, const at::Tensor& v);

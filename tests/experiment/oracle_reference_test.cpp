@@ -24,11 +24,15 @@ struct lab_test {
   prompt_ids prompts = encode_prompts(encoding, test);
   generation_config settings{.max_new_tokens = 20, .eos_token_ids = model.config.eos_token_ids};
 
-  [[nodiscard]] oracle_reference oracle() const { return *read_oracle(model, encoding, test, prompts, settings); }
+  [[nodiscard]] std::optional<oracle_reference> read() const {
+    return read_oracles(model, encoding, {{&test, &prompts}}, settings).front();
+  }
+  [[nodiscard]] oracle_reference oracle() const { return *read(); }
 
   [[nodiscard]] trial_record measured(const plan& input) const {
     trial_record trial;
-    measure_along(oracle(), model, input, trial);
+    const oracle_reference along = oracle();
+    measure_along(model, {{&along, &input, &trial}});
     return trial;
   }
 };
@@ -98,5 +102,5 @@ TEST_CASE("prompts longer than a model reads have no oracle, and a test without 
   setup.test.markers.clear();
   CHECK_FALSE(setup.measured(plan_of({ids_of(setup.prompts.alone())})).marker_log_prob.has_value());
   setup.prompts.head.back().token_ids.resize(static_cast<std::size_t>(setup.model.config.max_position_embeddings), 5);
-  CHECK_FALSE(read_oracle(setup.model, setup.encoding, setup.test, setup.prompts, setup.settings).has_value());
+  CHECK_FALSE(setup.read().has_value());
 }
