@@ -50,6 +50,10 @@ inline std::string conditions_help(const kvtransfer::condition_registry& known) 
     const kvtransfer::condition_description description = condition.describe();
     help += fmt::format("\n  {:<28}{}", description.id, description.tells);
   }
+  help += fmt::format("\n  {:<28}{}", "projected:FOLDER[@MODEL]",
+                      "what a projector makes of the source's cache, or of MODEL's cache of the source");
+  help += fmt::format("\n  {:<28}{}", "projected_…:FOLDER[@MODEL]",
+                      "its controls: projected_other_source, projected_zero, projected_noise");
   help += fmt::format("\n  {:<28}{}", "from_files:DIR", "anybody's caches, one file a test: DIR/TEST.safetensors");
   help += fmt::format("\nBehind a condition, policies change what it injects, as in transfer+layers:2-4+keys: {}",
                       fmt::join(known.policies().examples(), ", "));

@@ -4,31 +4,19 @@
 
 #include <cstdint>
 #include <map>
-#include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "examples.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/tokenizers/any_tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/text_codec.hpp"
 #include "kvtransfer/project/token_alignment.hpp"
 #include "rows.hpp"
 #include "settings.hpp"
 
 namespace kvtransfer::train_projector {
-
-/// A tokenizer as an alignment asks for it: no space is put in front of what goes on.
-struct text_codec {
-  any_tokenizer tokens;
-
-  [[nodiscard]] std::string decode(std::span<const std::int64_t> ids) const { return tokens.decode(ids); }
-  [[nodiscard]] std::vector<std::int64_t> encode(std::string_view text, bool begins) const {
-    const text_segment segment{std::string(text)};
-    return tokens.encode_segments(std::span(&segment, 1), begins ? text_begin::fresh : text_begin::continued);
-  }
-};
 
 /// Both models' tokenizers: makes rows of examples.
 class text_pair {

@@ -22,6 +22,7 @@
 #include "kvtransfer/model/tokenizers/concepts.hpp"
 #include "kvtransfer/model/tokenizers/gguf_vocabulary.hpp"
 #include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
+#include "kvtransfer/model/tokenizers/text_codec.hpp"
 #include "kvtransfer/model/tokenizers/text_stream.hpp"
 #include "kvtransfer/model/verify_moves.hpp"
 #include "kvtransfer/model/weights.hpp"

@@ -34,6 +34,9 @@ condition_registry condition_registry::standard() {
         conditions::shuffled_slots()}) {
     registry.add_to(std::string(controls), std::move(each));
   }
+  for (const auto& [name, condition] : conditions::projections()) {
+    registry.add(name, "FOLDER[@MODEL]", condition);
+  }
   registry.add("from_files", "DIR", [](const std::string& folder) { return conditions::from_files(folder); });
   return registry;
 }
@@ -88,6 +91,7 @@ any_condition condition_registry::with_suffix(const any_condition& base, std::st
   condition_point moved = moved_point(*point, suffix, policies_);
   condition_point fresh;  // what the text itself says, in its plain spelling
   fresh.files = point->files;
+  fresh.projection = point->projection;
   return at_point(std::move(moved), named, text_of(moved_point(std::move(fresh), suffix, policies_)));
 }
 

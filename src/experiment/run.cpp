@@ -89,7 +89,7 @@ std::vector<ready_condition> made_ready(const causal_lm& model, const prompt_enc
   std::vector<ready_condition> ready;
   for (const any_condition& condition : conditions) {
     const prompt_encoding own = encoding_for(condition, encoding);
-    suite_prompts suite{&model, {}};
+    suite_prompts suite{&model, {}, &encoding.tokens};
     for (const test_record& test : run.tests) {
       suite.tests.push_back(encode_prompts(own, test.test));
     }

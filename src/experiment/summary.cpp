@@ -1,10 +1,13 @@
 #include "kvtransfer/experiment/summary.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
 #include <numeric>
+#include <string_view>
 
 #include "kvtransfer/experiment/comparison.hpp"
 #include "kvtransfer/experiment/statistics/by_prompt.hpp"
@@ -123,6 +126,28 @@ std::vector<double> values_at(const prompt_values& values, const std::vector<std
 
 bool has_condition(const results& run, const std::string& id) { return run.find_condition(id) != nullptr; }
 
+constexpr std::string_view projected = "projected:";
+
+/// The control of that name for a condition: a projection has its own, `projected_zero:FOLDER` for `projected:FOLDER`.
+std::string control_of(const std::string& condition, const std::string& name) {
+  return condition.starts_with(projected)
+             ? fmt::format("projected_{}:{}", name, std::string_view(condition).substr(projected.size()))
+             : name;
+}
+
+/// The conditions that a questioned one is compared with, those that ran.
+std::vector<std::string> controls_of(const results& run, const std::string& condition) {
+  std::vector<std::string> controls;
+  for (const std::string& id :
+       {std::string("text_oracle"), control_of(condition, "other_source"), control_of(condition, "zero"),
+        control_of(condition, "noise"), std::string("baseline")}) {
+    if (has_condition(run, id)) {
+      controls.push_back(id);
+    }
+  }
+  return controls;
+}
+
 /// The variants that a table is made for: each by itself where there are two or more, else all tests together.
 std::vector<std::string> table_variants(const results& run) {
   std::vector<std::string> variants;
@@ -218,7 +243,7 @@ void compare_conditions(const results& run, const run_values& values, run_summar
   for (const trial_metric& metric : trial_metrics()) {
     for (const std::string& variant : table_variants(run)) {
       for (const std::string& a : questioned_conditions(run)) {
-        for (const std::string& b : control_conditions(run)) {
+        for (const std::string& b : controls_of(run, a)) {
           const auto outcome =
               compared_values(request_for(run, metric, a, b), values.of(a, variant, metric),
                               values.of(b, variant, metric), [&](const auto& names) { return values.clusters(names); });
@@ -357,14 +382,15 @@ std::optional<common_values> values_of_all(const run_values& values, const std::
 }
 
 void recover_content(const results& run, const run_values& values, run_summary& summary) {
-  if (!has_condition(run, "baseline") || !has_condition(run, "other_source") || !has_condition(run, "text_oracle")) {
-    return;
-  }
   for (const trial_metric& metric : trial_metrics()) {
     for (const std::string& variant : table_variants(run)) {
       for (const std::string& condition : questioned_conditions(run)) {
-        if (const auto common =
-                values_of_all(values, {"baseline", "other_source", condition, "text_oracle"}, variant, metric)) {
+        const std::vector<std::string> needed{"baseline", control_of(condition, "other_source"), condition,
+                                              "text_oracle"};
+        if (!std::ranges::all_of(needed, [&](const std::string& id) { return has_condition(run, id); })) {
+          continue;
+        }
+        if (const auto common = values_of_all(values, needed, variant, metric)) {
           const auto& cells = common->cells;
           summary.recoveries.push_back(
               {condition, variant, metric.name,
@@ -395,7 +421,8 @@ std::vector<std::string> questioned_conditions(const results& run) {
   std::vector<std::string> whole;
   std::vector<std::string> narrowed;
   for (const condition_description& condition : run.conditions) {
-    if (condition.id == "transfer" || condition.id.starts_with("from_files")) {
+    if (condition.id == "transfer" || condition.id.starts_with("from_files") ||
+        condition.id.starts_with(detail::projected)) {
       whole.push_back(condition.id);
     } else if (condition.id.starts_with("transfer+") && condition.factors.empty()) {
       narrowed.push_back(condition.id);

@@ -51,7 +51,9 @@ TEST_CASE("an unknown or empty name is refused with the known ones", "[experimen
         "conditions: name: expected all, matrix, controls, or some of baseline, text_oracle, same_cache, noise, "
         "transfer, "
         "as_reported_same_cache, as_reported_transfer, oracle_split, other_source, zero, noise_sink_kept, "
-        "shuffled_tokens, shuffled_layers, shuffled_heads, shuffled_slots, from_files:DIR, got \"transfers\"");
+        "shuffled_tokens, shuffled_layers, shuffled_heads, shuffled_slots, projected:FOLDER[@MODEL], "
+        "projected_other_source:FOLDER[@MODEL], projected_zero:FOLDER[@MODEL], projected_noise:FOLDER[@MODEL], "
+        "from_files:DIR, got \"transfers\"");
   for (const char* list : {"", "baseline,", ",baseline", "baseline, transfer"}) {
     CHECK_FALSE(complaint(list).empty());
   }

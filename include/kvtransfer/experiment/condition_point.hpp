@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,10 @@
 #include "kvtransfer/inject/injection_policy_registry.hpp"
 
 namespace kvtransfer {
+
+namespace detail {
+class source_projection;
+}
 
 /// Whose prompt a cache is made of.
 enum class cached_prompt : std::uint8_t {
@@ -69,6 +74,7 @@ struct condition_point {
   std::string prompt_form = {};                           ///< `raw` or `chat`; empty: the run's
   std::optional<std::filesystem::path> files = {};        ///< a folder of cache files, one a test; none: the model's
   origin_basis accepted_origin = origin_basis::recorded;  ///< by what the files are taken for the model's
+  std::shared_ptr<detail::source_projection> projection = {};  ///< what makes it of a source's cache; null: nothing
 };
 
 /// The coordinates that are not the default, as a command line spells them behind a condition:

@@ -18,7 +18,8 @@ class condition_registry {
   /// Makes a condition from what a list says behind its name and a colon.
   using maker = std::function<any_condition(const std::string& argument)>;
 
-  /// The library's own: the seven of the matrix, the controls, and `from_files:DIR`.
+  /// The library's own: the seven of the matrix, the controls, `projected:FOLDER[@MODEL]` with controls of its own, and
+  /// `from_files:DIR`.
   [[nodiscard]] static condition_registry standard();
 
   /// Adds a condition under its id. @throws value_error if that is taken

@@ -1,6 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "kvtransfer/experiment/any_condition.hpp"
 
@@ -57,5 +61,14 @@ namespace kvtransfer::conditions {
 
 /// Anybody's caches: one cache file a test, `folder/TEST.safetensors`, whoever wrote it. Its origin is checked.
 [[nodiscard]] any_condition from_files(std::filesystem::path folder);
+
+/// Makes a condition from its argument.
+using condition_maker = std::function<any_condition(const std::string& argument)>;
+
+/// `projected`, what a projector makes of the source's cache, and what stands in for that: `projected_other_source`,
+/// `projected_zero`, `projected_noise`; each by its name. The argument is `FOLDER`, as `save_projector` writes it, or
+/// `FOLDER@MODEL` where MODEL's caches are projected and not the run's own model's. Conditions of one argument open
+/// projector and model once.
+[[nodiscard]] std::vector<std::pair<std::string, condition_maker>> projections();
 
 }  // namespace kvtransfer::conditions

@@ -9,12 +9,15 @@
 
 namespace kvtransfer {
 
+class any_tokenizer;
 struct causal_lm;
 
-/// What a condition may look at beyond its own test: the prompts of all tests of a run, in order, and the model.
+/// What a condition may look at beyond its own test: the prompts of all tests of a run, in order, the model, and
+/// its tokenizer.
 struct suite_prompts {
-  const causal_lm* model = nullptr;  ///< outlives the run
-  std::vector<prompt_ids> tests;     ///< as that condition reads them
+  const causal_lm* model = nullptr;       ///< outlives the run
+  std::vector<prompt_ids> tests;          ///< as that condition reads them
+  const any_tokenizer* tokens = nullptr;  ///< outlives the run
 };
 
 /// For each test the index of another one, whose source stands in for its own: never one of the same tokens, and each

@@ -67,12 +67,12 @@ struct run_summary {
   std::vector<factor_table> factors;              ///< where the run crosses factors of two levels in full
 };
 
-/// The conditions that inject a source's cache and whose outcome is in question: `transfer` and those of files; without
-/// these, what narrows a transfer.
+/// The conditions that inject a source's cache and whose outcome is in question: `transfer`, those of files and
+/// projections; without these, what narrows a transfer.
 [[nodiscard]] std::vector<std::string> questioned_conditions(const results& run);
 
 /// The conditions that these are compared with, those that ran: the text, another source's cache, a zeroed one, noise,
-/// and nothing.
+/// and nothing. A projection is compared with those of them that are projected by the same.
 [[nodiscard]] std::vector<std::string> control_conditions(const results& run);
 
 /// Compares the conditions of a run whose trials are there. The unit is the prompt; tests of one group are a cluster.

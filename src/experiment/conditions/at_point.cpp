@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "experiment/conditions/point_words.hpp"
+#include "experiment/conditions/source_projection.hpp"
 #include "experiment/conditions/taken_cache.hpp"
 #include "kvtransfer/cache/file/cache_file.hpp"
 #include "kvtransfer/experiment/concepts.hpp"
@@ -74,6 +75,9 @@ struct point_condition {
     bound.model = suite.model;
     bound.tests = suite.tests;
     bound.others = other_sources(suite.tests);
+    if (at.projection != nullptr) {
+      at.projection->bind(suite);
+    }
     return bound;
   }
 
@@ -215,7 +219,8 @@ struct point_condition {
     if (at.control == cache_control::shuffled_tokens) {
       text = detail::with_shuffled_source(std::move(text), settings.seeds.front());
     }
-    return detail::cache_of_text(caches, text, at.taken, settings);
+    return at.projection == nullptr ? detail::cache_of_text(caches, text, at.taken, settings)
+                                    : at.projection->take(caches, text, at.taken, settings);
   }
 
   [[nodiscard]] injection_context context(prompt_caches& caches, const prompt_ids& prompts,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "experiment/conditions/point_words.hpp"
+#include "experiment/conditions/source_projection.hpp"
 #include "experiment/text_lists.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/condition_point.hpp"
@@ -170,6 +171,9 @@ std::optional<std::string> meaningless_crossing(const condition_point& point) {
   }
   if (point.files && (point.taken != cache_moment::prompt || point.control == cache_control::shuffled_tokens)) {
     return "a file holds the text that it holds";
+  }
+  if (point.projection != nullptr && point.projection->has_sharer() && point.taken != cache_moment::prompt) {
+    return "another model's cache is projected, and that of its prompt alone";
   }
   if (!point.files && point.accepted_origin != origin_basis::recorded) {
     return "the model's own caches need nothing assumed";
