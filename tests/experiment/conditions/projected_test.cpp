@@ -1,0 +1,239 @@
+#include <ATen/ops/randn.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "experiment/phase2a_program.hpp"
+#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/model/causal_lm.hpp"
+#include "kvtransfer/project/projector_file.hpp"
+#include "kvtransfer/tensor/safetensors.hpp"
+#include "kvtransfer/tensor/safetensors_writer.hpp"
+#include "support/message.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::test;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Two models, a suite of two tests, and projectors.
+struct laboratory {
+  temporary_folder folder;
+  fs::path model = folder.path() / "model";
+  fs::path other = folder.path() / "other";
+
+  laboratory() {
+    write_babbling_model(model);
+    nlohmann::json config = small_config();
+    config["vocab_size"] = 360;
+    config["num_hidden_layers"] = 2;
+    config["num_key_value_heads"] = 4;
+    const causal_lm second = small_model(2, config);
+    save_model(other, second.config, second.weights, at::kFloat);
+    for (const char* file : {"tokenizer.model", "tokenizer_config.json"}) {
+      fs::copy_file(model / file, other / file);
+    }
+    folder.put("suite.json", R"({"name": "two", "tests": [
+      {"name": "one", "source": "The river is wide.", "target": "What is wide?", "markers": ["river"]},
+      {"name": "two", "source": "A bell rang twice.", "target": "What rang?", "markers": ["bell"]}]})");
+  }
+
+  [[nodiscard]] projector_models digests(const fs::path& source) const {
+    return {causal_lm::open(source, at::kCPU, at::kFloat).identity.digest,
+            causal_lm::open(model, at::kCPU, at::kFloat).identity.digest};
+  }
+
+  /// A linear projector of random numbers from `source` to the model. @param from the layers of the source that each
+  /// layer reads
+  [[nodiscard]] fs::path linear_from(const fs::path& source, head_shape heads, std::int64_t from) const {
+    std::vector<linear_layer> layers;
+    for (std::int64_t i = 0; i < 3; ++i) {
+      const auto map = [&] { return linear_map{at::randn({1, heads.features(), 32}).mul(0.1), at::randn({1, 32})}; };
+      layers.push_back({{from}, map(), map(), false});
+    }
+    const fs::path output = folder.path() / ("linear" + std::to_string(from));
+    save_projector(output, projectors::linear(key_rotation::unrotated, heads, {2, 16}, std::move(layers)),
+                   digests(source));
+    return output;
+  }
+
+  [[nodiscard]] fs::path identity() const {
+    const fs::path output = folder.path() / "identity";
+    save_projector(output, projectors::identity(3), digests(model));
+    return output;
+  }
+
+  [[nodiscard]] program_outcome run(const std::string& conditions) const {
+    return run_phase2a(
+        fmt::format("--device cpu --max-new-tokens 4 --model '{}' --suite '{}' --output '{}' "
+                    "--conditions '{}'",
+                    model.string(), (folder.path() / "suite.json").string(), output().string(), conditions));
+  }
+  [[nodiscard]] fs::path output() const { return folder.path() / "results"; }
+
+  /// The whole complaint about what a run of `projected:ARGUMENT` is refused for, with nothing written.
+  [[nodiscard]] std::string refusal(const std::string& argument) const {
+    const program_outcome refused = run("projected:" + argument);
+    CHECK(refused.exit_code == 2);
+    CHECK(std::ranges::count(refused.complaint, '\n') == 1);
+    CHECK_FALSE(fs::exists(output()));
+    return refused.complaint;
+  }
+
+  /// A copy of a projector whose tensors are changed.
+  template <class Change>
+  [[nodiscard]] std::string changed(const fs::path& projector, const std::string& name, Change change) const {
+    const fs::path copy = folder.path() / name;
+    fs::copy(projector, copy);
+    const auto file = safetensors_file::open(projector / "projector.safetensors");
+    std::map<std::string, at::Tensor> tensors;
+    for (const std::string& each : file.names()) {
+      tensors[each] = file.tensor(each).clone();
+    }
+    change(tensors);
+    fs::remove(copy / "projector.safetensors");
+    write_safetensors(copy / "projector.safetensors", tensors);
+    return copy.string();
+  }
+};
+
+/// Conditions of each test of a run's results.
+nlohmann::json conditions_of(const laboratory& lab, std::size_t test) {
+  return read_json_object(lab.output() / "phase2a_transfer_results.json")["tests"][test]["conditions"];
+}
+
+}  // namespace
+
+TEST_CASE("projected by the identity is the transfer, its controls are not, and each says how it was made",
+          "[experiment][conditions]") {
+  const laboratory lab;
+  const std::string by = lab.identity().string();
+  const program_outcome done =
+      lab.run(fmt::format("baseline,text_oracle,transfer,projected:{0},projected_other_source:{0},projected_zero:{0},"
+                          "projected_noise:{0},projected:{0}+layers:0-1",
+                          by));
+  CHECK(done.complaint.find("error") == std::string::npos);
+  REQUIRE(done.exit_code == 0);
+  for (const std::size_t test : {0, 1}) {
+    const nlohmann::json conditions = conditions_of(lab, test);
+    CHECK(conditions.size() == 8);
+    const auto trial = [&](const std::string& id) { return conditions.at(id)["trials"][0]; };
+    CHECK(trial("projected:" + by)["token_ids"] == trial("transfer")["token_ids"]);
+    const auto divergence = [&](const std::string& id) { return conditions.at(id)["next_token_kl"][0].get<double>(); };
+    CHECK(std::abs(divergence("projected:" + by) - divergence("transfer")) < 1e-5);
+    for (const char* control : {"projected_zero:", "projected_other_source:", "projected_noise:"}) {
+      CHECK(divergence(control + by) > divergence("transfer") + 1e-3);
+    }
+    CHECK(conditions.at("projected:" + by)["edits"].dump().find("identity") != std::string::npos);
+  }
+  std::vector<std::string> opponents;
+  const nlohmann::json summary = read_json_object(lab.output() / "summary.json");
+  for (const nlohmann::json& each : summary["comparisons"]) {
+    if (each["a"] == "projected:" + by && each["metric"] == "success") {
+      opponents.push_back(each["b"]);
+    }
+  }
+  CHECK(opponents == std::vector<std::string>{"text_oracle", "projected_other_source:" + by, "projected_zero:" + by,
+                                              "projected_noise:" + by, "baseline"});
+}
+
+TEST_CASE("another model's cache is projected where the condition names that model", "[experiment][conditions]") {
+  const laboratory lab;
+  const std::string by = lab.linear_from(lab.other, {4, 16}, 1).string() + "@" + lab.other.string();
+  const program_outcome done = lab.run(fmt::format("projected:{0},projected_other_source:{0}", by));
+  REQUIRE(done.exit_code == 0);
+  const nlohmann::json conditions = conditions_of(lab, 0);
+  CHECK(conditions.at("projected:" + by)["edits"].dump().find("linear") != std::string::npos);
+  CHECK(conditions.at("projected:" + by) != conditions.at("projected_other_source:" + by));
+}
+
+TEST_CASE("a projector that does not fit is refused with one line before anything is written",
+          "[experiment][conditions]") {
+  const laboratory lab;
+  const fs::path good = lab.linear_from(lab.other, {4, 16}, 1);
+  const std::string sharer = "@" + lab.other.string();
+  CHECK_THAT(lab.refusal((lab.folder.path() / "nowhere").string()), contains("nowhere/projector.json"));
+  CHECK_THAT(lab.refusal(good.string() + "@"), contains("expected FOLDER, or FOLDER@MODEL"));
+  CHECK_THAT(lab.refusal(good.string() + "@" + (lab.folder.path() / "no_model").string()), contains("no_model"));
+  CHECK_THAT(lab.refusal(good.string()), contains("source: expected model "));  // the run's own model
+  CHECK_THAT(lab.refusal(lab.linear_from(lab.other, {4, 16}, 2).string() + sharer), contains("source layer: expected"));
+  CHECK_THAT(lab.refusal(lab.changed(good, "renamed",
+                                     [](auto& tensors) {
+                                       tensors["layers.0.key.weight"] = tensors.at("layers.0.keys.weight");
+                                       tensors.erase("layers.0.keys.weight");
+                                     }) +
+                         sharer),
+             contains("layers.0.keys.weight: expected a tensor [1, 64, 32], got none of that name"));
+  CHECK_THAT(
+      lab.refusal(lab.changed(good, "missing", [](auto& tensors) { tensors.erase("layers.2.values.bias"); }) + sharer),
+      contains("layers.2.values.bias: expected a tensor [1, 32], got none of that name"));
+  CHECK_THAT(
+      lab.refusal(lab.changed(good, "surplus", [](auto& tensors) { tensors["more"] = at::randn({2}); }) + sharer),
+      contains("\"more\": expected no tensor of this name"));
+  CHECK_THAT(lab.refusal(
+                 lab.changed(good, "shape", [](auto& tensors) { tensors["layers.1.keys.bias"] = at::randn({1, 31}); }) +
+                 sharer),
+             contains("layers.1.keys.bias: expected [1, 32], got [1, 31]"));
+  CHECK_THAT(
+      lab.refusal(lab.changed(good, "numbers", [](auto& tensors) { tensors["layers.1.keys.bias"].add_(1); }) + sharer),
+      contains("the digest of the tensors beside it"));
+}
+
+TEST_CASE("a receiver of another digest, other layers or heads are refused alike", "[experiment][conditions]") {
+  const laboratory lab;
+  const auto saved = [&](const std::string& name, const auto& projector, const projector_models& models) {
+    save_projector(lab.folder.path() / name, projector, models);
+    return (lab.folder.path() / name).string();
+  };
+  const projector_models of_other{lab.digests(lab.model).source, lab.digests(lab.other).source};
+  CHECK_THAT(lab.refusal(saved("foreign", projectors::identity(3), of_other)), contains("receiver: expected model "));
+  CHECK_THAT(lab.refusal(saved("deep", projectors::identity(4), {})), contains("a projector for the receiver's 3"));
+  const linear_map map{at::randn({1, 16, 32}), at::randn({1, 32})};
+  const projectors::linear narrow(key_rotation::unrotated, {1, 16}, {2, 16},
+                                  std::vector<linear_layer>(3, {{0}, map, map, false}));
+  CHECK_THAT(lab.refusal(saved("narrow", narrow, {})), contains("source layer 0: keys: expected [batch, 1, seq, 16]"));
+}
+
+TEST_CASE("a sharer whose tokenizer loses the text is refused", "[experiment][conditions]") {
+  const laboratory lab;
+  const fs::path good = lab.linear_from(lab.other, {4, 16}, 1);
+  fs::remove(lab.other / "tokenizer.model");
+  fs::remove(lab.other / "tokenizer_config.json");
+  // Characters without spaces, and no bytes to fall back to.
+  nlohmann::json vocabulary{{"<unk>", 0}, {"<s>", 1}, {".", 2}};
+  for (char letter = 'a'; letter <= 'm'; ++letter) {
+    vocabulary[std::string(1, letter)] = vocabulary.size();
+  }
+  const nlohmann::json tokenizer{
+      {"version", "1.0"},
+      {"truncation", nullptr},
+      {"padding", nullptr},
+      {"added_tokens", nlohmann::json::array()},
+      {"normalizer", nullptr},
+      {"pre_tokenizer", nullptr},
+      {"post_processor", nullptr},
+      {"decoder", {{"type", "Sequence"}, {"decoders", {{{"type", "ByteFallback"}}, {{"type", "Fuse"}}}}}},
+      {"model",
+       {{"type", "BPE"},
+        {"dropout", nullptr},
+        {"unk_token", "<unk>"},
+        {"continuing_subword_prefix", nullptr},
+        {"end_of_word_suffix", nullptr},
+        {"fuse_unk", true},
+        {"byte_fallback", true},
+        {"vocab", vocabulary},
+        {"merges", nlohmann::json::array()}}}};
+  std::ofstream(lab.other / "tokenizer.json") << tokenizer.dump();
+  CHECK_THAT(lab.refusal(good.string() + "@" + lab.other.string()),
+             contains("tokens of test one: expected a sharer whose tokenizer gives the text back, got another text"));
+}
