@@ -2,10 +2,13 @@
 
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/project/concepts.hpp"
@@ -43,6 +46,15 @@ inline void require_shape(const layer_kv& tensors, const head_shape& shape, std:
                          formatted("[batch, {}, seq, {}] ({})", shape.kv_heads, shape.head_dim, describe(shape)),
                          [&] { return tensor.defined() ? describe(tensor) : std::string("nothing"); });
   }
+}
+
+/// @throws shape_error unless a projector's tensor is there and of `sizes` @param what its name
+inline void require_sizes(const at::Tensor& tensor, const std::vector<std::int64_t>& sizes, std::string_view where,
+                          std::string_view what) {
+  require<shape_error>(
+      tensor.defined() && tensor.sizes() == at::IntArrayRef(sizes), where, what,
+      [&] { return fmt::format("[{}]", fmt::join(sizes, ", ")); },
+      [&] { return tensor.defined() ? describe(tensor) : std::string("nothing"); });
 }
 
 /// `[batch, kv_heads, seq, head_dim]` as `[batch, seq, kv_heads·head_dim]`: head after head.

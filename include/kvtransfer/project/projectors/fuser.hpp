@@ -57,10 +57,7 @@ class fuser {
     detail::for_each_fuser_tensor(
         layers_, shape_,
         [&](const std::string& tensor_name, const at::Tensor& tensor, const std::vector<std::int64_t>& sizes) {
-          require<shape_error>(
-              tensor.defined() && tensor.sizes() == at::IntArrayRef(sizes), "projectors::fuser", tensor_name,
-              [&] { return fmt::format("[{}]", fmt::join(sizes, ", ")); },
-              [&] { return tensor.defined() ? kvtransfer::describe(tensor) : std::string("nothing"); });
+          detail::require_sizes(tensor, sizes, "projectors::fuser", tensor_name);
           digest.add(tensor_name, tensor);
         });
     digest_ = digest.text();

@@ -119,17 +119,9 @@ class linear {
       const std::int64_t groups = maps.by_head ? receiver_.kv_heads : 1;
       const std::int64_t in = k * (maps.by_head ? source_.head_dim : source_.features());
       const std::int64_t out = maps.by_head ? receiver_.head_dim : receiver_.features();
-      require_sizes(map.weight, {groups, in, out}, where, fmt::format("{}.weight", half));
-      require_sizes(map.bias, {groups, out}, where, fmt::format("{}.bias", half));
+      detail::require_sizes(map.weight, {groups, in, out}, where, fmt::format("{}.weight", half));
+      detail::require_sizes(map.bias, {groups, out}, where, fmt::format("{}.bias", half));
     }
-  }
-
-  static void require_sizes(const at::Tensor& tensor, const std::vector<std::int64_t>& sizes, std::string_view where,
-                            std::string_view what) {
-    require<shape_error>(
-        tensor.defined() && tensor.sizes() == at::IntArrayRef(sizes), where, what,
-        [&] { return fmt::format("[{}]", fmt::join(sizes, ", ")); },
-        [&] { return tensor.defined() ? describe(tensor) : std::string("nothing"); });
   }
 
   /// @param tensors one per source layer, `[batch, kv_heads, seq, head_dim]`
