@@ -19,8 +19,8 @@ namespace {
 struct megatron {
   static constexpr std::string_view name = "megatron";
   static constexpr std::string_view axes = "[seq, batch, kv_heads, head_dim]";
-  at::Tensor view(const at::Tensor& tensor) const { return tensor.permute({1, 2, 0, 3}); }
-  at::Tensor arrange(const at::Tensor& canonical) const { return canonical.permute({2, 0, 1, 3}); }
+  [[nodiscard]] at::Tensor view(const at::Tensor& tensor) const { return tensor.permute({1, 2, 0, 3}); }
+  [[nodiscard]] at::Tensor arrange(const at::Tensor& canonical) const { return canonical.permute({2, 0, 1, 3}); }
 };
 static_assert(kvtransfer::StridedLayout<megatron>);
 

@@ -60,7 +60,8 @@ void add_texts(kvtransfer::moves_verdict& verdict, const std::filesystem::path& 
     for (kvtransfer::greedy_check& said : verdict.greedy) {
       said.text = tokens.decode(said.token_ids);
     }
-  } catch (const kvtransfer::error&) {  // the verdict is on keys: ids tell as much
+  } catch (const kvtransfer::error&) {
+    return;  // the verdict is on keys: ids tell as much
   }
 }
 
@@ -100,7 +101,7 @@ int main(int argc, char** argv) {
   options chosen;
   CLI::App app("Says whether moved keys of a model are those that it would have written there.", "verify_moves");
   add_flags(app, chosen);
-  const auto refused = [&](std::string reason) {
+  const auto refused = [&](const std::string& reason) {
     return kvtransfer::moves_verdict{
         .reason = reason.substr(0, reason.find('\n')), .model = chosen.model, .dtype = chosen.dtype};
   };

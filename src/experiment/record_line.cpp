@@ -1,9 +1,6 @@
 #include "experiment/record_line.hpp"
 
-#include <vector>
-
 #include "experiment/records_json.hpp"
-#include "experiment/trial_json.hpp"
 
 namespace kvtransfer::detail {
 

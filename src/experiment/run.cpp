@@ -13,7 +13,7 @@
 #include "experiment/oracle_reference.hpp"
 #include "experiment/trial.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/experiment/condition_point.hpp"
+#include "kvtransfer/experiment/condition_point.hpp"  // IWYU pragma: keep (any_condition.hpp declares it only)
 #include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/suite_prompts.hpp"
 #include "kvtransfer/model/causal_lm.hpp"

@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include <chrono>
-#include <utility>
 #include <vector>
 
 #include "kvtransfer/experiment/device_choice.hpp"

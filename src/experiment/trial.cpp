@@ -1,7 +1,6 @@
 #include "experiment/trial.hpp"
 
 #include "kvtransfer/experiment/metrics.hpp"
-#include "kvtransfer/experiment/prompt_ids.hpp"
 #include "model/plan_frame.hpp"
 
 namespace kvtransfer::detail {

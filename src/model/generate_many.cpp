@@ -6,9 +6,6 @@
 #include <algorithm>
 #include <deque>
 #include <list>
-#include <map>
-#include <memory>
-#include <tuple>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
@@ -279,11 +276,10 @@ class many_generations {
     if (job.keeps_cache) {
       left = batch.left_by(p / sizes.members, p % sizes.members);
     }
-    for (std::size_t i = 0; i < job.requests.size(); ++i) {
-      const bool last = i + 1 == job.requests.size();
-      std::optional<cache> own = left && !last ? std::optional(left->clone()) : std::move(left);
-      finished_(job.requests[i], {job.said, std::move(own)});
+    for (std::size_t i = 0; i + 1 < job.requests.size(); ++i) {
+      finished_(job.requests[i], {job.said, left ? std::optional(left->clone()) : std::nullopt});
     }
+    finished_(job.requests.back(), {job.said, std::move(left)});
   }
 
   /// One step of all sequences that run. @return false if there is none

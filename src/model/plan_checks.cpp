@@ -12,7 +12,6 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/attention_mask.hpp"
-#include "kvtransfer/rope/rotary_embedding.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "model/rotation_check.hpp"
 #include "model/window_checks.hpp"

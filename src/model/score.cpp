@@ -11,7 +11,6 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/expand_rows.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/rope/rotary_embedding.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 #include "model/plan_checks.hpp"
 #include "model/plan_frame.hpp"

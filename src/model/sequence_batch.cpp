@@ -51,8 +51,7 @@ void put(const at::Tensor& buffer, std::initializer_list<at::Tensor> places, con
   for (const at::Tensor& place : places) {
     where.push_back(place);
   }
-  at::Tensor written = buffer;
-  written.index_put_(where, values);
+  buffer.index_put_(where, values);
 }
 
 }  // namespace
@@ -120,7 +119,7 @@ sequence_batch::sequence_batch(const causal_lm& model, const batch_sizes& sizes)
   const model_config& config = model.config;
   const at::TensorOptions options = at::TensorOptions().dtype(wide_).device(model.device());
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    const auto buffer = [&](std::vector<std::int64_t> shape) { return at::zeros(shape, options); };
+    const auto buffer = [&](const std::vector<std::int64_t>& shape) { return at::zeros(shape, options); };
     const std::vector<std::int64_t> prefix{sizes.groups, config.kv_heads, sizes.prefix, config.head_dim};
     const std::vector<std::int64_t> tail{sizes.groups, config.kv_heads, sizes.members, sizes.tail, config.head_dim};
     layers_.push_back({buffer(prefix), buffer(prefix), buffer(tail), buffer(tail)});

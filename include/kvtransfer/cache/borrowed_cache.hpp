@@ -55,7 +55,7 @@ class borrowed_cache {
 
   /// The tensors with the frame that they are in now.
   /// @throws frame_error where this library has moved them through another owner or view
-  cache_view<Layout> view() const {
+  [[nodiscard]] cache_view<Layout> view() const {
     require_unchanged("borrowed_cache::view");
     return detail::view_access::view(keys_, values_, detail::moving_frames::settled(frame_), layout_);
   }

@@ -60,7 +60,7 @@ class atomic_file {
   }
 
   /// The name that the file gets, not the neighbour's.
-  const std::filesystem::path& path() const { return target_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return target_; }
 
   /// Puts bytes at an offset; ranges may come in any order. @throws file_error
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes) {

@@ -33,7 +33,7 @@ inline void require_visibility_fits(const segment& part) {
 /// Which slots of a segment a query may see: bool `[batch, kv_heads or 1, seq]`, what the plan shows less padding.
 /// @throws shape_error if the plan's own visibility does not fit the segment
 inline at::Tensor segment_visibility(const segment& part, at::Device device) {
-  const at::Tensor valid = validity_tensor(part.kv.frame().positions, device);
+  at::Tensor valid = validity_tensor(part.kv.frame().positions, device);
   if (!part.visible.defined()) {
     return valid;
   }

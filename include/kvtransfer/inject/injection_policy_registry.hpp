@@ -163,7 +163,7 @@ class injection_policy_registry {
       try {
         all = all.followed_by(one);
       } catch (const value_error&) {
-        policy_arguments::refuse_in(text, piece.data(), detail::decision(one.kind()), "", piece);
+        policy_arguments::refuse_in(text, piece, detail::decision(one.kind()), "", piece);
       }
       begin = end + 1;
     }
@@ -174,7 +174,7 @@ class injection_policy_registry {
   [[nodiscard]] any_injection_policy made_of(std::string_view piece, std::string_view text) const {
     const std::string_view name = piece.substr(0, piece.find(':'));
     if (!makers_.contains(name)) {
-      policy_arguments::refuse_in(text, piece.data(), fmt::format("one of {}", fmt::join(makers_.names(), ", ")), "",
+      policy_arguments::refuse_in(text, piece, fmt::format("one of {}", fmt::join(makers_.names(), ", ")), "",
                                   name.empty() ? "nothing" : name);
     }
     const entry& found = makers_.at(name);

@@ -49,7 +49,7 @@ class policy_arguments {
   void require_count(std::size_t least, std::size_t most) const {
     if (fields_.size() < least) {
       const std::string_view last = fields_.empty() ? name_ : fields_.back();
-      refuse_at(last.data() + last.size(), "a colon and an argument", "nothing");
+      refuse_at(last.substr(last.size()), "a colon and an argument", "nothing");
     }
     if (fields_.size() > most) {
       refuse(most, "nothing more", fields_[most]);
@@ -119,7 +119,7 @@ class policy_arguments {
     for (const std::string_view item : items(field(index))) {
       require_role(item, item);
       if (std::ranges::find(all, item, &donor::role) != all.end()) {
-        refuse_at(item.data(), "every donor once", item);
+        refuse_at(item, "every donor once", item);
       }
       all.emplace_back(std::string(item));
     }
@@ -171,7 +171,7 @@ class policy_arguments {
       if (point != std::string_view::npos) {
         layer = whole_number(item.substr(0, point));
         if (!layer || *layer < 0) {
-          refuse_at(item.data(), "a layer in front of the point", item.substr(0, point));
+          refuse_at(item, "a layer in front of the point", item.substr(0, point));
         }
       }
       auto group = std::ranges::find(found, layer, [](const auto& each) { return each.first; });
@@ -187,21 +187,22 @@ class policy_arguments {
 
   /// Complains of a field. @param expected what would be right in its place
   [[noreturn]] void refuse(std::size_t index, std::string_view expected, std::string_view got) const {
-    refuse_at(fields_[index].data(), expected, got);
+    refuse_at(fields_[index], expected, got);
   }
 
   /// Complains that a name is no donor's. @param place where the complaint points
   void require_role(std::string_view role, std::string_view place) const {
     if (std::ranges::find(*roles_, role) == roles_->end()) {
-      refuse_at(place.data(), fmt::format("one of {}", fmt::join(*roles_, ", ")), role);
+      refuse_at(place, fmt::format("one of {}", fmt::join(*roles_, ", ")), role);
     }
   }
 
-  /// Complains of what stands at `place` in the whole text. @param example how it is written; none where empty
-  [[noreturn]] static void refuse_in(std::string_view whole, const char* place, std::string_view expected,
+  /// Complains of `place`, a part of the whole text, by where it begins. @param example how it is written; none where
+  /// empty
+  [[noreturn]] static void refuse_in(std::string_view whole, std::string_view place, std::string_view expected,
                                      std::string_view example, std::string_view got) {
     fail<value_error>(fmt::format("injection policy \"{}\"", shown(whole)),
-                      fmt::format("character {}", place - whole.data() + 1),
+                      fmt::format("character {}", place.data() - whole.data() + 1),
                       example.empty() ? std::string(expected) : fmt::format("{}, as in {}", expected, example),
                       got == "nothing" ? std::string(got) : fmt::format("\"{}\"", shown(got)));
   }
@@ -241,22 +242,22 @@ class policy_arguments {
     const std::string_view behind = dash == std::string_view::npos ? std::string_view() : item.substr(dash + 1);
     const std::optional<std::int64_t> last = behind.empty() ? first : whole_number(behind);
     if (!first || *first < 0 || *first > largest_number) {
-      refuse_at(item.data(), "a number from 0 on, or a range", item.empty() ? "nothing" : item);
+      refuse_at(item, "a number from 0 on, or a range", item.empty() ? "nothing" : item);
     }
     if (!last || *last < *first || *last > largest_number) {
-      refuse_at(behind.data(), fmt::format("a number from {} on, or nothing", *first), behind);
+      refuse_at(behind, fmt::format("a number from {} on, or nothing", *first), behind);
     }
     const bool open = dash != std::string_view::npos && behind.empty();
     const slot_range range = open ? index_ranges::open(*first) : index_ranges::closed(*first, *last);
     for (const slot_range& earlier : ranges) {
       if (!earlier.overlap(range).empty()) {
-        refuse_at(item.data(), "every number once", shown_item);
+        refuse_at(item, "every number once", shown_item);
       }
     }
     ranges.push_back(range);
   }
 
-  [[noreturn]] void refuse_at(const char* place, std::string_view expected, std::string_view got) const {
+  [[noreturn]] void refuse_at(std::string_view place, std::string_view expected, std::string_view got) const {
     refuse_in(whole_, place, expected, example_, got);
   }
 

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "experiment/conditions/point_words.hpp"
 #include "experiment/conditions/source_projection.hpp"
 #include "experiment/conditions/taken_cache.hpp"
 #include "kvtransfer/cache/file/cache_file.hpp"
@@ -21,7 +20,7 @@
 #include "kvtransfer/experiment/suite_prompts.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
-#include "kvtransfer/rope/rotary_embedding.hpp"
+#include "kvtransfer/rope/rotary_embedding.hpp"  // IWYU pragma: keep (config.hpp declares it only)
 
 namespace kvtransfer {
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <string>
 #include <utility>
 
 #include "kvtransfer/core/json_file.hpp"

@@ -74,7 +74,7 @@ class cache_file : public detail::mapped_cache<detail::cache_contents> {
 
   /// The cache in memory of its own, its checksums verified where the file has any.
   /// @throws frame_error where another model wrote it, file_error where a checksum differs
-  cache load(const expected_model& model, const load_options& options = {}) const {
+  [[nodiscard]] cache load(const expected_model& model, const load_options& options = {}) const {
     const cache_view<> all = view(model);
     auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
       verify(i);

@@ -31,7 +31,7 @@ class expected_model {
   /// The origin that a cache from the file is to carry.
   /// @param file named in the error
   /// @throws frame_error where the cache is not one of those asked for
-  cache_origin accepted(const cache_frame& frame, std::string_view file) const {
+  [[nodiscard]] cache_origin accepted(const cache_frame& frame, std::string_view file) const {
     const cache_origin& origin = frame.origin();
     if (any_ || (origin.is_known() && differences(model_, origin.model()).empty())) {
       return origin;

@@ -15,7 +15,7 @@ class any_slot_selection {
   /// Takes any selection, by value.
   template <class Selection>
     requires(!std::same_as<Selection, any_slot_selection>) && SlotSelection<Selection>
-  any_slot_selection(Selection selection)  // NOLINT(google-explicit-constructor): a selection is a selection
+  any_slot_selection(const Selection& selection)  // NOLINT(google-explicit-constructor): a selection is a selection
       : text_(selection.text()), chosen_in_([selection](const injection& what) { return selection.chosen_in(what); }) {
     if constexpr (requires(const injection& what) { selection.note(what); }) {
       note_ = [selection](const injection& what) { return selection.note(what); };

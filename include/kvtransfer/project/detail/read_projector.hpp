@@ -131,7 +131,7 @@ class projector_folder {
   return layers;
 }
 
-[[nodiscard]] inline projectors::identity read_identity(projector_folder files) {
+[[nodiscard]] inline projectors::identity read_identity(const projector_folder& files) {
   files.require_fields({"layers"});
   files.require_all_taken();
   return projectors::identity(files.fields().size_of("layers", {}, projector_folder::largest), files.rotation());

@@ -190,7 +190,7 @@ class fuser {
             .transpose(1, 2)
             .unsqueeze(-1)
             .sigmoid();
-    const at::Tensor change = projected.mul(weight);
+    at::Tensor change = projected.mul(weight);
     if (!training_) {
       return change;
     }

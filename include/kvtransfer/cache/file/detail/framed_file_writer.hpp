@@ -52,7 +52,7 @@ class framed_file_writer {
   }
 
   /// A tensor of the file, to be written.
-  streamed_tensor streamed(const std::string& name) const {
+  [[nodiscard]] streamed_tensor streamed(const std::string& name) const {
     return {name, header_.tensors.at(name), header_.data_begin, with_checksums_};
   }
 
