@@ -92,7 +92,7 @@ class session::implementation {
   /// The model, if it can run the plan.
   static const causal_lm& accepting(const causal_lm& model, const plan& input) {
     detail::require_runnable(model, input);
-    return model;
+    return model;  // NOLINT(bugprone-return-const-ref-from-parameter): the session refers to it anyway
   }
 
   /// One layer's buffers with the segments in front; those that all sequences share are kept once, ahead of them.

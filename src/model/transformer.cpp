@@ -59,7 +59,7 @@ at::Tensor linear(const at::Tensor& x, const weight_matrix& weight, const at::Te
 }
 
 at::Tensor embed(const model_config& config, const model_weights& weights, const at::Tensor& token_ids) {
-  const at::Tensor embedded = at::embedding(weights.embed_tokens, token_ids);
+  at::Tensor embedded = at::embedding(weights.embed_tokens, token_ids);
   if (config.embedding_scale == 1) {
     return embedded;
   }

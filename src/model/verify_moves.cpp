@@ -19,7 +19,6 @@
 #include <nlohmann/json.hpp>
 #include <random>
 #include <system_error>
-#include <tuple>
 #include <utility>
 
 #include "kvtransfer/cache/concat.hpp"
@@ -229,7 +228,7 @@ class move_verifier {
   }
 
   void draw_ids() {
-    std::mt19937_64 random(0);
+    std::mt19937_64 random(0);  // NOLINT(bugprone-random-generator-seed): the same tokens for all who verify
     const std::int64_t vocabulary = model_->config.vocab_size;
     const std::int64_t first = std::min<std::int64_t>(3, vocabulary - 1);  // what lies below is no text, as a rule
     for (std::int64_t i = 0; i < std::ranges::max(settings_->lengths); ++i) {
@@ -243,7 +242,10 @@ class move_verifier {
 
   /// `own`, or what the keys are taken to be rotated by.
   [[nodiscard]] std::vector<rotary_specification> claimed(std::vector<rotary_specification> own) const {
-    return settings_->specifications.empty() ? std::move(own) : settings_->specifications;
+    if (settings_->specifications.empty()) {
+      return own;
+    }
+    return settings_->specifications;
   }
 
   /// The cache of the first `length` tokens from position `start` on.
@@ -289,7 +291,8 @@ class move_verifier {
 
   [[nodiscard]] move_check checked(std::string name, std::int64_t length, std::vector<double> errors,
                                    std::vector<double> floors, std::size_t compared) const {
-    move_check check{.name = std::move(name), .length = length, .errors = std::move(errors), .floors = floors};
+    move_check check{
+        .name = std::move(name), .length = length, .errors = std::move(errors), .floors = std::move(floors)};
     check.errors.resize(compared);
     check.floors.resize(compared);
     check.holds = true;

@@ -12,7 +12,6 @@
 #include "experiment/text_lists.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/condition_point.hpp"
-#include "kvtransfer/inject/policy_arguments.hpp"
 
 namespace kvtransfer {
 

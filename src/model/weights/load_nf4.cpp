@@ -5,7 +5,6 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <fmt/format.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
 #include <string_view>
 

@@ -27,8 +27,8 @@ class selected {
   /// Any selection by itself keeps what it names.
   template <class Selection>
     requires(!std::same_as<Selection, selected>) && SlotSelection<Selection>
-  selected(Selection selection)  // NOLINT(google-explicit-constructor): a selection keeps what it names
-      : chosen_(std::move(selection)) {}
+  selected(const Selection& selection)  // NOLINT(google-explicit-constructor): a selection keeps what it names
+      : chosen_(selection) {}
 
   /// All but what is kept now.
   [[nodiscard]] selected inverted() const {
