@@ -25,6 +25,7 @@
 #include "kvtransfer/cache/gather.hpp"
 #include "kvtransfer/cache/halves.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
+#include "kvtransfer/cache/layer_tokens.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/cache/model_identity.hpp"
 #include "kvtransfer/cache/position_overlap.hpp"

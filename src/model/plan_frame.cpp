@@ -80,13 +80,15 @@ bool complete(token_rows& known, const token_rows& more) {
 cache_frame stacked(const std::vector<cache_frame>& layers) {
   std::vector<cache_frame::shared_layer> stack;
   std::vector<cache_origin> writers;
-  token_rows ids = layers.front().token_ids();
+  token_rows ids = layers.front().token_ids();  // what any layer tells of a slot
+  std::vector<layer_tokens::shared_rows> by_layer;
   bool agree = true;
   bool assumed = false;
   for (const cache_frame& one : layers) {
     stack.push_back(one.shared(0));
     assumed = assumed || one.assumed();
     agree = agree && complete(ids, one.token_ids());
+    by_layer.push_back(one.tokens().shared(0));
     if (!one.is_empty()) {
       writers.push_back(one.origin());
     }
@@ -97,7 +99,7 @@ cache_frame stacked(const std::vector<cache_frame>& layers) {
     writer = writer.joined_with(other);
   }
   frame.set_origin(std::move(writer));
-  frame.set_token_ids(agree ? std::move(ids) : token_rows{});
+  frame.set_tokens(agree ? layer_tokens(layers.size(), std::move(ids)) : layer_tokens(std::move(by_layer)));
   if (assumed) {
     frame.set_assumed();
   }

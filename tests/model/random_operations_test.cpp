@@ -778,6 +778,7 @@ class world {
           keys.size(2) != static_cast<std::int64_t>(expected.size(layer))) {
         return fmt::format("layer {} has {} rows of {} slots", layer, keys.size(0), keys.size(2));
       }
+      const token_rows& ids = frame.token_ids(static_cast<std::int64_t>(layer));
       const float* key = keys.const_data_ptr<float>();
       const float* value = values.const_data_ptr<float>();
       for (std::size_t b = 0; b < expected.batch(); ++b) {
@@ -789,7 +790,7 @@ class world {
           for (std::size_t i = 0; i < row.size(); ++i) {
             const std::string at = fmt::format("layer {}, row {}, head {}, slot {}", layer, b, head, i);
             std::string off = off_slot(runs[i], row[i], key, value);
-            off = off.empty() && layer == 0 ? off_token(frame, b, i, row[i]) : off;
+            off = off.empty() ? off_token(ids, b, i, row[i]) : off;
             if (!off.empty()) {
               return at + ": " + off;
             }
@@ -830,8 +831,7 @@ class world {
   }
 
   /// Token ids may be forgotten; they are never another's.
-  static std::string off_token(const cache_frame& frame, std::size_t b, std::size_t i, const reference_slot& slot) {
-    const token_rows& ids = frame.token_ids();
+  static std::string off_token(const token_rows& ids, std::size_t b, std::size_t i, const reference_slot& slot) {
     if (ids.empty() || slot.key == nullptr || ids[b][i] < 0 || slot.edited) {
       return "";
     }

@@ -1,6 +1,9 @@
 // How close one move comes to the exact rotation of the stored key, positions up to a million.
 
+#include <ATen/ops/zeros.h>
+
 #include "kvtransfer/rope/remap.hpp"
+#include "kvtransfer/rope/rotate_blocks.hpp"
 #include "kvtransfer/rope/shift.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 #include "rope/complex_reference.hpp"
@@ -67,7 +70,7 @@ TEST_CASE("a move on a GPU is as precise as its dtype", "[rope][precision][cuda]
   }
 }
 
-TEST_CASE("fp8 keys are rounded once and saturate", "[rope][precision]") {
+TEST_CASE("fp8 keys are rounded once, and refused where they would outgrow their type", "[rope][precision]") {
   const rotary_specification specification = plain_specification(8);
   for (const at::ScalarType dtype : {at::kFloat8_e4m3fn, at::kFloat8_e5m2}) {
     const at::Tensor keys = random_keys({1, 1, 16, 8}).to(dtype);
@@ -76,8 +79,31 @@ TEST_CASE("fp8 keys are rounded once and saturate", "[rope][precision]") {
     CHECK(moved.scalar_type() == dtype);
     CHECK(relative_error(moved, exact) <= 1.05 * relative_error(exact.to(at::kFloat).to(dtype), exact));
   }
-  const at::Tensor large = (random_keys({1, 1, 16, 8}).sign() * 448).to(at::kFloat8_e4m3fn);
-  CHECK(rope::shift(large, 1000, specification).to(at::kFloat).abs().max().item<float>() == 448);
+  for (const auto& [dtype, largest] : {std::pair(at::kFloat8_e4m3fn, 448.0), std::pair(at::kFloat8_e5m2, 57344.0)}) {
+    for (const auto use : {rope::implementation::reference, rope::implementation::automatic}) {
+      CAPTURE(dtype, use);
+      const at::Tensor large = (random_keys({1, 2, 16, 8}).sign() * largest).to(dtype);
+      const at::Tensor before = large.clone();
+      CHECK_THROWS_AS(rope::shift(large, 1000, specification, {.use = use}), value_error);
+      CHECK_THROWS_AS(rope::shift_(large, 1000, specification, {.use = use}), value_error);
+      CHECK_THROWS_AS(rope::rotate_blocks_({large.view({16, 2, 1, 8})}, {1, 3, 4},
+                                           rope::rotation::shift(1000, specification), {.use = use}),
+                      value_error);
+      CHECK(large.view(at::kByte).equal(before.view(at::kByte)));
+      // Alone in its pair an element turns and does not grow, however large it is.
+      const at::Tensor alone = at::zeros({1, 1, 16, 8}, at::kFloat);
+      alone.slice(3, 0, 4).fill_(largest);
+      const at::Tensor turned = alone.to(dtype);
+      rope::shift_(turned, 1000, specification, {.use = use});
+      CHECK(turned.to(at::kFloat).abs().max().item<double>() <= largest);
+    }
+  }
+  const at::Tensor half = (random_keys({1, 1, 16, 8}).sign() * 65504).to(at::kHalf);
+  for (const auto use : {rope::implementation::reference, rope::implementation::automatic}) {  // as for the model that rotates there: no other number
+    const at::Tensor exact = rope::shift(half.to(at::kDouble), 1000, specification);
+    const at::Tensor moved = rope::shift(half, 1000, specification, {.use = use});
+    CHECK(moved.isinf().equal(exact.abs().gt(65520)));
+  }
 }
 
 TEST_CASE("positions that the kernels' angles do not reach are rotated right, and refused where nothing is exact",

@@ -15,6 +15,7 @@
 #include "kvtransfer/cache/cache_origin.hpp"
 #include "kvtransfer/cache/detail/edit_slots.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
+#include "kvtransfer/cache/layer_tokens.hpp"
 #include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/error.hpp"
 
@@ -33,7 +34,7 @@ inline constexpr as_written_t as_written{};  ///< the one value of its type
 class cache_frame {
  public:
   using shared_layer = std::shared_ptr<const layer_frame>;    ///< One frame for all layers that agree.
-  using token_rows = std::vector<std::vector<std::int64_t>>;  ///< Ids by sequence and slot.
+  using token_rows = layer_tokens::token_rows;                ///< Ids by sequence and slot.
 
   cache_frame() = default;
 
@@ -71,24 +72,21 @@ class cache_frame {
     require_layers(static_cast<std::int64_t>(changed.size()));
     cache_frame result;
     result.layers_ = std::move(changed);
-    result.token_ids_ = token_ids_;
+    result.tokens_ = tokens_;
     result.origin_ = origin_;
     result.assumed_ = assumed_;
     result.edits_ = edits_;
     return result;
   }
 
-  /// The frame of one layer, of the same origin; its tokens are known where these are as many as its slots.
+  /// The frame of one layer, of the same origin.
   /// @throws shape_error if there is no such layer
   [[nodiscard]] cache_frame of_layer(std::int64_t index) const {
     cache_frame one({shared(index)});
     one.origin_ = origin_;
     one.assumed_ = assumed_;
     one.edits_ = detail::edits_of_items(edits_, &cache_edit::layers, {index});
-    const std::int64_t slots = one.layer(0).size();
-    const bool known = std::ranges::all_of(
-        token_ids(), [&](const auto& row) { return static_cast<std::int64_t>(row.size()) == slots; });
-    one.token_ids_ = known ? token_ids_ : nullptr;
+    one.tokens_ = tokens_.select({index});
     return one;
   }
 
@@ -106,11 +104,13 @@ class cache_frame {
   /// The slots [begin, end) of every layer and of the text. @throws shape_error unless every layer has them
   [[nodiscard]] cache_frame slice(std::int64_t begin, std::int64_t end) const {
     cache_frame part = transform([=](const layer_frame& layer) { return layer.slice(begin, end); });
-    token_rows ids;
-    for (const std::vector<std::int64_t>& row : token_ids()) {
-      ids.emplace_back(row.begin() + begin, row.begin() + end);
-    }
-    part.token_ids_ = held(std::move(ids));
+    part.tokens_ = tokens_.transform([=](const token_rows& rows) {
+      token_rows ids;
+      for (const std::vector<std::int64_t>& row : rows) {
+        ids.emplace_back(row.begin() + begin, row.begin() + end);
+      }
+      return ids;
+    });
     part.edits_ = detail::edits_of_slots(edits_, begin, end);
     return part;
   }
@@ -118,11 +118,13 @@ class cache_frame {
   /// The sequences named, in that order (one may be named more than once).
   [[nodiscard]] cache_frame select_batch(const std::vector<std::int64_t>& sequences) const {
     cache_frame picked = transform([&](const layer_frame& layer) { return layer.select_batch(sequences); });
-    token_rows ids;
-    for (std::size_t i = 0; i < sequences.size() && !token_ids().empty(); ++i) {
-      ids.push_back(token_ids()[static_cast<std::size_t>(sequences[i])]);
-    }
-    picked.token_ids_ = held(std::move(ids));
+    picked.tokens_ = tokens_.transform([&](const token_rows& rows) {
+      token_rows ids;
+      for (const std::int64_t sequence : sequences) {
+        ids.push_back(rows[static_cast<std::size_t>(sequence)]);
+      }
+      return ids;
+    });
     return picked;
   }
 
@@ -163,7 +165,7 @@ class cache_frame {
       const shared_layer theirs = tail.layers_[pair.front()];  // which may be one of these layers
       grown(pair)->append(*theirs);
     }
-    append_tokens(tail.token_ids_);
+    tokens_.append(tail.tokens_);
   }
 
   /// True where no layer has a slot.
@@ -180,23 +182,36 @@ class cache_frame {
     return next;
   }
 
-  /// The token of every slot `[batch][seq]`, -1 for padding; empty where the cache's text is not known.
-  [[nodiscard]] const token_rows& token_ids() const {
-    static const token_rows none;
-    return token_ids_ ? *token_ids_ : none;
+  /// The token of every slot `[batch][seq]`, -1 for padding: what every layer holds; empty where layers hold different
+  /// tokens, or one's are not known.
+  [[nodiscard]] const token_rows& token_ids() const { return tokens_.common(); }
+  /// That of every slot of one layer; empty where it is not known. @throws shape_error if there is no such layer
+  [[nodiscard]] const token_rows& token_ids(std::int64_t layer) const {
+    require_index<shape_error>(layer, layers(), "cache_frame", "layer");
+    return tokens_.of(static_cast<std::size_t>(layer));
   }
-  /// Names the tokens, or none where `rows` is empty. @throws shape_error unless there is one id per slot of the first
-  /// layer
+  /// Those of all layers.
+  [[nodiscard]] const layer_tokens& tokens() const { return tokens_; }
+  /// Names the tokens, the same in every layer, or none where `rows` is empty.
+  /// @throws shape_error unless there is one id per slot of every layer
   void set_token_ids(token_rows rows) {
-    const std::int64_t batch = layers_.empty() ? 0 : layers_.front()->positions.batch();
-    const std::int64_t slots = layers_.empty() ? 0 : layers_.front()->size();
-    if (!rows.empty() && static_cast<std::int64_t>(rows.size()) != batch) {
-      fail<shape_error>("cache_frame", "token_ids", fmt::format("{} rows", batch), fmt::format("{}", rows.size()));
+    if (layers_.empty() && !rows.empty()) {
+      fail<shape_error>("cache_frame", "token_ids", "0 rows", fmt::format("{}", rows.size()));
     }
-    for (const std::vector<std::int64_t>& row : rows) {
-      require_count<shape_error>(row.size(), slots, "cache_frame", "token_ids", "{} ids a row");
+    set_tokens(layer_tokens(layers_.size(), std::move(rows)));
+  }
+  /// Names each layer's own. @throws shape_error unless there is one id per slot
+  void set_tokens(layer_tokens tokens) {
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const bool seen = i > 0 && layers_share(i, i - 1) && tokens.shared(i) == tokens.shared(i - 1);
+      if (const token_rows& rows = tokens.of(i); !seen && !rows.empty()) {
+        require_count<shape_error>(rows.size(), layers_[i]->positions.batch(), "cache_frame", "token_ids", "{} rows");
+        for (const std::vector<std::int64_t>& row : rows) {
+          require_count<shape_error>(row.size(), layers_[i]->size(), "cache_frame", "token_ids", "{} ids a row");
+        }
+      }
     }
-    token_ids_ = held(std::move(rows));
+    tokens_ = std::move(tokens);
   }
 
   /// The model that wrote the keys, as far as it is known.
@@ -265,7 +280,7 @@ class cache_frame {
   /// Frames that share layers and text are told apart, or not, without reading either.
   friend bool operator==(const cache_frame& a, const cache_frame& b) {
     return a.origin_ == b.origin_ && a.assumed_ == b.assumed_ && a.edits_ == b.edits_ && a.has_layers_of(b) &&
-           (a.token_ids_ == b.token_ids_ || a.token_ids() == b.token_ids());
+           a.tokens_ == b.tokens_;
   }
 
   /// Whether every layer's keys stand where those of `other` do, wherever the caches come from.
@@ -292,10 +307,6 @@ class cache_frame {
     edits_.insert(edits_.end(), std::move_iterator(behind.begin()), std::move_iterator(behind.end()));
   }
 
-  static std::shared_ptr<token_rows> held(token_rows rows) {
-    return rows.empty() ? nullptr : std::make_shared<token_rows>(std::move(rows));
-  }
-
   /// The layer of `indices`, for them alone: a copy unless `append` has made one before that nobody else has taken.
   layer_frame* grown(const std::vector<std::size_t>& indices) {
     const std::size_t first = indices.front();
@@ -311,23 +322,9 @@ class cache_frame {
     return layer;
   }
 
-  /// @param tail of the frame behind; held, so that it is nobody's text but its own
-  void append_tokens(std::shared_ptr<const token_rows> tail) {  // NOLINT(performance-unnecessary-value-param)
-    if (tail == nullptr || token_ids().size() != tail->size()) {
-      token_ids_ = nullptr;
-      return;
-    }
-    if (token_ids_.use_count() > 1) {
-      token_ids_ = held(token_ids());
-    }
-    for (std::size_t row = 0; row < tail->size(); ++row) {
-      (*token_ids_)[row].insert((*token_ids_)[row].end(), (*tail)[row].begin(), (*tail)[row].end());
-    }
-  }
-
   std::vector<shared_layer> layers_;
   std::vector<layer_frame*> growing_;      // those of the layers that `append` made, and so may change; null for others
-  std::shared_ptr<token_rows> token_ids_;  // null where there are none
+  layer_tokens tokens_;
   std::vector<cache_edit> edits_;
   cache_origin origin_;
   bool assumed_ = false;

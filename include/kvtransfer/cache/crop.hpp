@@ -50,22 +50,25 @@ namespace detail {
   return layer.with_positions(position_map::of_rows(positions.streams(), positions.batch(), positions.heads(), rows));
 }
 
-/// The token ids of `frame`, -1 where its first layer holds no key.
-[[nodiscard]] inline std::vector<std::vector<std::int64_t>> token_ids_of_keys(const cache_frame& frame) {
-  std::vector<std::vector<std::int64_t>> ids = frame.token_ids();
-  for (std::size_t b = 0; b < ids.size(); ++b) {
-    const position_map& positions = frame.layer(0).positions;
-    std::vector<std::int64_t> known(ids[b].size(), -1);
-    for (std::int64_t head = 0; head < positions.heads(); ++head) {
-      std::size_t slot = 0;
-      for (const position_run& run : positions.row(0, static_cast<std::int64_t>(b), head).one_run_per_slot()) {
-        known[slot] = run.state.is_padding() ? known[slot] : ids[b][slot];
-        ++slot;
+/// The token ids of every layer of `frame`, -1 where it holds no key.
+[[nodiscard]] inline layer_tokens token_ids_of_keys(const cache_frame& frame) {
+  const auto in_one_frame = [&](std::size_t a, std::size_t b) { return frame.layers_share(a, b); };
+  return frame.tokens().transform(in_one_frame, [&](const layer_tokens::token_rows& rows, std::size_t layer) {
+    const position_map& positions = frame.layer(static_cast<std::int64_t>(layer)).positions;
+    layer_tokens::token_rows ids;
+    for (const std::vector<std::int64_t>& row : rows) {
+      std::vector<std::int64_t>& known = ids.emplace_back(row.size(), -1);
+      for (std::int64_t head = 0; head < positions.heads(); ++head) {
+        std::size_t slot = 0;
+        for (const position_run& run :
+             positions.row(0, static_cast<std::int64_t>(ids.size()) - 1, head).one_run_per_slot()) {
+          known[slot] = run.state.is_padding() ? known[slot] : row[slot];
+          ++slot;
+        }
       }
     }
-    ids[b] = std::move(known);
-  }
-  return ids;
+    return ids;
+  });
 }
 
 }  // namespace detail
@@ -88,7 +91,7 @@ template <LayerLayout Layout>
   const detail::moving_frames frames = detail::view_access::frames(source).transform([&](const cache_frame& frame) {
     cache_frame kept =
         frame.transform([&](const layer_frame& layer) { return detail::first_keys_of_rows(layer, lengths); });
-    kept.set_token_ids(detail::token_ids_of_keys(kept));
+    kept.set_tokens(detail::token_ids_of_keys(kept));
     return kept;
   });
   const cache_frame& kept = frames.target;

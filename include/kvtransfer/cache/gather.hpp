@@ -117,7 +117,7 @@ template <LayerLayout Layout>
   detail::require_not_doubled(slots, overlap);
   const auto choose = [&](const cache_frame& all) {
     cache_frame frame = all.transform([&](const layer_frame& layer) { return detail::chosen(layer, slots); });
-    frame.set_token_ids(detail::chosen(all.token_ids(), slots));
+    frame.set_tokens(all.tokens().transform([&](const auto& rows) { return detail::chosen(rows, slots); }));
     frame.set_edits(detail::chosen(all.edits(), [&](std::int64_t) -> const slot_choice& { return slots; }));
     return frame;
   };
@@ -125,7 +125,7 @@ template <LayerLayout Layout>
                          [&](const at::Tensor& tensor, std::int64_t) { return detail::chosen(tensor, slots); });
 }
 
-/// The same with each layer's own choice. Token ids, which name the first layer's slots, are forgotten.
+/// The same with each layer's own choice.
 /// @param slots one choice per layer
 template <LayerLayout Layout>
 [[nodiscard]] cache gather(const cache_view<Layout>& source, const std::vector<slot_choice>& slots,
@@ -142,7 +142,9 @@ template <LayerLayout Layout>
           std::make_shared<const layer_frame>(detail::chosen(all.layer(i), slots[static_cast<std::size_t>(i)])));
     }
     cache_frame frame = all.with_layers(std::move(layers));
-    frame.set_token_ids({});
+    frame.set_tokens(all.tokens().transform(
+        [&](std::size_t a, std::size_t b) { return slots[a].tensor().is_same(slots[b].tensor()); },
+        [&](const auto& rows, std::size_t layer) { return detail::chosen(rows, slots[layer]); }));
     frame.set_edits(detail::chosen(
         all.edits(), [&](std::int64_t layer) -> const slot_choice& { return slots[static_cast<std::size_t>(layer)]; }));
     return frame;

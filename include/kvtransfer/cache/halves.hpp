@@ -72,9 +72,9 @@ inline cache_view<> keys_with_values_of(const cache_view<>& keys_from, const cac
   }
   detail::moving_frames frames = detail::view_access::frames(keys_from);
   frames.edit([&](cache_frame& frame) {
-    if (frame.token_ids() != values_from.frame().token_ids()) {
-      frame.set_token_ids({});
-    }
+    frame.set_tokens(frame.tokens().combine(values_from.frame().tokens(), [](const auto& mine, const auto& theirs) {
+      return mine == theirs ? mine : layer_tokens::token_rows{};
+    }));
     if (!foreign.empty()) {
       std::vector<cache_edit> edits = detail::edits_of_half(keys_from.frame(), cache_half::keys);
       for (cache_edit& edit : detail::edits_of_half(values_from.frame(), cache_half::values)) {

@@ -122,9 +122,22 @@ struct layer_frame {
     }
   }
 
-  /// Whether both say the same of where keys stand; how exactly they stand there is not compared.
+  /// Whether both say the same of where keys stand; how exactly they stand there is not compared, nor specifications
+  /// that no key names.
   friend bool operator==(const layer_frame& a, const layer_frame& b) {
-    return a.positions == b.positions && a.specifications == b.specifications;
+    return a.positions == b.positions && (a.specifications == b.specifications || a.names_those_of(b));
+  }
+
+ private:
+  /// Whether every specification that a slot names is the one of that number in `other`.
+  [[nodiscard]] bool names_those_of(const layer_frame& other) const {
+    return std::ranges::all_of(positions.rows(), [&](const position_row& row) {
+      return std::ranges::all_of(row.runs(), [&](const position_run& run) {
+        const auto index = static_cast<std::size_t>(run.state.is_rotated() ? run.state.specification() : 0);
+        return !run.state.is_rotated() || (index < specifications.size() && index < other.specifications.size() &&
+                                           specifications[index] == other.specifications[index]);
+      });
+    });
   }
 };
 

@@ -206,7 +206,9 @@ cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_v
       view_access::frames(source), [&](const cache_frame& mine, const cache_frame& theirs) {
         cache_frame mixed = mine.combine(
             theirs, [&](const layer_frame& a, const layer_frame& b) { return detail::with_slots(a, b, slots); });
-        mixed.set_token_ids(detail::with_slots(mine.token_ids(), theirs.token_ids(), slots));
+        mixed.set_tokens(mine.tokens().combine(theirs.tokens(), [&](const auto& ours, const auto& others) {
+          return detail::with_slots(ours, others, slots);
+        }));
         mixed.set_edits(detail::edits_with_slots(mine, theirs, slots));
         if (theirs.assumed()) {
           mixed.set_assumed();

@@ -27,9 +27,7 @@ cache_view<Layout> select_layers(const cache_view<Layout>& source, const std::ve
       chosen.push_back(all.shared(index));
     }
     cache_frame frame(std::move(chosen));
-    if (!layers.empty() && layers.front() == 0) {
-      frame.set_token_ids(all.token_ids());
-    }
+    frame.set_tokens(all.tokens().select(layers));
     frame.set_edits(detail::edits_of_items(all.edits(), &cache_edit::layers, layers));
     if (all.assumed()) {
       frame.set_assumed();

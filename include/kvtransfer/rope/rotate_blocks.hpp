@@ -16,6 +16,7 @@
 #include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 #include "kvtransfer/tensor/memory.hpp"
+#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer::rope {
 
@@ -38,13 +39,25 @@ inline void require_blocks(const std::vector<at::Tensor>& layers, const std::vec
   }
 }
 
+/// The blocks named: a part of `layer` where they are neighbours, else a copy.
+[[nodiscard]] inline at::Tensor blocks_of(const at::Tensor& layer, const std::vector<std::int64_t>& blocks) {
+  if (are_neighbours(blocks)) {
+    return layer.narrow(0, blocks.front(), static_cast<std::int64_t>(blocks.size()));
+  }
+  const at::Tensor chosen =
+      kvtransfer::detail::copyable(layer).index_select(0, integer_tensor(blocks, layer.device()));
+  return chosen.view(layer.scalar_type());
+}
+
 }  // namespace detail
 
 /// Throws what `rotate_blocks_` would throw for these arguments and rotates nothing.
+/// @param valid bool `[blocks, kv_heads or 1, slots]`: false for padding, whose contents mean nothing; undefined: all
 /// @return what `rotate_checked_blocks_` takes for these layers and blocks
 inline checked_rotation require_blocks_rotatable(const std::vector<at::Tensor>& layers,
                                                  const std::vector<std::int64_t>& blocks, const rotation& how_far,
-                                                 const options& how = {}, std::string_view where = "rotate_blocks_") {
+                                                 const options& how = {}, std::string_view where = "rotate_blocks_",
+                                                 const at::Tensor& valid = {}) {
   detail::require_alike(layers, where);
   detail::require_writable(layers, where);
   detail::require_blocks(layers, blocks, where);
@@ -52,7 +65,15 @@ inline checked_rotation require_blocks_rotatable(const std::vector<at::Tensor>& 
   const at::Tensor sample = blocks.empty()
                                 ? first.narrow(0, 0, 0)
                                 : first.narrow(0, 0, 1).expand({static_cast<std::int64_t>(blocks.size()), -1, -1, -1});
-  return detail::checked_for("kvtransfer::rotate_blocks_", how_far, sample, how, where);
+  checked_rotation checked = detail::checked_for("kvtransfer::rotate_blocks_", how_far, sample, how, where);
+  if (!blocks.empty() && detail::fp8_format_of(first.scalar_type()) != nullptr) {
+    std::vector<at::Tensor> meant;
+    for (const at::Tensor& layer : layers) {
+      meant.push_back(detail::blocks_of(layer, blocks));
+    }
+    detail::require_in_fp8(meant, checked, valid, where);
+  }
+  return checked;
 }
 
 /// `rotate_blocks_` for layers and blocks that `require_blocks_rotatable` has let through.
@@ -64,7 +85,7 @@ inline void rotate_checked_blocks_(const std::vector<at::Tensor>& layers, const 
   if (detail::are_neighbours(blocks)) {
     std::vector<at::Tensor> parts;
     for (const at::Tensor& layer : layers) {
-      parts.push_back(layer.narrow(0, blocks.front(), static_cast<std::int64_t>(blocks.size())));
+      parts.push_back(detail::blocks_of(layer, blocks));
     }
     return rotate_checked_keys_(parts, checked);
   }

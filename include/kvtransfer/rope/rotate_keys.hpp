@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kvtransfer/core/memory_changes.hpp"
+#include "kvtransfer/rope/detail/fp8_range.hpp"
 #include "kvtransfer/rope/detail/fused_kernels.hpp"
 #include "kvtransfer/rope/detail/reference_rotation.hpp"
 #include "kvtransfer/rope/detail/rotation_checks.hpp"
@@ -69,6 +70,33 @@ inline void rotate_by_reference_(const std::vector<at::Tensor>& layers, const ch
   }
 }
 
+/// Rotates, in place, what is checked and not empty.
+inline void rotate_by_(const checked_rotation& checked, const std::vector<at::Tensor>& layers) {
+  if (checked.used == implementation::fused) {
+    return kernels()->rotate_keys_(as_tensors(checked.rotation, checked.how.angles), layers);
+  }
+  rotate_by_reference_(layers, checked);
+}
+
+/// @param valid bool `[batch, kv_heads or 1, seq]`: false for padding; undefined: all
+/// @throws value_error where a key in fp8 would outgrow its type, so that nothing could bring it back
+inline void require_in_fp8(const std::vector<at::Tensor>& layers, const checked_rotation& checked,
+                           const at::Tensor& valid, std::string_view where) {
+  const code_format_description* const format = fp8_format_of(layers.front().scalar_type());
+  const rotary_specification& geometry = checked.rotation.geometry();
+  if (format == nullptr || !geometry.rotates() || layers.front().numel() == 0) {
+    return;
+  }
+  for (const at::Tensor& keys : layers) {
+    const at::Tensor window = keys.narrow(-1, geometry.window_offset, geometry.rotary_dim());
+    if (checked.how.norm_weight.defined() || !fits_at_any_angle(window, checked.rotation.gain(), *format)) {
+      const at::Tensor rotated = keys.to(at::kFloat).contiguous();
+      rotate_by_(checked, {rotated});
+      require_in_range(rotated, *format, valid.defined() ? valid.unsqueeze(-1) : valid, where);
+    }
+  }
+}
+
 }  // namespace detail
 
 /// Throws what `rotate_keys_` would throw for these arguments and rotates nothing.
@@ -77,7 +105,9 @@ inline checked_rotation require_rotatable(const std::vector<at::Tensor>& layers,
                                           const options& how = {}, std::string_view where = "rotate_keys_") {
   detail::require_alike(layers, where);
   detail::require_writable(layers, where);
-  return detail::checked_for("kvtransfer::rotate_keys_", how_far, layers.front(), how, where);
+  checked_rotation checked = detail::checked_for("kvtransfer::rotate_keys_", how_far, layers.front(), how, where);
+  detail::require_in_fp8(layers, checked, {}, where);
+  return checked;
 }
 
 /// `rotate_keys_` for layers that `require_rotatable` has let through.
@@ -85,17 +115,16 @@ inline void rotate_checked_keys_(const std::vector<at::Tensor>& layers, const ch
   if (!checked.rotation.geometry().rotates() || layers.front().numel() == 0) {
     return;
   }
-  if (checked.used == implementation::fused) {
-    return detail::kernels()->rotate_keys_(detail::as_tensors(checked.rotation, checked.how.angles), layers);
-  }
-  detail::rotate_by_reference_(layers, checked);
+  detail::rotate_by_(checked, layers);
 }
 
 /// Rotates the keys of every layer in place, in one call. Views and owners of a cache that these tensors belong to find
 /// out, and refuse to read them as they stood.
 /// @param layers each `[batch, kv_heads, seq, head_dim]`, strides without overlap; all of one shape, dtype and device
 /// @param where the operation that errors name
-/// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit
+/// @throws shape_error, frame_error, value_error, device_error on arguments that do not fit; value_error where a key in
+/// fp8 would outgrow its type (to find out takes a look at the numbers). One in float16 becomes infinite, as it would
+/// for the model that rotates it.
 inline void rotate_keys_(const std::vector<at::Tensor>& layers, const rotation& how_far, const options& how = {},
                          std::string_view where = "rotate_keys_") {
   rotate_checked_keys_(layers, require_rotatable(layers, how_far, how, where));
@@ -110,7 +139,9 @@ inline void rotate_keys_(const std::vector<at::Tensor>& layers, const rotation& 
   detail::require_alike(layers, where);
   const auto tracked = std::ranges::find_if(layers, &at::Tensor::requires_grad);
   const at::Tensor& sample = tracked == layers.end() ? layers.front() : *tracked;
-  const auto [rotation, _, used] = detail::checked_for("kvtransfer::rotate_keys", how_far, sample, how, where);
+  const checked_rotation checked = detail::checked_for("kvtransfer::rotate_keys", how_far, sample, how, where);
+  detail::require_in_fp8(layers, checked, {}, where);
+  const auto& [rotation, _, used] = checked;
   const rotary_specification& geometry = rotation.geometry();
   std::vector<at::Tensor> rotated;
   rotated.reserve(layers.size());

@@ -16,18 +16,10 @@
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/quantized/rotate_quantized_keys.hpp"
 #include "kvtransfer/tensor/operations.hpp"
-#include "kvtransfer/tensor/position_tensor.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
 #include "kvtransfer/tensor/quantized/slice.hpp"
 
 namespace kvtransfer::detail {
-
-/// Which slots hold a key, bool `[batch, kv_heads or 1, seq]`; undefined where all do.
-inline at::Tensor valid_slots(const position_map& positions, at::Device device) {
-  const bool padded =
-      std::ranges::any_of(positions.rows(), [](const position_row& row) { return row.key_count() != row.size(); });
-  return padded ? validity_tensor(positions, device) : at::Tensor();
-}
 
 /// Keys as codes. Groups that a block's end cuts are split first, so that keys which stay keep their codes and scales:
 /// a group that is cut is replaced, scales and all; codes stay where they are.
@@ -66,10 +58,7 @@ class key_codes {
   }
 
   void check(planned& move, const layer_frame& stored, const rope::options& options, std::string_view where) {
-    valid_.push_back(valid_slots(stored.positions, device(move.layers.front())));
-    if (valid_.back().defined()) {
-      valid_.back() = restricted(valid_.back(), move.block).narrow(2, move.block.slots.begin, move.block.slots.count);
-    }
+    valid_.push_back(valid_in(move.block, stored.positions, device(move.layers.front())));
     for (const std::size_t layer : move.layers) {
       move.keys.push_back(slice(layers_[layer], move.block.slots.begin, move.block.slots.end())
                               .transform([&](const at::Tensor& tensor) { return restricted(tensor, move.block); }));

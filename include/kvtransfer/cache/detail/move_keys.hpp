@@ -266,6 +266,25 @@ inline at::Tensor positions_of(const move_block& block, const position_map& map,
   return uploaded(positions, device);
 }
 
+/// Which slots hold a key, bool `[batch, kv_heads or 1, seq]`; undefined where all do.
+inline at::Tensor valid_slots(const position_map& positions, at::Device device) {
+  const bool padded =
+      std::ranges::any_of(positions.rows(), [](const position_row& row) { return row.key_count() != row.size(); });
+  return padded ? validity_tensor(positions, device) : at::Tensor();
+}
+
+/// The same of the slots that `block` names, bool `[rows, kv_heads or 1, slots]`.
+/// @param block of neighbouring rows, sequence b in row b
+inline at::Tensor valid_in(const move_block& block, const position_map& positions, at::Device device) {
+  const at::Tensor all = valid_slots(positions, device);
+  if (!all.defined()) {
+    return all;
+  }
+  const at::Tensor rows = all.narrow(0, block.rows.front(), static_cast<std::int64_t>(block.rows.size()))
+                              .narrow(2, block.slots.begin, block.slots.count);
+  return block.head && rows.size(1) > 1 ? rows.narrow(1, *block.head, 1) : rows;
+}
+
 inline const rotary_specification& specification_of(const layer_frame& layer, slot_state state) {
   static const rotary_specification none;
   return state.is_rotated() ? layer.specifications.at(static_cast<std::size_t>(state.specification())) : none;

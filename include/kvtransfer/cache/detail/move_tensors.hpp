@@ -149,14 +149,17 @@ class key_tensors {
 
   void prepare(const planned&) {}
 
-  void check(planned& move, const layer_frame&, const rope::options& options, std::string_view where) {
+  void check(planned& move, const layer_frame& stored, const rope::options& options, std::string_view where) {
     for (const std::size_t layer : move.layers) {
       move.keys.push_back(slots_of(layers_[layer].blocks, move.block));
     }
     if (move.keys.front().requires_grad() && !layers_[move.layers.front()].slots) {
       return replace(move, options, where);
     }
-    move.checked = rope::require_blocks_rotatable(move.keys, move.block.rows, move.rotation, options, where);
+    const bool narrow = c10::isFloat8Type(move.keys.front().scalar_type());  // padding may outgrow them, keys may not
+    const bool padded = narrow && !layers_[move.layers.front()].slots;       // else no padding moves
+    const at::Tensor valid = padded ? valid_in(move.block, stored.positions, move.keys.front().device()) : at::Tensor();
+    move.checked = rope::require_blocks_rotatable(move.keys, move.block.rows, move.rotation, options, where, valid);
   }
 
   void rotate(const planned& move, std::string_view) {

@@ -61,7 +61,9 @@ inline std::vector<std::vector<segment>> compacted(const cache_view<>& source) {
         [&](std::size_t i) -> cache_frame::shared_layer {
           return std::make_shared<layer_frame>(all.layer(static_cast<std::int64_t>(i)).gather(slots[i]));
         }));
-    frame.set_token_ids({});  // each layer's own are put to its segment
+    frame.set_tokens(all.tokens().transform(
+        [&](std::size_t a, std::size_t b) { return slots[a] == slots[b]; },
+        [&](const auto& rows, std::size_t layer) { return chosen(rows, slot_choice(slots[layer])); }));
     frame.set_edits(edits_in_slots(all.edits(), [&](std::int64_t layer, const std::vector<slot_range>& ranges) {
       std::vector<slot_range> edited;
       const std::vector<std::int64_t>& kept = slots[static_cast<std::size_t>(layer)];
@@ -83,15 +85,8 @@ inline std::vector<std::vector<segment>> compacted(const cache_view<>& source) {
       view_access::view(keys, values, view_access::frames(source).transform(cut), layouts::batch_heads_seq_dim());
   std::vector<std::vector<segment>> layers(count);
   for (std::size_t i = 0; i < count; ++i) {
-    if (slots[i].empty()) {
-      continue;
-    }
-    segment& part = layers[i].emplace_back(left, static_cast<std::int64_t>(i));
-    const cache_frame::token_rows& ids = whole.token_ids();
-    const bool known = std::ranges::all_of(
-        ids, [&](const auto& row) { return slots[i].back() < static_cast<std::int64_t>(row.size()); });
-    if (known && whole.layer(static_cast<std::int64_t>(i)).size() == whole.layer(0).size()) {
-      part.origin.set_token_ids(chosen(ids, slot_choice(slots[i])));
+    if (!slots[i].empty()) {
+      layers[i].emplace_back(left, static_cast<std::int64_t>(i));
     }
   }
   return layers;

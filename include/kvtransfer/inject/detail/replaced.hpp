@@ -52,9 +52,9 @@ inline void note_edit(cache_frame& frame, const cache_edit& edit, const slot_mar
 
 /// What a cache says of itself once numbers of another, `beside`, have come in.
 inline void note_donor(cache_frame& frame, const cache_frame& beside, cache_half half) {
-  if (!beside.token_ids().empty() && beside.token_ids() != frame.token_ids()) {
-    frame.set_token_ids({});
-  }
+  frame.set_tokens(frame.tokens().combine(beside.tokens(), [](const auto& mine, const auto& theirs) {
+    return theirs.empty() || mine == theirs ? mine : layer_tokens::token_rows{};
+  }));
   for (cache_edit edit : beside.edits()) {
     if (half == cache_half::both || edit.half == cache_half::both || edit.half == half) {
       edit.half = half == cache_half::both ? edit.half : half;

@@ -44,8 +44,8 @@ using slot_marks = std::vector<layer_marks>;  // one per layer
 /// The keys of `source` that `chosen` says are meant; padding never is.
 inline slot_marks marked(const cache_view<>& source, const slot_predicate& chosen) {
   slot_marks all;
-  const cache_frame::token_rows& ids = source.frame().token_ids();
   for (std::int64_t i = 0; i < source.layers(); ++i) {
+    const cache_frame::token_rows& ids = source.frame().token_ids(i);
     const cache_extents extents = source.layer(i).extents();
     layer_marks layer{extents.batch, extents.kv_heads, extents.seq, {}};
     layer.marks.reserve(static_cast<std::size_t>(layer.batch * layer.kv_heads * layer.seq));
@@ -56,7 +56,7 @@ inline slot_marks marked(const cache_view<>& source, const slot_predicate& chose
         for (const position_run& key : source.layer(i).frame().positions.row(0, b, head).one_run_per_slot()) {
           const auto slot = static_cast<std::size_t>(address.slot);
           address.position = key.first;
-          address.token_id = row != nullptr && slot < row->size() ? (*row)[slot] : -1;
+          address.token_id = row != nullptr ? (*row)[slot] : -1;
           layer.marks.push_back(static_cast<char>(!key.state.is_padding() && chosen(address)));
           ++address.slot;
         }

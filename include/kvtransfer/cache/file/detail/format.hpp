@@ -16,7 +16,9 @@
 /// | `layers.N.key`, `layers.N.value` | any floating | `[batch, kv_heads, seq, head_dim]`, own seq in every layer |
 /// | `frames.F.positions` | I64 | `[streams, batch, kv_heads or 1, seq]`, tokens; padding reads 0 |
 /// | `frames.F.states` | I32 | `[batch, kv_heads or 1, seq]`: rotated by specification 0, 1, …; -1 never rotated; -2
-/// padding | | `token_ids` | I64 | `[batch, seq of layer 0]`, -1 for padding; absent where the text is not known |
+/// padding |
+/// | `token_ids` | I64 | `[batch, seq]`, -1 for padding: the text, where every layer holds the same |
+/// | `layers.N.token_ids` | I64 | that of one layer, where layers hold different tokens; absent where it is not known |
 ///
 /// The metadata entry `kvtransfer.frame` is JSON: which model wrote the cache, which frame each layer reads, every
 /// frame's rotary specifications, and whether there are checksums. These are in `kvtransfer.checksum`, JSON: the CRC-32
@@ -50,6 +52,7 @@ inline constexpr std::string_view checksum_entry = "kvtransfer.checksum";
 inline constexpr std::string_view quantized_entry = "kvtransfer.quantized";
 
 inline constexpr std::string_view token_ids = "token_ids";
+std::string layer_token_ids(std::integral auto layer) { return fmt::format("layers.{}.token_ids", layer); }
 std::string key(std::integral auto layer) { return fmt::format("layers.{}.key", layer); }
 std::string value(std::integral auto layer) { return fmt::format("layers.{}.value", layer); }
 std::string positions(std::integral auto frame) { return fmt::format("frames.{}.positions", frame); }

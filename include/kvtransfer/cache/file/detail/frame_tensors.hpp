@@ -87,13 +87,23 @@ inline std::vector<frame_tensor> frame_tensors(const cache_frame& frame, const d
   }
   require<value_error>(rows <= cache_format::most_rows, "frame_tensors", "rows of positions",
                        fmt::format("at most {}", cache_format::most_rows), fmt::format("{}", rows));
-  if (!frame.token_ids().empty()) {
+  const auto add_tokens = [&](std::string name, std::int64_t layer) {
     std::vector<std::int64_t> ids;
-    for (const std::vector<std::int64_t>& row : frame.token_ids()) {
+    for (const std::vector<std::int64_t>& row : frame.token_ids(layer)) {
       ids.insert(ids.end(), row.begin(), row.end());
     }
-    tensors.push_back(frame_tensor_of(std::string(cache_format::token_ids), safetensors_dtype::i64,
-                                      {frame.layer(0).positions.batch(), frame.layer(0).size()}, ids));
+    const position_map& slots = frame.layer(layer).positions;
+    tensors.push_back(
+        frame_tensor_of(std::move(name), safetensors_dtype::i64, {slots.batch(), slots.size()}, ids));
+  };
+  if (!frame.token_ids().empty()) {
+    add_tokens(std::string(cache_format::token_ids), 0);
+    return tensors;
+  }
+  for (std::int64_t layer = 0; layer < frame.layers(); ++layer) {
+    if (!frame.token_ids(layer).empty()) {
+      add_tokens(cache_format::layer_token_ids(layer), layer);
+    }
   }
   return tensors;
 }

@@ -197,13 +197,11 @@ inline void require_positions_fit(const named_tensors& tensors, const std::strin
   }
 }
 
-inline std::vector<std::vector<std::int64_t>> read_token_ids(named_tensors& tensors, const cache_frame& frame) {
-  const std::string name(cache_format::token_ids);
-  if (!tensors.contains(name)) {
-    return {};
-  }
+/// @param name of a tensor that is there
+/// @param slots those whose tokens it names
+inline layer_tokens::token_rows read_token_rows(named_tensors& tensors, const std::string& name,
+                                                const position_map& slots) {
   tensors.expect(name, 2, safetensors_dtype::i64);
-  const position_map slots = frame.layers() == 0 ? position_map() : frame.layer(0).positions;
   tensors.require_shape(name, {slots.batch(), slots.size()});
   const std::span<const std::byte> bytes = tensors.bytes(name);
   std::vector<std::vector<std::int64_t>> rows(static_cast<std::size_t>(slots.batch()));
@@ -214,6 +212,34 @@ inline std::vector<std::vector<std::int64_t>> read_token_ids(named_tensors& tens
     }
   }
   return rows;
+}
+
+/// The tokens of every layer, from one tensor for all or one for each. Where layers have different lengths, that for all
+/// tells of layer 0, as it was written before layers had their own, and of those in its frame.
+/// @throws file_error naming the tensor that is wrong, or one for a layer beside the one for all
+inline layer_tokens read_tokens(named_tensors& tensors, const cache_frame& frame) {
+  const auto layers = static_cast<std::size_t>(frame.layers());
+  const std::string common(cache_format::token_ids);
+  std::vector<layer_tokens::shared_rows> rows(layers);
+  if (tensors.contains(common)) {
+    const position_map slots = layers == 0 ? position_map() : frame.layer(0).positions;
+    const auto all = std::make_shared<const layer_tokens::token_rows>(read_token_rows(tensors, common, slots));
+    bool even = true;
+    for (std::size_t layer = 1; layer < layers; ++layer) {
+      even = even && frame.layer(static_cast<std::int64_t>(layer)).size() == slots.size();
+    }
+    for (std::size_t layer = 0; layer < layers; ++layer) {
+      rows[layer] = even || frame.layers_share(0, layer) ? all : nullptr;
+    }
+    return layer_tokens(std::move(rows));
+  }
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    if (const std::string own = cache_format::layer_token_ids(layer); tensors.contains(own)) {
+      rows[layer] = std::make_shared<const layer_tokens::token_rows>(
+          read_token_rows(tensors, own, frame.layer(static_cast<std::int64_t>(layer)).positions));
+    }
+  }
+  return layer_tokens(std::move(rows));
 }
 
 /// The frames of a file, and how narrow the keys are that stand in each.
@@ -258,7 +284,7 @@ class frame_list {
   [[nodiscard]] cache_frame cache_frame_of(const frame_record& record, named_tensors& tensors) const {
     cache_frame frame(shared(record.layers));
     frame.set_origin(record.origin);
-    frame.set_token_ids(read_token_ids(tensors, frame));
+    frame.set_tokens(read_tokens(tensors, frame));
     if (record.assumed) {
       frame.set_assumed();
     }
