@@ -154,3 +154,23 @@ TEST_CASE("a slot that is named twice would give two keys one position, which ha
   CHECK(gather(source.view(), twice, position_overlap::allowed).length() == 3);
   CHECK_NOTHROW(gather(source.view(), std::vector<std::int64_t>{-1, -1, 4}));
 }
+
+TEST_CASE("layers that choose for themselves keep their own tokens, through what comes after", "[cache][gather]") {
+  const rotary_specification specification{.inv_freq = {1.0F, 0.1F}};
+  cache_frame frame(2, layer_frame{position_map::consecutive(0, 4), {specification}});
+  frame.set_token_ids({{7, 8, 9, 10}});
+  const std::vector<at::Tensor> tensors(2, at::zeros({1, 1, 4, 4}, at::kFloat));
+  const cache source(tensors, {tensors[0].clone(), tensors[1].clone()}, frame);
+  const cache kept = gather(source.view(), std::vector<slot_choice>{std::vector<std::int64_t>{0, 3},
+                                                                    std::vector<std::int64_t>{1, 2, 3}});
+  using rows = cache_frame::token_rows;
+  const cache_frame& left = kept.target();
+  CHECK(left.token_ids().empty());  // there is no one text any more
+  CHECK(left.token_ids(0) == rows{{7, 10}});
+  CHECK(left.token_ids(1) == rows{{8, 9, 10}});
+  CHECK(left.slice(1, 2).token_ids(0) == rows{{10}});
+  CHECK(left.slice(1, 2).token_ids(1) == rows{{9}});
+  CHECK(left.of_layer(1).token_ids() == rows{{8, 9, 10}});
+  CHECK(left.followed_by(frame).token_ids(1) == rows{{8, 9, 10, 7, 8, 9, 10}});
+  CHECK(left.select_batch({0, 0}).token_ids(0) == rows{{7, 10}, {7, 10}});
+}

@@ -99,7 +99,8 @@ TEST_CASE("fp8 keys are rounded once, and refused where they would outgrow their
     }
   }
   const at::Tensor half = (random_keys({1, 1, 16, 8}).sign() * 65504).to(at::kHalf);
-  for (const auto use : {rope::implementation::reference, rope::implementation::automatic}) {  // as for the model that rotates there: no other number
+  for (const auto use : {rope::implementation::reference,
+                         rope::implementation::automatic}) {  // as for the model that rotates there: no other number
     const at::Tensor exact = rope::shift(half.to(at::kDouble), 1000, specification);
     const at::Tensor moved = rope::shift(half, 1000, specification, {.use = use});
     CHECK(moved.isinf().equal(exact.abs().gt(65520)));

@@ -33,8 +33,8 @@ inline constexpr as_written_t as_written{};  ///< the one value of its type
 /// from.
 class cache_frame {
  public:
-  using shared_layer = std::shared_ptr<const layer_frame>;    ///< One frame for all layers that agree.
-  using token_rows = layer_tokens::token_rows;                ///< Ids by sequence and slot.
+  using shared_layer = std::shared_ptr<const layer_frame>;  ///< One frame for all layers that agree.
+  using token_rows = layer_tokens::token_rows;              ///< Ids by sequence and slot.
 
   cache_frame() = default;
 
@@ -323,7 +323,7 @@ class cache_frame {
   }
 
   std::vector<shared_layer> layers_;
-  std::vector<layer_frame*> growing_;      // those of the layers that `append` made, and so may change; null for others
+  std::vector<layer_frame*> growing_;  // those of the layers that `append` made, and so may change; null for others
   layer_tokens tokens_;
   std::vector<cache_edit> edits_;
   cache_origin origin_;

@@ -44,8 +44,7 @@ inline void require_blocks(const std::vector<at::Tensor>& layers, const std::vec
   if (are_neighbours(blocks)) {
     return layer.narrow(0, blocks.front(), static_cast<std::int64_t>(blocks.size()));
   }
-  const at::Tensor chosen =
-      kvtransfer::detail::copyable(layer).index_select(0, integer_tensor(blocks, layer.device()));
+  const at::Tensor chosen = kvtransfer::detail::copyable(layer).index_select(0, integer_tensor(blocks, layer.device()));
   return chosen.view(layer.scalar_type());
 }
 

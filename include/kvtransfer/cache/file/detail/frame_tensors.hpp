@@ -93,8 +93,7 @@ inline std::vector<frame_tensor> frame_tensors(const cache_frame& frame, const d
       ids.insert(ids.end(), row.begin(), row.end());
     }
     const position_map& slots = frame.layer(layer).positions;
-    tensors.push_back(
-        frame_tensor_of(std::move(name), safetensors_dtype::i64, {slots.batch(), slots.size()}, ids));
+    tensors.push_back(frame_tensor_of(std::move(name), safetensors_dtype::i64, {slots.batch(), slots.size()}, ids));
   };
   if (!frame.token_ids().empty()) {
     add_tokens(std::string(cache_format::token_ids), 0);

@@ -214,8 +214,8 @@ inline layer_tokens::token_rows read_token_rows(named_tensors& tensors, const st
   return rows;
 }
 
-/// The tokens of every layer, from one tensor for all or one for each. Where layers have different lengths, that for all
-/// tells of layer 0, as it was written before layers had their own, and of those in its frame.
+/// The tokens of every layer, from one tensor for all or one for each. Where layers have different lengths, that for
+/// all tells of layer 0, as it was written before layers had their own, and of those in its frame.
 /// @throws file_error naming the tensor that is wrong, or one for a layer beside the one for all
 inline layer_tokens read_tokens(named_tensors& tensors, const cache_frame& frame) {
   const auto layers = static_cast<std::size_t>(frame.layers());

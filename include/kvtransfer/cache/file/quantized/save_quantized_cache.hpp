@@ -59,8 +59,7 @@ inline std::vector<named_part> parts_of(const quantized_cache& kv, const quantiz
 /// Refuses what a reader of the file would refuse, before anything is written.
 /// @throws frame_error where a rotary specification does not fit the keys, or the frames tell of two caches
 inline void require_writable(const quantized_cache& kv) {
-  require<frame_error>(kv.stored().origin() == kv.target().origin() &&
-                           kv.stored().tokens() == kv.target().tokens() &&
+  require<frame_error>(kv.stored().origin() == kv.target().origin() && kv.stored().tokens() == kv.target().tokens() &&
                            kv.stored().assumed() == kv.target().assumed() && kv.stored().edits() == kv.target().edits(),
                        "save_cache", "target frame", "model, text and edits of the stored one", "another");
   for (std::int64_t i = 0; i < kv.layers(); ++i) {
