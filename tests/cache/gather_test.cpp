@@ -161,8 +161,8 @@ TEST_CASE("layers that choose for themselves keep their own tokens, through what
   frame.set_token_ids({{7, 8, 9, 10}});
   const std::vector<at::Tensor> tensors(2, at::zeros({1, 1, 4, 4}, at::kFloat));
   const cache source(tensors, {tensors[0].clone(), tensors[1].clone()}, frame);
-  const cache kept = gather(source.view(), std::vector<slot_choice>{std::vector<std::int64_t>{0, 3},
-                                                                    std::vector<std::int64_t>{1, 2, 3}});
+  const cache kept = gather(
+      source.view(), std::vector<slot_choice>{std::vector<std::int64_t>{0, 3}, std::vector<std::int64_t>{1, 2, 3}});
   using rows = cache_frame::token_rows;
   const cache_frame& left = kept.target();
   CHECK(left.token_ids().empty());  // there is no one text any more

@@ -78,7 +78,9 @@ inline cache_frame sample_frame() {
   const rotary_specification no_rope{};
   cache_frame frame({first, first, shared(positions_by_head()), shared(three_streams()), shared({text, {no_rope}}),
                      shared({no_slots, {}})});
-  frame.set_token_ids({{1, 2, 3, 4, 5}, {-1, -1, 6, 7, 8}});
+  const auto text_of_first =
+      std::make_shared<const cache_frame::token_rows>(cache_frame::token_rows{{1, 2, 3, 4, 5}, {-1, -1, 6, 7, 8}});
+  frame.set_tokens(layer_tokens({text_of_first, text_of_first, nullptr, nullptr, nullptr, nullptr}));
   frame.set_origin(model_identity{"LlamaForCausalLM-6x64-0123456789abcdef"});
   frame.set_assumed();
   frame.add_edit({edit_kind::noise, cache_half::keys, {1, 2}, {1}, {{0, 2}, {4, 1}}, "seed 7"});

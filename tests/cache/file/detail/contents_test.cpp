@@ -108,8 +108,8 @@ TEST_CASE("tensors of another type or shape than the format's are refused", "[ca
         }) == "FILE: tensor layers.2.key: expected kv_heads=2, as its positions have, got [2, 4, 7, 4]");
   CHECK(complaint_after([](edited_file& file) { reshape(file, "frames.0.states", {1, 2, 5}); }) ==
         "FILE: tensor frames.0.states: expected shape [2, 1, 5], got [1, 2, 5]");
-  CHECK(complaint_after([](edited_file& file) { reshape(file, "token_ids", {5, 2}); }) ==
-        "FILE: tensor token_ids: expected shape [2, 5], got [5, 2]");
+  CHECK(complaint_after([](edited_file& file) { reshape(file, "layers.0.token_ids", {5, 2}); }) ==
+        "FILE: tensor layers.0.token_ids: expected shape [2, 5], got [5, 2]");
   CHECK_THAT(complaint_after([](edited_file& file) { file.header["layers.0.key"]["data_offsets"][1] = 1; }),
              contains("FILE: tensor \"layers.0.key\": data_offsets"));
 }
@@ -173,7 +173,7 @@ TEST_CASE("a changed frame does not pass its checksum", "[cache][file]") {
 }
 
 TEST_CASE("changed positions and token ids do not pass their checksums", "[cache][file]") {
-  for (const std::string tensor : {"frames.1.positions", "token_ids"}) {
+  for (const std::string tensor : {"frames.1.positions", "layers.1.token_ids"}) {
     edited_file file = edited_file::of(sample_frame(), file_checksums::crc32);
     CHECK(file.complaint().empty());
     file.set<std::int64_t>(tensor, 2, 12345);
