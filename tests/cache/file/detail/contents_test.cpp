@@ -44,7 +44,7 @@ TEST_CASE("the contents of a file are those of the cache it was saved from", "[c
 
 TEST_CASE("a safetensors file of something else is named as such", "[cache][file]") {
   CHECK(complaint_after([](edited_file& file) { file.metadata().erase("kvtransfer.frame"); }) ==
-        "FILE: metadata: expected an entry kvtransfer.frame, as a cache file has it, got a safetensors file of 23 "
+        "FILE: metadata: expected an entry kvtransfer.frame, as a cache file has it, got a safetensors file of 24 "
         "tensors "
         "without one");
   CHECK_THAT(message_of<file_error>([] { read_cache_contents({}, "FILE"); }), contains("FILE: header length"));

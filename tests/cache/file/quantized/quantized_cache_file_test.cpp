@@ -90,7 +90,7 @@ TEST_CASE("codes and plain keys are not taken for one another", "[cache][file][q
   CHECK(message_of<file_error>([&] { quantized_cache_file::open(plain); }) ==
         plain +
             ": metadata: expected an entry kvtransfer.quantized, as the file of a quantized cache has it, got a "
-            "safetensors file of 23 tensors without one");
+            "safetensors file of 24 tensors without one");
 }
 
 TEST_CASE("a quantized cache of another model is refused", "[cache][file][quantized]") {
