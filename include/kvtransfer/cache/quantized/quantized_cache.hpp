@@ -32,7 +32,7 @@ namespace kvtransfer {
 /// theirs is a change of the frame alone, and `rotate()` before `dequantize()` gives them their rotation.
 ///
 /// A cache in fp8 with one static scale (vLLM's k_scale) needs none of this: a rotation is linear, so a
-/// `borrowed_cache` moves it in units of its scale, which stays, and saturates what outgrows fp8.
+/// `borrowed_cache` moves it in units of its scale, which stays, and refuses a move by which a key would outgrow fp8.
 class quantized_cache : public detail::lazily_moved<quantized_cache> {
  public:
   static constexpr std::string_view name = "quantized_cache";  ///< As errors call it.
