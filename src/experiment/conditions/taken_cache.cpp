@@ -94,7 +94,7 @@ taken_cache cache_of_file(const causal_lm& model, const std::filesystem::path& f
   if (loaded.layers() > 0 && is_wider(model.dtype(), loaded.view().layer(0).dtype())) {
     loaded = with_dtype(loaded.view(), model.dtype());
   }
-  const cache_frame& frame = loaded.view().frame();
+  const cache_frame frame = loaded.view().frame();
   const bool same_text = !frame.token_ids().empty() && frame.token_ids().front() == ids_of(text);
   sequence parts = same_text ? parts_of(text, true) : sequence{{token_role::source, loaded.view().size(), true}};
   return {loaded.view(), std::move(parts)};
