@@ -156,9 +156,80 @@ class AcrossTheFence(unittest.TestCase):
         frame = CacheFrame(model)
         read(frame, TEXTS[:1])
         save_cache(frame, self.file, model_identity(LAB, model), torch.tensor(TEXTS[:1]))
-        self.assertEqual(cache_file_format.read(self.file).token_ids.tolist(), TEXTS[:1])
+        self.assertEqual(cache_file_format.read(self.file).text.tolist(), TEXTS[:1])
         ask(model=LAB, cache=self.file, save=self.back)
-        self.assertEqual(cache_file_format.read(self.back).token_ids.tolist(), TEXTS[:1])
+        self.assertEqual(cache_file_format.read(self.back).text.tolist(), TEXTS[:1])
+
+    def test_token_ids_of_layers_that_hold_different_slots_travel(self):
+        """There and back: what layers hold, what is not known of one, and what the library's own cache goes on with."""
+        model = opened(LAB)
+        frame = CacheFrame(model)
+        read(frame, TEXTS[:1])
+        slots = [torch.tensor([0, 1, 4, 9, 10, 11, 12])] + [torch.arange(13)] * 5
+        frame.keep_(slots)
+        with self.assertRaisesRegex(FrameError, "token_ids: expected a list with one a layer.*, got one tensor, and other slots in layer 1"):
+            save_cache(frame, self.file, model_identity(LAB, model), torch.tensor(TEXTS[:1]))
+        tokens = [torch.tensor(TEXTS[:1])[:, each] for each in slots]
+        tokens[3] = None
+        save_cache(frame, self.file, model_identity(LAB, model), tokens)
+        with safe_open(self.file, framework="pt") as file:
+            self.assertEqual([name for name in file.keys() if "token_ids" in name], [f"layers.{n}.token_ids" for n in (0, 1, 2, 4, 5)])
+        ask(model=LAB, cache=self.file, save=self.back)
+        for path in (self.file, self.back):
+            found = cache_file_format.read(path)
+            self.assertIsNone(found.text)
+            self.assertEqual([None if ids is None else ids.tolist() for ids in found.token_ids], [None if ids is None else ids.tolist() for ids in tokens])
+        self.assertEqual(go_on(load_cache(self.back, model, model_identity(LAB, model)), MORE[:1]), go_on(frame, MORE[:1]))
+
+    def test_the_one_text_of_an_older_file_is_that_of_layers_that_are_as_long(self):
+        def as_before(tensors, record):
+            tensors["token_ids"] = tensors.pop("layers.0.token_ids")
+
+        model = opened(LAB)
+        identity = model_identity(LAB, model)
+        text = torch.tensor(TEXTS[:1])
+        for cut, known in ((False, [True] * 6), (True, [True, False, False, False, False, False])):
+            frame = CacheFrame(model)
+            read(frame, TEXTS[:1])
+            if cut:
+                frame.keep_([torch.arange(13)] + [torch.tensor([0, 1, 12])] * 5)
+            save_cache(frame, self.file, identity, [text, None, None, None, None, None])
+            rewritten(self.file, as_before)
+            found = cache_file_format.read(self.file).token_ids
+            self.assertEqual([ids is not None and ids.tolist() == TEXTS[:1] for ids in found], known)
+            ask(model=LAB, cache=self.file, save=self.back)
+            self.assertEqual([ids is not None for ids in cache_file_format.read(self.back).token_ids], known)
+
+    def test_token_ids_that_do_not_fit_are_refused_by_both(self):
+        def other_layer(tensors, record):
+            tensors["layers.6.token_ids"] = tensors["layers.1.token_ids"].clone()
+
+        def twice(tensors, record):
+            tensors["token_ids"] = tensors["layers.1.token_ids"].clone()
+
+        def shorter(tensors, record):
+            tensors["layers.1.token_ids"] = tensors["layers.1.token_ids"][:, 1:].contiguous()
+
+        def other_type(tensors, record):
+            tensors["layers.1.token_ids"] = tensors["layers.1.token_ids"].to(torch.int32)
+
+        model, identity, frame = self.saved()
+        ids = torch.zeros(2, 13, dtype=torch.int64)
+        save_cache(frame, self.file, identity, [None, ids, None, ids, None, None])
+        whole = self.file.read_bytes()
+        for change, message in (
+            (other_layer, "layers.6.token_ids.*: expected a name that the frame accounts for"),
+            (twice, "layers.1.token_ids.*: expected a name that the frame accounts for"),
+            (shorter, r"tensor layers.1.token_ids: expected shape \[2, 13\], got \[2, 12\]"),
+            (other_type, "tensor layers.1.token_ids: expected I64, got I32"),
+        ):
+            with self.subTest(change.__name__):
+                self.file.write_bytes(whole)
+                rewritten(self.file, change)
+                self.assert_refused_by_both(message, model, identity)
+        for given, message in (([ids] * 5, "one for each of 6 layers"), ([ids] * 5 + [ids[:, 1:]], "one for each slot of layer 5")):
+            with self.assertRaisesRegex(ValueError, message):
+                save_cache(frame, self.file, identity, given)
 
     def saved(self, path=LAB):
         model = opened(path)

@@ -129,6 +129,35 @@ class MovesTest(unittest.TestCase):
                     move(layers)
                 self.assertTrue(all(torch.equal(a, b) for a, b in zip(layers, before)))
 
+    def test_fp8_keys_that_would_outgrow_their_type_are_refused_before_anything_changes(self):
+        """As by the C++ library, in its words; the kernel alone rounds them to the largest number."""
+        words = r"expected rotated elements of at most {} in {} \(quantize the cache again with a larger scale\), got \d"
+        for name, largest in (("float8_e4m3fn", 448), ("float8_e5m2", 57344)):
+            for kind, rotary in KINDS.items():
+                with self.subTest(name, kind=kind):
+                    bare = [keys.to(getattr(torch, name)) for keys in bare_layers(2)]
+                    moved = [keys.clone() for keys in bare]
+                    kvtransfer.shift_(moved, rotary, 1000)
+                    exact = [keys.float() for keys in bare]
+                    kvtransfer.shift_(exact, rotary, 1000)
+                    for ours, theirs in zip(moved, exact):
+                        self.assertTrue(torch.equal(ours.float(), theirs.to(ours.dtype).float()))
+                    bare[1][1, 2, 3] = torch.tensor([largest, -largest] * 12).to(bare[1].dtype)
+                    before = [keys.view(torch.uint8).clone() for keys in bare]
+                    zeros = torch.zeros(7, dtype=torch.int64)
+                    for move in (
+                        lambda: kvtransfer.shift_(bare, rotary, 1000),
+                        lambda: kvtransfer.remap_(bare, rotary, zeros, torch.arange(7) + 1000),
+                        lambda: kvtransfer.reframe_(bare, rotary, zeros, rotary, torch.arange(7) + 1000),
+                    ):
+                        with self.assertRaisesRegex(ValueError, "keys: " + words.format(largest, name)):
+                            move()
+                    self.assertTrue(all(torch.equal(keys.view(torch.uint8), was) for keys, was in zip(bare, before)))
+
+    def test_a_scaling_that_takes_fp8_keys_out_of_their_type_is_refused(self):
+        keys = torch.full((1, 1, 2, 24), 400.0).to(torch.float8_e4m3fn)
+        with self.assertRaisesRegex(ValueError, "rotate_: keys: expected rotated elements of at most 448 .*, got 499.2$"):
+            kvtransfer.rotate_([keys], KINDS["YaRN's scaling"], torch.zeros(2, dtype=torch.int64))
 
     def test_a_layer_given_twice_moves_once(self):
         """As one whose keys another layer reads; by value the same rotation, whatever objects say so."""

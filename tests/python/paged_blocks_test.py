@@ -76,6 +76,17 @@ class PagedBlocksTest(unittest.TestCase):
             kvtransfer.remap_blocks_([keys], ROTARY, TABLE, torch.arange(13), torch.arange(13) + (1 << 24))
         self.assertTrue(torch.equal(keys, before))
 
+    def test_fp8_keys_are_refused_by_those_that_move_and_no_others(self):
+        keys = kvtransfer.paged_keys(paged("NHD", 0, torch.float8_e4m3fn))
+        far = torch.tensor([448.0, -448.0] * (HEAD_DIM // 2)).to(keys.dtype)
+        keys[0, 0, 0] = keys[TABLE[-1], 0, 1] = far  # another sequence's block, and a slot behind the 13th token
+        kvtransfer.shift_blocks_([keys], ROTARY, TABLE, 13, 1000)
+        keys[TABLE[2], 1, 3] = far
+        before = keys.view(torch.uint8).clone()
+        with self.assertRaisesRegex(ValueError, "shift_blocks_: keys: expected rotated elements of at most 448 in float8_e4m3fn"):
+            kvtransfer.shift_blocks_([keys], ROTARY, TABLE, 13, 1000)
+        self.assertTrue(torch.equal(keys.view(torch.uint8), before))
+
     def test_tables_that_do_not_fit_are_refused(self):
         keys = [kvtransfer.paged_keys(paged("NHD", 0))]
         for table, message in (([6, 1], "blocks for 13 tokens"), ([6, 1, 6, 3], "each once"), ([6, 1, 9, 3], "block < 9")):

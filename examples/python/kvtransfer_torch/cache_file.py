@@ -11,6 +11,7 @@ attention keep what their window shows; rows may have padding; heads may stand a
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import torch
 
@@ -27,11 +28,17 @@ from .slots import Written, shared
 __all__ = ["load_cache", "save_cache"]
 
 
-def save_cache(frame: CacheFrame, path: str | os.PathLike, identity: ModelIdentity, token_ids: torch.Tensor | None = None) -> None:
+def save_cache(
+    frame: CacheFrame,
+    path: str | os.PathLike,
+    identity: ModelIdentity,
+    token_ids: torch.Tensor | Sequence[torch.Tensor | None] | None = None,
+) -> None:
     """Writes `frame` and its cache as the C++ library's cache file, whole or not at all.
 
     identity   of the frame's model: `model_identity(path_of_the_model, frame.model)`
-    token_ids  int64 [batch, held by layer 0], -1 for padding: the text, where it is known
+    token_ids  the text, where it is known: int64 [batch, seq], -1 for padding, or a list with one a layer, None where it is not known.
+               One tensor needs layers that all hold the same slots
 
     Raises FrameError for an empty frame, one that somebody else has changed, and one whose next token would stand elsewhere than
     behind the last key, which such a file does not tell.
@@ -55,12 +62,7 @@ def save_cache(frame: CacheFrame, path: str | os.PathLike, identity: ModelIdenti
             states = torch.full(positions.shape, state, dtype=torch.int32).masked_fill(~valid, PADDING)
             made[key] = LayerFrame(positions, states, [specifications[index]], frame.roundings)
         layers.append((layer.keys, layer.values, made[key]))
-    if token_ids is not None:
-        expected = [len(following), layers[0][0].shape[2]]
-        if token_ids.dtype != torch.int64 or list(token_ids.shape) != expected:
-            got = f"{token_ids.dtype} {list(token_ids.shape)}"
-            raise FrameError("save_cache", "token_ids", f"int64 {expected}, one for each slot of layer 0", got)
-    cache_format.write(path, Contents(identity, layers, token_ids))
+    cache_format.write(path, Contents(identity, layers, _tokens_by_layer(token_ids, [stands for _, _, stands in layers])))
 
 
 def load_cache(
@@ -126,6 +128,23 @@ def _require_origin(name: str, contents: Contents, identity: ModelIdentity) -> N
     if contents.edits:
         kinds = ", ".join(str(each["kind"]) for each in contents.edits)
         raise FrameError(name, "edits", "none, since a frame keeps none", kinds)
+
+
+def _tokens_by_layer(given, stands: list[LayerFrame]) -> list[torch.Tensor | None]:
+    if given is None:
+        return []
+    if isinstance(given, torch.Tensor):
+        other = next((index for index, each in enumerate(stands) if not stands[0].holds_slots_of(each)), None)
+        if other is not None:
+            expected = "a list with one a layer, since layers hold different slots"
+            raise FrameError("save_cache", "token_ids", expected, f"one tensor, and other slots in layer {other} than in layer 0")
+    ids = moves.one_a_layer(given, len(stands), "save_cache: token_ids")
+    for index, (rows, each) in enumerate(zip(ids, stands)):
+        expected = [each.states.shape[0], each.states.shape[2]]
+        if rows is not None and (rows.dtype != torch.int64 or list(rows.shape) != expected):
+            got = f"{rows.dtype} {list(rows.shape)}"
+            raise FrameError("save_cache", "token_ids", f"int64 {expected}, one for each slot of layer {index}", got)
+    return ids
 
 
 # Rotation

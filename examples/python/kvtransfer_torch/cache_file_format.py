@@ -43,6 +43,14 @@ class LayerFrame:
         same = (torch.equal(ours, theirs) for ours, theirs in ((self.positions, other.positions), (self.states, other.states)))
         return all(same) and (self.specifications, self.roundings) == (other.specifications, other.roundings)
 
+    def holds_slots_of(self, other: LayerFrame) -> bool:
+        """Whether slots stand at the same positions, or are padding, in both: whatever rotates them."""
+        ours, theirs = self.states == PADDING, other.states == PADDING
+        if ours.shape[2] != theirs.shape[2]:
+            return False
+        stand = (self.positions.masked_fill(ours, 0) == other.positions.masked_fill(theirs, 0)) & (ours == theirs)
+        return bool(stand.all())
+
 
 @dataclass
 class Contents:
@@ -50,10 +58,17 @@ class Contents:
 
     origin: ModelIdentity
     layers: list[tuple[torch.Tensor, torch.Tensor, LayerFrame]]
-    token_ids: torch.Tensor | None = None  # int64 [batch, seq of layer 0], -1 for padding
+    token_ids: list[torch.Tensor | None] = field(default_factory=list)  # a layer's int64 [batch, seq], -1 for padding; none: not known
     basis: str = "recorded"
     assumed: bool = False
     edits: list[dict] = field(default_factory=list)
+
+    @property
+    def text(self) -> torch.Tensor | None:
+        """The tokens that every layer holds; None where layers hold different ones, or one's are not known."""
+        first = self.token_ids[0] if self.token_ids else None
+        alike = first is not None and all(ids is not None and torch.equal(ids, first) for ids in self.token_ids)
+        return first if alike else None
 
 
 def write(path: str | os.PathLike, contents: Contents) -> None:
@@ -111,8 +126,7 @@ def _tensors_and_record(contents: Contents) -> tuple[dict[str, torch.Tensor], di
     for index, frame in enumerate(frames):
         tensors[f"frames.{index}.positions"] = frame.positions[None].masked_fill(frame.states == PADDING, 0).contiguous()
         tensors[f"frames.{index}.states"] = frame.states.to(torch.int32).contiguous()
-    if contents.token_ids is not None:
-        tensors["token_ids"] = contents.token_ids.detach().cpu().contiguous()
+    tensors |= _token_tensors(contents)
     origin = {name: getattr(contents.origin, name) for name in ("digest", "quantization", "adapter", "tokenizer")}
     origin |= {"rotary": contents.origin.rotary, "configuration": contents.origin.configuration, "basis": contents.basis}
     record = {
@@ -126,6 +140,21 @@ def _tensors_and_record(contents: Contents) -> tuple[dict[str, torch.Tensor], di
         "frames": [{"specifications": frame.specifications, "roundings": frame.roundings} for frame in frames],
     }
     return tensors, record
+
+
+def _token_tensors(contents: Contents) -> dict[str, torch.Tensor]:
+    """One for all layers where these hold the same tokens, else one for each whose tokens are known."""
+    known = {"token_ids": contents.text} if contents.text is not None else dict(_token_names(contents))
+    for name, ids in known.items():
+        if ids.dtype != torch.int64:
+            raise FrameError("write", name, "int64", str(ids.dtype))
+    return {name: ids.detach().cpu().contiguous().clone() for name, ids in known.items()}
+
+
+def _token_names(contents: Contents):
+    for index, ids in enumerate(contents.token_ids):
+        if ids is not None:
+            yield f"layers.{index}.token_ids", ids
 
 
 def _bytes(tensor: torch.Tensor) -> bytes:
@@ -179,8 +208,9 @@ class _Reader:
         self.require_members(record, FRAME, {"version", "layout", "checksums", "origin", "assumed", "edits", "layers", "frames"})
         if record["layout"] != LAYOUT:
             self.refuse(f"{FRAME}.layout", LAYOUT, _shown(record["layout"]))
-        if not isinstance(record["checksums"], bool) or not isinstance(record["assumed"], bool):
-            self.refuse(FRAME, "booleans at checksums and assumed", "others")
+        for member in ("checksums", "assumed"):
+            if not isinstance(record[member], bool):
+                self.refuse(f"{FRAME}.{member}", "true or false", _shown(record[member]))
         self.read_checksums(record["checksums"])
         origin, basis = self.origin(record["origin"])
         for kind in ("layers", "frames", "edits"):
@@ -190,7 +220,7 @@ class _Reader:
         layers = [self.layer(index, number, frames) for index, number in enumerate(record["layers"])]
         for index, edit in enumerate(record["edits"]):
             self.require_members(edit, f"{FRAME}.edits[{index}]", _EDIT)
-        ids = self.token_ids(layers[0][2].states) if layers else None
+        ids = self.token_ids([stands.states for _, _, stands in layers])
         strays = sorted(name for name in self.headers if _is_reserved(name) and name not in self.used)
         if strays:
             self.refuse(f"tensor {_shown(strays[0])}", "a name that the frame accounts for", "one of another layer or frame")
@@ -316,13 +346,25 @@ class _Reader:
                 self.refuse(f"tensor layers.{index}.key", f"at least {2 * len(specification['inv_freq'])} elements a head", str(shapes[0]))
         return self.tensor(f"layers.{index}.key"), self.tensor(f"layers.{index}.value"), frame
 
-    def token_ids(self, states: torch.Tensor) -> torch.Tensor | None:
-        if "token_ids" not in self.headers:
-            return None
-        dtype, shape = self.header("token_ids", 2)
-        if dtype != "I64" or shape != [states.shape[0], states.shape[2]]:
-            self.refuse("tensor token_ids", f"I64 [{states.shape[0]}, {states.shape[2]}]", f"{dtype} {shape}")
-        return self.tensor("token_ids")
+    def token_ids(self, states: list[torch.Tensor]) -> list[torch.Tensor | None]:
+        """Those of each layer: one tensor tells of all, or each has its own. Where layers have different lengths, that for all tells of
+        layer 0, as it was written before layers had their own, and of those in its frame."""
+        if not states or "token_ids" not in self.headers:
+            own = [f"layers.{index}.token_ids" for index in range(len(states))]
+            return [self.rows(name, each) if name in self.headers else None for name, each in zip(own, states)]
+        ids = self.rows("token_ids", states[0])
+        even = all(each.shape[2] == states[0].shape[2] for each in states)
+        return [ids if even or each is states[0] else None for each in states]
+
+    def rows(self, name: str, states: torch.Tensor) -> torch.Tensor:
+        """The tokens of slots in `states`."""
+        dtype, shape = self.header(name, 2)
+        expected = [states.shape[0], states.shape[2]]
+        if dtype != "I64":
+            self.refuse(f"tensor {name}", "I64", dtype)
+        if shape != expected:
+            self.refuse(f"tensor {name}", f"shape {expected}", str(shape))
+        return self.tensor(name)
 
     def origin(self, found) -> tuple[ModelIdentity, str]:
         self.require_members(found, f"{FRAME}.origin", _ORIGIN)

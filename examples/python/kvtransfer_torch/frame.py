@@ -28,7 +28,7 @@ from . import moves
 from .errors import FrameError
 from .frame_state import FrameState
 from .moves import Positions, one_a_layer
-from .rotary import are_equal
+from .rotary import are_equal, what_differs
 from .slots import shared
 from .transformers_cache import require_slots
 
@@ -262,7 +262,7 @@ def join_frames(*frames: CacheFrame) -> CacheFrame:
         if len(frame._next) != len(first._next):
             raise FrameError("join_frames", "rows", f"batch={len(first._next)}", f"batch={len(frame._next)}")
         if not are_equal(first.rotary, frame.rotary):
-            raise FrameError("join_frames", "rotary", "keys under the same frequencies (reframe_)", "others")
+            raise FrameError("join_frames", "rotary", "keys under the same frequencies (reframe_)", what_differs(first.rotary, frame.rotary))
         windowed = any(window is not None for window in frame.windows)
         if len(frames) > 1 and windowed and not all(bool(each.all()) for each in frame._valid):
             raise FrameError("join_frames", "padding", "none where layers have windows", "padded rows")

@@ -60,7 +60,8 @@ class Reading:
         frame = self.frame
         given = kwargs.get("inputs_embeds") if kwargs.get("input_ids") is None else kwargs["input_ids"]
         if given is None or kwargs.get("past_key_values") is not frame.cache:
-            raise FrameError("CacheFrame", "forward pass", "its own cache and tokens by name", "others")
+            got = "no tokens by name" if given is None else f"{type(kwargs.get('past_key_values')).__name__} that is another's"
+            raise FrameError("CacheFrame", "forward pass", "its own cache and tokens by name", got)
         batch, seq = given.shape[:2]
         self.valid, self.positions = frame.placed(batch, seq, self.attention_mask, self.position_ids)
         self.attention_mask = self.position_ids = None  # what generate adds comes behind

@@ -13,7 +13,7 @@ from . import moves
 from .errors import FrameError
 from .frame_reading import Reading, attention_modules
 from .moves import Positions, one_a_layer
-from .rotary import Rotary, are_equal, decoder_of, depends_on_length, rotary_of
+from .rotary import Rotary, are_equal, decoder_of, depends_on_length, rotary_of, what_differs
 from .slots import Written, ascend, cat_places, places_at, shared, version
 from .transformers_cache import keys_in_place, take_slots
 
@@ -133,7 +133,7 @@ class FrameState:
             self.rotary = now
         elif not are_equal(self.rotary, now):
             expected = f"the frequencies of the cached keys at length {length} (reframe_ writes them anew)"
-            raise FrameError("forward", "rotary", expected, "others")
+            raise FrameError("forward", "rotary", expected, what_differs(self.rotary, now))
 
     # Changes
 

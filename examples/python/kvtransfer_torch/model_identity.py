@@ -282,7 +282,10 @@ def _require_weights(where: str, model, path: Path, stored: Path | None) -> None
     for name, tensor in given:
         own = held[name].detach().cpu()
         if own.shape != tensor.shape or not torch.equal(own, tensor.to(own.dtype)):
-            raise FrameError(where, name, f"the weights in {path}", "a model with others")
+            got = f"{own.dtype} {list(own.shape)}"
+            if own.shape == tensor.shape:
+                got = f"{int((own != tensor.to(own.dtype)).sum())} of {own.numel()} elements that differ"
+            raise FrameError(where, name, f"the weights in {path}", got)
         compared += 1
     if compared == 0:
         raise FrameError(where, "model", f"the one in {path}", "one that shares no tensor with it")

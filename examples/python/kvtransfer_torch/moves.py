@@ -1,7 +1,8 @@
 """Moves keys in place: lists of tensors [batch, kv_heads, seq, head_dim], one a layer, by torch.ops.kvtransfer.rotate_keys_.
 
 All layers of one shape and one rotary embedding go in one call: one pass on a CPU, one kernel on a GPU. Head_dim has to be
-contiguous; other strides are free. float32, bfloat16, float16 and float8 (not float64). Angles are exact to 2e-7 radians.
+contiguous; other strides are free. float32, bfloat16, float16 and float8 (not float64; a move by which a key would outgrow float8
+is refused). Angles are exact to 2e-7 radians.
 
 `rotary` is one Rotary, or a list with one a layer, None where the layer has no RoPE: its keys stay as they are.
 
@@ -21,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch.autograd import forward_ad
 
+from . import fp8_range
 from .library import operators
 from .overlap import is_same_view, overlapping_pairs, reaches_an_element_twice
 from .rotary import Rotary
@@ -142,16 +144,34 @@ def plan(
         group = (keys.shape, keys.dtype, keys.device, *map(id, rotation))
         rows = None if blocks is None else blocks.to(keys.device)
         calls.setdefault(group, Call([], rows, rotation, delta, model_faithful)).keys.append(keys)
+    for call in calls.values():
+        _require_in_fp8(where, call)
     return list(calls.values())
 
 
 def run(calls: list[Call]) -> None:
     for call in calls:
-        arguments = rotation_arguments(call.keys[0].device, *call.rotation, call.delta, call.model_faithful)
         if call.blocks is None:
-            operators().rotate_keys_(call.keys, *arguments)
+            operators().rotate_keys_(call.keys, *_arguments(call))
         else:
-            operators().rotate_blocks_(call.keys, call.blocks, *arguments)
+            operators().rotate_blocks_(call.keys, call.blocks, *_arguments(call))
+
+
+def _arguments(call: Call) -> tuple:
+    return rotation_arguments(call.keys[0].device, *call.rotation, call.delta, call.model_faithful)
+
+
+def _require_in_fp8(where: str, call: Call) -> None:
+    if call.keys[0].dtype not in fp8_range.FORMATS:
+        return
+    meant = call.keys if call.blocks is None else [_blocks_of(keys, call.blocks) for keys in call.keys]
+    rotary_dim = 2 * len(call.rotation.geometry.inv_freq)
+    rotate_ = lambda keys: operators().rotate_keys_([keys], *_arguments(call))  # noqa: E731
+    fp8_range.require_in_range(where, meant, rotary_dim, _gain(call.rotation), rotate_)
+
+
+def _blocks_of(keys: torch.Tensor, blocks: torch.Tensor) -> torch.Tensor:
+    return keys.view(torch.uint8).index_select(0, blocks).view(keys.dtype)  # no index_select of fp8 on CPUs
 
 
 def rotation_arguments(device, stored, target, old, new, delta: int = 0, model_faithful: bool = False) -> tuple:

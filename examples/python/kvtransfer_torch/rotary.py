@@ -61,6 +61,23 @@ def are_equal(ours: Sequence[Rotary | None], theirs: Sequence[Rotary | None]) ->
     return len(ours) == len(theirs) and all(a is b or (a is not None and a.equals(b)) for a, b in pairs)
 
 
+def what_differs(ours: Sequence[Rotary | None], theirs: Sequence[Rotary | None]) -> str:
+    """Where two embeddings that are not equal first differ, for messages: what `theirs` has there, beside what `ours` has."""
+    if len(ours) != len(theirs):
+        return f"{len(theirs)} layers beside {len(ours)}"
+    layer = next(index for index, pair in enumerate(zip(ours, theirs)) if not are_equal(*([each] for each in pair)))
+    a, b = ours[layer], theirs[layer]
+    if a is None or b is None:
+        return f"layer {layer} {'without' if b is None else 'with'} rotation"
+    for name in ("attention_scaling", "interleaved", "streams"):
+        if getattr(a, name) != getattr(b, name):
+            return f"{name} {getattr(b, name)} beside {getattr(a, name)} in layer {layer}"
+    if len(a.inv_freq) != len(b.inv_freq):
+        return f"{len(b.inv_freq)} frequencies beside {len(a.inv_freq)} in layer {layer}"
+    pair = int((a.inv_freq != b.inv_freq).nonzero()[0])
+    return f"frequency {pair} {float(b.inv_freq[pair]):.9g} beside {float(a.inv_freq[pair]):.9g} in layer {layer}"
+
+
 def rotary_of(model, length: int | None = None, conventions: dict | None = None) -> list[Rotary | None]:
     """The rotary embedding of every layer of `model`, None for a layer without RoPE.
 
