@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/same_padding.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 
@@ -85,9 +86,7 @@ template <LayerLayout A, LayerLayout B>
       fail<shape_error>("compare", fmt::format("layer {}", i), describe(expected_keys), describe(keys));
     }
     const at::Tensor valid = validity_tensor(found.layer(i).frame().positions);
-    const at::Tensor expected_valid = validity_tensor(expected.layer(i).frame().positions);
-    require<frame_error>(valid.eq(expected_valid).all().item<bool>(), "compare", fmt::format("layer {}", i),
-                         "padding at the same slots in both", "others");
+    detail::require_same_padding(validity_tensor(expected.layer(i).frame().positions), valid, i, "compare");
     const at::Tensor counts = valid.unsqueeze(-1).to(keys.device());
     difference.layers.push_back(
         {detail::differences(keys, expected_keys, counts), detail::differences(values, expected_values, counts)});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/same_padding.hpp"
 #include "kvtransfer/cache/detail/shared_memory.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
@@ -26,10 +27,8 @@ inline void require_same_slots(const layer_view<>& keys_from, const layer_view<>
     fail<shape_error>("keys_with_values_of", fmt::format("layer {}", layer), fmt::format("{}, any head_dim", expected),
                       fmt::format("{}", values_from.extents()));
   }
-  const at::Tensor keys_valid = validity_tensor(keys_from.frame().positions);
-  const at::Tensor values_valid = validity_tensor(values_from.frame().positions);
-  require<frame_error>(keys_valid.eq(values_valid).all().item<bool>(), "keys_with_values_of",
-                       fmt::format("layer {}", layer), "the same slots to be padding in both caches", "others");
+  require_same_padding(validity_tensor(keys_from.frame().positions), validity_tensor(values_from.frame().positions),
+                       layer, "keys_with_values_of");
 }
 
 /// The edits of a half, told as edits of that half.

@@ -22,7 +22,7 @@ class layer_tokens {
   layer_tokens() = default;
   /// Rows without a sequence count as not known.
   explicit layer_tokens(std::vector<shared_rows> rows) {
-    for (const std::vector<std::size_t>&group :
+    for (const auto& group :
          alike_groups(rows.size(), [&](std::size_t a, std::size_t b) { return rows[a] == rows[b]; })) {
       const shared_rows& one = rows[group.front()];
       put(group, one == nullptr ? nullptr : held(*one), rows.size());
@@ -63,7 +63,7 @@ class layer_tokens {
   template <class Alike, class Change>
   [[nodiscard]] layer_tokens transform(Alike&& alike, Change&& change) const {
     layer_tokens changed;
-    for (const std::vector<std::size_t>&group : alike_groups(
+    for (const auto& group : alike_groups(
              rows_.size(), [&](std::size_t a, std::size_t b) { return rows_[a] == rows_[b] && alike(a, b); })) {
       const std::size_t first = group.front();
       changed.put(group, rows_[first] ? held(change(*rows_[first], first)) : nullptr, rows_.size());
@@ -82,7 +82,7 @@ class layer_tokens {
   [[nodiscard]] layer_tokens combine(const layer_tokens& other, Join&& join) const {
     const std::size_t layers = std::max(rows_.size(), other.rows_.size());
     layer_tokens joined;
-    for (const std::vector<std::size_t>&group : alike_groups(layers, [&](std::size_t a, std::size_t b) {
+    for (const auto& group : alike_groups(layers, [&](std::size_t a, std::size_t b) {
            return shared(a) == shared(b) && other.shared(a) == other.shared(b);
          })) {
       joined.put(group, held(join(of(group.front()), other.of(group.front()))), layers);
@@ -95,7 +95,7 @@ class layer_tokens {
   void append(const layer_tokens& tail) {
     std::vector<rows_pointer> behind = tail.rows_;  // which may be these
     behind.resize(rows_.size());
-    for (const std::vector<std::size_t>&group : alike_groups(rows_.size(), [&](std::size_t a, std::size_t b) {
+    for (const auto& group : alike_groups(rows_.size(), [&](std::size_t a, std::size_t b) {
            return rows_[a] == rows_[b] && behind[a] == behind[b];
          })) {
       const rows_pointer& mine = rows_[group.front()];

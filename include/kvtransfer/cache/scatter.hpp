@@ -192,7 +192,8 @@ cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_v
                                 slots.count());
     detail::require_scatterable(layer.value_storage(), source.layer(i).value_storage(), slots.count());
     require<shape_error>(layer.frame().positions.streams() == source.layer(i).frame().positions.streams(), "scatter",
-                         "source", "as many position streams", "others");
+                         "streams of source", formatted("{} in layer {}", layer.frame().positions.streams(), i),
+                         formatted("{}", source.layer(i).frame().positions.streams()));
   }
   const auto check = [&](const layer_frame& a, const layer_frame& b) {
     detail::require_same_writings(a, b, "scatter");

@@ -82,9 +82,11 @@ class slot_choice {
     require<shape_error>(rows_fit && heads_fit, where, "slots",
                          formatted("[batch={}, kv_heads={} or 1, n]", extents.batch, extents.kv_heads),
                          [&] { return describe(slots_); });
-    if (slots_.numel() > 0 &&
-        (slots_.max().item<std::int64_t>() >= extents.seq || slots_.min().item<std::int64_t>() < -1)) {
-      fail<shape_error>(where, "slots", fmt::format("0 <= slot < {}, or -1", extents.seq), "others");
+    if (slots_.numel() > 0) {
+      const auto least = slots_.min().item<std::int64_t>();
+      const auto most = slots_.max().item<std::int64_t>();
+      require<shape_error>(least >= -1 && most < extents.seq, where, "slots",
+                           formatted("0 <= slot < {}, or -1", extents.seq), formatted("{}", least < -1 ? least : most));
     }
   }
 
