@@ -96,3 +96,13 @@ TEST_CASE("a slot that names a specification which is not there is refused", "[c
   frame.specifications.pop_back();
   CHECK_THROWS_AS(frame.validate(), shape_error);
 }
+
+TEST_CASE("a specification that no key names tells no two frames apart", "[cache][layer_frame]") {
+  const position_map padding(position_row::consecutive(0, 3, slot_state::padding()));
+  const position_map keys(position_row::consecutive(0, 3));
+  CHECK(layer_frame{padding, {short_specification}} == layer_frame{padding, {long_specification}});
+  CHECK(layer_frame{padding, {short_specification}} == layer_frame{padding, {}});
+  CHECK(layer_frame{keys, {short_specification, long_specification}} == layer_frame{keys, {short_specification}});
+  CHECK_FALSE(layer_frame{keys, {short_specification}} == layer_frame{keys, {long_specification}});
+  CHECK_FALSE(layer_frame{keys, {short_specification}} == layer_frame{keys, {}});
+}

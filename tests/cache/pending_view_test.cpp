@@ -189,6 +189,23 @@ TEST_CASE("every move in place is counted, and those that leave keys where they 
   CHECK(borrowed.frame().roundings() == 3);
 }
 
+TEST_CASE("a layer of padding alone is never moved, nor counted as if it were", "[cache][pending]") {
+  const layer_frame keys{position_map::consecutive(0, 3), {known_specification()}};
+  const layer_frame padding{position_map(position_row::consecutive(0, 3, slot_state::padding())),
+                            {known_specification()}};
+  cache kv = known_cache_in(
+                 cache_frame({std::make_shared<const layer_frame>(keys), std::make_shared<const layer_frame>(padding)}))
+                 .kv;
+  const at::Tensor before = kv.view().layer(1).keys().clone();
+  kv.shift(3);
+  kv.reframe({known_specification(1.5), known_specification(1.5)});
+  kv.materialize();
+  CHECK(kv.materialized());
+  CHECK(kv.view().frame().layer(0).roundings == 1);
+  CHECK(kv.view().frame().layer(1).roundings == 0);
+  CHECK(kv.view().layer(1).keys().equal(before));
+}
+
 TEST_CASE("a thousand evictions that close the gap cost the rounding of one move", "[cache][pending]") {
   constexpr std::int64_t window = 32;
   constexpr std::int64_t sinks = 4;
