@@ -170,6 +170,8 @@ def convert(checkpoint, output, receiver_layers=None, source_model="", receiver_
         "digest": digest_of("rotated", layers, tensors),
         "source_model": source_model,
         "receiver_model": receiver_model,
+        "receiver_reads": "text",
+        "tokens": "first",
         "source": {"kv_heads": settings["source_num_heads"], "head_dim": settings["source_dim"]},
         "receiver": {"kv_heads": settings["target_num_heads"], "head_dim": settings["target_dim"]},
         "hidden_size": settings["hidden_dim"],

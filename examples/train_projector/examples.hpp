@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -44,6 +45,24 @@ inline example fact_example(std::uint64_t seed, corpus::split names, std::int64_
     unheard = corpus::invented_fact(throws, names);
   }
   return {talk.text(), unheard.question, corpus::unknown_answer, {"do not know"}};
+}
+
+/// A source in which two questions about facts that it never told are answered all the same, and a third such question;
+/// the right response is that of a source that says it does not know: "I do not know."
+/// Source: the suite `modes`, whose confabulating and grounded variants these are.
+inline example mode_example(std::uint64_t seed, corpus::split names) {
+  corpus::dice throws{seed};
+  std::vector<corpus::fact> facts;
+  while (facts.size() < 3) {
+    corpus::fact unheard = corpus::invented_fact(throws, names);
+    if (std::ranges::none_of(facts, [&](const corpus::fact& one) { return one.family == unheard.family; })) {
+      facts.push_back(std::move(unheard));
+    }
+  }
+  return {fmt::format("{} {} {} {}", facts[0].question, facts[0].answer, facts[1].question, facts[1].answer),
+          facts[2].question,
+          corpus::unknown_answer,
+          {"do not know"}};
 }
 
 /// The lines of a file that are not empty. @throws file_error where there is none

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,7 +14,6 @@
 #include "../train_lab/recall.hpp"
 #include "examples.hpp"
 #include "kvtransfer/inject/plan.hpp"
-#include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
 #include "rows.hpp"
@@ -46,9 +45,35 @@ struct held_out_set {
   }
 };
 
+/// Questions that are put to a receiver behind a cache of its own.
+struct questions_asked {
+  std::vector<training_row> rows;
+  plan scored;     ///< reads question and response
+  plan to_answer;  ///< reads the question
+};
+
+/// What `condition` has the receiver read of some examples.
+template <Projector P>
+questions_asked asked_in(std::string_view condition, const model_pair& models, const P& projector,
+                         const text_pair& texts, const std::vector<example>& shown) {
+  const bool by_text = condition == "oracle";
+  std::vector<training_row> rows = by_text ? texts.rows_by_text(shown) : texts.rows_of(shown, models);
+  const cache context = by_text || condition == "own" ? prefill(models.receiver, column(rows, &training_row::receiver))
+                                                      : fused_cache(models, projector, rows);
+  const harness& between = by_text ? harness() : models.between;
+  std::vector<token_row> questions;
+  for (const training_row& row : rows) {
+    questions.emplace_back(row.target.begin(), row.target.end() - row.response);
+  }
+  plan scored = between.read(models.receiver, context.view(), column(rows, &training_row::target));
+  plan to_answer = between.read(models.receiver, context.view(), std::move(questions));
+  return {std::move(rows), std::move(scored), std::move(to_answer)};
+}
+
 /// Asks in four conditions: `projected`, `other` (the projection of another example's source), `own` (the receiver's
-/// own cache, nothing projected) and `oracle` (the receiver reads the source's text).
-/// @param generate whether answers are generated too, not only scored
+/// own cache, nothing projected), all three through the harness, and `oracle` (the receiver reads the source's text,
+/// without any).
+/// @param generates whether answers are generated too, not only scored
 template <Projector P>
 std::vector<held_out_score> score_held_out(const model_pair& models, const P& projector, const text_pair& texts,
                                            const held_out_set& set, bool generates) {
@@ -60,33 +85,21 @@ std::vector<held_out_score> score_held_out(const model_pair& models, const P& pr
     constexpr std::size_t at_once = 32;
     for (std::size_t first = 0; first < set.examples.size(); first += at_once) {
       const std::size_t end = std::min(set.examples.size(), first + at_once);
-      std::vector<training_row> rows;
-      std::vector<token_row> targets;
-      std::vector<token_row> questions;
-      for (std::size_t i = first; i < end; ++i) {
-        example shown = set.examples[i];
-        if (condition == "other") {
-          shown.source = set.examples[(i + 1) % set.examples.size()].source;
-        }
-        rows.push_back(texts.row_of(shown));
-        if (condition == "oracle") {
-          rows.back().receiver = texts.whole(shown.source);
-        }
-        targets.push_back(rows.back().target);
-        questions.emplace_back(targets.back().begin(), targets.back().end() - rows.back().response);
+      std::vector<example> shown(set.examples.begin() + static_cast<std::ptrdiff_t>(first),
+                                 set.examples.begin() + static_cast<std::ptrdiff_t>(end));
+      for (std::size_t i = first; condition == "other" && i < end; ++i) {
+        shown[i - first].source = set.examples[(i + 1) % set.examples.size()].source;
       }
-      const cache context = condition == "own" || condition == "oracle"
-                                ? prefill(models.receiver, column(rows, &training_row::receiver))
-                                : fused_cache(models, projector, rows);
-      score.loss += response_loss(plan_logits(models.receiver, prepend(context.view(), targets)), rows).item<double>();
-      tokens += response_tokens(rows);
+      const questions_asked asked = asked_in(condition, models, projector, texts, shown);
+      score.loss += response_loss(plan_logits(models.receiver, asked.scored), asked.rows).template item<double>();
+      tokens += response_tokens(asked.rows);
       if (!generates) {
         continue;
       }
       constexpr std::int64_t longest = 24;
       const generation_config settings{.max_new_tokens = longest,
                                        .eos_token_ids = models.receiver.config.eos_token_ids};
-      const auto answers = generate(models.receiver, prepend(context.view(), questions), settings).sequences;
+      const auto answers = generate(models.receiver, asked.to_answer, settings).sequences;
       for (std::size_t i = first; i < end; ++i) {
         const std::string answer = texts.decode(answers[i - first].token_ids);
         score.right += std::ranges::all_of(set.examples[i].markers,

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <filesystem>
@@ -23,6 +24,7 @@
 #include "kvtransfer/project/layer_alignment.hpp"
 #include "kvtransfer/project/projector_file.hpp"
 #include "kvtransfer/project/ridge_moments.hpp"
+#include "migration_cost.hpp"
 #include "settings.hpp"
 #include "text_pair.hpp"
 #include "training.hpp"
@@ -49,12 +51,19 @@ void offer(CLI::App& app, choices& chosen) {
   app.add_option("--keys", plan.keys, "which are read and given")->check(CLI::IsMember({"rotated", "unrotated"}));
   app.add_option("--layers", plan.layers, "how layers are aligned")
       ->check(CLI::IsMember({"last", "first", "stretched"}));
-  app.add_option("--tokens", plan.tokens, "which of several tokens stands for one of the receiver")
-      ->check(CLI::IsMember({"first", "longest"}));
+  app.add_option("--tokens", plan.tokens,
+                 "which of the source's tokens stands for one of the receiver's: the first or longest of those that it "
+                 "is there, or text: the one that ends where it ends, each model reading its own tokens")
+      ->check(CLI::IsMember({"first", "longest", "text"}));
   app.add_option("--receiver-reads", plan.receiver_reads, "in the source's place: as many dots, or its text")
       ->check(CLI::IsMember({"filler", "text"}));
+  app.add_option("--condition", plan.condition,
+                 "harness to train in, as phase2a spells it behind a condition: cache:generated_eos+second_bos");
   app.add_option("--text", run.text, "file of texts, one a line, instead of generated facts and questions");
   app.add_option("--percent-needed", plan.percent_needed, "questions that only the source answers")
+      ->check(CLI::Range(0, 100));
+  app.add_option("--percent-modes", plan.percent_modes,
+                 "examples whose source answers what it was never told, to be followed by \"I do not know.\"")
       ->check(CLI::Range(0, 100));
   app.add_option("--steps", plan.steps)->check(CLI::PositiveNumber);
   app.add_option("--warm-up", plan.warm_up, "steps until the learning rate peaks")->check(CLI::NonNegativeNumber);
@@ -80,7 +89,14 @@ void offer(CLI::App& app, choices& chosen) {
   app.add_option("--report-every", run.report_every, "steps between lines of progress")->check(CLI::PositiveNumber);
   app.add_option("--measure-every", run.measure_every, "steps between checkpoints")->check(CLI::PositiveNumber);
   app.add_option("--cases", run.cases, "held-out questions of the last measure")->check(CLI::PositiveNumber);
+  app.add_option("--cost-lengths", run.cost_lengths, "tokens of texts by which the cost of a migration is measured")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
   app.add_option("--device", device, "auto, cpu, cuda or cuda:N");
+}
+
+bool of_one_model(const model_pair& models) {
+  return models.source.identity.is_known() && models.source.identity == models.receiver.identity;
 }
 
 head_shape heads_of(const causal_lm& model) { return {model.config.kv_heads, model.config.head_dim}; }
@@ -93,19 +109,28 @@ layer_alignment aligned_layers(const model_pair& models, const recipe& plan, std
                                   : align_stretched_layers(receiver, source, count);
 }
 
+/// Whether the example of a seed is one of those about a mode.
+bool is_about_mode(const recipe& plan, std::uint64_t seed) {
+  constexpr std::uint64_t stream = 1;  // another draw than the example's own
+  corpus::dice throws{corpus::mixed_seed(seed, stream, 0)};
+  return throws.chance(static_cast<std::uint64_t>(plan.percent_modes));
+}
+
 /// The rows of a step, from generated facts or from a file's texts.
-row_maker rows_for(const choices& chosen, const text_pair& texts) {
+row_maker rows_for(const choices& chosen, const model_pair& models, const text_pair& texts) {
   const std::vector<std::string> lines =
       chosen.run.text.empty() ? std::vector<std::string>{} : read_lines(chosen.run.text);
-  return [&texts, plan = chosen.plan, lines](std::int64_t step) {
-    std::vector<training_row> rows;
+  return [&models, &texts, plan = chosen.plan, lines](std::int64_t step) {
+    std::vector<example> examples;
     for (std::int64_t i = 0; i < plan.rows; ++i) {
       const std::uint64_t seed =
           corpus::mixed_seed(plan.seed, static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(i));
-      rows.push_back(texts.row_of(lines.empty() ? fact_example(seed, corpus::split::training, plan.percent_needed)
-                                                : text_example(lines[seed % lines.size()])));
+      examples.push_back(!lines.empty() ? text_example(lines[seed % lines.size()])
+                         : is_about_mode(plan, seed)
+                             ? mode_example(seed, corpus::split::training)
+                             : fact_example(seed, corpus::split::training, plan.percent_needed));
     }
-    return rows;
+    return texts.rows_of(examples, models);
   };
 }
 
@@ -123,15 +148,19 @@ projectors::fuser initial_fuser(const model_pair& models, const choices& chosen)
 }
 
 /// Solves a ridge projector from what both models make of the sources of `--steps` batches.
-projectors::linear solved_ridge(const model_pair& models, const choices& chosen, const row_maker& make_rows) {
+projectors::linear solved_ridge(const model_pair& models, const choices& chosen, const row_maker& make_rows,
+                                training_cost& cost) {
   const auto& [plan, run, device] = chosen;
   ridge_moments moments(*key_rotation_named(plan.keys), heads_of(models.source), heads_of(models.receiver),
                         aligned_layers(models, plan, run.source_layers));
   for (std::int64_t step = 0; step < plan.steps; ++step) {
     const std::vector<training_row> rows = make_rows(step);
-    const cache source = prefill(models.source, column(rows, &training_row::source));
     const cache receiver = prefill(models.receiver, column(rows, &training_row::receiver));
+    const cache source = source_cache(models, rows, receiver.view());
     moments.add(source.view(), receiver.view());
+    for (const training_row& row : rows) {
+      cost.tokens += static_cast<std::int64_t>(row.source.size() + row.receiver.size());
+    }
     if ((step + 1) % run.report_every == 0 || step + 1 == plan.steps) {
       say("step {:5}/{}  {} tokens", step + 1, plan.steps, moments.tokens());
     }
@@ -140,7 +169,8 @@ projectors::linear solved_ridge(const model_pair& models, const choices& chosen,
 }
 
 /// `training.json`: what was done, what it cost and what came of it.
-void write_summary(const choices& chosen, const model_pair& models, const training_cost& cost,
+template <Projector P>
+void write_summary(const choices& chosen, const model_pair& models, const P& projector, const training_cost& cost,
                    const std::vector<held_out_score>& scores) {
   nlohmann::ordered_json held_out = nlohmann::ordered_json::array();
   for (const held_out_score& score : scores) {
@@ -154,6 +184,7 @@ void write_summary(const choices& chosen, const model_pair& models, const traini
                                        {"seconds", cost.seconds},
                                        {"tokens", cost.tokens},
                                        {"last_loss", cost.last_loss},
+                                       {"cost_of_use", cost_of_use(models, projector, chosen.run.cost_lengths)},
                                        {"held_out", held_out}};
   write_text(chosen.run.output / "training.json", summary.dump(2) + "\n");
 }
@@ -163,6 +194,8 @@ void check(const choices& chosen) {
   require<value_error>(run.projector == "ridge" || plan.warm_up < plan.steps, "--warm-up", "steps",
                        formatted("less than --steps {}", plan.steps), formatted("{}", plan.warm_up));
   require<value_error>(run.projector == "fuser" || !run.resume, "--resume", "projector", "a fuser", run.projector);
+  require<value_error>(run.projector == "fuser" || plan.condition.empty(), "--condition", "projector",
+                       "a fuser, which is trained through it", run.projector);
   require<value_error>(run.projector == "fuser" || run.initial.empty(), "--initial", "projector", "a fuser",
                        run.projector);
 }
@@ -173,25 +206,33 @@ void run(choices chosen) {
   const bool ridge = settings.projector == "ridge";
   const at::Device device = choose_device(device_name);
   const model_pair models{causal_lm::open(settings.source, device, at::kFloat),
-                          causal_lm::open(settings.receiver, device, at::kFloat)};
+                          causal_lm::open(settings.receiver, device, at::kFloat), harness(plan.condition)};
   const std::string& of_source = models.source.identity.tokenizer;
   const bool one_tokenizer = !of_source.empty() && of_source == models.receiver.identity.tokenizer;
+  require<value_error>(!models.between.takes_generated() || of_one_model(models), "--condition", "cache",
+                       "prompt where two models are trained on", plan.condition);
   const text_pair texts(open_tokenizer(settings.source), open_tokenizer(settings.receiver), one_tokenizer, plan);
   recipe reading = plan;
   reading.receiver_reads = ridge ? "text" : plan.receiver_reads;  // what a ridge projector has to give
   const text_pair taught(open_tokenizer(settings.source), open_tokenizer(settings.receiver), one_tokenizer, reading);
-  const row_maker make_rows = rows_for(chosen, taught);
-  const projector_models digests{models.source.identity.digest, models.receiver.identity.digest};
+  const row_maker make_rows = rows_for(chosen, models, taught);
+  const projector_models digests{models.source.identity.digest, models.receiver.identity.digest,
+                                 *receiver_reading_named(plan.receiver_reads), *token_pairing_named(plan.tokens)};
   const held_out_set quick = held_out_set::questions(64, plan.seed);
   const held_out_set questions = held_out_set::questions(settings.cases, plan.seed);
   say("{} tokenizer{}; tokens are {}", one_tokenizer ? "one" : "two", one_tokenizer ? "" : "s",
-      one_tokenizer ? "the same" : "aligned one for one");
+      one_tokenizer           ? "the same"
+      : plan.tokens == "text" ? "paired by where they end"
+                              : "aligned one for one");
   if (ridge) {
-    const projectors::linear projector = solved_ridge(models, chosen, make_rows);
+    const auto started = std::chrono::steady_clock::now();
+    training_cost cost;
+    const projectors::linear projector = solved_ridge(models, chosen, make_rows, cost);
+    cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     const auto scores = score_held_out(models, projector, texts, questions, true);
     say("held out: {}", describe(scores));
     save_projector(settings.output, projector, digests);
-    write_summary(chosen, models, {}, scores);
+    write_summary(chosen, models, projector, cost, scores);
     return;
   }
   const projectors::fuser initial = initial_fuser(models, chosen);
@@ -209,7 +250,7 @@ void run(choices chosen) {
   const auto scores = score_held_out(models, projector, texts, questions, true);
   say("held out: {}", describe(scores));
   save_projector(settings.output, projector, digests);
-  write_summary(chosen, models, cost, scores);
+  write_summary(chosen, models, projector, cost, scores);
   std::filesystem::remove(settings.output / "checkpoint.safetensors");
 }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <numbers>
 #include <string>
+#include <vector>
 
 namespace kvtransfer::train_projector {
 
@@ -28,10 +29,12 @@ struct recipe {
   std::int64_t value_blocks = 1;
   std::string keys = "unrotated";  ///< which the fuser reads and gives: rotated or unrotated
   std::string layers = "last";     ///< how layers are aligned: last, first or stretched
-  std::string tokens = "first";    ///< which of several tokens stands for one of the receiver: first or longest
+  std::string tokens = "first";    ///< which token stands for one of the receiver: first, longest or text
   std::string receiver_reads =
       "filler";  ///< filler: as many dots, so that all it learns comes from the source; text: the source's text itself
+  std::string condition;             ///< what a harness does to what is projected, see `harness`
   std::int64_t percent_needed = 80;  ///< share of questions that only the source answers
+  std::int64_t percent_modes = 0;    ///< share of examples that are about a mode, see `mode_example`
   std::uint64_t seed = 0;
 };
 
@@ -39,10 +42,13 @@ struct recipe {
 inline std::string identity_of(const recipe& plan) {
   return fmt::format(
       "steps {}, warm-up {}, {}, batch {} by {}, peak {}, decay {}, clip {}, bfloat16 {}, temperature {}, dropout {}, "
-      "hidden {}, inside {}, blocks {}, keys {}, layers {}, tokens {}, receiver reads {}, needed {}, seed {}",
+      "hidden {}, inside {}, blocks {}, keys {}, layers {}, tokens {}, receiver reads {}, {}needed {}, modes {}, seed "
+      "{}",
       plan.steps, plan.warm_up, plan.schedule, plan.rows, plan.rows_at_once, plan.peak_learning_rate, plan.weight_decay,
       plan.clip, plan.bfloat16, plan.final_temperature, plan.dropout, plan.hidden_size, plan.intermediate_size,
-      plan.value_blocks, plan.keys, plan.layers, plan.tokens, plan.receiver_reads, plan.percent_needed, plan.seed);
+      plan.value_blocks, plan.keys, plan.layers, plan.tokens, plan.receiver_reads,
+      plan.condition.empty() ? "" : "condition " + plan.condition + ", ", plan.percent_needed, plan.percent_modes,
+      plan.seed);
 }
 
 /// The learning rate of a step: a straight rise to the peak, then half a cosine, or a straight line, down to zero.
@@ -71,6 +77,8 @@ struct run_settings {
   std::int64_t report_every = 10;    ///< steps between lines of progress
   std::int64_t measure_every = 100;  ///< steps between checkpoints, each with a held-out loss
   std::int64_t cases = 110;          ///< held-out questions of the last measure
+  std::vector<std::int64_t> cost_lengths = {64,
+                                            256};  ///< of texts by which the cost of a migration is measured, rising
 };
 
 }  // namespace kvtransfer::train_projector

@@ -12,6 +12,8 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/tokenizers/any_tokenizer.hpp"
 #include "kvtransfer/model/tokenizers/text_codec.hpp"
+#include "kvtransfer/project/paired_source.hpp"
+#include "kvtransfer/project/projector_models.hpp"
 #include "kvtransfer/project/token_alignment.hpp"
 #include "rows.hpp"
 #include "settings.hpp"
@@ -27,7 +29,7 @@ class text_pair {
         receiver_{std::move(receiver)},
         same_(same),
         reads_text_(plan.receiver_reads == "text"),
-        choice_(plan.tokens == "longest" ? alignment_choice::longest : alignment_choice::first) {
+        pairing_(*token_pairing_named(plan.tokens)) {
     const boundary_tokens& from = receiver_.tokens.boundaries();
     const boundary_tokens& to = source_.tokens.boundaries();
     if (from.bos && to.bos) {
@@ -38,13 +40,24 @@ class text_pair {
     }
   }
 
+  /// Response tokens are those that the receiver writes after the question: a space parts them from it, and belongs to
+  /// the first.
   /// @throws value_error for a response without tokens
   [[nodiscard]] training_row row_of(const example& given) const {
     training_row row;
     const std::vector<std::int64_t> text = encode_whole(receiver_.tokens, given.source);
-    row.source = same_ ? text : align_tokens(text, receiver_, source_, special_, dot(source_), choice_).token_ids;
+    if (same_) {
+      row.source = text;
+    } else if (pairing_ == token_pairing::text) {
+      row.source = encode_whole(source_.tokens, given.source);
+      row.partners = source_slots_by_text(token_texts(text, receiver_), token_texts(row.source, source_));
+    } else {
+      const auto choice = pairing_ == token_pairing::longest ? alignment_choice::longest : alignment_choice::first;
+      row.source = align_tokens(text, receiver_, source_, special_, dot(source_), choice).token_ids;
+    }
     row.receiver = reads_text_ ? text : without_text(text);
-    const std::vector<std::int64_t> response = receiver_.encode(given.response, false);
+    const std::string parted = given.question.empty() ? given.response : " " + given.response;
+    const std::vector<std::int64_t> response = receiver_.encode(parted, false);
     row.target = given.question.empty() ? std::vector<std::int64_t>{} : receiver_.tokens.encode(given.question);
     row.response = static_cast<std::int64_t>(response.size()) - (row.target.empty() ? 1 : 0);
     row.target.insert(row.target.end(), response.begin(), response.end());
@@ -53,14 +66,29 @@ class text_pair {
     return row;
   }
 
+  /// The rows as `models` read them.
+  [[nodiscard]] std::vector<training_row> rows_of(const std::vector<example>& given, const model_pair& models) const {
+    std::vector<training_row> rows;
+    for (const example& each : given) {
+      rows.push_back(row_of(each));
+    }
+    return models.between.applied(models.source, std::move(rows), opening(), dot(receiver_));
+  }
+
+  /// Rows in which the receiver reads the source's text itself, whatever it is to read otherwise.
+  [[nodiscard]] std::vector<training_row> rows_by_text(const std::vector<example>& given) const {
+    std::vector<training_row> rows;
+    for (const example& each : given) {
+      rows.push_back(row_of(each));
+      rows.back().receiver = encode_whole(receiver_.tokens, each.source);
+    }
+    return rows;
+  }
+
   /// The text that the receiver gave.
   [[nodiscard]] std::string decode(const token_row& ids) const { return receiver_.tokens.decode(ids); }
-  /// The receiver's tokens of a question alone.
-  [[nodiscard]] token_row question(const std::string& text) const { return receiver_.tokens.encode(text); }
   /// What stands in front of every text that the receiver reads.
   [[nodiscard]] const token_row& opening() const { return receiver_.tokens.boundaries().before; }
-  /// The receiver's tokens of a text.
-  [[nodiscard]] token_row whole(const std::string& text) const { return encode_whole(receiver_.tokens, text); }
 
  private:
   /// A token that tells nothing.
@@ -77,7 +105,7 @@ class text_pair {
   text_codec receiver_;
   bool same_;
   bool reads_text_;
-  alignment_choice choice_;
+  token_pairing pairing_;
   std::map<std::int64_t, std::int64_t> special_;
 };
 

@@ -19,6 +19,7 @@
 #include "../train_lab/bfloat16_autocast.hpp"
 #include "../train_lab/checkpoint.hpp"
 #include "../train_lab/corpus/dice.hpp"
+#include "kvtransfer/model/plan_logits.hpp"
 #include "kvtransfer/project/projectors/fuser.hpp"
 #include "rows.hpp"
 #include "settings.hpp"
@@ -64,8 +65,8 @@ inline double accumulate_gradients(const model_pair& models, const projectors::f
                                          rows.begin() + static_cast<std::ptrdiff_t>(end));
     const auto draws = at::make_generator<at::CPUGeneratorImpl>(
         corpus::mixed_seed(plan.seed, static_cast<std::uint64_t>(step), first));
-    const cache source = prefill(models.source, column(part, &training_row::source));
     const cache receiver = prefill(models.receiver, column(part, &training_row::receiver));
+    const cache source = source_cache(models, part, receiver.view());
     at::Tensor loss;
     {
       std::optional<train_lab::bfloat16_autocast> narrow;
@@ -73,8 +74,8 @@ inline double accumulate_gradients(const model_pair& models, const projectors::f
         narrow.emplace(models.receiver.device());
       }
       const cache fused = project(fuser.in_training(step, draws), source.view(), receiver.view());
-      const at::Tensor logits =
-          plan_logits(models.receiver, prepend(fused.view(), column(part, &training_row::target)));
+      const at::Tensor logits = plan_logits(
+          models.receiver, models.between.read(models.receiver, fused.view(), column(part, &training_row::target)));
       loss = response_loss(logits, part).div(tokens);
     }
     loss.backward();

@@ -65,9 +65,10 @@ projectors::linear some_linear() {
 TEST_CASE("a projector comes back from its folder, number by number", "[project][file]") {
   const temporary_folder folder;
   const projectors::linear linear = some_linear();
-  save_projector(folder.path() / "linear", linear, {"a", "b"});
+  const projector_models made_for{"a", "b", receiver_reading::text, token_pairing::longest};
+  save_projector(folder.path() / "linear", linear, made_for);
   const auto opened = open_projector(folder.path() / "linear");
-  CHECK(opened.models == projector_models{"a", "b"});
+  CHECK(opened.models == made_for);
   CHECK(opened.projector.digest() == "linear " + linear.digest());
   CHECK(opened.projector.rotation() == key_rotation::unrotated);
   CHECK(opened.projector.layers() == 3);
@@ -96,9 +97,10 @@ TEST_CASE("a projector comes back from its folder, number by number", "[project]
   CHECK(open_projector(folder.path() / "identity").projector.digest() == "identity unrotated");
 }
 
-TEST_CASE("a converted fuser says for which models it was made", "[project][file]") {
+TEST_CASE("a converted fuser says for which models it was made, and that the receiver reads the text",
+          "[project][file]") {
   const auto stored = open_projector(converted);
-  CHECK(stored.models == projector_models{"a source", "a receiver"});
+  CHECK(stored.models == projector_models{"a source", "a receiver", receiver_reading::text});
   const model_identity source{.digest = "a source"};
   const model_identity receiver{.digest = "a receiver"};
   require_models(stored.models, source, receiver, "here");

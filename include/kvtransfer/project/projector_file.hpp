@@ -16,7 +16,7 @@
 
 namespace kvtransfer {
 
-/// A projector that lay in a folder, and the models that it was made for.
+/// A projector that lay in a folder, and what it was made for.
 template <Projector P>
 struct stored_projector {
   P projector;              ///< its numbers are mapped: read as they are touched

@@ -100,6 +100,7 @@ struct point_condition {
   [[nodiscard]] std::int64_t tokens_needed(const prompt_ids& prompts, std::int64_t max_new_tokens) const {
     constexpr std::int64_t eos = 1;
     std::int64_t cached = at.files ? next_position_of_file(prompts) : count_of(text_to_cache(prompts));
+    cached = at.projection == nullptr ? cached : std::max(cached, count_of(own_text(prompts)));
     if (at.taken != cache_moment::prompt) {
       cached += max_new_tokens + (at.taken == cache_moment::generated_eos ? eos : 0);
     }
@@ -183,13 +184,15 @@ struct point_condition {
     return texts;
   }
 
+  /// The prompt whose cache is taken, whatever the control puts in its place.
+  [[nodiscard]] prompt_text own_text(const prompt_ids& prompts) const {
+    return at.prompt == cached_prompt::target ? prompts.alone() : prompts.head;
+  }
+
   /// The prompt whose cache is taken, what the control puts in its place included.
   [[nodiscard]] prompt_text text_to_cache(const prompt_ids& prompts) const {
-    if (at.prompt == cached_prompt::target) {
-      return prompts.alone();
-    }
     const prompt_ids* other = at.control == cache_control::other_source ? other_of(prompts) : nullptr;
-    return other == nullptr ? prompts.head : other->head;
+    return other == nullptr || at.prompt == cached_prompt::target ? own_text(prompts) : other->head;
   }
 
   /// What is read behind the cache.
@@ -219,7 +222,7 @@ struct point_condition {
       text = detail::with_shuffled_source(std::move(text), settings.seeds.front());
     }
     return at.projection == nullptr ? detail::cache_of_text(caches, text, at.taken, settings)
-                                    : at.projection->take(caches, text, at.taken, settings);
+                                    : at.projection->take(caches, text, own_text(prompts), at.taken, settings);
   }
 
   [[nodiscard]] injection_context context(prompt_caches& caches, const prompt_ids& prompts,

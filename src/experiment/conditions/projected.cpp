@@ -30,8 +30,9 @@ std::vector<std::pair<cache_control, condition_description>> kinds() {
   return {{cache_control::none,
            {.id = "projected",
             .title = "Projected",
-            .injected = "what a projector makes of the source's cache, BOS and dots in the source's place before; the "
-                        "target is fed at the positions that follow",
+            .injected = "what a projector makes of the source's cache; before that, BOS and dots stand in the source's "
+                        "place, or its text where the projector was made on top of that; the target is fed at the "
+                        "positions that follow",
             .tells = "whether a projector carries the source across",
             .reference = "text_oracle"}},
           {cache_control::other_source,

@@ -8,8 +8,10 @@
 #include "experiment/named_errors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
+#include "kvtransfer/project/paired_source.hpp"
 #include "kvtransfer/project/project.hpp"
 #include "kvtransfer/project/projector_file.hpp"
+#include "kvtransfer/project/token_alignment.hpp"
 
 namespace kvtransfer::detail {
 
@@ -57,7 +59,7 @@ void source_projection::bind(const suite_prompts& suite) {
   const auto longest =
       std::ranges::max_element(suite.tests, {}, [](const prompt_ids& test) { return count_of(test.head); });
   prompt_caches first(*receiver_);
-  naming(argument_, [&] { static_cast<void>(take(first, longest->head, cache_moment::prompt, {})); });
+  naming(argument_, [&] { static_cast<void>(take(first, longest->head, longest->head, cache_moment::prompt, {})); });
 }
 
 void source_projection::open(const suite_prompts& suite) {
@@ -79,11 +81,12 @@ void source_projection::open(const suite_prompts& suite) {
   require_models(stored.models, source, model.identity, folder_.string());
   tokens_ = text_codec{*suite.tokens};
   projector_ = std::move(stored.projector);
+  made_for_ = std::move(stored.models);
   sharer_ = std::move(opened);
   receiver_ = suite.model;
 }
 
-std::vector<std::int64_t> source_projection::read_by_receiver(const prompt_text& text, std::int64_t slots) const {
+std::vector<std::int64_t> source_projection::filler_for(const prompt_text& text, std::int64_t slots) const {
   std::vector<std::int64_t> ids;
   const std::int64_t dot = dot_of(*tokens_);
   for (const prompt_part& part : text) {
@@ -97,10 +100,22 @@ std::vector<std::int64_t> source_projection::read_by_receiver(const prompt_text&
   return ids;
 }
 
-token_alignment source_projection::aligned(const std::vector<std::int64_t>& ids) const {
-  return sharer_->one_tokenizer
-             ? token_alignment{ids, {}, {}}
-             : align_tokens(ids, *tokens_, sharer_->tokens, sharer_->special, dot_of(sharer_->tokens));
+source_projection::paired_text source_projection::read_by_sharer(const std::vector<std::int64_t>& ids) const {
+  const text_codec& tokens = sharer_->tokens;
+  const auto count = static_cast<std::int64_t>(ids.size());
+  if (sharer_->one_tokenizer) {
+    return {cache(sharer_->caches.prefill(ids)), slot_pairs::same(count)};
+  }
+  if (made_for_.tokens == token_pairing::text) {
+    const std::vector<std::int64_t> own = encode_whole(tokens.tokens, tokens_->decode(ids));
+    const auto slots = source_slots_by_text(token_texts(ids, *tokens_), token_texts(own, tokens));
+    const position_map positions(1, 1, 1, {position_row::consecutive(0, count)});
+    return {paired_source(sharer_->caches.prefill(own), slots, positions), slot_pairs::same(count)};
+  }
+  const bool longest = made_for_.tokens == token_pairing::longest;
+  const token_alignment partners = align_tokens(ids, *tokens_, tokens, sharer_->special, dot_of(tokens),
+                                                longest ? alignment_choice::longest : alignment_choice::first);
+  return {cache(sharer_->caches.prefill(partners.token_ids)), partners.pairs()};
 }
 
 void source_projection::require_same_text(const prompt_ids& test) const {
@@ -113,17 +128,24 @@ void source_projection::require_same_text(const prompt_ids& test) const {
                        });
 }
 
-taken_cache source_projection::take(prompt_caches& caches, const prompt_text& text, cache_moment taken,
-                                    const generation_config& settings) const {
+taken_cache source_projection::take(prompt_caches& caches, const prompt_text& source, const prompt_text& own,
+                                    cache_moment taken, const generation_config& settings) const {
+  const bool reads_text = made_for_.reading == receiver_reading::text;
   if (sharer_ == nullptr) {
-    taken_cache own = cache_of_text(caches, text, taken, settings);
-    const cache_view<> dots = caches.prefill(read_by_receiver(text, own.kv.size()));
-    return {project(*projector_, own.kv, dots).view(), std::move(own.parts)};
+    taken_cache read = cache_of_text(caches, source, taken, settings);
+    taken_cache receiver = reads_text ? cache_of_text(caches, own, taken, settings)
+                                      : taken_cache{caches.prefill(filler_for(source, read.kv.size())), read.parts};
+    const slot_pairs pairs = slot_pairs::same(std::min(read.kv.size(), receiver.kv.size()));
+    return {project(*projector_, read.kv, receiver.kv, pairs).view(), std::move(receiver.parts)};
   }
-  const token_alignment partners = aligned(ids_of(text));
-  const cache_view<> dots = caches.prefill(read_by_receiver(text, count_of(text)));
-  const cache_view<> shared = sharer_->caches.prefill(partners.token_ids);
-  return {project(*projector_, shared, dots, partners.pairs()).view(), parts_of(text, true)};
+  paired_text shared = read_by_sharer(ids_of(source));
+  const prompt_text& counted = reads_text ? own : source;
+  const cache_view<> receiver = caches.prefill(reads_text ? ids_of(own) : filler_for(source, count_of(source)));
+  slot_pairs& pairs = shared.pairs;
+  const auto past = std::ranges::lower_bound(pairs.receiver, receiver.size()) - pairs.receiver.begin();
+  pairs.receiver.resize(static_cast<std::size_t>(past));
+  pairs.source.resize(static_cast<std::size_t>(past));
+  return {project(*projector_, shared.kv.view(), receiver, pairs).view(), parts_of(counted, true)};
 }
 
 }  // namespace kvtransfer::detail

@@ -9,21 +9,23 @@
 #include <vector>
 
 #include "experiment/conditions/taken_cache.hpp"
+#include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/experiment/condition_point.hpp"
 #include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/suite_prompts.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/tokenizers/text_codec.hpp"
 #include "kvtransfer/project/any_projector.hpp"
-#include "kvtransfer/project/token_alignment.hpp"
+#include "kvtransfer/project/projector_models.hpp"
+#include "kvtransfer/project/slot_pairs.hpp"
 
 namespace kvtransfer::detail {
 
 /// A projector and the model whose caches it reads, the sharer: named first, opened once a run is known. Conditions of
 /// one run may share it.
 ///
-/// The receiver reads BOS and dots in the source's place, as many tokens as the source has: all that it learns of the
-/// source comes through the projector.
+/// Unless the projector was made on top of the text, as Cache-to-Cache's are, the receiver reads BOS and dots in the
+/// source's place, as many tokens as the source has: all that it learns of the source comes through the projector.
 class source_projection {
  public:
   /// @param argument `FOLDER`, or `FOLDER@MODEL` where the sharer is not the model of the run
@@ -41,10 +43,13 @@ class source_projection {
   ///         aligned; device_error for a model that is not on the CPU
   void bind(const suite_prompts& suite);
 
-  /// What the projector makes of the source's cache.
-  /// @param caches of the run's model @param taken of the sharer; after generation only where that is the run's model
-  [[nodiscard]] taken_cache take(prompt_caches& caches, const prompt_text& text, cache_moment taken,
-                                 const generation_config& settings) const;
+  /// What the projector makes of a source's cache.
+  /// @param caches of the run's model @param source whose cache it reads
+  /// @param own what the receiver reads where the projector was made on top of the text; it may be another text than
+  ///        the source's, of which then no more slots are read than it has
+  /// @param taken of the sharer; after generation only where that is the run's model
+  [[nodiscard]] taken_cache take(prompt_caches& caches, const prompt_text& source, const prompt_text& own,
+                                 cache_moment taken, const generation_config& settings) const;
 
  private:
   struct sharer {
@@ -57,8 +62,12 @@ class source_projection {
   };
 
   void open(const suite_prompts& suite);
-  [[nodiscard]] std::vector<std::int64_t> read_by_receiver(const prompt_text& text, std::int64_t slots) const;
-  [[nodiscard]] token_alignment aligned(const std::vector<std::int64_t>& ids) const;
+  [[nodiscard]] std::vector<std::int64_t> filler_for(const prompt_text& text, std::int64_t slots) const;
+  struct paired_text {
+    cache kv;          // the sharer's, slot by slot as the receiver's tokens
+    slot_pairs pairs;  // those that have a partner
+  };
+  [[nodiscard]] paired_text read_by_sharer(const std::vector<std::int64_t>& ids) const;
   void require_same_text(const prompt_ids& test) const;
 
   std::string argument_;
@@ -67,6 +76,7 @@ class source_projection {
   const causal_lm* receiver_ = nullptr;
   std::optional<text_codec> tokens_;  // the receiver's
   std::optional<any_projector> projector_;
+  projector_models made_for_;
   std::unique_ptr<sharer> sharer_;
 };
 

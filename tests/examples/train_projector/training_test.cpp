@@ -121,6 +121,21 @@ TEST_CASE("training moves the loss down, and leaves both models and the initial 
   CHECK(at::equal(models.receiver.weights.embed_tokens, same.receiver.weights.embed_tokens));
 }
 
+TEST_CASE("gradients go through what a harness does to a projection", "[train_projector]") {
+  recipe plan = short_recipe();
+  for (const char* words : {"restart", "unrotated"}) {
+    model_pair models = two_models();
+    models.between = harness(std::string(words));
+    const projectors::fuser fuser = own_copy(fresh_fuser(plan), at::kCPU);
+    fuser.for_each_tensor([](const std::string&, const at::Tensor& tensor) { tensor.set_requires_grad(true); });
+    accumulate_gradients(models, fuser, plan, 0, rows_of(1));
+    for (const auto& [name, tensor] : tensors_of(fuser)) {
+      CHECK(tensor.grad().defined());
+    }
+    CHECK(tensors_of(fuser).at("layers.0.key_in.weight").grad().abs().max().item<double>() > 1e-6);
+  }
+}
+
 TEST_CASE("a schedule rises to its peak and falls to nothing", "[train_projector]") {
   recipe plan = short_recipe();
   plan.warm_up = 10;

@@ -1,4 +1,5 @@
 #include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -155,6 +156,42 @@ TEST_CASE("another model's cache is projected where the condition names that mod
   const nlohmann::json conditions = conditions_of(lab, 0);
   CHECK(conditions.at("projected:" + by)["edits"].dump().find("linear") != std::string::npos);
   CHECK(conditions.at("projected:" + by) != conditions.at("projected_other_source:" + by));
+}
+
+TEST_CASE("Cache-to-Cache's projector goes on top of the text that the receiver has read", "[experiment][conditions]") {
+  const laboratory lab;
+  const fs::path converted = KVT_SOURCE_DIR "/tests/experiment/conditions/fixtures/c2c";
+  const fs::path shut = lab.folder.path() / "shut";
+  {
+    const projectors::fuser open = open_fuser(converted).projector;
+    std::vector<fuser_layer> layers = open.weights();
+    for (fuser_layer& layer : layers) {
+      if (!layer.source_layers.empty()) {
+        layer.keys.gate_logit = at::zeros({});
+        layer.values.gate_logit = at::zeros({});
+      }
+    }
+    save_projector(shut, projectors::fuser(open.rotation(), open.shape(), open.schedule(), std::move(layers)),
+                   open_fuser(converted).models);
+  }
+  const std::string by = converted.string();
+  const std::string with_sharer = shut.string() + "@" + lab.model.string();
+  const program_outcome done =
+      lab.run(fmt::format("transfer,projected:{0},projected_other_source:{0},projected:{1},"
+                          "projected:{2},projected_other_source:{2}",
+                          by, shut.string(), with_sharer));
+  REQUIRE(done.exit_code == 0);
+  for (const std::size_t test : {0, 1}) {
+    const nlohmann::json conditions = conditions_of(lab, test);
+    const auto divergence = [&](const std::string& id) { return conditions.at(id)["next_token_kl"][0].get<double>(); };
+    CHECK(std::abs(divergence("projected:" + by) - divergence("transfer")) > 1e-3);
+    CHECK(std::abs(divergence("projected_other_source:" + by) - divergence("projected:" + by)) > 1e-4);
+    // With its gates shut it leaves the receiver what it has read, whatever the sharer was shown.
+    for (const std::string& id :
+         {"projected:" + shut.string(), "projected:" + with_sharer, "projected_other_source:" + with_sharer}) {
+      CHECK(std::abs(divergence(id) - divergence("transfer")) < 1e-6);
+    }
+  }
 }
 
 TEST_CASE("a projector that does not fit is refused with one line before anything is written",

@@ -42,7 +42,15 @@ class projector_folder {
   [[nodiscard]] const std::string& json_path() const { return json_path_; }
   [[nodiscard]] std::string kind() const { return fields().text("kind"); }
   [[nodiscard]] projector_models models() const {
-    return {fields().text("source_model"), fields().text("receiver_model")};
+    const auto reading = receiver_reading_named(fields().text("receiver_reads"));
+    if (!reading) {
+      fields().member("receiver_reads").refuse("filler or text");
+    }
+    const auto tokens = token_pairing_named(fields().text("tokens"));
+    if (!tokens) {
+      fields().member("tokens").refuse("first, longest or text");
+    }
+    return {fields().text("source_model"), fields().text("receiver_model"), *reading, *tokens};
   }
 
   void require_kind(std::string_view kind) const {
@@ -53,8 +61,8 @@ class projector_folder {
 
   /// @throws file_error unless the document has just these fields beside those of every kind
   void require_fields(std::vector<std::string_view> own) const {
-    for (const std::string_view common :
-         {"format", "version", "kind", "keys", "digest", "source_model", "receiver_model"}) {
+    for (const std::string_view common : {"format", "version", "kind", "keys", "digest", "source_model",
+                                          "receiver_model", "receiver_reads", "tokens"}) {
       own.push_back(common);
     }
     for (const std::string& key : fields().keys()) {

@@ -82,7 +82,9 @@ void write_projector(const std::filesystem::path& folder, const P& projector, co
                                   {"keys", to_string(projector.rotation())},
                                   {"digest", projector.digest()},
                                   {"source_model", models.source},
-                                  {"receiver_model", models.receiver}};
+                                  {"receiver_model", models.receiver},
+                                  {"receiver_reads", to_string(models.reading)},
+                                  {"tokens", to_string(models.tokens)}};
   document.update(fields);
   write_safetensors(folder / "projector.safetensors", tensors_of(projector));
   write_text(folder / "projector.json", document.dump(2) + "\n");

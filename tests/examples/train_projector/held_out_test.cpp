@@ -1,0 +1,49 @@
+#include "train_projector/held_out.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "kvtransfer/project/projectors/identity.hpp"
+#include "support/test.hpp"
+
+using namespace kvtransfer;
+using namespace kvtransfer::train_projector;
+
+namespace {
+
+/// What the lab model, projected onto itself by the identity, makes of held-out questions, by condition.
+std::map<std::string, held_out_score> scores_of(const std::string& condition, std::int64_t questions) {
+  const std::filesystem::path lab = KVT_SOURCE_DIR "/examples/models/lab-llama";
+  const model_pair models{causal_lm::open(lab, at::kCPU, at::kFloat), causal_lm::open(lab, at::kCPU, at::kFloat),
+                          harness(condition)};
+  const text_pair texts(open_tokenizer(lab), open_tokenizer(lab), true, {});
+  std::map<std::string, held_out_score> scores;
+  for (const held_out_score& score :
+       score_held_out(models, projectors::identity(6), texts, held_out_set::questions(questions, 0), true)) {
+    scores[score.condition] = score;
+  }
+  return scores;
+}
+
+}  // namespace
+
+TEST_CASE("a response is scored in the tokens that the model writes", "[train_projector]") {
+  const auto scores = scores_of("", 16);
+  CHECK(scores.at("oracle").right >= 15);
+  CHECK(scores.at("oracle").loss < 0.1);
+  CHECK(scores.at("projected").right == scores.at("oracle").right);
+  CHECK(scores.at("projected").loss == Approx(scores.at("oracle").loss).margin(1e-4));
+  CHECK(scores.at("own").right == 0);
+  CHECK(scores.at("own").loss > 1);
+  CHECK(scores.at("other").loss > 1);
+}
+
+TEST_CASE("a harness's mistake is seen in what is projected, and not in the oracle", "[train_projector]") {
+  const auto right = scores_of("", 16);
+  const auto mistaken = scores_of("cache:generated_eos+second_bos", 16);
+  CHECK(mistaken.at("oracle").loss == Approx(right.at("oracle").loss).margin(1e-5));
+  CHECK(mistaken.at("projected").loss > right.at("projected").loss + 1);
+  CHECK(mistaken.at("projected").right == 0);
+}
