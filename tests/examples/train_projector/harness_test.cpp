@@ -1,6 +1,9 @@
 #include "train_projector/harness.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/experiment/prompt_caches.hpp"
@@ -19,8 +22,8 @@ constexpr std::int64_t bos = 1;
 constexpr std::int64_t filler = 7;
 
 std::vector<training_row> two_rows() {
-  return {{some_tokens(6, 1), some_tokens(6, 1), some_tokens(5, 2), 2},
-          {some_tokens(9, 3), some_tokens(9, 3), some_tokens(4, 4), 1}};
+  return {{some_tokens(6, 1), {}, some_tokens(6, 1), some_tokens(5, 2), 2},
+          {some_tokens(9, 3), {}, some_tokens(9, 3), some_tokens(4, 4), 1}};
 }
 
 /// A model that ends its first row by a token that it is about to say, so that both ways to stop are met.

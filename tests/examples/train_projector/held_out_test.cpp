@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 #include "kvtransfer/project/projectors/identity.hpp"
 #include "support/test.hpp"
 

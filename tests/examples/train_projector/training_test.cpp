@@ -53,7 +53,7 @@ std::vector<training_row> rows_of(std::int64_t step) {
   std::vector<training_row> rows;
   for (std::int64_t i = 0; i < 4; ++i) {
     const token_row text = some_tokens(5 + i, 10 * step + i);
-    rows.push_back({text, text, some_tokens(4 + i % 2, step + i), 2 + i % 2});
+    rows.push_back({text, {}, text, some_tokens(4 + i % 2, step + i), 2 + i % 2});
   }
   return rows;
 }
