@@ -232,6 +232,32 @@ class GradientTest(unittest.TestCase):
         with torch.no_grad():  # then nobody asks
             operators.rotate_keys_(layers(), None, None, 7, None, wanting, *FIXED)
 
+    def test_what_would_reach_past_the_keys_or_turn_one_twice_is_refused(self):
+        given = dict(from_positions=None, to_positions=None, from_inv_freq=None, to_inv_freq=INV_FREQ, stream_of=None, gain=1.0)
+        shift = dict(given, delta=7, window_offset=0, interleaved=False, model_faithful=False)
+        head_dim = layers()[0].shape[3]
+        for change, message in (
+            *(({"window_offset": far}, "rotary window: expected elements within") for far in (2**63 - 4, 2**63 - 1, -1, head_dim)),
+            *(({"delta": far}, "delta: expected at most 33554432 either way") for far in (2**63 - 1, -(2**63), 2**31)),
+            ({"to_inv_freq": INV_FREQ / 0}, "to_inv_freq: expected finite numbers, got inf"),
+        ):
+            with self.subTest(str(change)):
+                keys, arguments = layers(), shift | change
+                before = [key.clone() for key in keys]
+                for refused in (
+                    lambda: operators.rotate_keys_(keys, **arguments),
+                    lambda: operators.rotate_keys(keys, **arguments),
+                    lambda: operators.rotate_blocks_(keys, torch.arange(1), **arguments),
+                ):
+                    with self.assertRaisesRegex(RuntimeError, message):
+                        refused()
+                self.assertTrue(all(torch.equal(key, was) for key, was in zip(keys, before)))
+        with self.assertRaisesRegex(RuntimeError, "rotary window"):
+            operators.convert_pairing_(layers(), 2**63 - 4, 64, True)
+        for blocks in ([1, 0, 1], [3], [-1]):
+            with self.assertRaisesRegex(RuntimeError, "blocks: expected 0 <= block < 3, each once"):
+                operators.rotate_blocks_(layers(rows=3), torch.tensor(blocks), **shift)
+
     def test_a_forward_mode_dual_is_refused_rather_than_left_with_its_old_tangent(self):
         with forward_ad.dual_level():
             dual = forward_ad.make_dual(layers()[0], layers()[0])

@@ -3,6 +3,9 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/tensor.h>
 
+#include <cstdint>
+#include <limits>
+
 #include "kvtransfer/rope/rotate.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
@@ -37,6 +40,10 @@ TEST_CASE("conversion and rotation commute", "[rope][convert_pairing]") {
 TEST_CASE("a window that leaves the head cannot be converted", "[rope][convert_pairing]") {
   CHECK_THROWS_AS(rope::convert_pairing(random_keys({1, 1, 1, 4}), plain_specification(8), rope::pairing::interleaved),
                   shape_error);
+  rotary_specification far = plain_specification(4);
+  far.window_offset = std::numeric_limits<std::int64_t>::max() - 3;
+  CHECK_THROWS_AS(rope::convert_pairing(random_keys({1, 1, 1, 4}), far, rope::pairing::interleaved), shape_error);
+  CHECK_THROWS_AS(rope::convert_pairing_(random_keys({1, 1, 1, 4}), far, rope::pairing::interleaved), shape_error);
 }
 
 }  // namespace kvtransfer::test

@@ -4,8 +4,12 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
 
+#include <cstdint>
+#include <limits>
+
 #include "rope/complex_reference.hpp"
 #include "rope/random_keys.hpp"
+#include "support/message.hpp"
 #include "support/test.hpp"
 
 namespace kvtransfer::test {
@@ -130,6 +134,12 @@ TEST_CASE("a rotary dimension wider than the head is refused", "[rope][rotate_ke
   CHECK(complaint<shape_error>({random_keys({1, 1, 5, 6})}, rotation) ==
         "move: specification: expected a rotary window within head_dim=6, got default, rotary_dim 8 at 0, half_split, "
         "scaling 1");
+  rope::rotation far = rotation;
+  for (const std::int64_t offset : {std::numeric_limits<std::int64_t>::max() - 4, std::int64_t{1} << 62}) {
+    far.to_specification.window_offset = offset;  // where a sum with the width wraps
+    CHECK_THAT(complaint<shape_error>({random_keys({1, 1, 5, 8})}, far),
+               StartsWith("move: specification: expected a rotary window within head_dim=8"));
+  }
 }
 
 TEST_CASE("positions of another length are refused", "[rope][rotate_keys][misuse]") {

@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <numbers>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "kernels/rope/angles.hpp"
 #include "kernels/rope/lanes_scalar.hpp"
@@ -27,6 +30,7 @@ namespace {
 
 constexpr double turns_per_radian = 1 / (2 * std::numbers::pi);
 constexpr double units_per_turn = 4294967296.0;
+constexpr std::int64_t position_limit = std::int64_t{1} << 24;  // tokens from 0: as far as angles are exact
 
 /// A tensor as errors name it where its device counts.
 std::string placed(const at::Tensor& tensor) { return described(tensor) + " on " + tensor.device().str(); }
@@ -44,7 +48,11 @@ std::span<const float> radians_per_token(const std::optional<at::Tensor>& tensor
     fail<shape_error>("rotate_keys", name, fmt::format("contiguous Float [rotary_dim / 2 <= {}] on cpu", max_pairs),
                       placed(*tensor));
   }
-  return {tensor->const_data_ptr<float>(), static_cast<std::size_t>(tensor->numel())};
+  const std::span<const float> frequencies{tensor->const_data_ptr<float>(), static_cast<std::size_t>(tensor->numel())};
+  const auto infinite = std::ranges::find_if(frequencies, [](float f) { return !std::isfinite(f); });
+  require<value_error>(infinite == frequencies.end(), "rotate_keys", name, "finite numbers",
+                       [&] { return fmt::format("{}", *infinite); });
+  return frequencies;
 }
 
 /// f radians per token in units of 2^-32 turns: an integer, of which whole turns may be dropped, and a fraction.
@@ -116,10 +124,17 @@ void read_blocks(const at::Tensor& blocks, const at::Tensor& key, rotation_argum
   arguments.rows = blocks.const_data_ptr<std::int64_t>();
   arguments.batch = blocks.numel();
   const std::int64_t* const end = arguments.rows + arguments.batch;
-  const auto outside = [&](std::int64_t block) { return block < 0 || block >= key.size(0); };
-  const std::int64_t* const found = key.is_cpu() ? std::find_if(arguments.rows, end, outside) : end;
-  require<shape_error>(found == end, "rotate_blocks_", "blocks", formatted("0 <= block < {}", key.size(0)),
-                       [&] { return fmt::format("{}", *found); });
+  if (!key.is_cpu()) {
+    return;  // to find out would mean to wait
+  }
+  std::vector<bool> named(static_cast<std::size_t>(key.size(0)));
+  const auto fits = [&](std::int64_t block) {
+    const bool free = block >= 0 && block < key.size(0) && !named[static_cast<std::size_t>(block)];
+    return free && (named[static_cast<std::size_t>(block)] = true);
+  };
+  const std::int64_t* const wrong = std::find_if_not(arguments.rows, end, fits);
+  require<shape_error>(wrong == end, "rotate_blocks_", "blocks", formatted("0 <= block < {}, each once", key.size(0)),
+                       [&] { return fmt::format("{}", *wrong); });
 }
 
 /// Lowers positions of up to four axes, right-aligned to [streams, batch, kv_heads, seq].
@@ -159,9 +174,9 @@ angle_rule rule_of(const rotation_tensors& rotation, std::span<const float> stor
 
 void check_window(const at::Tensor& key, const rotation_tensors& rotation, std::int64_t rotary_dim) {
   require<shape_error>(
-      rotary_dim != 0 && rotation.window_offset >= 0 && rotation.window_offset + rotary_dim <= key.size(3),
+      rotary_dim != 0 && rotation.window_offset >= 0 && rotation.window_offset <= key.size(3) - rotary_dim,
       "rotate_keys", "rotary window", formatted("elements within head_dim={}", key.size(3)),
-      formatted("[{}, {})", rotation.window_offset, rotation.window_offset + rotary_dim));
+      formatted("{} from {} on", rotary_dim, rotation.window_offset));
 }
 
 }  // namespace
@@ -182,6 +197,9 @@ rotation_arguments lower(const at::Tensor& key, const rotation_tensors& rotation
   if (!std::isfinite(rotation.gain)) {
     fail<value_error>("rotate_keys", "gain", "a finite number", fmt::format("{}", rotation.gain));
   }
+  require<value_error>(rotation.delta / 2 >= -position_limit && rotation.delta / 2 <= position_limit, "rotate_keys",
+                       "delta", formatted("at most {} either way", 2 * position_limit),
+                       formatted("{}", rotation.delta));
   rotation_arguments arguments;
   arguments.batch = key.size(0);
   arguments.kv_heads = key.size(1);

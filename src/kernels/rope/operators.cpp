@@ -141,10 +141,10 @@ void convert_in_place(at::TensorList keys, std::int64_t window_offset, std::int6
   const at::Tensor& first = keys.front();
   require<shape_error>(
       window_offset >= 0 && rotary_dim >= 2 && rotary_dim % 2 == 0 && rotary_dim <= 2 * max_pairs &&
-          window_offset + rotary_dim <= first.size(3),
+          window_offset <= first.size(3) - rotary_dim,
       "convert_pairing_", "rotary window",
       formatted("an even number of elements, at most {}, within head_dim={}", 2 * max_pairs, first.size(3)),
-      formatted("[{}, {})", window_offset, window_offset + rotary_dim));
+      formatted("{} from {} on", rotary_dim, window_offset));
   if (first.numel() == 0) {
     return;
   }

@@ -1,5 +1,7 @@
 #include "kernels/rope/key_checks.hpp"
 
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "kernels/rope/rotation_cases.hpp"
@@ -32,6 +34,7 @@ TEST_CASE("the kernels refuse keys that they cannot rotate in place", "[rope][ke
 }
 
 TEST_CASE("the kernels refuse frequencies and positions that do not fit the keys", "[rope][kernels][key_checks]") {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
   const at::Tensor keys = random_keys({2, 3, 5, 8});
   const at::Tensor f = plain_frequencies(4);
   const at::Tensor positions = random_positions({5});
@@ -39,8 +42,16 @@ TEST_CASE("the kernels refuse frequencies and positions that do not fit the keys
   CHECK_THAT(complaint({keys}, {.from = positions, .to = positions, .to_inv_freq = f}),
              StartsWith("rotate_keys: from_inv_freq"));
   CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f.to(at::kDouble)}), contains("got Double [4] on cpu"));
-  CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = plain_frequencies(5)}), contains("got [0, 10)"));
-  CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f, .window_offset = 1}), contains("got [1, 9)"));
+  CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = plain_frequencies(5)}), contains("got 10 from 0 on"));
+  CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f, .window_offset = 1}), contains("got 8 from 1 on"));
+  for (const std::int64_t far : {most - 7, most, most / 2, -most - 1}) {  // where a sum with the width wraps too
+    CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f, .window_offset = far}), contains("elements within"));
+  }
+  for (const std::int64_t far : {most, -most - 1, std::int64_t{1} << 26}) {
+    CHECK_THAT(complaint({keys}, {.delta = far, .to_inv_freq = f}), StartsWith("rotate_keys: delta: expected at most"));
+  }
+  CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f / 0}),
+             StartsWith("rotate_keys: to_inv_freq: expected finite"));
   CHECK_THAT(complaint({keys}, {.to = random_positions({6}), .to_inv_freq = f}),
              contains("expected Long that broadcasts to [1, 2, 3, 5] on cpu, got Long [6] on cpu"));
   CHECK_THAT(complaint({keys}, {.to = positions.to(at::kInt), .to_inv_freq = f}), contains("got Int [5] on cpu"));

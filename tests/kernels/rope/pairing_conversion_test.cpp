@@ -2,6 +2,9 @@
 
 #include <ATen/ops/equal.h>
 
+#include <cstdint>
+#include <limits>
+
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "rope/random_keys.hpp"
@@ -55,6 +58,7 @@ TEST_CASE("a window that is odd or leaves the head is not converted", "[rope][ke
   CHECK_THROWS_AS(convert_by_kernel({keys}, 0, 7, true), shape_error);
   CHECK_THROWS_AS(convert_by_kernel({keys}, 4, 6, true), shape_error);
   CHECK_THROWS_AS(convert_by_kernel({keys}, -1, 6, true), shape_error);
+  CHECK_THROWS_AS(convert_by_kernel({keys}, std::numeric_limits<std::int64_t>::max() - 3, 6, true), shape_error);
 }
 
 }  // namespace kvtransfer::test::kernels

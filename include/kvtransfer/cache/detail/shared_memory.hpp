@@ -91,7 +91,8 @@ inline at::Tensor rotated_part(const at::Tensor& keys, const layer_frame& stored
       const bool whole = specification.normed_after_rotation;
       if (specification.rotates() || whole) {
         begin = std::min(begin, whole ? 0 : specification.window_offset);
-        end = std::max(end, whole ? keys.size(-1) : specification.window_offset + specification.rotary_dim());
+        end = std::max(end, whole ? keys.size(-1)
+                                  : std::min(specification.window_offset, keys.size(-1)) + specification.rotary_dim());
       }
     }
   }

@@ -105,7 +105,7 @@ inline void require_same_geometry(const rotation& rotation, std::string_view whe
 
 /// @throws shape_error unless the rotary window lies within the head
 inline void require_window(const rotary_specification& specification, std::int64_t head_dim, std::string_view where) {
-  require<shape_error>(specification.window_offset + specification.rotary_dim() <= head_dim, where, "specification",
+  require<shape_error>(specification.window_offset <= head_dim - specification.rotary_dim(), where, "specification",
                        formatted("a rotary window within head_dim={}", head_dim),
                        [&] { return describe(specification); });
 }
