@@ -2,24 +2,24 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/argmax.h>
-#include <ATen/ops/equal.h>
 #include <ATen/ops/norm.h>
 #include <ATen/ops/std.h>
 #include <ATen/ops/topk.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
-#include <system_error>
+#include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "kvtransfer/cache/concat.hpp"
 #include "kvtransfer/cache/file/cache_file.hpp"
@@ -29,6 +29,8 @@
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/session.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
+#include "model/scratch_folder.hpp"
+#include "model/widened.hpp"
 
 namespace kvtransfer {
 
@@ -49,27 +51,6 @@ std::string dtype_name(at::ScalarType dtype) {
     default:
       return dtype == at::kDouble ? "float64" : at::toString(dtype);
   }
-}
-
-/// The model with its weights in a wider type, quantized ones brought back.
-causal_lm widened(const causal_lm& model) {
-  const at::ScalarType wide = model.dtype() == at::kFloat ? at::kDouble : at::kFloat;
-  causal_lm copy = model;
-  for (layer_weights& layer : copy.weights.layers) {
-    for (auto matrix : {&layer_weights::q_proj, &layer_weights::k_proj, &layer_weights::v_proj, &layer_weights::o_proj,
-                        &layer_weights::gate_proj, &layer_weights::up_proj, &layer_weights::down_proj,
-                        &layer_weights::qkv_proj, &layer_weights::gate_up_proj}) {
-      if ((layer.*matrix).nf4()) {
-        layer.*matrix = (layer.*matrix).values();
-      }
-    }
-  }
-  const bool tied = copy.weights.lm_head.is_same(copy.weights.embed_tokens);
-  for_each_parameter(copy.weights, [&](const std::string&, at::Tensor& tensor) { tensor = tensor.to(wide); });
-  if (tied) {
-    copy.weights.lm_head = copy.weights.embed_tokens;
-  }
-  return copy;
 }
 
 /// Radians per token of the pair that turns fastest.
@@ -94,27 +75,6 @@ std::vector<double> key_errors(const cache& found, const cache& expected) {
   return errors;
 }
 
-/// A folder for one file, which goes away with the object.
-class scratch_folder {
- public:
-  scratch_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "kvtransfer-verify-moves-XXXXXX").string();
-    require<file_error>(::mkdtemp(name.data()) != nullptr, name, "folder", "one that can be made",
-                        std::generic_category().message(errno));
-    path_ = name;
-  }
-  scratch_folder(const scratch_folder&) = delete;
-  scratch_folder& operator=(const scratch_folder&) = delete;
-  ~scratch_folder() {
-    ::unlink(file().c_str());
-    ::rmdir(path_.c_str());
-  }
-  [[nodiscard]] std::filesystem::path file() const { return path_ / "moved.safetensors"; }
-
- private:
-  std::filesystem::path path_;
-};
-
 class move_verifier {
  public:
   move_verifier(const causal_lm& model, const verify_moves_settings& settings)
@@ -124,7 +84,7 @@ class move_verifier {
       draw_ids();
     }
     (void)read(model, 1, 0);  // refuses, before anything is copied
-    wide_ = widened(model);
+    wide_ = detail::widened(model);
   }
 
   [[nodiscard]] std::vector<move_check> checks(std::int64_t length) const {
@@ -279,7 +239,7 @@ class move_verifier {
   }
 
   [[nodiscard]] move_check saved_and_loaded(const cache& keys, std::int64_t length) const {
-    const scratch_folder folder;
+    const detail::scratch_folder folder;
     save_cache(folder.file(), keys);
     const cache loaded = cache_file::open(folder.file()).load(model_->identity);
     std::vector<double> errors = key_errors(loaded, keys);
@@ -357,63 +317,6 @@ moves_verdict verify_moves(const causal_lm& model, const verify_moves_settings& 
     found.reason = fmt::format("{}", fmt::join(failed, ", "));
   }
   return found;
-}
-
-std::string describe(const moves_verdict& verdict) {
-  constexpr std::string_view wrong = "  DOES NOT HOLD";
-  std::string text = fmt::format("{} in {}: {}{}\n", verdict.model, verdict.dtype, to_string(verdict.verdict),
-                                 verdict.reason ? ": " + *verdict.reason : "");
-  if (!verdict.checks.empty()) {
-    text += fmt::format("{:<22} {:>6} {:>5} {:>9} {:>9} {:>9}\n", "operation", "length", "layer", "error", "floor",
-                        "tolerance");
-  }
-  for (const move_check& check : verdict.checks) {
-    const std::size_t layer = check.worst_layer();
-    text += fmt::format("{:<22} {:>6} {:>5} {:>9.1e} {:>9.1e} {:>9.1e}{}\n", check.name, check.length, layer,
-                        check.errors[layer], check.floors[layer], check.tolerance[layer], check.holds ? "" : wrong);
-  }
-  for (const greedy_check& said : verdict.greedy) {
-    text += fmt::format(
-        "greedy, length {}: {} of {} tokens the same, {} undecided, logits off by {:.1e} (floor {:.1e}){}\n",
-        said.length, said.tokens - static_cast<std::int64_t>(said.differing.size()), said.tokens, said.undecided.size(),
-        said.error, said.floor, said.holds ? "" : wrong);
-    if (said.text) {  // which may have several lines
-      text += "  " + nlohmann::json(*said.text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-    }
-  }
-  return text;
-}
-
-std::string to_json(const moves_verdict& verdict) {
-  using json = nlohmann::ordered_json;
-  json checks = json::array();
-  for (const move_check& each : verdict.checks) {
-    checks.push_back({{"name", each.name},
-                      {"length", each.length},
-                      {"errors", each.errors},
-                      {"floors", each.floors},
-                      {"tolerance", each.tolerance},
-                      {"holds", each.holds}});
-  }
-  json greedy = json::array();
-  for (const greedy_check& each : verdict.greedy) {
-    greedy.push_back({{"length", each.length},
-                      {"tokens", each.tokens},
-                      {"token_ids", each.token_ids},
-                      {"text", each.text ? json(*each.text) : json()},
-                      {"differing", each.differing},
-                      {"undecided", each.undecided},
-                      {"error", each.error},
-                      {"floor", each.floor},
-                      {"holds", each.holds}});
-  }
-  const json whole{{"verdict", to_string(verdict.verdict)},
-                   {"reason", verdict.reason ? json(*verdict.reason) : json()},
-                   {"model", verdict.model},
-                   {"dtype", verdict.dtype},
-                   {"checks", std::move(checks)},
-                   {"greedy", std::move(greedy)}};
-  return whole.dump(1, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace kvtransfer
