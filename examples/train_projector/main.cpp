@@ -179,8 +179,8 @@ void write_summary(const choices& chosen, const model_pair& models, const P& pro
   }
   const nlohmann::ordered_json summary{{"projector", chosen.run.projector},
                                        {"recipe", identity_of(chosen.plan)},
-                                       {"source_model", models.source.identity.digest},
-                                       {"receiver_model", models.receiver.identity.digest},
+                                       {"source_model", models.source.identity.digest.text()},
+                                       {"receiver_model", models.receiver.identity.digest.text()},
                                        {"seconds", cost.seconds},
                                        {"tokens", cost.tokens},
                                        {"last_loss", cost.last_loss},

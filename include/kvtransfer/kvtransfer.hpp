@@ -27,6 +27,7 @@
 #include "kvtransfer/cache/layer_frame.hpp"
 #include "kvtransfer/cache/layer_tokens.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
+#include "kvtransfer/cache/model_digest.hpp"
 #include "kvtransfer/cache/model_identity.hpp"
 #include "kvtransfer/cache/position_overlap.hpp"
 #include "kvtransfer/cache/quantized/concat_quantized.hpp"

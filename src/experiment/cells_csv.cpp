@@ -63,7 +63,7 @@ std::string cells_csv(const results& run) {
   std::vector<nlohmann::ordered_json> rows;
   nlohmann::ordered_json heading = nlohmann::ordered_json::object();
   const nlohmann::ordered_json origin = origin_columns(run);
-  nlohmann::ordered_json behind = {{"model_digest", run.model.identity.digest},
+  nlohmann::ordered_json behind = {{"model_digest", run.model.identity.digest.text()},
                                    {"tokenizer_digest", run.model.identity.tokenizer},
                                    {"version", run.program.version},
                                    {"dtype", run.program.dtype},

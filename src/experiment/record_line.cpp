@@ -15,7 +15,7 @@ nlohmann::ordered_json text_or_null(const std::string& text) {
 nlohmann::ordered_json run_columns(const results& run) {
   const model_identity& model = run.model.identity;
   return {{"schema_version", results_schema_version},
-          {"model_digest", model.digest},
+          {"model_digest", model.digest.text()},
           {"tokenizer_digest", text_or_null(model.tokenizer)},
           {"quantization", model.quantization},
           {"adapter", model.adapter},

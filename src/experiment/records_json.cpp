@@ -61,7 +61,7 @@ nlohmann::ordered_json to_json_value(const model_info& model) {
           {"head_dim", model.head_dim},
           {"vocab_size", model.vocab_size},
           {"rope", rope_json(model)},
-          {"digest", model.identity.digest},
+          {"digest", model.identity.digest.text()},
           {"tokenizer_digest", optional_text(model.identity.tokenizer)}};
 }
 

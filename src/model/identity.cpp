@@ -191,7 +191,7 @@ model_identity::values rotary_of(const model_config& config) {
   return all;
 }
 
-model_identity identity_of(const model_config& config, std::string digest, std::string tokenizer) {
+model_identity identity_of(const model_config& config, model_digest digest, std::string tokenizer) {
   return {std::move(digest), "none", "none", std::move(tokenizer), configuration_of(config), rotary_of(config)};
 }
 

@@ -18,6 +18,6 @@ namespace kvtransfer::detail {
 /// The identity of a model that was loaded as its files have it.
 /// @param digest of the weights
 /// @param tokenizer its digest; empty where it is not known
-[[nodiscard]] model_identity identity_of(const model_config& config, std::string digest, std::string tokenizer = {});
+[[nodiscard]] model_identity identity_of(const model_config& config, model_digest digest, std::string tokenizer = {});
 
 }  // namespace kvtransfer::detail

@@ -1,8 +1,10 @@
 #include "kvtransfer/core/mapped_file.hpp"
 
+#include <cstddef>
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
@@ -28,6 +30,19 @@ TEST_CASE("writing to a mapping leaves the file as it is", "[tensor][mapped_file
   std::string content;
   std::ifstream(path) >> content;
   CHECK(content == "hello");
+}
+
+TEST_CASE("the file itself can be read beside a mapping that was written to, and not past its end",
+          "[tensor][mapped_file]") {
+  const temporary_folder folder;
+  const auto path = folder.put("a", "abcdef");
+  const auto file = mapped_file::open(path);
+  file->bytes()[2] = std::byte{'X'};
+  std::vector<std::byte> read(3);
+  file->read(1, read);
+  CHECK(read == std::vector{std::byte{'b'}, std::byte{'c'}, std::byte{'d'}});
+  CHECK(message_of<file_error>([&] { file->read(4, read); }) ==
+        path.string() + ": file: expected 1 bytes at 6, got its end");
 }
 
 TEST_CASE("an empty file maps to nothing", "[tensor][mapped_file]") {

@@ -43,7 +43,7 @@ nlohmann::json answered(const causal_lm& model, const nlohmann::json& asked) {
   const model_identity& identity = model.identity;
   return {{"token_ids", said},
           {"identity",
-           {{"digest", identity.digest},
+           {{"digest", identity.digest.text()},
             {"quantization", identity.quantization},
             {"adapter", identity.adapter},
             {"tokenizer", identity.tokenizer},

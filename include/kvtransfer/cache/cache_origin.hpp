@@ -130,7 +130,7 @@ inline void require_origin(const cache_origin& origin, const model_identity& mod
 /// @throws frame_error where the origin is known
 inline cache_origin assume_unknown_origin(const cache_origin& origin, const model_identity& model) {
   require<frame_error>(!origin.is_known(), "assume_unknown_origin", "model", "a cache of unknown origin",
-                       origin.model().digest);
+                       [&] { return origin.model().digest.text(); });
   return {std::make_shared<const model_identity>(model), origin_basis::unknown_origin};
 }
 

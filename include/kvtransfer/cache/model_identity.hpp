@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "kvtransfer/cache/model_digest.hpp"
+
 namespace kvtransfer {
 
 /// Which model wrote a cache's keys and values: everything that could change a number in them, each in a field of its
@@ -18,7 +20,7 @@ struct model_identity {
   /// Values by dotted key, as text: `rms_norm_eps` → `1e-06`.
   using values = std::map<std::string, std::string, std::less<>>;
 
-  std::string digest = {};        ///< XXH3-128 of every tensor that the model's files store, 32 hexadecimal digits
+  model_digest digest = {};       ///< XXH3-128 of every tensor that the model's files store, 32 hexadecimal digits
   std::string quantization = {};  ///< what was done to the weights while they were loaded: `none`, `nf4`
   std::string adapter = {};       ///< `none`, or the digest of an adapter's tensors
   std::string tokenizer = {};     ///< XXH3-128 of what decides on token ids, 32 hexadecimal digits
@@ -67,7 +69,7 @@ inline void add_differences(std::string_view field, const model_identity::values
 inline std::vector<identity_difference> differences(const model_identity& expected, const model_identity& got) {
   std::vector<identity_difference> found;
   if (expected.digest != got.digest) {
-    const auto named = [](const std::string& digest) { return digest.empty() ? "unknown" : digest; };
+    const auto named = [](const model_digest& digest) { return digest.empty() ? "unknown" : digest.text(); };
     found.push_back({"digest", named(expected.digest), named(got.digest)});
   }
   detail::add_differences("configuration", expected.configuration, got.configuration, found);

@@ -50,6 +50,22 @@ class mapped_file {
   /// alone.
   [[nodiscard]] std::span<std::byte> bytes() const { return {static_cast<std::byte*>(data_), size_}; }
 
+  /// Reads bytes of the file itself: what was written to the mapping does not show.
+  /// @param begin offset in the file
+  /// @throws file_error where the system gives fewer
+  void read(std::size_t begin, std::span<std::byte> into) const {
+    while (!into.empty()) {
+      const ::ssize_t count = ::pread(descriptor_, into.data(), into.size(), static_cast<::off_t>(begin));
+      if (count < 0 && errno == EINTR) {
+        continue;
+      }
+      require<file_error>(count > 0, path_.string(), "file", formatted("{} bytes at {}", into.size(), begin),
+                          [&] { return count < 0 ? std::generic_category().message(errno) : "its end"; });
+      into = into.subspan(static_cast<std::size_t>(count));
+      begin += static_cast<std::size_t>(count);
+    }
+  }
+
   /// Asks the system whether somebody has written to the file since it was mapped: pages that were not yet read would
   /// then show the new content beside the old. Two writes within the tick of the system's clock, a few milliseconds,
   /// and of one length are not told apart.

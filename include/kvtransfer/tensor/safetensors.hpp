@@ -67,6 +67,8 @@ class safetensors_file {
     return found->second;
   }
 
+  /// The file that is mapped.
+  [[nodiscard]] const std::shared_ptr<const mapped_file>& mapping() const { return mapping_; }
   /// The bytes of the whole file, mapped.
   [[nodiscard]] std::span<std::byte> bytes() const { return mapping_->bytes(); }
 

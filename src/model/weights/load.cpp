@@ -4,8 +4,6 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include <functional>
-#include <map>
 #include <optional>
 #include <string_view>
 #include <unordered_set>
@@ -104,6 +102,17 @@ void refuse_other_tensors(const safetensors_folder& folder, const decoder_place&
   }
 }
 
+/// All tensors of a folder, used or not.
+std::vector<detail::stored_tensor> stored_in(const safetensors_folder& folder) {
+  std::vector<detail::stored_tensor> tensors;
+  for (const std::string& name : folder.names()) {
+    const safetensors_file& file = folder.file_of(name);
+    const safetensors_entry& entry = file.entry(name);
+    tensors.push_back({name, describe(entry.dtype).name, entry.shape, file.mapping(), file.bytes(name)});
+  }
+  return tensors;
+}
+
 }  // namespace
 
 namespace detail {
@@ -113,7 +122,6 @@ loaded_weights load_with_digest(const std::filesystem::path& folder, const model
   const safetensors_folder files = safetensors_folder::open(folder);
   const decoder_place place = find_decoder(files);
   std::unordered_set<std::string> used;
-  std::map<std::string, std::function<weight_matrix()>> loaders;  // by the name that the tensor is stored under
   try {
     const auto load = [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {
       const std::string stored = *used.insert(stored_name(place, name)).first;
@@ -126,23 +134,7 @@ loaded_weights load_with_digest(const std::filesystem::path& folder, const model
       at::Tensor dense = load_parameter(files, stored, shape, device, dtype);
       return matrix && quantize == weight_quantization::nf4 ? weight_matrix(quantize_nf4(dense)) : weight_matrix(dense);
     };
-    (void)make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {
-      loaders[stored_name(place, name)] = [=, &load] { return load(name, shape); };
-      return {};
-    });
-    weight_digest digest;
-    std::map<std::string, weight_matrix> loaded;
-    for (const std::string& name : files.names()) {
-      const at::Tensor stored = files.tensor(name);
-      digest.add(name, describe(files.file_of(name).entry(name).dtype).name, stored.sizes(), bytes_of(stored));
-      if (const auto wanted = loaders.find(name); wanted != loaders.end()) {
-        loaded.emplace(name, wanted->second());
-      }
-    }
-    model_weights weights = make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) {
-      const auto found = loaded.find(stored_name(place, name));
-      return found == loaded.end() ? load(name, shape) : std::move(found->second);
-    });
+    model_weights weights = make_weights(config, load);
     // Tied by its configuration, a head that the files hold apart is a head of its own where it is another.
     // Source: transformers, PreTrainedModel.tie_weights.
     if (const std::string head = stored_name(place, tied_head); config.tie_word_embeddings && files.contains(head)) {
@@ -150,7 +142,7 @@ loaded_weights load_with_digest(const std::filesystem::path& folder, const model
       weights.lm_head = at::equal(apart, weights.embed_tokens) ? weights.embed_tokens : apart;
     }
     refuse_other_tensors(files, place, config, used);
-    return {std::move(weights), digest.text()};
+    return {std::move(weights), digest_when_asked(stored_in(files))};
   } catch (const c10::Error& bad) {
     fail<device_error>("load_weights", "device", fmt::format("memory for the model on {}", device.str()),
                        bad.what_without_backtrace());

@@ -4,6 +4,7 @@
 #include <string>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
@@ -17,12 +18,12 @@ namespace kvtransfer {
 namespace {
 
 /// Every tensor as the file has it: its own names, types and blocks.
-std::string digest_of_blocks(const gguf_file& file) {
-  detail::weight_digest digest;
+std::vector<detail::stored_tensor> stored_in(const gguf_file& file) {
+  std::vector<detail::stored_tensor> tensors;
   for (const auto& [name, tensor] : file.header().tensors) {
-    digest.add(name, describe(tensor.type).name, tensor.shape, file.blocks(tensor));
+    tensors.push_back({name, describe(tensor.type).name, tensor.shape, file.mapping(), file.blocks(tensor)});
   }
-  return digest.text();
+  return tensors;
 }
 
 }  // namespace
@@ -51,7 +52,7 @@ loaded_weights load_with_digest(const gguf_weights& stored, const model_config& 
                          excerpt(stored.name_in_file(name)));
       }
     }
-    return {std::move(weights), digest_of_blocks(stored.file())};
+    return {std::move(weights), digest_when_asked(stored_in(stored.file()))};
   } catch (const c10::Error& bad) {
     fail<device_error>("load_weights", "device", fmt::format("memory for the model on {}", device.str()),
                        bad.what_without_backtrace());

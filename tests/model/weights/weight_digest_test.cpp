@@ -1,5 +1,6 @@
 #include "model/weights/weight_digest.hpp"
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -98,6 +99,35 @@ TEST_CASE("a digest does not depend on the type that weights are loaded in", "[m
 TEST_CASE("a digest does not depend on how tensors are spread over files", "[model][weight_digest]") {
   const fs::path sharded = model_fixtures() / "wide-heads-bf16-sharded";
   CHECK(digest_of_tensors(tensors_of(sharded), sharded) == digest_of_folder(sharded, sharded));
+}
+
+TEST_CASE("a digest is that of the files as they were loaded, whatever became of the weights in memory",
+          "[model][weight_digest]") {
+  for (const std::string name :
+       {"tests/model/fixtures/gqa-tied-fp32", "tests/model/weights/fixtures/gguf/llama.gguf"}) {
+    CAPTURE(name);
+    const fs::path path = fs::path(KVT_SOURCE_DIR) / name;
+    const causal_lm changed = causal_lm::open(path, at::kCPU, at::kFloat);
+    changed.weights.embed_tokens.zero_();
+    changed.weights.norm.zero_();
+    CHECK(changed.identity.digest == causal_lm::open(path, at::kCPU, at::kFloat).identity.digest.text());
+  }
+}
+
+TEST_CASE("files that were written in place since they were loaded are found out when their digest is asked for",
+          "[model][weight_digest]") {
+  const temporary_folder folder;
+  fs::copy(model_fixtures() / "gqa-tied-fp32", folder.path() / "model");
+  const fs::path file = folder.path() / "model" / "model.safetensors";
+  fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+  const causal_lm model = causal_lm::open(folder.path() / "model", at::kCPU, at::kFloat);
+  const model_identity early = causal_lm::open(folder.path() / "model", at::kCPU, at::kFloat).identity;
+  const std::string digest = early.digest;
+  fs::last_write_time(file, fs::last_write_time(file) + std::chrono::seconds(1));
+  CHECK_THAT(message_of<file_error>([&] { (void)model.identity.digest.text(); }),
+             contains("got a file that was written to since"));
+  CHECK(early.digest == digest);
+  CHECK(model.identity == causal_lm(model).identity);  // with itself it is compared without
 }
 
 TEST_CASE("one bit of any tensor, and a tensor's type, change the digest", "[model][weight_digest]") {

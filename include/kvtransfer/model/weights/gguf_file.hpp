@@ -23,6 +23,8 @@ class gguf_file {
 
   /// As given to `open`.
   [[nodiscard]] const std::filesystem::path& path() const { return mapping_->path(); }
+  /// The file that is mapped.
+  [[nodiscard]] const std::shared_ptr<const mapped_file>& mapping() const { return mapping_; }
   /// What the file says before its data, checked.
   [[nodiscard]] const gguf_header& header() const { return *header_; }
   /// The header's keys and values.

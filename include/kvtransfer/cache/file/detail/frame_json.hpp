@@ -39,7 +39,7 @@ struct frame_record {
 
 inline nlohmann::ordered_json origin_to_json(const cache_origin& origin) {
   const model_identity& model = origin.model();
-  return {{"digest", model.digest},
+  return {{"digest", model.digest.text()},
           {"quantization", model.quantization},
           {"adapter", model.adapter},
           {"tokenizer", model.tokenizer},
