@@ -1,7 +1,6 @@
 #include "model/weights/load_nf4.hpp"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/equal.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <fmt/format.h>
 
@@ -111,9 +110,12 @@ nf4_matrix load_nf4(const safetensors_folder& folder, const std::string& name, c
   const std::int64_t elements = shape[0] * shape[1];
   const std::int64_t blocks = (elements + matrix.block_size - 1) / matrix.block_size;
   matrix.codes = parts.read("", safetensors_dtype::u8, (elements + 1) / 2);
-  if (!at::equal(parts.read(".quant_map", safetensors_dtype::f32, 16).cpu(), nf4_quant_map())) {
-    fail<file_error>(parts.file(), fmt::format("tensor {}", excerpt(name + ".quant_map")), "the 16 values of NF4",
-                     "others");
+  const at::Tensor values = parts.read(".quant_map", safetensors_dtype::f32, 16).cpu().flatten();
+  for (std::int64_t i = 0; i < 16; ++i) {
+    const auto expected = nf4_quant_map()[i].item<float>();
+    const auto got = values[i].item<float>();
+    require<file_error>(got == expected, parts.file(), formatted("tensor {}", excerpt(name + ".quant_map")),
+                        formatted("the 16 values of NF4, {} as number {}", expected, i), formatted("{}", got));
   }
   if (json.contains("nested_blocksize")) {
     matrix.absmax = parts.read(".absmax", safetensors_dtype::u8, blocks);

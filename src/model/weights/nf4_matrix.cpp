@@ -121,7 +121,11 @@ nf4_matrix quantize_nf4(const at::Tensor& dense, bool nested_scales) {
     absmax.slice(0, begin / result.block_size, begin / result.block_size + piece.absmax.numel()).copy_(piece.absmax);
     codes.slice(0, begin / 2, (end + 1) / 2).copy_(packed_codes(piece.scaled, bounds));
   }
-  require<value_error>(absmax.isfinite().all().item<bool>(), "quantize_nf4", "dense", "finite numbers", "others");
+  const at::Tensor infinite = absmax.isfinite().logical_not();
+  if (infinite.any().item<bool>()) {
+    fail<value_error>("quantize_nf4", "dense", "finite numbers",
+                      fmt::format("blocks whose largest is {}", absmax.masked_select(infinite)[0].item<float>()));
+  }
   result.codes = codes.unsqueeze(1);
   result.absmax = absmax;
   if (nested_scales) {
