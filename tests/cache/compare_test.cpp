@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cache/layout_cases.hpp"
+#include "kvtransfer/cache/cache.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
