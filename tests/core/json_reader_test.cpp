@@ -98,6 +98,19 @@ TEST_CASE("a misspelt field is refused rather than ignored", "[core][json_reader
         "FILE: root.nmae: expected one of the fields name, count, got an unknown field");
 }
 
+TEST_CASE("a complaint stays one line whatever a field is called", "[core][json_reader]") {
+  const auto complaint = [](const std::string& key) {
+    const nlohmann::json value{{key, 1}};
+    return json_complaint(value, [](const json_reader& root) { root.allow_only({"name"}); });
+  };
+  CHECK(complaint("a\nb") == R"(FILE: root."a\nb": expected one of the fields name, got an unknown field)");
+  CHECK(complaint("") == R"(FILE: root."": expected one of the fields name, got an unknown field)");
+  CHECK(complaint("été") == "FILE: root.été: expected one of the fields name, got an unknown field");
+  CHECK(complaint(std::string(5000, 'k')).size() < 200);
+  CHECK(json_complaint({{"\r", 1}}, [](const json_reader& root) { (void)root.text("\r"); }) ==
+        R"(FILE: root."\r": expected a string, got 1)");
+}
+
 TEST_CASE("a list holds items of one type", "[core][json_reader]") {
   const nlohmann::json numbers{1, -2, 3};
   CHECK(json_reader(numbers, "FILE").integers() == std::vector<std::int64_t>{1, -2, 3});

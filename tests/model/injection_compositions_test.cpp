@@ -269,7 +269,7 @@ TEST_CASE("what other caches add is an edit of the frame", "[model][injection_co
     }
     return all;
   };
-  const std::string model = "a cache of model " + given.model.identity.digest;
+  const std::string model = "a cache of model " + given.model.identity.digest.text();
   CHECK(edits("insert:3:target") ==
         std::vector<std::string>{"mixture in keys and values, layers 0-2, slots 3-6, from target: " + model});
   CHECK(edits("append:target+tokens:8-11") ==

@@ -236,7 +236,7 @@ TEST_CASE("every change of numbers is an edit of the frame", "[model][injection_
     }
     return all;
   };
-  const std::string other = "from other: a cache of model " + given.model.identity.digest;
+  const std::string other = "from other: a cache of model " + given.model.identity.digest.text();
   CHECK(edits("layers:1+tokens:2-4+closed+gap:3").empty());
   CHECK(edits("keys") == std::vector<std::string>{"half in values, layers 0-2, slots 0-9, from zeros"});
   CHECK(edits("layers:1-2+values:other") == std::vector<std::string>{"half in keys, layers 1-2, slots 0-9, " + other});

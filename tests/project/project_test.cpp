@@ -103,7 +103,7 @@ TEST_CASE("a projection stands in the receiver's frame and says from what it was
   CHECK(describe(made.view().frame().edits()[0]) == "noise in keys and values, layers 0-2, slots 0-3, from seed 7");
   CHECK(describe(made.view().frame().edits()[1]) ==
         "projected in keys and values, layers 0-2, slots 0-3, from identity rotated of a cache of model " +
-            model.identity.digest);
+            model.identity.digest.text());
   const cache_view<> assumed = source.view().assume_frame(source.view().frame());
   CHECK(project(projectors::identity(3), assumed, receiver).view().frame().assumed());
 }

@@ -250,7 +250,15 @@ class basic_json_reader {
   }
 
   [[nodiscard]] std::string path_of(std::string_view key) const {
-    return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
+    const std::string name = is_plain(key) ? std::string(key) : excerpt(std::string(key));
+    return path_.empty() ? name : fmt::format("{}.{}", path_, name);
+  }
+
+  /// Whether a member's name stands in a one-line message as it is. Another is shown as JSON has it, and cut.
+  [[nodiscard]] static bool is_plain(std::string_view key) {
+    constexpr std::size_t longest = 96;
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+    return !key.empty() && key.size() <= longest && std::ranges::none_of(key, is_control);
   }
 
   [[nodiscard]] static std::string describe_range(std::int64_t low, std::int64_t high) {
