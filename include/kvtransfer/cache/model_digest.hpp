@@ -17,7 +17,9 @@ class model_digest {
  public:
   /// Nobody's: empty.
   model_digest() = default;
+  /// The digits that are known. Not explicit, as a digest is read and written as its text.
   model_digest(std::string text) : state_(text.empty() ? nullptr : std::make_shared<state>(std::move(text))) {}
+  /// Likewise.
   model_digest(const char* text) : model_digest(std::string(text)) {}
 
   /// One that `work` gives, in the thread that first asks. Where it throws, whoever asks next tries again.
