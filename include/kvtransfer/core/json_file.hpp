@@ -19,8 +19,12 @@ namespace kvtransfer {
 /// Something found in a file, fit for a one-line message: JSON, so text is quoted and escaped, cut after 80 bytes.
 [[nodiscard]] inline std::string excerpt(const nlohmann::json& value) {
   constexpr std::size_t longest = 80;
-  const std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  return text.size() > longest ? text.substr(0, longest) + "..." : text;
+  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  if (text.size() > longest) {
+    text.resize(longest);
+    text += "...";
+  }
+  return text;
 }
 
 /// Parses JSON from an untrusted file: keys unique in every object, nesting bounded.

@@ -250,8 +250,11 @@ class basic_json_reader {
   }
 
   [[nodiscard]] std::string path_of(std::string_view key) const {
-    const std::string name = is_plain(key) ? std::string(key) : excerpt(std::string(key));
-    return path_.empty() ? name : fmt::format("{}.{}", path_, name);
+    std::string path(path_);
+    if (!path.empty()) {
+      path.push_back('.');
+    }
+    return path.append(is_plain(key) ? key : std::string_view(excerpt(key)));
   }
 
   /// Whether a member's name stands in a one-line message as it is. Another is shown as JSON has it, and cut.
