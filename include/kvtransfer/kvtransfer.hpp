@@ -44,6 +44,7 @@
 #include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/cache_extents.hpp"
+#include "kvtransfer/core/enum_names.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/core/json_file.hpp"

@@ -46,7 +46,9 @@ class cache_view {
   }
 
   /// The frame its keys are written in.
-  [[nodiscard]] const cache_frame& frame() const { return frames_.target; }
+  [[nodiscard]] const cache_frame& frame() const& { return frames_.target; }
+  /// Likewise, of a view that is about to go.
+  [[nodiscard]] cache_frame frame() && { return std::move(frames_.target); }
 
   /// Slots in the longest layer.
   [[nodiscard]] std::int64_t size() const {

@@ -62,7 +62,8 @@ class atomic_file {
   /// The name that the file gets, not the neighbour's.
   [[nodiscard]] const std::filesystem::path& path() const { return target_; }
 
-  /// Puts bytes at an offset; ranges may come in any order. @throws file_error
+  /// Puts bytes at an offset; ranges may come in any order.
+  /// @throws file_error, full_disk_error
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
       const ::ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<::off_t>(offset));
@@ -77,7 +78,7 @@ class atomic_file {
     }
   }
 
-  /// Makes the content durable and gives it its name, replacing an older file. @throws file_error
+  /// Makes the content durable and gives it its name, replacing an older file. @throws file_error, full_disk_error
   void commit() {
     if (::fsync(descriptor_) != 0) {
       complain("data that reaches the disk");
@@ -108,7 +109,12 @@ class atomic_file {
   }
 
   [[noreturn]] void complain(std::string_view expected) const {
-    fail<file_error>(target_.string(), "write", expected, std::generic_category().message(errno));
+    const int reason = errno;
+    const std::string got = std::generic_category().message(reason);
+    if (reason == ENOSPC || reason == EDQUOT || reason == EFBIG) {
+      fail<full_disk_error>(target_.string(), "write", expected, got);
+    }
+    fail<file_error>(target_.string(), "write", expected, got);
   }
 
   /// Some file systems refuse to sync a folder; the data is safe by then, so that is no error.
@@ -127,7 +133,7 @@ class atomic_file {
   int descriptor_ = -1;
 };
 
-/// Writes a whole text file atomically. @throws file_error
+/// Writes a whole text file atomically. @throws file_error, full_disk_error
 inline void write_text(const std::filesystem::path& path, std::string_view text) {
   atomic_file file(path);
   file.write_at(0, std::as_bytes(std::span(text)));

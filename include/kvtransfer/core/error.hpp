@@ -42,6 +42,18 @@ class file_error : public error {
   using error::error;
 };
 
+/// There is no room for what has to be written: the disk or the quota is full, or a limit on a file's size is reached.
+class full_disk_error : public file_error {
+ public:
+  using file_error::file_error;
+};
+
+/// A device or the host has less memory than an operation needs; `what()` says how much is needed and how much is free.
+class out_of_memory_error : public error {
+ public:
+  using error::error;
+};
+
 /// A setting or scalar argument lies outside its range.
 class value_error : public error {
  public:

@@ -121,7 +121,7 @@ class basic_json_reader {
   void for_each_member(Visit&& visit) const {
     expect(value_->is_object(), "an object");
     for (const auto& [name, value] : value_->items()) {
-      visit(name, basic_json_reader(value, file_, path_of(excerpt(name))));
+      visit(name, basic_json_reader(value, file_, path_of(name)));
     }
   }
 

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "kvtransfer/cache/model_identity.hpp"
+#include "kvtransfer/core/enum_names.hpp"
 #include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {
@@ -24,17 +24,12 @@ inline constexpr std::array<std::string_view, 2> receiver_reading_names{"filler"
 
 /// `filler` or `text`, as in files.
 [[nodiscard]] constexpr std::string_view to_string(receiver_reading reading) {
-  return detail::receiver_reading_names.at(static_cast<std::size_t>(reading));
+  return name_of(detail::receiver_reading_names, reading);
 }
 
 /// The reading of a name; nothing where there is none.
 [[nodiscard]] constexpr std::optional<receiver_reading> receiver_reading_named(std::string_view name) {
-  for (const receiver_reading reading : {receiver_reading::filler, receiver_reading::text}) {
-    if (to_string(reading) == name) {
-      return reading;
-    }
-  }
-  return std::nullopt;
+  return value_named<receiver_reading>(detail::receiver_reading_names, name);
 }
 
 /// Which token of the source stands for a token of the receiver, where the two have different tokenizers.
@@ -50,17 +45,12 @@ inline constexpr std::array<std::string_view, 3> token_pairing_names{"first", "l
 
 /// `first`, `longest` or `text`, as in files.
 [[nodiscard]] constexpr std::string_view to_string(token_pairing pairing) {
-  return detail::token_pairing_names.at(static_cast<std::size_t>(pairing));
+  return name_of(detail::token_pairing_names, pairing);
 }
 
 /// The pairing of a name; nothing where there is none.
 [[nodiscard]] constexpr std::optional<token_pairing> token_pairing_named(std::string_view name) {
-  for (const token_pairing pairing : {token_pairing::first, token_pairing::longest, token_pairing::text}) {
-    if (to_string(pairing) == name) {
-      return pairing;
-    }
-  }
-  return std::nullopt;
+  return value_named<token_pairing>(detail::token_pairing_names, name);
 }
 
 /// What a projector was made for: two models, by the digests of their weights, empty where nobody has said; what the

@@ -10,14 +10,13 @@
 #include "experiment/conditions/point_words.hpp"
 #include "experiment/conditions/source_projection.hpp"
 #include "experiment/text_lists.hpp"
+#include "kvtransfer/core/enum_names.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/condition_point.hpp"
 
 namespace kvtransfer {
 
 namespace {
-
-using detail::word_of;
 
 /// The words that are no policies, as help and complaints list them.
 constexpr std::array<std::string_view, 10> point_word_list{
@@ -40,7 +39,7 @@ bool has_policy(const condition_point& point, std::string_view name) {
 template <class Enum, std::size_t Count>
 void read_word(std::string_view text, std::string_view argument, const std::array<std::string_view, Count>& words,
                Enum& value) {
-  const auto found = detail::value_of<Enum>(words, argument);
+  const auto found = value_named<Enum>(words, argument);
   if (!found) {
     refuse(text, argument, fmt::format("one of {}", fmt::join(words, ", ")));
   }
@@ -115,15 +114,15 @@ std::string text_of(const condition_point& point) {
       words.push_back(std::move(word));
     }
   };
-  add(point.prompt != cached_prompt::source, fmt::format("prompt:{}", word_of(detail::prompt_words, point.prompt)));
-  add(point.taken != cache_moment::prompt, fmt::format("cache:{}", word_of(detail::moment_words, point.taken)));
-  add(point.control != cache_control::none, fmt::format("control:{}", word_of(detail::control_words, point.control)));
+  add(point.prompt != cached_prompt::source, fmt::format("prompt:{}", name_of(detail::prompt_words, point.prompt)));
+  add(point.taken != cache_moment::prompt, fmt::format("cache:{}", name_of(detail::moment_words, point.taken)));
+  add(point.control != cache_control::none, fmt::format("control:{}", name_of(detail::control_words, point.control)));
   add(point.precision != cache_precision::run,
-      fmt::format("precision:{}", word_of(detail::precision_words, point.precision)));
+      fmt::format("precision:{}", name_of(detail::precision_words, point.precision)));
   add(point.rerotated, "rerotated");
   add(point.policy.text() != "all", point.policy.text());
   add(point.visible != cache_visibility::shown,
-      fmt::format("visible:{}", word_of(detail::visibility_words, point.visible)));
+      fmt::format("visible:{}", name_of(detail::visibility_words, point.visible)));
   add(point.second_bos, "second_bos");
   add(!point.prompt_form.empty(), "form:" + point.prompt_form);
   add(point.accepted_origin == origin_basis::same_weights, "assume_same_weights");

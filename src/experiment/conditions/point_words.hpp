@@ -1,8 +1,6 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
-#include <optional>
 #include <string_view>
 
 #include "kvtransfer/experiment/condition_point.hpp"
@@ -17,23 +15,5 @@ inline constexpr std::array<std::string_view, 9> control_words{
     "shuffled_heads", "shuffled_slots"};
 inline constexpr std::array<std::string_view, 2> visibility_words{"shown", "hidden"};
 inline constexpr std::array<std::string_view, 3> precision_words{"run", "bfloat16", "float16"};
-
-/// The word of a value.
-template <class Enum, std::size_t Count>
-[[nodiscard]] constexpr std::string_view word_of(const std::array<std::string_view, Count>& words, Enum value) {
-  return words[static_cast<std::size_t>(value)];
-}
-
-/// The value of a word; nothing where there is none.
-template <class Enum, std::size_t Count>
-[[nodiscard]] constexpr std::optional<Enum> value_of(const std::array<std::string_view, Count>& words,
-                                                     std::string_view word) {
-  for (std::size_t i = 0; i < Count; ++i) {
-    if (words[i] == word) {
-      return static_cast<Enum>(i);
-    }
-  }
-  return std::nullopt;
-}
 
 }  // namespace kvtransfer::detail

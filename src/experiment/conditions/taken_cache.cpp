@@ -16,6 +16,7 @@
 #include "kvtransfer/cache/file/cache_file.hpp"
 #include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/with_dtype.hpp"
+#include "kvtransfer/core/enum_names.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/controls.hpp"
 #include "kvtransfer/inject/noise.hpp"
@@ -141,7 +142,7 @@ taken_cache kept_in(taken_cache taken, cache_precision precision) {
                                 {},
                                 {},
                                 {},
-                                fmt::format("rounding to {}", word_of(precision_words, precision))});
+                                fmt::format("rounding to {}", name_of(precision_words, precision))});
   return {rounded.view(), std::move(taken.parts)};
 }
 
