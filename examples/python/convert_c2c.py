@@ -177,6 +177,7 @@ def convert(checkpoint, output, receiver_layers=None, source_model="", receiver_
         "hidden_size": settings["hidden_dim"],
         "intermediate_size": settings["intermediate_dim"],
         "value_blocks": settings["num_layers"] - 2,
+        "source_slots": 1,
         "initial_temperature": settings["initial_temperature"],
         "final_temperature": settings["final_temperature"],
         "anneal_steps": settings["anneal_steps"],

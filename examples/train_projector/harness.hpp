@@ -68,6 +68,7 @@ class harness {
         const token_row cached = cached_of(said[i]);
         rows[i].source.insert(rows[i].source.end(), cached.begin(), cached.end());
         rows[i].receiver.resize(rows[i].source.size(), filler);
+        rows[i].text.resize(rows[i].source.size(), filler);
       }
     }
     return rows;

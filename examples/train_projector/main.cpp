@@ -82,8 +82,14 @@ void offer(CLI::App& app, choices& chosen) {
   app.add_option("--seed", plan.seed);
   app.add_option("--initial", run.initial, "folder of a fuser to begin with");
   app.add_option("--lambda", run.lambda, "penalty of a ridge projector")->check(CLI::NonNegativeNumber);
-  app.add_option("--source-layers", run.source_layers, "of a ridge projector, for each layer of the receiver")
+  app.add_option("--source-layers", plan.source_layers, "layers of the source that each of the receiver's is made of")
       ->check(CLI::PositiveNumber);
+  app.add_option("--source-slots", plan.source_slots,
+                 "slots of the source that each token's is made of: its own and those before it")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--cache-weight", plan.cache_weight,
+                 "of a fuser's distance from the receiver's own cache of the text, beside the loss of the response")
+      ->check(CLI::NonNegativeNumber);
   app.add_flag("--by-head", run.by_head, "a ridge projector maps head by head");
   app.add_flag("--resume", run.resume, "go on from the checkpoint in the output folder");
   app.add_option("--report-every", run.report_every, "steps between lines of progress")->check(CLI::PositiveNumber);
@@ -101,7 +107,8 @@ bool of_one_model(const model_pair& models) {
 
 head_shape heads_of(const causal_lm& model) { return {model.config.kv_heads, model.config.head_dim}; }
 
-layer_alignment aligned_layers(const model_pair& models, const recipe& plan, std::int64_t count) {
+layer_alignment aligned_layers(const model_pair& models, const recipe& plan) {
+  const std::int64_t count = plan.source_layers;
   const std::int64_t receiver = models.receiver.config.layers;
   const std::int64_t source = models.source.config.layers;
   return plan.layers == "last"    ? align_last_layers(receiver, source, count)
@@ -141,10 +148,11 @@ projectors::fuser initial_fuser(const model_pair& models, const choices& chosen)
     require_models(stored.models, models.source.identity, models.receiver.identity, run.initial.string());
     return std::move(stored.projector);
   }
-  return projectors::fuser::random(
-      *key_rotation_named(plan.keys),
-      {heads_of(models.source), heads_of(models.receiver), plan.hidden_size, plan.intermediate_size, plan.value_blocks},
-      {1.0, plan.final_temperature, plan.steps, plan.dropout}, aligned_layers(models, plan, 1), plan.seed);
+  return projectors::fuser::random(*key_rotation_named(plan.keys),
+                                   {heads_of(models.source), heads_of(models.receiver), plan.hidden_size,
+                                    plan.intermediate_size, plan.value_blocks, plan.source_slots},
+                                   {1.0, plan.final_temperature, plan.steps, plan.dropout},
+                                   aligned_layers(models, plan), plan.seed);
 }
 
 /// Solves a ridge projector from what both models make of the sources of `--steps` batches.
@@ -152,7 +160,7 @@ projectors::linear solved_ridge(const model_pair& models, const choices& chosen,
                                 training_cost& cost) {
   const auto& [plan, run, device] = chosen;
   ridge_moments moments(*key_rotation_named(plan.keys), heads_of(models.source), heads_of(models.receiver),
-                        aligned_layers(models, plan, run.source_layers));
+                        aligned_layers(models, plan), plan.source_slots);
   for (std::int64_t step = 0; step < plan.steps; ++step) {
     const std::vector<training_row> rows = make_rows(step);
     const cache receiver = prefill(models.receiver, column(rows, &training_row::receiver));
@@ -165,7 +173,7 @@ projectors::linear solved_ridge(const model_pair& models, const choices& chosen,
       say("step {:5}/{}  {} tokens", step + 1, plan.steps, moments.tokens());
     }
   }
-  return moments.fit({run.lambda, 0, run.by_head});
+  return moments.fit({.lambda = run.lambda, .by_head = run.by_head});
 }
 
 /// `training.json`: what was done, what it cost and what came of it.
@@ -179,6 +187,8 @@ void write_summary(const choices& chosen, const model_pair& models, const P& pro
   }
   const nlohmann::ordered_json summary{{"projector", chosen.run.projector},
                                        {"recipe", identity_of(chosen.plan)},
+                                       {"lambda", chosen.run.lambda},
+                                       {"by_head", chosen.run.by_head},
                                        {"source_model", models.source.identity.digest.text()},
                                        {"receiver_model", models.receiver.identity.digest.text()},
                                        {"seconds", cost.seconds},

@@ -27,6 +27,9 @@ struct recipe {
   std::int64_t hidden_size = 256;
   std::int64_t intermediate_size = 256;
   std::int64_t value_blocks = 1;
+  std::int64_t source_layers = 1;  ///< for each layer of the receiver
+  std::int64_t source_slots = 1;   ///< of each source layer for each token
+  double cache_weight = 0;         ///< of the distance from the receiver's own cache of the text, in the loss
   std::string keys = "unrotated";  ///< which the fuser reads and gives: rotated or unrotated
   std::string layers = "last";     ///< how layers are aligned: last, first or stretched
   std::string tokens = "first";    ///< which token stands for one of the receiver: first, longest or text
@@ -42,13 +45,13 @@ struct recipe {
 inline std::string identity_of(const recipe& plan) {
   return fmt::format(
       "steps {}, warm-up {}, {}, batch {} by {}, peak {}, decay {}, clip {}, bfloat16 {}, temperature {}, dropout {}, "
-      "hidden {}, inside {}, blocks {}, keys {}, layers {}, tokens {}, receiver reads {}, {}needed {}, modes {}, seed "
-      "{}",
+      "hidden {}, inside {}, blocks {}, source layers {}, source slots {}, cache {}, keys {}, layers {}, tokens {}, "
+      "receiver reads {}, {}needed {}, modes {}, seed {}",
       plan.steps, plan.warm_up, plan.schedule, plan.rows, plan.rows_at_once, plan.peak_learning_rate, plan.weight_decay,
       plan.clip, plan.bfloat16, plan.final_temperature, plan.dropout, plan.hidden_size, plan.intermediate_size,
-      plan.value_blocks, plan.keys, plan.layers, plan.tokens, plan.receiver_reads,
-      plan.condition.empty() ? "" : "condition " + plan.condition + ", ", plan.percent_needed, plan.percent_modes,
-      plan.seed);
+      plan.value_blocks, plan.source_layers, plan.source_slots, plan.cache_weight, plan.keys, plan.layers, plan.tokens,
+      plan.receiver_reads, plan.condition.empty() ? "" : "condition " + plan.condition + ", ", plan.percent_needed,
+      plan.percent_modes, plan.seed);
 }
 
 /// The learning rate of a step: a straight rise to the peak, then half a cosine, or a straight line, down to zero.
@@ -70,9 +73,8 @@ struct run_settings {
   std::filesystem::path initial;  ///< folder of a fuser to begin with; empty: random numbers
   std::filesystem::path text;     ///< file of texts, one a line; empty: generated facts and questions
   std::string projector = "fuser";
-  double lambda = 1.0;             ///< of a ridge projector
-  std::int64_t source_layers = 1;  ///< of a ridge projector, for each layer of the receiver
-  bool by_head = false;            ///< of a ridge projector
+  double lambda = 1.0;   ///< of a ridge projector
+  bool by_head = false;  ///< of a ridge projector
   bool resume = false;
   std::int64_t report_every = 10;    ///< steps between lines of progress
   std::int64_t measure_every = 100;  ///< steps between checkpoints, each with a held-out loss

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,9 +11,8 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/tokenizers/any_tokenizer.hpp"
 #include "kvtransfer/model/tokenizers/text_codec.hpp"
-#include "kvtransfer/project/paired_source.hpp"
+#include "kvtransfer/project/paired_text.hpp"
 #include "kvtransfer/project/projector_models.hpp"
-#include "kvtransfer/project/token_alignment.hpp"
 #include "rows.hpp"
 #include "settings.hpp"
 
@@ -29,16 +27,7 @@ class text_pair {
         receiver_{std::move(receiver)},
         same_(same),
         reads_text_(plan.receiver_reads == "text"),
-        pairing_(*token_pairing_named(plan.tokens)) {
-    const boundary_tokens& from = receiver_.tokens.boundaries();
-    const boundary_tokens& to = source_.tokens.boundaries();
-    if (from.bos && to.bos) {
-      special_[*from.bos] = *to.bos;
-    }
-    for (std::size_t i = 0; i < std::min(from.eos.size(), to.eos.size()); ++i) {
-      special_[from.eos[i]] = to.eos[i];
-    }
-  }
+        pairing_(*token_pairing_named(plan.tokens)) {}
 
   /// Response tokens are those that the receiver writes after the question: a space parts them from it, and belongs to
   /// the first.
@@ -46,16 +35,11 @@ class text_pair {
   [[nodiscard]] training_row row_of(const example& given) const {
     training_row row;
     const std::vector<std::int64_t> text = encode_whole(receiver_.tokens, given.source);
-    if (same_) {
-      row.source = text;
-    } else if (pairing_ == token_pairing::text) {
-      row.source = encode_whole(source_.tokens, given.source);
-      row.partners = source_slots_by_text(token_texts(text, receiver_), token_texts(row.source, source_));
-    } else {
-      const auto choice = pairing_ == token_pairing::longest ? alignment_choice::longest : alignment_choice::first;
-      row.source = align_tokens(text, receiver_, source_, special_, dot(source_), choice).token_ids;
-    }
+    paired_text paired = same_ ? same_text(text) : pair_text(text, receiver_, source_, pairing_);
+    row.source = std::move(paired.token_ids);
+    row.partners = std::move(paired.slots);
     row.receiver = reads_text_ ? text : without_text(text);
+    row.text = text;
     const std::string parted = given.question.empty() ? given.response : " " + given.response;
     const std::vector<std::int64_t> response = receiver_.encode(parted, false);
     row.target = given.question.empty() ? std::vector<std::int64_t>{} : receiver_.tokens.encode(given.question);
@@ -72,7 +56,7 @@ class text_pair {
     for (const example& each : given) {
       rows.push_back(row_of(each));
     }
-    return models.between.applied(models.source, std::move(rows), opening(), dot(receiver_));
+    return models.between.applied(models.source, std::move(rows), opening(), filler_token(receiver_));
   }
 
   /// Rows in which the receiver reads the source's text itself, whatever it is to read otherwise.
@@ -91,12 +75,9 @@ class text_pair {
   [[nodiscard]] const token_row& opening() const { return receiver_.tokens.boundaries().before; }
 
  private:
-  /// A token that tells nothing.
-  [[nodiscard]] static std::int64_t dot(const text_codec& codec) { return codec.encode(".", false).back(); }
-
   /// As many tokens of no text, behind the same opening.
   [[nodiscard]] token_row without_text(const token_row& text) const {
-    token_row filler(text.size(), dot(receiver_));
+    token_row filler(text.size(), filler_token(receiver_));
     std::copy(opening().begin(), opening().end(), filler.begin());
     return filler;
   }
@@ -106,7 +87,6 @@ class text_pair {
   bool same_;
   bool reads_text_;
   token_pairing pairing_;
-  std::map<std::int64_t, std::int64_t> special_;
 };
 
 }  // namespace kvtransfer::train_projector

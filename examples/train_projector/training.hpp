@@ -21,6 +21,7 @@
 #include "../train_lab/corpus/dice.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
 #include "kvtransfer/project/projectors/fuser.hpp"
+#include "kvtransfer/tensor/position_tensor.hpp"
 #include "rows.hpp"
 #include "settings.hpp"
 
@@ -53,8 +54,29 @@ inline projectors::fuser own_copy(const projectors::fuser& source, at::Device de
   return {source.rotation(), source.shape(), source.schedule(), std::move(layers)};
 }
 
-/// Adds the gradients of the mean loss over a step's response tokens, some rows at a time.
-/// @return that loss, nats a token
+/// How far a cache is from another of the same slots, padding left out: the squares of what differs over those of what
+/// varies from slot to slot, of each layer's keys and values; their mean. 0: the same numbers.
+inline at::Tensor cache_distance(const cache_view<>& made, const cache_view<>& expected) {
+  at::Tensor sum;
+  for (std::int64_t i = 0; i < expected.layers(); ++i) {
+    const layer_view<>& right = expected.layer(i);
+    const at::Tensor held = validity_tensor(right.frame().positions, right.device()).unsqueeze(-1).to(at::kFloat);
+    const auto add = [&](const at::Tensor& given, const at::Tensor& wanted) {
+      const at::Tensor mean =
+          wanted.mul(held).sum(at::IntArrayRef({0, 2}), true).div(held.sum(at::IntArrayRef({0, 2}), true));
+      const at::Tensor share =
+          given.sub(wanted).square().mul(held).sum().div(wanted.sub(mean).square().mul(held).sum());
+      sum = sum.defined() ? sum.add(share) : share;
+    };
+    add(made.layer(i).keys(), right.keys());
+    add(made.layer(i).values(), right.values());
+  }
+  return sum.div(2 * expected.layers());
+}
+
+/// Adds the gradients of the mean loss over a step's response tokens, some rows at a time, and of the distance from the
+/// receiver's own cache of the text where the recipe gives it weight.
+/// @return the former, nats a token
 inline double accumulate_gradients(const model_pair& models, const projectors::fuser& fuser, const recipe& plan,
                                    std::int64_t step, const std::vector<training_row>& rows) {
   const std::int64_t tokens = response_tokens(rows);
@@ -68,6 +90,7 @@ inline double accumulate_gradients(const model_pair& models, const projectors::f
     const cache receiver = prefill(models.receiver, column(part, &training_row::receiver));
     const cache source = source_cache(models, part, receiver.view());
     at::Tensor loss;
+    at::Tensor distance;
     {
       std::optional<train_lab::bfloat16_autocast> narrow;
       if (plan.bfloat16) {
@@ -77,8 +100,13 @@ inline double accumulate_gradients(const model_pair& models, const projectors::f
       const at::Tensor logits = plan_logits(
           models.receiver, models.between.read(models.receiver, fused.view(), column(part, &training_row::target)));
       loss = response_loss(logits, part).div(tokens);
+      if (plan.cache_weight > 0) {
+        const cache own = prefill(models.receiver, column(part, &training_row::text));
+        distance = cache_distance(fused.view(), own.view())
+                       .mul(plan.cache_weight * static_cast<double>(part.size()) / static_cast<double>(rows.size()));
+      }
     }
-    loss.backward();
+    (distance.defined() ? loss.add(distance) : loss).backward();
     total += loss.item<double>();
   }
   return total;

@@ -87,6 +87,7 @@
 #include "kvtransfer/project/key_rotation.hpp"
 #include "kvtransfer/project/layer_alignment.hpp"
 #include "kvtransfer/project/paired_source.hpp"
+#include "kvtransfer/project/paired_text.hpp"
 #include "kvtransfer/project/project.hpp"
 #include "kvtransfer/project/projector_file.hpp"
 #include "kvtransfer/project/projector_models.hpp"

@@ -89,9 +89,11 @@ TEST_CASE("a fuser whose gates are shut changes no logit", "[project][fuser]") {
 }
 
 TEST_CASE("a fuser's gradients are those of finite differences, in training and after", "[project][fuser]") {
-  const fuser_shape shape{{2, 8}, {2, 8}, 6, 5, 2};
+  const bool wide = GENERATE(false, true);  // several layers and slots of the source
+  const fuser_shape shape{{2, 8}, {2, 8}, 6, 5, 2, wide ? 2 : 1};
+  const layer_alignment aligned = wide ? layer_alignment{{1, 0}} : layer_alignment{{1}};
   const projectors::fuser open =
-      with_gates(projectors::fuser::random(key_rotation::unrotated, shape, {1.0, 0.5, 10, 0.2}, {{1}}, 4), 0.3);
+      with_gates(projectors::fuser::random(key_rotation::unrotated, shape, {1.0, 0.5, 10, 0.2}, aligned, 4), 0.3);
   const known_cache source = known_cache_of(2, 3);
   const known_cache receiver = known_cache_of(1, 3);
   const at::Tensor wanted = random_keys({1, 2, 3, 8}, at::kDouble, 99);
@@ -125,6 +127,27 @@ TEST_CASE("a fuser's gradients are those of finite differences, in training and 
   CHECK(worst_gradient_error(after_training, others) < 1e-6);
   others.insert(others.end(), gates.begin(), gates.end());
   CHECK(worst_gradient_error([&](const auto& inputs) { return loss_of(inputs, true); }, others) < 1e-6);
+}
+
+TEST_CASE("a fuser of several slots reads those before a token, and none behind it", "[project][fuser]") {
+  const projectors::fuser open =
+      with_gates(projectors::fuser::random(key_rotation::rotated, {{2, 8}, {2, 8}, 6, 5, 1, 2}, {}, {{0}}, 4), 0.3);
+  const known_cache source = known_cache_of(1, 5);
+  const known_cache receiver = known_cache_of(1, 5);
+  const at::Tensor keys = source.kv.view().layer(0).keys();
+  const auto fused = [&](const at::Tensor& read) {
+    const cache_view<> from({read}, {source.kv.view().layer(0).values()}, source.kv.view().frame());
+    const cache made = project(open, from, receiver.kv.view());
+    return made.view().layer(0).keys().clone();
+  };
+  at::Tensor other = keys.clone();
+  other.select(2, 2).add_(1);
+  const at::Tensor change = (fused(other) - fused(keys)).abs().amax({0, 1, 3});
+  CHECK(change[0].item<double>() == 0);
+  CHECK(change[1].item<double>() == 0);
+  CHECK(change[2].item<double>() > 1e-6);
+  CHECK(change[3].item<double>() > 1e-6);
+  CHECK(change[4].item<double>() == 0);
 }
 
 TEST_CASE("a temperature falls by a constant factor a step, and then stays", "[project][fuser]") {
@@ -165,9 +188,10 @@ TEST_CASE("a fuser refuses weights and caches of other shapes, by name", "[proje
                });
              }),
              StartsWith("projectors::fuser: layers.0.value_scalar_head.weight: expected [2, 12], got [1, 12]"));
-  CHECK_THAT(
-      message_of<shape_error>([] { projectors::fuser::random(key_rotation::rotated, small_shape, {}, {{0, 1}}, 1); }),
-      contains("one layer of the source for each of the receiver, or none, got 2"));
+  CHECK_THAT(message_of<value_error>([] {
+               projectors::fuser::random(key_rotation::rotated, {{2, 16}, {2, 16}, 5, 5, 1, 0}, {}, {{0}}, 1);
+             }),
+             contains("source_slots: expected 1 or more, got 0"));
   CHECK_THAT(message_of<value_error>(
                  [] { projectors::fuser::random(key_rotation::rotated, {{2, 16}, {2, 16}, 0, 1, 1}, {}, {{0}}, 1); }),
              contains("hidden_size: expected 1 or more, got 0"));

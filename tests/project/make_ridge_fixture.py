@@ -26,6 +26,12 @@ def flat(tensor):
     return tensor.transpose(0, 2, 1, 3).reshape(-1, tensor.shape[1] * tensor.shape[3])
 
 
+def behind(tensor, count):
+    """The tensor as it is and moved on by 1 to count - 1 slots, its first slot repeated."""
+    slots = np.arange(SEQ)
+    return [tensor[:, :, np.maximum(slots - back, 0)] for back in range(count)]
+
+
 def by_head(source, target, penalty):
     weights, biases = [], []
     for head in range(HEADS):
@@ -47,6 +53,11 @@ def main():
     for name, layers, penalty in [("one_layer", 1, 0.5), ("two_layers", 2, 30.0)]:
         weight, bias = solution(np.hstack([flat(layer) for layer in source[:layers]]), flat(target), penalty)
         tensors |= {f"{name}.weight": weight[None], f"{name}.bias": bias[None]}
+    windows = [each for layer in source for each in behind(layer, 3)]
+    weight, bias = solution(np.hstack([flat(each) for each in windows]), flat(target), 4.0)
+    tensors |= {"three_slots.weight": weight[None], "three_slots.bias": bias[None]}
+    weight, bias = by_head([each for layer in source for each in behind(layer, 2)], target, 2.0)
+    tensors |= {"two_slots_by_head.weight": weight, "two_slots_by_head.bias": bias}
     weight, bias = by_head(source, target, 2.0)
     tensors |= {"by_head.weight": weight, "by_head.bias": bias}
     path = Path(__file__).parent / "fixtures" / "ridge.safetensors"

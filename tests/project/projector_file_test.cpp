@@ -55,7 +55,11 @@ projectors::linear some_linear() {
   return {key_rotation::unrotated,
           {2, 4},
           {3, 2},
-          {{{1, 0}, {random_keys({1, 16, 6}), random_keys({1, 6})}, {random_keys({1, 16, 6}), random_keys({1, 6})}},
+          {{{1, 0},
+            {random_keys({1, 32, 6}), random_keys({1, 6})},
+            {random_keys({1, 32, 6}), random_keys({1, 6})},
+            false,
+            2},
            {},
            {{1}, {random_keys({3, 4, 2}), random_keys({3, 2})}, {random_keys({3, 4, 2}), random_keys({3, 2})}, true}}};
 }
@@ -82,8 +86,8 @@ TEST_CASE("a projector comes back from its folder, number by number", "[project]
     CHECK(at::equal(stored.at(name), tensor));
   }
 
-  const projectors::fuser fuser = projectors::fuser::random(key_rotation::unrotated, {{2, 4}, {3, 2}, 5, 6, 2},
-                                                            {0.9, 0.02, 77, 0.25}, {{4}, {}}, 3);
+  const projectors::fuser fuser = projectors::fuser::random(key_rotation::unrotated, {{2, 4}, {3, 2}, 5, 6, 2, 3},
+                                                            {0.9, 0.02, 77, 0.25}, {{4, 1}, {}}, 3);
   save_projector(folder.path() / "fuser", fuser);
   const auto again = open_fuser(folder.path() / "fuser");
   CHECK(again.projector.digest() == fuser.digest());
@@ -152,7 +156,7 @@ TEST_CASE("a field that is missing, unknown or out of its range is refused by na
   CHECK_THAT(refused([](auto& json) { json["layers"][1]["source_layers"] = {-1}; }),
              contains("layers[1].source_layers[0]: expected"));
   CHECK_THAT(refused([](auto& json) { json["layers"][1]["source_layers"] = {2, 3}; }),
-             contains("layers[1].source_layers: expected one layer, or none"));
+             contains("layers.1.key_in.weight: expected [5, 19], got [5, 11]"));
   CHECK_THAT(refused([](auto& json) { json["layers"][1]["source_layers"] = nlohmann::json::array(); }),
              contains("projector.safetensors: \"layers.1."));
   CHECK_THAT(refused([](auto& json) { json["layers"][1]["source_layers"] = {0}; }),

@@ -76,6 +76,39 @@ TEST_CASE("ridge equals numpy's solution, for any penalty, layers and heads from
   CHECK(distance_from_numpy(moments.fit({30.1, 2, false}, at::kDouble), "two_layers") > 1e-5);
 }
 
+TEST_CASE("ridge reads the slots before a token too, as numpy does, and may be refitted for fewer",
+          "[project][ridge]") {
+  const cache source = source_cache();
+  const cache receiver = receiver_cache();
+  ridge_moments moments(key_rotation::rotated, source_shape, receiver_shape, {{0, 1}}, 3);
+  moments.add(source.view(), receiver.view());
+  const projectors::linear three = moments.fit({.lambda = 4.0}, at::kDouble);
+  CHECK(distance_from_numpy(three, "three_slots") < 1e-9);
+  CHECK(three.maps().front().source_slots == 3);
+  CHECK(distance_from_numpy(moments.fit({.lambda = 2.0, .by_head = true, .source_slots = 2}, at::kDouble),
+                            "two_slots_by_head") < 1e-9);
+  CHECK(distance_from_numpy(moments.fit({.lambda = 30.0, .source_slots = 1}, at::kDouble), "two_layers") < 1e-9);
+  CHECK_THAT(message_of<value_error>([&] { static_cast<void>(moments.fit({.source_slots = 4})); }),
+             contains("source_slots: expected at most the 3 gathered, got 4"));
+}
+
+TEST_CASE("layers that are made of the same layers in another order get each its own", "[project][ridge]") {
+  const cache source = source_cache();
+  const at::Tensor target = fixture().tensor("target");
+  const cache receiver({target.clone(), target.mul(2), target.clone()}, {target.clone(), target.mul(2), target.clone()},
+                       plain_frame(3, 2, 2, 30));
+  ridge_moments moments(key_rotation::rotated, source_shape, receiver_shape, {{0, 1}, {1, 0}, {0}});
+  moments.add(source.view(), receiver.view());
+  const projectors::linear found = moments.fit({.lambda = 30.0}, at::kDouble);
+  CHECK(distance_from_numpy(found, "two_layers") < 1e-9);
+  CHECK(found.maps()[1].source_layers == std::vector<std::int64_t>{1, 0});
+  const at::Tensor first = found.maps()[0].keys.weight;
+  const at::Tensor second = found.maps()[1].keys.weight;
+  CHECK(max_difference(second.narrow(1, 0, 8), first.narrow(1, 8, 8).mul(2)) < 1e-9);
+  CHECK(max_difference(second.narrow(1, 8, 8), first.narrow(1, 0, 8).mul(2)) < 1e-9);
+  CHECK(found.maps()[2].keys.weight.size(1) == 8);
+}
+
 TEST_CASE("moments may come in chunks of any order, and from several gatherers", "[project][ridge]") {
   const cache source = source_cache();
   const cache receiver = receiver_cache();

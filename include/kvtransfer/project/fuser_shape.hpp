@@ -19,6 +19,7 @@ struct fuser_shape {
   std::int64_t hidden_size = 1024;        ///< elements of a token's state inside
   std::int64_t intermediate_size = 1024;  ///< elements inside the blocks in front and on the way to the values
   std::int64_t value_blocks = 1;          ///< blocks on the way to the values: two less than C2C's `num_layers`
+  std::int64_t source_slots = 1;          ///< read of each source layer: the token's own, and those before it; C2C: 1
 
   friend bool operator==(const fuser_shape&, const fuser_shape&) = default;
 };
@@ -49,7 +50,8 @@ inline void require_valid(const fuser_shape& shape, std::string_view where) {
                                    {"receiver.head_dim", shape.receiver.head_dim},
                                    {"hidden_size", shape.hidden_size},
                                    {"intermediate_size", shape.intermediate_size},
-                                   {"value_blocks", shape.value_blocks}}) {
+                                   {"value_blocks", shape.value_blocks},
+                                   {"source_slots", shape.source_slots}}) {
     require<value_error>(size > 0, where, name, "1 or more", formatted("{}", size));
   }
 }

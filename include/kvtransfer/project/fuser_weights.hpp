@@ -21,7 +21,8 @@ struct fuser_block {
 /// What is added to one layer's keys, or to its values: source and receiver side by side are brought to the hidden
 /// size; from there one way leads to what may be added, the other to a weight for each token and head.
 struct fuser_tower {
-  at::Tensor in_weight;                   ///< `[hidden_size, source features + receiver features]`
+  at::Tensor in_weight;                   ///< `[hidden_size, k·source features + receiver features]`, k source layers
+                                          ///< times source slots
   at::Tensor in_bias;                     ///< `[hidden_size]`
   fuser_block embedding;                  ///< in front of both ways; `intermediate_size` inside
   fuser_block weight_block;               ///< on the way to the weights; `hidden_size` inside
@@ -35,7 +36,7 @@ struct fuser_tower {
 
 /// The towers of one layer of the receiver.
 struct fuser_layer {
-  std::vector<std::int64_t> source_layers;  ///< the one that is read; none: the layer is left as it is
+  std::vector<std::int64_t> source_layers;  ///< those that are read, in C2C one; none: the layer is left as it is
   fuser_tower keys;                         ///< reads keys of both and adds to keys
   fuser_tower values;                       ///< reads values of both and adds to values
 };
@@ -43,10 +44,12 @@ struct fuser_layer {
 namespace detail {
 
 /// Calls `visit(name, tensor, shape)` for every tensor of a tower under C2C's name, its own buffers left out.
+/// @param source_features all that it reads of the source for one token
 /// @param half `key` or `value`
 /// Source: thu-nics/C2C, rosetta/model/projector.py, C2CProjector.
 template <class Tower, class Visit>
-void for_each_tensor(Tower& tower, const fuser_shape& shape, const std::string& half, Visit&& visit) {
+void for_each_tensor(Tower& tower, const fuser_shape& shape, std::int64_t source_features, const std::string& half,
+                     Visit&& visit) {
   const std::int64_t hidden = shape.hidden_size;
   const std::int64_t out = shape.receiver.features();
   const auto block = [&](auto& each, const std::string& name, std::int64_t inside) {
@@ -54,7 +57,7 @@ void for_each_tensor(Tower& tower, const fuser_shape& shape, const std::string& 
     visit(half + name + ".w1.weight", each.w1, std::vector{inside, hidden});
     visit(half + name + ".w2.weight", each.w2, std::vector{hidden, inside});
   };
-  visit(half + "_in.weight", tower.in_weight, std::vector{hidden, shape.source.features() + out});
+  visit(half + "_in.weight", tower.in_weight, std::vector{hidden, source_features + out});
   visit(half + "_in.bias", tower.in_bias, std::vector{hidden});
   block(tower.embedding, "_mlp1.blocks.0", shape.intermediate_size);
   block(tower.weight_block, "_scalar_mlp2.blocks.0", hidden);
@@ -73,8 +76,10 @@ template <class Layers, class Visit>
 void for_each_fuser_tensor(Layers& layers, const fuser_shape& shape, Visit&& visit) {
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if (!layers[i].source_layers.empty()) {
-      for_each_tensor(layers[i].keys, shape, fmt::format("layers.{}.key", i), visit);
-      for_each_tensor(layers[i].values, shape, fmt::format("layers.{}.value", i), visit);
+      const std::int64_t read =
+          static_cast<std::int64_t>(layers[i].source_layers.size()) * shape.source_slots * shape.source.features();
+      for_each_tensor(layers[i].keys, shape, read, fmt::format("layers.{}.key", i), visit);
+      for_each_tensor(layers[i].values, shape, read, fmt::format("layers.{}.value", i), visit);
     }
   }
 }

@@ -8,31 +8,10 @@
 #include "experiment/named_errors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
-#include "kvtransfer/project/paired_source.hpp"
 #include "kvtransfer/project/project.hpp"
 #include "kvtransfer/project/projector_file.hpp"
-#include "kvtransfer/project/token_alignment.hpp"
 
 namespace kvtransfer::detail {
-
-namespace {
-
-/// A token that tells nothing.
-std::int64_t dot_of(const text_codec& codec) { return codec.encode(".", false).back(); }
-
-/// BOS for BOS, EOS for EOS.
-std::map<std::int64_t, std::int64_t> paired_boundaries(const boundary_tokens& from, const boundary_tokens& to) {
-  std::map<std::int64_t, std::int64_t> pairs;
-  if (from.bos && to.bos) {
-    pairs[*from.bos] = *to.bos;
-  }
-  for (std::size_t i = 0; i < std::min(from.eos.size(), to.eos.size()); ++i) {
-    pairs[from.eos[i]] = to.eos[i];
-  }
-  return pairs;
-}
-
-}  // namespace
 
 source_projection::source_projection(std::string argument) : argument_(std::move(argument)) {
   const std::size_t at = std::min(argument_.rfind('@'), argument_.size());
@@ -75,7 +54,6 @@ void source_projection::open(const suite_prompts& suite) {
                                       text_codec{open_tokenizer(sharer_path_)});
     const std::string& tokenizer = model.identity.tokenizer;
     opened->one_tokenizer = !tokenizer.empty() && tokenizer == opened->model.identity.tokenizer;
-    opened->special = paired_boundaries(suite.tokens->boundaries(), opened->tokens.tokens.boundaries());
   }
   const model_identity& source = opened == nullptr ? model.identity : opened->model.identity;
   require_models(stored.models, source, model.identity, folder_.string());
@@ -88,7 +66,7 @@ void source_projection::open(const suite_prompts& suite) {
 
 std::vector<std::int64_t> source_projection::filler_for(const prompt_text& text, std::int64_t slots) const {
   std::vector<std::int64_t> ids;
-  const std::int64_t dot = dot_of(*tokens_);
+  const std::int64_t dot = filler_token(*tokens_);
   for (const prompt_part& part : text) {
     if (part.role == token_role::bos) {
       ids.insert(ids.end(), part.token_ids.begin(), part.token_ids.end());
@@ -100,22 +78,8 @@ std::vector<std::int64_t> source_projection::filler_for(const prompt_text& text,
   return ids;
 }
 
-source_projection::paired_text source_projection::read_by_sharer(const std::vector<std::int64_t>& ids) const {
-  const text_codec& tokens = sharer_->tokens;
-  const auto count = static_cast<std::int64_t>(ids.size());
-  if (sharer_->one_tokenizer) {
-    return {cache(sharer_->caches.prefill(ids)), slot_pairs::same(count)};
-  }
-  if (made_for_.tokens == token_pairing::text) {
-    const std::vector<std::int64_t> own = encode_whole(tokens.tokens, tokens_->decode(ids));
-    const auto slots = source_slots_by_text(token_texts(ids, *tokens_), token_texts(own, tokens));
-    const position_map positions(1, 1, 1, {position_row::consecutive(0, count)});
-    return {paired_source(sharer_->caches.prefill(own), slots, positions), slot_pairs::same(count)};
-  }
-  const bool longest = made_for_.tokens == token_pairing::longest;
-  const token_alignment partners = align_tokens(ids, *tokens_, tokens, sharer_->special, dot_of(tokens),
-                                                longest ? alignment_choice::longest : alignment_choice::first);
-  return {cache(sharer_->caches.prefill(partners.token_ids)), partners.pairs()};
+paired_text source_projection::paired_with_sharer(const std::vector<std::int64_t>& ids) const {
+  return sharer_->one_tokenizer ? same_text(ids) : pair_text(ids, *tokens_, sharer_->tokens, made_for_.tokens);
 }
 
 void source_projection::require_same_text(const prompt_ids& test) const {
@@ -138,14 +102,15 @@ taken_cache source_projection::take(prompt_caches& caches, const prompt_text& so
     const slot_pairs pairs = slot_pairs::same(std::min(read.kv.size(), receiver.kv.size()));
     return {project(*projector_, read.kv, receiver.kv, pairs).view(), std::move(receiver.parts)};
   }
-  paired_text shared = read_by_sharer(ids_of(source));
+  const paired_text shared = paired_with_sharer(ids_of(source));
+  const cache read = shared.by_receiver(sharer_->caches.prefill(shared.token_ids));
   const prompt_text& counted = reads_text ? own : source;
   const cache_view<> receiver = caches.prefill(reads_text ? ids_of(own) : filler_for(source, count_of(source)));
-  slot_pairs& pairs = shared.pairs;
+  slot_pairs pairs = shared.pairs;
   const auto past = std::ranges::lower_bound(pairs.receiver, receiver.size()) - pairs.receiver.begin();
   pairs.receiver.resize(static_cast<std::size_t>(past));
   pairs.source.resize(static_cast<std::size_t>(past));
-  return {project(*projector_, shared.kv.view(), receiver, pairs).view(), parts_of(counted, true)};
+  return {project(*projector_, read.view(), receiver, pairs).view(), parts_of(counted, true)};
 }
 
 }  // namespace kvtransfer::detail

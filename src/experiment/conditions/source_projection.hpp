@@ -2,22 +2,20 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "experiment/conditions/taken_cache.hpp"
-#include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/experiment/condition_point.hpp"
 #include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/experiment/suite_prompts.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/tokenizers/text_codec.hpp"
 #include "kvtransfer/project/any_projector.hpp"
+#include "kvtransfer/project/paired_text.hpp"
 #include "kvtransfer/project/projector_models.hpp"
-#include "kvtransfer/project/slot_pairs.hpp"
 
 namespace kvtransfer::detail {
 
@@ -56,18 +54,13 @@ class source_projection {
     sharer(causal_lm opened, text_codec codec) : model(std::move(opened)), tokens(std::move(codec)), caches(model) {}
     causal_lm model;
     text_codec tokens;
-    prompt_caches caches;                          // of `model`: neither is moved
-    bool one_tokenizer = false;                    // with the run's model
-    std::map<std::int64_t, std::int64_t> special;  // its boundary tokens, by the receiver's
+    prompt_caches caches;        // of `model`: neither is moved
+    bool one_tokenizer = false;  // with the run's model
   };
 
   void open(const suite_prompts& suite);
   [[nodiscard]] std::vector<std::int64_t> filler_for(const prompt_text& text, std::int64_t slots) const;
-  struct paired_text {
-    cache kv;          // the sharer's, slot by slot as the receiver's tokens
-    slot_pairs pairs;  // those that have a partner
-  };
-  [[nodiscard]] paired_text read_by_sharer(const std::vector<std::int64_t>& ids) const;
+  [[nodiscard]] paired_text paired_with_sharer(const std::vector<std::int64_t>& ids) const;
   void require_same_text(const prompt_ids& test) const;
 
   std::string argument_;

@@ -53,7 +53,8 @@ std::vector<training_row> rows_of(std::int64_t step) {
   std::vector<training_row> rows;
   for (std::int64_t i = 0; i < 4; ++i) {
     const token_row text = some_tokens(5 + i, 10 * step + i);
-    rows.push_back({text, {}, text, some_tokens(4 + i % 2, step + i), 2 + i % 2});
+    const token_row filler(text.size(), 7);
+    rows.push_back({text, {}, filler, some_tokens(4 + i % 2, step + i), 2 + i % 2, text});
   }
   return rows;
 }
@@ -134,6 +135,51 @@ TEST_CASE("gradients go through what a harness does to a projection", "[train_pr
     }
     CHECK(tensors_of(fuser).at("layers.0.key_in.weight").grad().abs().max().item<double>() > 1e-6);
   }
+}
+
+TEST_CASE("a cache's distance is 0 from itself and 1 from the mean of its slots, whatever padding holds",
+          "[train_projector]") {
+  const causal_lm model = small_model();
+  const cache right = prefill(model, {some_tokens(9, 1), some_tokens(4, 2)});
+  CHECK(cache_distance(right.view(), right.view()).item<double>() == 0);
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+  const at::Tensor held = validity_tensor(right.view().frame().layer(0).positions).unsqueeze(-1);
+  const auto mean_of = [&](const at::Tensor& tensor) {
+    const at::Tensor mean = tensor.mul(held).sum(at::IntArrayRef({0, 2}), true).div(held.sum());
+    return mean.expand(tensor.sizes()).mul(held).add(held.logical_not(), 1e6);
+  };
+  for (std::int64_t i = 0; i < right.layers(); ++i) {
+    keys.push_back(mean_of(right.view().layer(i).keys()));
+    values.push_back(mean_of(right.view().layer(i).values()));
+  }
+  const cache_view<> flat(keys, values, right.view().frame());
+  CHECK(cache_distance(flat, right.view()).item<double>() == Approx(1.0).epsilon(1e-5));
+}
+
+TEST_CASE("a recipe that weighs the cache draws a projection towards the receiver's own", "[train_projector]") {
+  const model_pair models = two_models();
+  recipe plan = short_recipe();
+  plan.steps = 40;
+  plan.dropout = 0;
+  const auto distance_after = [&](double weight) {
+    plan.cache_weight = weight;
+    const temporary_folder folder;
+    const auto fuser = train(
+                           models, fresh_fuser(plan), plan, "id", folder.path(), false, 100, 100,
+                           [](std::int64_t) { return rows_of(0); }, nothing)
+                           .first;
+    fuser.for_each_tensor([](const std::string& name, const at::Tensor& tensor) {
+      if (name.ends_with("gate_logit")) {
+        tensor.fill_(30);
+      }
+    });
+    const cache own = prefill(models.receiver, column(rows_of(0), &training_row::text));
+    return cache_distance(fused_cache(models, fuser, rows_of(0)).view(), own.view()).item<double>();
+  };
+  const double drawn = distance_after(10);
+  CHECK(drawn < 0.8);
+  CHECK(drawn < 0.5 * distance_after(0));
 }
 
 TEST_CASE("a schedule rises to its peak and falls to nothing", "[train_projector]") {

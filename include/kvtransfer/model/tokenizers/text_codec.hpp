@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,7 +12,7 @@
 
 namespace kvtransfer {
 
-/// A tokenizer as an alignment asks for it, see `TokenCodec`: no space is put in front of text that goes on.
+/// A tokenizer as an alignment asks for it, see `BoundedTokenCodec`: no space is put in front of text that goes on.
 struct text_codec {
   any_tokenizer tokens;  ///< whose ids they are
 
@@ -22,6 +23,12 @@ struct text_codec {
     const text_segment segment{std::string(text)};
     return tokens.encode_segments(std::span(&segment, 1), begins ? text_begin::fresh : text_begin::continued);
   }
+  /// See `boundary_tokens`.
+  /// @{
+  [[nodiscard]] std::optional<std::int64_t> bos() const { return tokens.boundaries().bos; }
+  [[nodiscard]] std::vector<std::int64_t> eos() const { return tokens.boundaries().eos; }
+  [[nodiscard]] std::vector<std::int64_t> opening() const { return tokens.boundaries().before; }
+  /// @}
 };
 
 }  // namespace kvtransfer

@@ -121,6 +121,8 @@ class projector_folder {
   }
 
   static constexpr std::int64_t largest = 1 << 20;  ///< any size in a file, so that no product overflows
+  static constexpr std::int64_t most_slots = 1024;  ///< that are read of one layer for one token
+  static constexpr std::size_t most_layers = 4096;  ///< likewise, that a layer is made of
 
  private:
   std::string json_path_;
@@ -133,6 +135,9 @@ class projector_folder {
 /// The layers of the source that an entry of `layers` names.
 [[nodiscard]] inline std::vector<std::int64_t> read_source_layers(const json_reader& layer) {
   const std::vector<std::int64_t> layers = layer.integers("source_layers");
+  if (layers.size() > projector_folder::most_layers) {
+    layer.member("source_layers").refuse(fmt::format("at most {} layers", projector_folder::most_layers));
+  }
   for (std::size_t i = 0; i < layers.size(); ++i) {
     static_cast<void>(layer.member("source_layers").item(i).integer(0, projector_folder::largest));
   }
@@ -151,17 +156,17 @@ class projector_folder {
   const head_shape receiver = files.shape("receiver");
   std::vector<linear_layer> layers;
   for (const json_reader& described : files.fields().objects("layers")) {
-    described.require_members({"source_layers", "by_head"});
+    described.require_members({"source_layers", "source_slots", "by_head"});
     const std::string name = fmt::format("layers.{}.", layers.size());
     linear_layer& layer = layers.emplace_back();
     layer.source_layers = read_source_layers(described);
+    layer.source_slots = described.size_of("source_slots", {}, projector_folder::most_slots);
     layer.by_head = described.boolean("by_head");
     if (layer.source_layers.empty()) {
       continue;
     }
     const std::int64_t groups = layer.by_head ? receiver.kv_heads : 1;
-    const std::int64_t in =
-        static_cast<std::int64_t>(layer.source_layers.size()) * (layer.by_head ? source.head_dim : source.features());
+    const std::int64_t in = layer.slots_read() * (layer.by_head ? source.head_dim : source.features());
     const std::int64_t out = layer.by_head ? receiver.head_dim : receiver.features();
     layer.keys = {files.take(name + "keys.weight", {groups, in, out}), files.take(name + "keys.bias", {groups, out})};
     layer.values = {files.take(name + "values.weight", {groups, in, out}),
@@ -172,8 +177,8 @@ class projector_folder {
 }
 
 [[nodiscard]] inline projectors::fuser read_fuser(projector_folder files) {
-  files.require_fields({"source", "receiver", "hidden_size", "intermediate_size", "value_blocks", "initial_temperature",
-                        "final_temperature", "anneal_steps", "dropout", "layers"});
+  files.require_fields({"source", "receiver", "hidden_size", "intermediate_size", "value_blocks", "source_slots",
+                        "initial_temperature", "final_temperature", "anneal_steps", "dropout", "layers"});
   constexpr std::int64_t most_blocks = 1024;
   const json_reader fields = files.fields();
   fuser_shape shape;
@@ -182,6 +187,7 @@ class projector_folder {
   shape.hidden_size = fields.size_of("hidden_size", {}, projector_folder::largest);
   shape.intermediate_size = fields.size_of("intermediate_size", {}, projector_folder::largest);
   shape.value_blocks = fields.size_of("value_blocks", {}, most_blocks);
+  shape.source_slots = fields.size_of("source_slots", {}, projector_folder::most_slots);
   fuser_schedule schedule;
   schedule.initial_temperature = fields.member("initial_temperature").positive_number();
   schedule.final_temperature = fields.member("final_temperature").positive_number();
@@ -195,9 +201,6 @@ class projector_folder {
     described.require_members({"source_layers"});
     fuser_layer& layer = layers.emplace_back();
     layer.source_layers = read_source_layers(described);
-    if (layer.source_layers.size() > 1) {
-      described.member("source_layers").refuse("one layer, or none");
-    }
     if (!layer.source_layers.empty()) {
       layer.keys.value_blocks.resize(static_cast<std::size_t>(shape.value_blocks));
       layer.values.value_blocks.resize(static_cast<std::size_t>(shape.value_blocks));

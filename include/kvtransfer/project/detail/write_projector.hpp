@@ -36,7 +36,8 @@ inline constexpr std::int64_t projector_format_version = 1;
 [[nodiscard]] inline nlohmann::ordered_json fields_of(const projectors::linear& projector) {
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();
   for (const linear_layer& layer : projector.maps()) {
-    layers.push_back({{"source_layers", layer.source_layers}, {"by_head", layer.by_head}});
+    layers.push_back(
+        {{"source_layers", layer.source_layers}, {"source_slots", layer.source_slots}, {"by_head", layer.by_head}});
   }
   return {{"source", json_of(projector.source())}, {"receiver", json_of(projector.receiver())}, {"layers", layers}};
 }
@@ -53,6 +54,7 @@ inline constexpr std::int64_t projector_format_version = 1;
           {"hidden_size", shape.hidden_size},
           {"intermediate_size", shape.intermediate_size},
           {"value_blocks", shape.value_blocks},
+          {"source_slots", shape.source_slots},
           {"initial_temperature", schedule.initial_temperature},
           {"final_temperature", schedule.final_temperature},
           {"anneal_steps", schedule.anneal_steps},

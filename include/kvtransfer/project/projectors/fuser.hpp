@@ -18,6 +18,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/project/concepts.hpp"
 #include "kvtransfer/project/detail/digest.hpp"
+#include "kvtransfer/project/detail/slot_window.hpp"
 #include "kvtransfer/project/fuser_shape.hpp"
 #include "kvtransfer/project/fuser_weights.hpp"
 #include "kvtransfer/project/head_shape.hpp"
@@ -28,7 +29,8 @@
 namespace kvtransfer::projectors {
 
 /// Cache-to-Cache's fuser: what is added to the receiver's keys and values is computed from them and the source's,
-/// token by token, with a weight for each token and head and a gate for each layer's keys and values.
+/// token by token, with a weight for each token and head and a gate for each layer's keys and values. Beyond
+/// Cache-to-Cache it may read several layers of the source, and the slots before a token.
 ///
 /// As a rule the gates are hard: a tower whose logit is 0 or less adds nothing. While it is trained they are soft and
 /// noisy, see `in_training`.
@@ -39,8 +41,8 @@ class fuser {
   static constexpr std::string_view name = "fuser";  ///< as in files and edits
 
   /// @param layers one per layer of the receiver
-  /// @throws shape_error, naming the tensor, where one is not of its shape, or a layer reads several of the source;
-  ///         value_error for sizes and settings out of their range
+  /// @throws shape_error, naming the tensor, where one is not of its shape; value_error for sizes and settings out of
+  ///         their range
   fuser(key_rotation rotation, const fuser_shape& shape, const fuser_schedule& schedule,
         std::vector<fuser_layer> layers)
       : rotation_(rotation), shape_(shape), schedule_(schedule), layers_(std::move(layers)) {
@@ -49,10 +51,10 @@ class fuser {
     detail::projector_digest digest;
     digest.add(to_string(rotation));
     for (const fuser_layer& layer : layers_) {
-      require<shape_error>(layer.source_layers.size() <= 1, "projectors::fuser", "source_layers",
-                           "one layer of the source for each of the receiver, or none",
-                           [&] { return fmt::format("{}", layer.source_layers.size()); });
       digest.add(fmt::format("[{}]", fmt::join(layer.source_layers, ",")));
+    }
+    if (shape_.source_slots > 1) {
+      digest.add(fmt::format("{} slots", shape_.source_slots));
     }
     detail::for_each_fuser_tensor(
         layers_, shape_,
@@ -65,7 +67,7 @@ class fuser {
 
   /// A fuser to begin training with, its gates on the edge: matrices and biases uniform in ±1/√inputs, as torch.nn's
   /// Linear draws them, norms 1, gate logits 0.
-  /// @param aligned at most one layer of the source for each of the receiver
+  /// @param aligned layers of the source for each of the receiver; C2C reads one
   /// @return fp32 on the CPU, the same for the same seed
   [[nodiscard]] static fuser random(key_rotation rotation, const fuser_shape& shape, const fuser_schedule& schedule,
                                     const layer_alignment& aligned, std::uint64_t seed) {
@@ -116,14 +118,16 @@ class fuser {
   /// @throws shape_error for a source or a receiver of another shape
   [[nodiscard]] layer_kv project(std::int64_t layer, const projection_input& input) const {
     const fuser_layer& towers = at(layer);
-    require_count<shape_error>(input.source.size(), towers.source_layers.size(), "projectors::fuser", "source layers");
-    const layer_kv& source = input.source.front();
-    detail::require_shape(source, shape_.source, "projectors::fuser",
-                          fmt::format("source layer {}", towers.source_layers.front()));
+    std::vector<at::Tensor> keys;
+    std::vector<at::Tensor> values;
+    for (const layer_kv& each :
+         detail::windows_of(input, shape_.source, towers.source_layers, shape_.source_slots, "projectors::fuser")) {
+      keys.push_back(each.keys);
+      values.push_back(each.values);
+    }
     detail::require_shape(input.receiver, shape_.receiver, "projectors::fuser",
                           fmt::format("receiver layer {}", layer));
-    return {added(towers.keys, source.keys, input.receiver.keys),
-            added(towers.values, source.values, input.receiver.values)};
+    return {added(towers.keys, keys, input.receiver.keys), added(towers.values, values, input.receiver.values)};
   }
   /// @}
 
@@ -171,14 +175,20 @@ class fuser {
   }
 
   /// `[batch, kv_heads, seq, head_dim]` to be added; keys and values likewise.
-  [[nodiscard]] at::Tensor added(const fuser_tower& tower, const at::Tensor& source, const at::Tensor& receiver) const {
+  /// @param source one per source layer and slot of its window
+  [[nodiscard]] at::Tensor added(const fuser_tower& tower, const std::vector<at::Tensor>& source,
+                                 const at::Tensor& receiver) const {
     if (!training_ && tower.gate_logit.item<double>() <= 0) {
       return detail::zeros_as(receiver);
     }
     const at::ScalarType dtype = tower.in_weight.scalar_type();
-    const at::Tensor both =
-        detail::joined({detail::flat_heads(source.to(dtype)), detail::flat_heads(receiver.to(dtype))}, -1);
-    const at::Tensor state = through(tower.embedding, at::_ops::linear::call(both, tower.in_weight, tower.in_bias));
+    std::vector<at::Tensor> read;
+    for (const at::Tensor& each : source) {
+      read.push_back(detail::flat_heads(each.to(dtype)));
+    }
+    read.push_back(detail::flat_heads(receiver.to(dtype)));
+    const at::Tensor state =
+        through(tower.embedding, at::_ops::linear::call(detail::joined(read, -1), tower.in_weight, tower.in_bias));
     at::Tensor value = state;
     for (const fuser_block& block : tower.value_blocks) {
       value = through(block, value);

@@ -13,6 +13,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/project/concepts.hpp"
 #include "kvtransfer/project/detail/digest.hpp"
+#include "kvtransfer/project/detail/slot_window.hpp"
 #include "kvtransfer/project/head_shape.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/operations.hpp"
@@ -21,10 +22,12 @@ namespace kvtransfer {
 
 /// An affine map of one layer's keys or values.
 ///
-/// Of whole layers it maps all heads of the source layers, head after head and layer after layer, to all heads of the
-/// receiver. By head, head h of the receiver's Ht is made of head h·Hs / Ht alone, rounded down, of each source layer.
+/// Of whole layers it maps all heads of the source layers, head after head, slot after slot and layer after layer, to
+/// all heads of the receiver. By head, head h of the receiver's Ht is made of head h·Hs / Ht alone, rounded down, of
+/// each source layer.
 struct linear_map {
-  at::Tensor weight;  ///< `[1, k·source features, receiver features]` or `[kv_heads, k·source head_dim, head_dim]`
+  at::Tensor weight;  ///< `[1, k·source features, receiver features]` or `[kv_heads, k·source head_dim, head_dim]`, k
+                      ///< source layers times source slots
   at::Tensor bias;    ///< `[1, receiver features]` or `[kv_heads, head_dim]`
 };
 
@@ -34,6 +37,12 @@ struct linear_layer {
   linear_map keys;                          ///< from the source's keys
   linear_map values;                        ///< from the source's values
   bool by_head = false;                     ///< whether each head of the receiver has a map of its own
+  std::int64_t source_slots = 1;            ///< of each source layer: the token's own, and those before it
+
+  /// Slots that are read for one token, of all source layers together.
+  [[nodiscard]] std::int64_t slots_read() const {
+    return static_cast<std::int64_t>(source_layers.size()) * source_slots;
+  }
 };
 
 namespace projectors {
@@ -54,7 +63,8 @@ class linear {
     detail::projector_digest digest;
     digest.add(to_string(rotation));
     for (const linear_layer& each : layers_) {
-      digest.add(fmt::format("{} of {}", each.by_head ? "heads" : "layers", fmt::join(each.source_layers, ",")));
+      digest.add(fmt::format("{} of {} in {}", each.by_head ? "heads" : "layers", fmt::join(each.source_layers, ","),
+                             each.source_slots));
     }
     for_each_tensor([&](const std::string& tensor_name, const at::Tensor& tensor) { digest.add(tensor_name, tensor); });
     digest_ = digest.text();
@@ -70,14 +80,12 @@ class linear {
   /// @throws shape_error for a source of another shape
   [[nodiscard]] layer_kv project(std::int64_t layer, const projection_input& input) const {
     const linear_layer& maps = at(layer);
-    require_count<shape_error>(input.source.size(), maps.source_layers.size(), "projectors::linear", "source layers");
     std::vector<at::Tensor> keys;
     std::vector<at::Tensor> values;
-    for (std::size_t i = 0; i < input.source.size(); ++i) {
-      detail::require_shape(input.source[i], source_, "projectors::linear",
-                            fmt::format("source layer {}", maps.source_layers[i]));
-      keys.push_back(input.source[i].keys);
-      values.push_back(input.source[i].values);
+    for (const layer_kv& each :
+         detail::windows_of(input, source_, maps.source_layers, maps.source_slots, "projectors::linear")) {
+      keys.push_back(each.keys);
+      values.push_back(each.values);
     }
     return {apply(maps.keys, maps.by_head, keys), apply(maps.values, maps.by_head, values)};
   }
@@ -113,7 +121,8 @@ class linear {
     if (maps.source_layers.empty()) {
       return;
     }
-    const auto k = static_cast<std::int64_t>(maps.source_layers.size());
+    require<value_error>(maps.source_slots > 0, where, "source_slots", "1 or more", formatted("{}", maps.source_slots));
+    const std::int64_t k = maps.slots_read();
     for (const auto& [half, map] : {std::pair<std::string_view, const linear_map&>{"keys", maps.keys},
                                     std::pair<std::string_view, const linear_map&>{"values", maps.values}}) {
       const std::int64_t groups = maps.by_head ? receiver_.kv_heads : 1;
@@ -124,7 +133,7 @@ class linear {
     }
   }
 
-  /// @param tensors one per source layer, `[batch, kv_heads, seq, head_dim]`
+  /// @param tensors one per source layer and slot of its window, `[batch, kv_heads, seq, head_dim]`
   [[nodiscard]] at::Tensor apply(const linear_map& map, bool by_head, const std::vector<at::Tensor>& tensors) const {
     const at::ScalarType dtype = map.weight.scalar_type();
     if (!by_head) {
