@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,6 +45,23 @@ struct held_out_set {
     return set;
   }
 };
+
+/// The questions as a suite of phase2a's, under which the projector can be put to the matrix's controls and tests.
+inline nlohmann::ordered_json suite_of(const held_out_set& set) {
+  nlohmann::ordered_json tests = nlohmann::ordered_json::array();
+  for (const example& asked : set.examples) {
+    tests.push_back({{"name", fmt::format("question_{:04}", tests.size())},
+                     {"source", asked.source},
+                     {"target", asked.question},
+                     {"markers", asked.markers},
+                     {"whole_words", true}});
+  }
+  return {{"name", "held_out"},
+          {"description",
+           "One to four invented facts, and a question that one of them answers. No name of these is in "
+           "any text that the models or the projector were trained on."},
+          {"tests", tests}};
+}
 
 /// Questions that are put to a receiver behind a cache of its own.
 struct questions_asked {

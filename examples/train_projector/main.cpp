@@ -57,8 +57,10 @@ void offer(CLI::App& app, choices& chosen) {
       ->check(CLI::IsMember({"first", "longest", "text"}));
   app.add_option("--receiver-reads", plan.receiver_reads, "in the source's place: as many dots, or its text")
       ->check(CLI::IsMember({"filler", "text"}));
-  app.add_option("--condition", plan.condition,
-                 "harness to train in, as phase2a spells it behind a condition: cache:generated_eos+second_bos");
+  app.add_option(
+      "--condition", plan.condition,
+      "harness to train in, as phase2a spells it behind a condition: cache:generated_eos+second_bos; a ridge projector "
+      "learns of it what the source's cache holds, and dots stand in the receiver's where the source said something");
   app.add_option("--text", run.text, "file of texts, one a line, instead of generated facts and questions");
   app.add_option("--percent-needed", plan.percent_needed, "questions that only the source answers")
       ->check(CLI::Range(0, 100));
@@ -199,13 +201,26 @@ void write_summary(const choices& chosen, const model_pair& models, const P& pro
   write_text(chosen.run.output / "training.json", summary.dump(2) + "\n");
 }
 
+/// The projector, the questions that it was asked, and what came of it.
+template <Projector P>
+void write_results(const choices& chosen, const model_pair& models, const text_pair& texts, const P& projector,
+                   const training_cost& cost) {
+  const held_out_set questions = held_out_set::questions(chosen.run.cases, chosen.plan.seed);
+  const auto scores = score_held_out(models, projector, texts, questions, true);
+  say("held out: {}", describe(scores));
+  const recipe& plan = chosen.plan;
+  save_projector(chosen.run.output, projector,
+                 {models.source.identity.digest, models.receiver.identity.digest,
+                  *receiver_reading_named(plan.receiver_reads), *token_pairing_named(plan.tokens)});
+  write_text(chosen.run.output / "held_out.json", suite_of(questions).dump(2) + "\n");
+  write_summary(chosen, models, projector, cost, scores);
+}
+
 void check(const choices& chosen) {
   const auto& [plan, run, device] = chosen;
   require<value_error>(run.projector == "ridge" || plan.warm_up < plan.steps, "--warm-up", "steps",
                        formatted("less than --steps {}", plan.steps), formatted("{}", plan.warm_up));
   require<value_error>(run.projector == "fuser" || !run.resume, "--resume", "projector", "a fuser", run.projector);
-  require<value_error>(run.projector == "fuser" || plan.condition.empty(), "--condition", "projector",
-                       "a fuser, which is trained through it", run.projector);
   require<value_error>(run.projector == "fuser" || run.initial.empty(), "--initial", "projector", "a fuser",
                        run.projector);
 }
@@ -226,10 +241,7 @@ void run(choices chosen) {
   reading.receiver_reads = ridge ? "text" : plan.receiver_reads;  // what a ridge projector has to give
   const text_pair taught(open_tokenizer(settings.source), open_tokenizer(settings.receiver), one_tokenizer, reading);
   const row_maker make_rows = rows_for(chosen, models, taught);
-  const projector_models digests{models.source.identity.digest, models.receiver.identity.digest,
-                                 *receiver_reading_named(plan.receiver_reads), *token_pairing_named(plan.tokens)};
   const held_out_set quick = held_out_set::questions(64, plan.seed);
-  const held_out_set questions = held_out_set::questions(settings.cases, plan.seed);
   say("{} tokenizer{}; tokens are {}", one_tokenizer ? "one" : "two", one_tokenizer ? "" : "s",
       one_tokenizer           ? "the same"
       : plan.tokens == "text" ? "paired by where they end"
@@ -239,15 +251,13 @@ void run(choices chosen) {
     training_cost cost;
     const projectors::linear projector = solved_ridge(models, chosen, make_rows, cost);
     cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    const auto scores = score_held_out(models, projector, texts, questions, true);
-    say("held out: {}", describe(scores));
-    save_projector(settings.output, projector, digests);
-    write_summary(chosen, models, projector, cost, scores);
+    write_results(chosen, models, texts, projector, cost);
     return;
   }
   const projectors::fuser initial = initial_fuser(models, chosen);
   const std::string identity =
-      fmt::format("{}, from {}, of {} for {}", identity_of(plan), initial.digest(), digests.source, digests.receiver);
+      fmt::format("{}, from {}, of {} for {}", identity_of(plan), initial.digest(),
+                  models.source.identity.digest.text(), models.receiver.identity.digest.text());
   std::error_code refused;
   std::filesystem::create_directories(settings.output, refused);
   require<file_error>(!refused, settings.output.string(), "folder", "one that can be made", refused.message());
@@ -257,10 +267,7 @@ void run(choices chosen) {
               say("step {:5}/{}  held out: {}", done, plan.steps,
                   describe(score_held_out(models, so_far, texts, quick, false)));
             });
-  const auto scores = score_held_out(models, projector, texts, questions, true);
-  say("held out: {}", describe(scores));
-  save_projector(settings.output, projector, digests);
-  write_summary(chosen, models, projector, cost, scores);
+  write_results(chosen, models, texts, projector, cost);
   std::filesystem::remove(settings.output / "checkpoint.safetensors");
 }
 

@@ -156,7 +156,7 @@ TEST_CASE("a field that is missing, unknown or out of its range is refused by na
   CHECK_THAT(refused([](auto& json) { json["layers"][1]["source_layers"] = {-1}; }),
              contains("layers[1].source_layers[0]: expected"));
   CHECK_THAT(refused([](auto& json) { json["layers"][1]["source_layers"] = {2, 3}; }),
-             contains("layers.1.key_in.weight: expected [5, 19], got [5, 11]"));
+             contains("layers.1.key_in.weight: expected [5, 14], got [5, 11]"));
   CHECK_THAT(refused([](auto& json) { json["layers"][1]["source_layers"] = nlohmann::json::array(); }),
              contains("projector.safetensors: \"layers.1."));
   CHECK_THAT(refused([](auto& json) { json["layers"][1]["source_layers"] = {0}; }),

