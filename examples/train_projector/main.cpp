@@ -14,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "attention_likeness.hpp"
 #include "examples.hpp"
+#include "gradient_exchange.hpp"
 #include "held_out.hpp"
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -125,13 +127,15 @@ bool is_about_mode(const recipe& plan, std::uint64_t seed) {
   return throws.chance(static_cast<std::uint64_t>(plan.percent_modes));
 }
 
-/// The rows of a step, from generated facts or from a file's texts.
-row_maker rows_for(const choices& chosen, const model_pair& models, const text_pair& texts) {
+/// The rows of a step, from generated facts or from a file's texts: each process takes its turn among them.
+row_maker rows_for(const choices& chosen, const model_pair& models, const text_pair& texts,
+                   const gradient_exchange& processes) {
   const std::vector<std::string> lines =
       chosen.run.text.empty() ? std::vector<std::string>{} : read_lines(chosen.run.text);
-  return [&models, &texts, plan = chosen.plan, lines](std::int64_t step) {
+  return [&models, &texts, plan = chosen.plan, lines, rank = processes.rank(),
+          count = processes.size()](std::int64_t step) {
     std::vector<example> examples;
-    for (std::int64_t i = 0; i < plan.rows; ++i) {
+    for (std::int64_t i = rank; i < plan.rows; i += count) {
       const std::uint64_t seed =
           corpus::mixed_seed(plan.seed, static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(i));
       examples.push_back(!lines.empty() ? text_example(lines[seed % lines.size()])
@@ -181,7 +185,7 @@ projectors::linear solved_ridge(const model_pair& models, const choices& chosen,
 /// `training.json`: what was done, what it cost and what came of it.
 template <Projector P>
 void write_summary(const choices& chosen, const model_pair& models, const P& projector, const training_cost& cost,
-                   const std::vector<held_out_score>& scores) {
+                   const std::vector<held_out_score>& scores, const std::vector<attention_likeness>& likenesses) {
   nlohmann::ordered_json held_out = nlohmann::ordered_json::array();
   for (const held_out_score& score : scores) {
     held_out.push_back(
@@ -197,7 +201,8 @@ void write_summary(const choices& chosen, const model_pair& models, const P& pro
                                        {"tokens", cost.tokens},
                                        {"last_loss", cost.last_loss},
                                        {"cost_of_use", cost_of_use(models, projector, chosen.run.cost_lengths)},
-                                       {"held_out", held_out}};
+                                       {"held_out", held_out},
+                                       {"attention_cosine", json_of(likenesses)}};
   write_text(chosen.run.output / "training.json", summary.dump(2) + "\n");
 }
 
@@ -213,11 +218,19 @@ void write_results(const choices& chosen, const model_pair& models, const text_p
                  {models.source.identity.digest, models.receiver.identity.digest,
                   *receiver_reading_named(plan.receiver_reads), *token_pairing_named(plan.tokens)});
   write_text(chosen.run.output / "held_out.json", suite_of(questions).dump(2) + "\n");
-  write_summary(chosen, models, projector, cost, scores);
+  const auto likenesses = attention_likenesses(models, projector, texts, questions);
+  for (const attention_likeness& each : likenesses) {
+    say("attention cosine, {}: {:.3f}", each.condition, each.of_prompts.mean);
+  }
+  write_summary(chosen, models, projector, cost, scores, likenesses);
 }
 
-void check(const choices& chosen) {
+void check(const choices& chosen, const gradient_exchange& processes) {
   const auto& [plan, run, device] = chosen;
+  require<value_error>(run.projector == "fuser" || processes.size() == 1, "--projector", "processes",
+                       "one for a projector that is solved", formatted("{}", processes.size()));
+  require<value_error>(processes.size() <= plan.rows, "--rows", "processes", formatted("at most {}", plan.rows),
+                       formatted("{}", processes.size()));
   require<value_error>(run.projector == "ridge" || plan.warm_up < plan.steps, "--warm-up", "steps",
                        formatted("less than --steps {}", plan.steps), formatted("{}", plan.warm_up));
   require<value_error>(run.projector == "fuser" || !run.resume, "--resume", "projector", "a fuser", run.projector);
@@ -227,9 +240,10 @@ void check(const choices& chosen) {
 
 void run(choices chosen) {
   auto& [plan, settings, device_name] = chosen;
-  check(chosen);
+  const gradient_exchange processes = gradient_exchange::from_environment(device_name);
+  check(chosen, processes);
   const bool ridge = settings.projector == "ridge";
-  const at::Device device = choose_device(device_name);
+  const at::Device device = choose_device(processes.device());
   const model_pair models{causal_lm::open(settings.source, device, at::kFloat),
                           causal_lm::open(settings.receiver, device, at::kFloat), harness(plan.condition)};
   const std::string& of_source = models.source.identity.tokenizer;
@@ -240,12 +254,15 @@ void run(choices chosen) {
   recipe reading = plan;
   reading.receiver_reads = ridge ? "text" : plan.receiver_reads;  // what a ridge projector has to give
   const text_pair taught(open_tokenizer(settings.source), open_tokenizer(settings.receiver), one_tokenizer, reading);
-  const row_maker make_rows = rows_for(chosen, models, taught);
+  const row_maker make_rows = rows_for(chosen, models, taught, processes);
   const held_out_set quick = held_out_set::questions(64, plan.seed);
-  say("{} tokenizer{}; tokens are {}", one_tokenizer ? "one" : "two", one_tokenizer ? "" : "s",
-      one_tokenizer           ? "the same"
-      : plan.tokens == "text" ? "paired by where they end"
-                              : "aligned one for one");
+  if (processes.leads()) {
+    say("{} process{}, {} tokenizer{}; tokens are {}", processes.size(), processes.size() == 1 ? "" : "es",
+        one_tokenizer ? "one" : "two", one_tokenizer ? "" : "s",
+        one_tokenizer           ? "the same"
+        : plan.tokens == "text" ? "paired by where they end"
+                                : "aligned one for one");
+  }
   if (ridge) {
     const auto started = std::chrono::steady_clock::now();
     training_cost cost;
@@ -261,12 +278,17 @@ void run(choices chosen) {
   std::error_code refused;
   std::filesystem::create_directories(settings.output, refused);
   require<file_error>(!refused, settings.output.string(), "folder", "one that can be made", refused.message());
-  const auto [projector, cost] =
-      train(models, initial, plan, identity, settings.output, settings.resume, settings.report_every,
-            settings.measure_every, make_rows, [&](const projectors::fuser& so_far, std::int64_t done) {
-              say("step {:5}/{}  held out: {}", done, plan.steps,
-                  describe(score_held_out(models, so_far, texts, quick, false)));
-            });
+  const auto [projector, cost] = train(
+      models, initial, plan, identity, settings.output, settings.resume, settings.report_every, settings.measure_every,
+      make_rows,
+      [&](const projectors::fuser& so_far, std::int64_t done) {
+        say("step {:5}/{}  held out: {}", done, plan.steps,
+            describe(score_held_out(models, so_far, texts, quick, false)));
+      },
+      processes);
+  if (!processes.leads()) {
+    return;
+  }
   write_results(chosen, models, texts, projector, cost);
   std::filesystem::remove(settings.output / "checkpoint.safetensors");
 }

@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@
 #include "../train_lab/bfloat16_autocast.hpp"
 #include "../train_lab/checkpoint.hpp"
 #include "../train_lab/corpus/dice.hpp"
+#include "gradient_exchange.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
 #include "kvtransfer/project/projectors/fuser.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
@@ -42,7 +44,7 @@ struct training_cost {
   double last_loss = 0;     ///< nats a response token, of the last step
 };
 
-/// The rows of one step: the same for the same step.
+/// The rows of one step that fall to this process: the same for the same step.
 using row_maker = std::function<std::vector<training_row>(std::int64_t step)>;
 
 /// A fuser whose every tensor is one of its own, on `device`: nothing is written through to a file.
@@ -77,8 +79,9 @@ inline at::Tensor cache_distance(const cache_view<>& made, const cache_view<>& e
 /// Adds the gradients of the mean loss over a step's response tokens, some rows at a time, and of the distance from the
 /// receiver's own cache of the text where the recipe gives it weight.
 /// @return the former, nats a token
+/// @param rank of this process, so that no two draw the same noise
 inline double accumulate_gradients(const model_pair& models, const projectors::fuser& fuser, const recipe& plan,
-                                   std::int64_t step, const std::vector<training_row>& rows) {
+                                   std::int64_t step, const std::vector<training_row>& rows, std::int64_t rank = 0) {
   const std::int64_t tokens = response_tokens(rows);
   double total = 0;
   for (std::size_t first = 0; first < rows.size(); first += static_cast<std::size_t>(plan.rows_at_once)) {
@@ -86,7 +89,7 @@ inline double accumulate_gradients(const model_pair& models, const projectors::f
     const std::vector<training_row> part(rows.begin() + static_cast<std::ptrdiff_t>(first),
                                          rows.begin() + static_cast<std::ptrdiff_t>(end));
     const auto draws = at::make_generator<at::CPUGeneratorImpl>(
-        corpus::mixed_seed(plan.seed, static_cast<std::uint64_t>(step), first));
+        corpus::mixed_seed(plan.seed, static_cast<std::uint64_t>(step), first + rank * plan.rows));
     const cache receiver = prefill(models.receiver, column(part, &training_row::receiver));
     const cache source = source_cache(models, part, receiver.view());
     at::Tensor loss;
@@ -112,8 +115,36 @@ inline double accumulate_gradients(const model_pair& models, const projectors::f
   return total;
 }
 
+/// The gradients of all processes' rows, each process's by its share of the response tokens, in place of those of this
+/// one's; and the loss and the tokens read of all.
+/// @param loss nats a response token, of this process's rows @param response, read tokens of this process's rows
+inline std::pair<double, std::int64_t> share_gradients(
+    const gradient_exchange& processes, const std::vector<std::pair<std::string, at::Tensor>>& parameters, double loss,
+    std::int64_t response, std::int64_t read) {
+  if (processes.alone()) {
+    return {loss, read};
+  }
+  std::vector<at::Tensor> sums;
+  for (const auto& [name, parameter] : parameters) {
+    sums.push_back(parameter.grad().mul_(response));
+  }
+  const at::Tensor counts =
+      at::tensor({loss * static_cast<double>(response), static_cast<double>(response), static_cast<double>(read)},
+                 at::kFloat)
+          .to(sums.front().device());
+  sums.push_back(counts);
+  processes.add_up(sums);
+  const at::Tensor totals = counts.cpu();
+  const auto total = [&](std::int64_t i) { return static_cast<double>(totals[i].item<float>()); };
+  for (const auto& [name, parameter] : parameters) {
+    parameter.grad().div_(total(1));
+  }
+  return {total(0) / total(1), static_cast<std::int64_t>(total(2))};
+}
+
 /// Trains a fuser through the frozen receiver, from the checkpoint in `output` where the run resumes.
 /// @param identity what two runs must share: the recipe and the models
+/// @param processes that train it together, each with rows of its own; the leading one writes and measures
 /// @param report_every steps between lines of progress
 /// @param checkpoint_every steps between checkpoints
 /// @param measure called with what is trained, its gates hard, and the steps done, whenever a checkpoint was written
@@ -121,7 +152,8 @@ inline double accumulate_gradients(const model_pair& models, const projectors::f
 inline std::pair<projectors::fuser, training_cost> train(
     const model_pair& models, const projectors::fuser& initial, const recipe& plan, const std::string& identity,
     const std::filesystem::path& output, bool resume, std::int64_t report_every, std::int64_t checkpoint_every,
-    const row_maker& make_rows, const std::function<void(const projectors::fuser&, std::int64_t)>& measure) {
+    const row_maker& make_rows, const std::function<void(const projectors::fuser&, std::int64_t)>& measure,
+    const gradient_exchange& processes = {}) {
   const projectors::fuser fuser = own_copy(initial, models.receiver.device());
   std::vector<std::pair<std::string, at::Tensor>> parameters;
   fuser.for_each_tensor(
@@ -134,13 +166,20 @@ inline std::pair<projectors::fuser, training_cost> train(
   const auto started = std::chrono::steady_clock::now();
   for (std::int64_t step = begin; step < plan.steps; ++step) {
     const std::vector<training_row> rows = make_rows(step);
-    cost.last_loss = accumulate_gradients(models, fuser, plan, step, rows);
+    std::int64_t read = 0;
+    for (const training_row& row : rows) {
+      read += static_cast<std::int64_t>(row.source.size() + row.receiver.size() + row.target.size());
+    }
+    const double loss = accumulate_gradients(models, fuser, plan, step, rows, processes.rank());
+    const auto [loss_of_all, read_by_all] = share_gradients(processes, parameters, loss, response_tokens(rows), read);
+    cost.last_loss = loss_of_all;
+    cost.tokens += read_by_all;
     const double norm = optimizer.clip_gradients(plan.clip).item<double>();
     optimizer.step(learning_rate(plan, step), plan.weight_decay);
-    for (const training_row& row : rows) {
-      cost.tokens += static_cast<std::int64_t>(row.source.size() + row.receiver.size() + row.target.size());
-    }
     cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    if (!processes.leads()) {
+      continue;
+    }
     if ((step + 1) % report_every == 0 || step + 1 == plan.steps) {
       say("step {:5}/{}  loss {:.4f}  gradient {:.3f}  rate {:.2e}  {} tokens in {:.0f} s, {:.0f} tokens/s", step + 1,
           plan.steps, cost.last_loss, norm, learning_rate(plan, step), cost.tokens, cost.seconds,

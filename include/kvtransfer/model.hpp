@@ -3,6 +3,7 @@
 // All headers of models: weights, tokenizers, generation. Including the few that a program uses compiles several times
 // faster.
 
+#include "kvtransfer/model/attention_cosine.hpp"
 #include "kvtransfer/model/attention_mass.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/causal_logits.hpp"

@@ -1,12 +1,16 @@
+#include <ATen/ops/full.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/experiment/suite.hpp"
@@ -16,6 +20,7 @@
 #include "support/message.hpp"
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/tensors.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -29,16 +34,21 @@ struct outcome {
   std::string complained;
 };
 
-/// Runs train_projector, few steps of few rows, with these arguments besides.
-outcome run_program(const temporary_folder& folder, const std::string& arguments) {
+/// train_projector, few steps of few rows.
+const std::string program = KVT_PROGRAMS_DIR
+    "/train_projector --device cpu --steps 2 --warm-up 1 --rows 3 --cases 2 --hidden-size 16 --intermediate-size 16 ";
+
+/// What a shell makes of a command.
+outcome run_command(const temporary_folder& folder, const std::string& command) {
   const std::string out = (folder.path() / "out").string();
   const std::string err = (folder.path() / "err").string();
-  const std::string command = std::string(KVT_PROGRAMS_DIR
-                                          "/train_projector --device cpu --steps 2 --warm-up 1 "
-                                          "--rows 3 --cases 2 --hidden-size 16 --intermediate-size 16 ") +
-                              arguments + " > '" + out + "' 2> '" + err + "'";
-  const int status = std::system(command.c_str());
+  const int status = std::system(("( " + command + " ) > '" + out + "' 2> '" + err + "'").c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(out), read_text(err)};
+}
+
+/// Runs it with these arguments besides.
+outcome run_program(const temporary_folder& folder, const std::string& arguments) {
+  return run_command(folder, program + arguments);
 }
 
 /// Two models of one tokenizer that know nothing, of other widths, in folders `source` and `receiver`.
@@ -101,4 +111,51 @@ TEST_CASE("the program leaves a projector that opens and what came of it, and re
     CHECK(done.status == 0);
     CHECK(open_projector(folder.path() / "of_text").projector.rotation() == key_rotation::rotated);
   }
+}
+
+TEST_CASE("two processes train what one trains, each from its share of the rows", "[train_projector]") {
+  const temporary_folder folder;
+  write_models(folder);
+  const auto place = [&](const std::string& name) { return "'" + (folder.path() / name).string() + "'"; };
+  const std::string models = "--source " + place("source") + " --receiver " + place("receiver") + " ";
+  REQUIRE(run_program(folder, models + "--output " + place("initial")).status == 0);
+  const auto stored = open_fuser(folder.path() / "initial");
+  std::vector<fuser_layer> layers = stored.projector.weights();
+  for (fuser_layer& layer :
+       layers) {  // so far open that the noise, which processes draw each for itself, counts for nothing
+    layer.keys.gate_logit = at::full({}, 30.0F);
+    layer.values.gate_logit = at::full({}, 30.0F);
+  }
+  const fuser_schedule schedule{1.0, 0.5, 10, 0.0};
+  save_projector(folder.path() / "open",
+                 projectors::fuser(stored.projector.rotation(), stored.projector.shape(), schedule, layers),
+                 stored.models);
+  const std::string arguments = models + "--learning-rate 0.01 --initial " + place("open") + " ";
+  const outcome alone = run_program(folder, arguments + "--output " + place("one"));
+  CHECK_THAT(alone.said, contains("1 process,"));
+  REQUIRE(alone.status == 0);
+  const std::string port = std::to_string(20000 + getpid() % 10000);
+  const auto process = [&](const std::string& rank) {
+    return "RANK=" + rank + " LOCAL_RANK=" + rank + " WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=" + port + " " +
+           program + arguments + "--output " + place("two");
+  };
+  const outcome together = run_command(folder, process("1") + " & " + process("0") + " && wait $!");
+  CHECK_THAT(together.said, contains("2 processes,"));
+  REQUIRE(together.status == 0);
+  const nlohmann::json one = read_json_object(folder.path() / "one" / "training.json");
+  const nlohmann::json two = read_json_object(folder.path() / "two" / "training.json");
+  CHECK(two["tokens"] == one["tokens"]);
+  CHECK(two["last_loss"].get<double>() == Approx(one["last_loss"].get<double>()).epsilon(1e-4));
+  std::map<std::string, at::Tensor> expected;
+  open_fuser(folder.path() / "one").projector.for_each_tensor([&](const std::string& name, const at::Tensor& tensor) {
+    expected[name] = tensor.clone();
+  });
+  open_fuser(folder.path() / "two").projector.for_each_tensor([&](const std::string& name, const at::Tensor& tensor) {
+    CHECK(max_difference(tensor, expected.at(name)) < 2e-3);  // of steps of up to 0.01: Adam's first go by signs
+  });
+  const outcome refused =
+      run_command(folder, "RANK=0 WORLD_SIZE=2 MASTER_PORT=x " + program + models + "--output " + place("never"));
+  CHECK(refused.status == 2);
+  CHECK_THAT(refused.complained, contains("environment: MASTER_PORT: expected a whole number from 1 to 65535, got"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "never"));
 }
