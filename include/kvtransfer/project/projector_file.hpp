@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <filesystem>
 #include <map>
 #include <string>
@@ -19,7 +21,7 @@ namespace kvtransfer {
 /// A projector that lay in a folder, and what it was made for.
 template <Projector P>
 struct stored_projector {
-  P projector;              ///< its numbers are mapped: read as they are touched
+  P projector;              ///< on the CPU its numbers are mapped: read as they are touched
   projector_models models;  ///< see `require_models`
 };
 
@@ -42,18 +44,22 @@ inline void save_projector(const std::filesystem::path& folder, const projectors
   detail::write_projector(folder, projector, models, detail::fields_of(projector));
 }
 
-/// Opens a fuser, to go on with its training, say. @throws file_error as `open_projector`, and for another kind
-[[nodiscard]] inline stored_projector<projectors::fuser> open_fuser(const std::filesystem::path& folder) {
-  const detail::projector_folder files(folder);
+/// Opens a fuser, to go on with its training, say. @param device of its numbers @throws file_error as `open_projector`,
+/// and for another kind
+[[nodiscard]] inline stored_projector<projectors::fuser> open_fuser(const std::filesystem::path& folder,
+                                                                    at::Device device = at::kCPU) {
+  const detail::projector_folder files(folder, device);
   files.require_kind(projectors::fuser::name);
   return {detail::checked_digest(files, detail::read_fuser(files)), files.models()};
 }
 
 /// Opens a projector of any kind that `save_projector` writes.
+/// @param device of its numbers: that of the caches which it is to read
 /// @throws file_error naming file and field or tensor: a tensor that is missing, surplus, or of another shape or type;
 ///         a field that is unknown, missing or out of its range; files of two projectors
-[[nodiscard]] inline stored_projector<any_projector> open_projector(const std::filesystem::path& folder) {
-  const detail::projector_folder files(folder);
+[[nodiscard]] inline stored_projector<any_projector> open_projector(const std::filesystem::path& folder,
+                                                                    at::Device device = at::kCPU) {
+  const detail::projector_folder files(folder, device);
   const std::string kind = files.kind();
   if (kind == projectors::identity::name) {
     return {detail::checked_digest(files, detail::read_identity(files)), files.models()};

@@ -45,9 +45,7 @@ void source_projection::open(const suite_prompts& suite) {
   require<value_error>(suite.model != nullptr && suite.tokens != nullptr, "conditions", "projected",
                        "a run whose model and tokenizer are known", "none");
   const causal_lm& model = *suite.model;
-  require<device_error>(model.device().is_cpu(), argument_, "device", "cpu, where projectors are read",
-                        [&] { return model.device().str(); });
-  auto stored = open_projector(folder_);
+  auto stored = open_projector(folder_, model.device());
   std::unique_ptr<sharer> opened;
   if (has_sharer()) {
     opened = std::make_unique<sharer>(causal_lm::open(sharer_path_, model.device(), model.dtype()),

@@ -38,7 +38,7 @@ class source_projection {
   /// is run.
   /// @throws file_error for a folder or a model that does not open; frame_error where a model is another than the
   ///         projector was made for; shape_error for other layers or heads; value_error for tokenizers that cannot be
-  ///         aligned; device_error for a model that is not on the CPU
+  ///         aligned
   void bind(const suite_prompts& suite);
 
   /// What the projector makes of a source's cache.

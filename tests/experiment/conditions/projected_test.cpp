@@ -74,11 +74,11 @@ struct laboratory {
     return output;
   }
 
-  [[nodiscard]] program_outcome run(const std::string& conditions) const {
+  [[nodiscard]] program_outcome run(const std::string& conditions, const std::string& device = "cpu") const {
     return run_phase2a(
-        fmt::format("--device cpu --max-new-tokens 4 --model '{}' --suite '{}' --output '{}' "
+        fmt::format("--device {} --dtype float32 --max-new-tokens 4 --model '{}' --suite '{}' --output '{}' "
                     "--conditions '{}'",
-                    model.string(), (folder.path() / "suite.json").string(), output().string(), conditions));
+                    device, model.string(), (folder.path() / "suite.json").string(), output().string(), conditions));
   }
   [[nodiscard]] fs::path output() const { return folder.path() / "results"; }
 
@@ -156,6 +156,23 @@ TEST_CASE("another model's cache is projected where the condition names that mod
   const nlohmann::json conditions = conditions_of(lab, 0);
   CHECK(conditions.at("projected:" + by)["edits"].dump().find("linear") != std::string::npos);
   CHECK(conditions.at("projected:" + by) != conditions.at("projected_other_source:" + by));
+}
+
+TEST_CASE("a projection on a GPU gives the tokens that it gives on the CPU", "[experiment][conditions][cuda]") {
+  if (!cuda_available()) {
+    return;
+  }
+  const laboratory lab;
+  const std::string id = "projected:" + lab.linear_from(lab.other, {4, 16}, 1).string() + "@" + lab.other.string();
+  const auto tokens_on = [&](const std::string& device) {
+    REQUIRE(lab.run(id, device).exit_code == 0);
+    std::vector<nlohmann::json> tokens;
+    for (const std::size_t test : {0, 1}) {
+      tokens.push_back(conditions_of(lab, test).at(id)["trials"][0]["token_ids"]);
+    }
+    return tokens;
+  };
+  CHECK(tokens_on("cuda") == tokens_on("cpu"));
 }
 
 TEST_CASE("Cache-to-Cache's projector goes on top of the text that the receiver has read", "[experiment][conditions]") {

@@ -28,8 +28,9 @@ namespace kvtransfer::detail {
 class projector_folder {
  public:
   /// @throws file_error where a file is missing or malformed, or of another format
-  explicit projector_folder(const std::filesystem::path& folder)
-      : json_path_((folder / "projector.json").string()),
+  explicit projector_folder(const std::filesystem::path& folder, at::Device device)
+      : device_(device),
+        json_path_((folder / "projector.json").string()),
         document_(read_json_object(json_path_)),
         tensors_(safetensors_file::open(folder / "projector.safetensors")) {
     if (fields().text("format") != projector_format) {
@@ -108,7 +109,7 @@ class projector_folder {
       fail<file_error>(path, name, "floating numbers, of one type in all tensors", c10::toString(tensor.scalar_type()));
     }
     taken_.insert(name);
-    return tensor;
+    return tensor.to(device_);
   }
 
   /// @throws file_error where the file holds a tensor that nobody has taken
@@ -125,6 +126,7 @@ class projector_folder {
   static constexpr std::size_t most_layers = 4096;  ///< likewise, that a layer is made of
 
  private:
+  at::Device device_;
   std::string json_path_;
   nlohmann::json document_;
   safetensors_file tensors_;
