@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Makes the pages in results/ again: trains projectors, puts them to phase2a's matrix, and draws what they cost.
+
+    examples/train_projector/experiments.py cross_model_there
+    examples/train_projector/experiments.py --list
+
+Each experiment is a few commands of train_projector and phase2a, which are said before they run. Projectors are left in
+results/projectors, where one that is there already is not trained again; the page, its numbers (summary.json) and what
+training said (training.json) go to --output. Needs Python 3.9 and the two programs, nothing else.
+"""
+
+import argparse
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+
+from draw_cost import draw
+
+HERE = pathlib.Path(__file__).resolve().parent
+MODELS = "examples/models"
+SMOLLM2 = f"{MODELS}/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
+PROJECTORS = "results/projectors"
+EOS_BOS = "cache:generated_eos+second_bos"
+
+RIDGE = "--projector ridge --steps 1000 --rows 64"
+FUSER = "--steps 2000 --warm-up 200 --hidden-size 512 --intermediate-size 512 --cache-weight 1 --measure-every 500"
+
+
+def trained(name, source, receiver, words):
+    """A projector and the command that makes it."""
+    return name, f"--source {source} --receiver {receiver} --tokens text --cases 440 {words}"
+
+
+def lab(model):
+    return f"{MODELS}/lab-{model}"
+
+
+TRAINED = dict(
+    [
+        trained("ridge_same", lab("llama"), lab("llama"), RIDGE),
+        trained("ridge_same_eos_bos", lab("llama"), lab("llama"), f"{RIDGE} --condition {EOS_BOS}"),
+        trained("fuser_same", lab("llama"), lab("llama"), FUSER),
+        trained("fuser_same_eos_bos", lab("llama"), lab("llama"), f"{FUSER} --condition {EOS_BOS}"),
+        trained("fuser_same_restart", lab("llama"), lab("llama"), f"{FUSER} --condition restart"),
+        trained("fuser_same_unrotated", lab("llama"), lab("llama"), f"{FUSER} --condition unrotated"),
+        trained("ridge_there", lab("llama"), lab("wide"), f"{RIDGE} --source-layers 6 --source-slots 4"),
+        trained("ridge_there_rotated", lab("llama"), lab("wide"), f"{RIDGE} --source-layers 6 --source-slots 4 --keys rotated"),
+        trained("ridge_there_slot", lab("llama"), lab("wide"), f"{RIDGE} --source-layers 6"),
+        trained("ridge_there_layer", lab("llama"), lab("wide"), RIDGE),
+        trained("fuser_there", lab("llama"), lab("wide"), f"{FUSER} --source-layers 6 --source-slots 4"),
+        trained("ridge_back", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5 --source-slots 4"),
+        trained("ridge_back_rotated", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5 --source-slots 4 --keys rotated"),
+        trained("ridge_back_slot", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5"),
+        trained("ridge_back_layer", lab("wide"), lab("llama"), RIDGE),
+        trained("fuser_back", lab("wide"), lab("llama"), f"{FUSER} --source-layers 5 --source-slots 4"),
+        trained("ridge_smollm2", SMOLLM2, SMOLLM2, "--projector ridge --steps 200 --rows 16 --cost-lengths 16,32,64,128,256,512,1024,2048"),
+    ]
+)
+
+
+def projected(name, source=None, words=""):
+    """A projector's condition and that of another test's source."""
+    by = f"{PROJECTORS}/{name}" + (f"@{source}" if source else "")
+    return [f"projected:{by}{words}", f"projected_other_source:{by}{words}"]
+
+
+def cross_model(receiver, source, names):
+    conditions = ["baseline", "text_oracle"]
+    for name in names:
+        conditions += projected(name, lab(source))
+    by = f"{PROJECTORS}/{names[0]}@{lab(source)}"
+    conditions += [f"projected_zero:{by}", f"projected_noise:{by}"]
+    return f"--model lab-{receiver} --suite {PROJECTORS}/{names[0]}/held_out.json --conditions {','.join(conditions)}"
+
+
+def same_model():
+    conditions = ["baseline", "text_oracle", "transfer"] + projected("ridge_same") + projected("fuser_same")
+    for words, names in {
+        EOS_BOS: ["ridge_same_eos_bos", "fuser_same_eos_bos"],
+        "restart": ["ridge_same", "fuser_same_restart"],
+        "unrotated": ["ridge_same", "fuser_same_unrotated"],
+    }.items():
+        conditions.append(f"transfer+{words}")
+        for name in names:
+            conditions += projected(name, None, f"+{words}")
+    return f"--model lab-llama --suite {PROJECTORS}/ridge_same/held_out.json --conditions {','.join(conditions)}"
+
+
+THERE = ["ridge_there", "ridge_there_rotated", "ridge_there_slot", "ridge_there_layer", "fuser_there"]
+BACK = ["ridge_back", "ridge_back_rotated", "ridge_back_slot", "ridge_back_layer", "fuser_back"]
+
+# Page: what is trained for it, and the matrix that it shows; none where the page is a drawing.
+EXPERIMENTS = {
+    "same_model": ([name for name in TRAINED if "_same" in name], same_model()),
+    "cross_model_there": (THERE, cross_model("wide", "llama", THERE)),
+    "cross_model_back": (BACK, cross_model("llama", "wide", BACK)),
+    "cost": (["ridge_there", "ridge_smollm2"], None),
+}
+
+
+def said(command):
+    print(command, flush=True)
+    done = subprocess.run(shlex.split(command))
+    if done.returncode:
+        sys.exit(f"experiments.py: {shlex.split(command)[0]} ended with status {done.returncode}")
+
+
+def train(name, device, programs):
+    if not pathlib.Path(PROJECTORS, name, "training.json").exists():
+        said(f"{programs}/train_projector --device {device} --output {PROJECTORS}/{name} {TRAINED[name]}")
+
+
+def main():
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("experiment", nargs="*", choices=[*EXPERIMENTS, []], help="which; none: all of them")
+    words.add_argument("--list", action="store_true", help="only say the commands")
+    words.add_argument("--train", action="append", default=[], choices=TRAINED, help="only train this projector, and make no page")
+    words.add_argument("--device", default="auto", help="auto, cpu or cuda, for training and matrix")
+    words.add_argument("--programs", default="build/release/bin", help="where train_projector and phase2a lie")
+    words.add_argument("--output", default=HERE / "results", type=pathlib.Path, help="where pages go")
+    chosen = words.parse_args()
+    for name in chosen.train:
+        train(name, chosen.device, chosen.programs)
+    for page in chosen.experiment or ([] if chosen.train else EXPERIMENTS):
+        names, matrix = EXPERIMENTS[page]
+        if chosen.list:
+            for name in names:
+                print(f"train_projector --output {PROJECTORS}/{name} {TRAINED[name]}")
+            print(f"phase2a --output results/{page} --max-new-tokens 24 {matrix}" if matrix else f"draw_cost.py {page}")
+            continue
+        for name in names:
+            train(name, chosen.device, chosen.programs)
+        folder = chosen.output / page
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shutil.copy(f"{PROJECTORS}/{name}/training.json", folder / f"{name}.json")
+        if matrix:
+            said(f"{chosen.programs}/phase2a --device {chosen.device} --dtype float32 --output results/{page} --max-new-tokens 24 {matrix}")
+            for file in ("report.html", "summary.json"):
+                shutil.copy(f"results/{page}/{file}", folder / file)
+        else:
+            draw([folder / f"{name}.json" for name in names], folder / "cost.svg")
+
+
+if __name__ == "__main__":
+    main()
