@@ -55,6 +55,8 @@ TRAINED = dict(
         trained("ridge_back_slot", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5"),
         trained("ridge_back_layer", lab("wide"), lab("llama"), RIDGE),
         trained("fuser_back", lab("wide"), lab("llama"), f"{FUSER} --source-layers 5 --source-slots 4"),
+        trained("fuser_mode", SMOLLM2, SMOLLM2, "--receiver-reads text --percent-modes 50 --percent-needed 100 --steps 600 --warm-up 60 --rows 16 "
+                "--learning-rate 3e-4 --measure-every 200 --cost-lengths 64"),
         trained("ridge_smollm2", SMOLLM2, SMOLLM2, "--projector ridge --steps 200 --rows 16 --cost-lengths 16,32,64,128,256,512,1024,2048"),
     ]
 )
@@ -88,6 +90,11 @@ def same_model():
     return f"--model lab-llama --suite {PROJECTORS}/ridge_same/held_out.json --conditions {','.join(conditions)}"
 
 
+def mode(suite):
+    conditions = ["baseline", "text_oracle", "transfer"] + projected("fuser_mode")
+    return f"--model smollm2-135m-instruct --suite {suite} --conditions {','.join(conditions)}"
+
+
 THERE = ["ridge_there", "ridge_there_rotated", "ridge_there_slot", "ridge_there_layer", "fuser_there"]
 BACK = ["ridge_back", "ridge_back_rotated", "ridge_back_slot", "ridge_back_layer", "fuser_back"]
 
@@ -96,6 +103,8 @@ EXPERIMENTS = {
     "same_model": ([name for name in TRAINED if "_same" in name], same_model()),
     "cross_model_there": (THERE, cross_model("wide", "llama", THERE)),
     "cross_model_back": (BACK, cross_model("llama", "wide", BACK)),
+    "mode": (["fuser_mode"], mode(f"{PROJECTORS}/fuser_mode/held_out_modes.json")),
+    "mode_content": (["fuser_mode"], mode("recall")),
     "cost": (["ridge_there", "ridge_smollm2"], None),
 }
 

@@ -44,23 +44,31 @@ struct held_out_set {
     }
     return set;
   }
+
+  /// `count` examples of `mode_example`, likewise.
+  static held_out_set modes(std::int64_t count, std::uint64_t seed) {
+    held_out_set set;
+    for (std::int64_t i = 0; i < count; ++i) {
+      set.examples.push_back(
+          mode_example(corpus::mixed_seed(seed, 1U << 30, static_cast<std::uint64_t>(i)), corpus::split::held_out));
+    }
+    return set;
+  }
 };
 
-/// The questions as a suite of phase2a's, under which the projector can be put to the matrix's controls and tests.
-inline nlohmann::ordered_json suite_of(const held_out_set& set) {
+/// The examples as a suite of phase2a's, under which the projector can be put to the matrix's controls and tests. No
+/// name of these is in any text that the lab models or a projector were trained on.
+inline nlohmann::ordered_json suite_of(const held_out_set& set, const std::string& name,
+                                       const std::string& description) {
   nlohmann::ordered_json tests = nlohmann::ordered_json::array();
   for (const example& asked : set.examples) {
-    tests.push_back({{"name", fmt::format("question_{:04}", tests.size())},
+    tests.push_back({{"name", fmt::format("{}_{:04}", name, tests.size())},
                      {"source", asked.source},
                      {"target", asked.question},
                      {"markers", asked.markers},
                      {"whole_words", true}});
   }
-  return {{"name", "held_out"},
-          {"description",
-           "One to four invented facts, and a question that one of them answers. No name of these is in "
-           "any text that the models or the projector were trained on."},
-          {"tests", tests}};
+  return {{"name", name}, {"description", description}, {"tests", tests}};
 }
 
 /// Questions that are put to a receiver behind a cache of its own.

@@ -217,7 +217,15 @@ void write_results(const choices& chosen, const model_pair& models, const text_p
   save_projector(chosen.run.output, projector,
                  {models.source.identity.digest, models.receiver.identity.digest,
                   *receiver_reading_named(plan.receiver_reads), *token_pairing_named(plan.tokens)});
-  write_text(chosen.run.output / "held_out.json", suite_of(questions).dump(2) + "\n");
+  const auto write_suite = [&](const held_out_set& set, const std::string& name, const std::string& description) {
+    write_text(chosen.run.output / (name + ".json"), suite_of(set, name, description).dump(2) + "\n");
+  };
+  write_suite(questions, "held_out", "One to four invented facts, and a question that one of them answers.");
+  if (plan.percent_modes > 0) {
+    write_suite(held_out_set::modes(chosen.run.cases, plan.seed), "held_out_modes",
+                "Two questions about facts that no text told, answered all the same, and a third: a success is a model "
+                "that says it does not know.");
+  }
   const auto likenesses = attention_likenesses(models, projector, texts, questions);
   for (const attention_likeness& each : likenesses) {
     say("attention cosine, {}: {:.3f}", each.condition, each.of_prompts.mean);
@@ -275,6 +283,7 @@ void run(choices chosen) {
   const std::string identity =
       fmt::format("{}, from {}, of {} for {}", identity_of(plan), initial.digest(),
                   models.source.identity.digest.text(), models.receiver.identity.digest.text());
+  static_cast<void>(make_rows(0));  // tokenizers that cannot be aligned are told before anything is written
   std::error_code refused;
   std::filesystem::create_directories(settings.output, refused);
   require<file_error>(!refused, settings.output.string(), "folder", "one that can be made", refused.message());

@@ -17,6 +17,7 @@
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/project/projector_file.hpp"
+#include "support/lossy_tokenizer.hpp"
 #include "support/message.hpp"
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
@@ -101,6 +102,28 @@ TEST_CASE("the program leaves a projector that opens and what came of it, and re
     CHECK_THAT(refused.complained, contains("fuser: receiver: expected model "));
     CHECK(std::count(refused.complained.begin(), refused.complained.end(), '\n') == 1);
     CHECK_FALSE(std::filesystem::exists(output));
+  }
+  {  // so are layers past the source's last, and tokenizers that cannot be aligned
+    const std::filesystem::path output = folder.path() / "never";
+    const auto refused = [&](const std::string& arguments) {
+      const outcome said = run_program(folder, models + arguments + " --output '" + output.string() + "'");
+      CHECK(said.status == 2);
+      CHECK(std::count(said.complained.begin(), said.complained.end(), '\n') == 1);
+      CHECK_FALSE(std::filesystem::exists(output));
+      return said.complained;
+    };
+    CHECK_THAT(refused("--source-layers 4"), contains("count: expected 1 to 3 layers of the source, got 4"));
+    const std::filesystem::path source = folder.path() / "source";
+    std::filesystem::copy(source, folder.path() / "kept");
+    std::filesystem::remove(source / "tokenizer.model");
+    std::filesystem::remove(source / "tokenizer_config.json");
+    write_lossy_tokenizer(source);
+    for (const char* kind : {"fuser", "ridge"}) {
+      CHECK_THAT(refused(std::string("--tokens text --projector ") + kind),
+                 contains("the receiver's text in other tokens"));
+    }
+    std::filesystem::remove_all(source);
+    std::filesystem::rename(folder.path() / "kept", source);
   }
   {  // texts of a file are read too, in bfloat16, some rows at a time
     const auto text = folder.put("texts", "The river is wide and slow.\n\nA bell rang in the distance.\n");

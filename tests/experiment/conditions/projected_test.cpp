@@ -16,6 +16,7 @@
 #include "kvtransfer/project/projector_file.hpp"
 #include "kvtransfer/tensor/safetensors.hpp"
 #include "kvtransfer/tensor/safetensors_writer.hpp"
+#include "support/lossy_tokenizer.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
@@ -263,31 +264,7 @@ TEST_CASE("a sharer whose tokenizer loses the text is refused", "[experiment][co
   const fs::path good = lab.linear_from(lab.other, {4, 16}, 1);
   fs::remove(lab.other / "tokenizer.model");
   fs::remove(lab.other / "tokenizer_config.json");
-  // Characters without spaces, and no bytes to fall back to.
-  nlohmann::json vocabulary{{"<unk>", 0}, {"<s>", 1}, {".", 2}};
-  for (char letter = 'a'; letter <= 'm'; ++letter) {
-    vocabulary[std::string(1, letter)] = vocabulary.size();
-  }
-  const nlohmann::json tokenizer{
-      {"version", "1.0"},
-      {"truncation", nullptr},
-      {"padding", nullptr},
-      {"added_tokens", nlohmann::json::array()},
-      {"normalizer", nullptr},
-      {"pre_tokenizer", nullptr},
-      {"post_processor", nullptr},
-      {"decoder", {{"type", "Sequence"}, {"decoders", {{{"type", "ByteFallback"}}, {{"type", "Fuse"}}}}}},
-      {"model",
-       {{"type", "BPE"},
-        {"dropout", nullptr},
-        {"unk_token", "<unk>"},
-        {"continuing_subword_prefix", nullptr},
-        {"end_of_word_suffix", nullptr},
-        {"fuse_unk", true},
-        {"byte_fallback", true},
-        {"vocab", vocabulary},
-        {"merges", nlohmann::json::array()}}}};
-  std::ofstream(lab.other / "tokenizer.json") << tokenizer.dump();
+  write_lossy_tokenizer(lab.other);
   CHECK_THAT(lab.refusal(good.string() + "@" + lab.other.string()),
              contains("tokens of test one: expected a sharer whose tokenizer gives the text back, got another text"));
 }
