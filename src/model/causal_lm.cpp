@@ -13,6 +13,7 @@
 #include "kvtransfer/model/weights/gguf_config.hpp"
 #include "kvtransfer/model/weights/gguf_weights.hpp"
 #include "model/identity.hpp"
+#include "model/model_snapshot.hpp"
 #include "model/tokenizers/tokenizer_digest.hpp"
 #include "model/weights/load.hpp"
 #include "model/weights/weight_digest.hpp"
@@ -33,7 +34,9 @@ causal_lm model_of(model_config config, detail::loaded_weights loaded, std::stri
                    std::string tokenizer = {}) {
   model_identity identity = detail::identity_of(config, std::move(loaded.digest), std::move(tokenizer));
   identity.quantization = quantization;
-  return {std::move(config), std::move(loaded.weights), std::move(identity), std::move(quantization)};
+  causal_lm model{std::move(config), std::move(loaded.weights), std::move(identity), std::move(quantization)};
+  detail::take_snapshot(model);
+  return model;
 }
 
 }  // namespace

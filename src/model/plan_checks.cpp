@@ -13,6 +13,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/attention_mask.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "model/model_snapshot.hpp"
 #include "model/rotation_check.hpp"
 #include "model/window_checks.hpp"
 
@@ -53,11 +54,15 @@ void require_fits(const causal_lm& model, const segment& part, std::int64_t batc
 }
 
 /// A segment says itself whose keys it holds, so that one plan cannot mix two models' caches.
-void require_own_origin(const causal_lm& model, const segment& part, std::int64_t layer) {
+/// @param changed what of the model is not as its identity says
+void require_own_origin(const causal_lm& model, const std::string& changed, const segment& part, std::int64_t layer) {
   const bool of_these_keys = part.origin.layers() == 1 && part.origin.shared(0) == part.kv.shared_frame();
   require<frame_error>(of_these_keys, "plan", fmt::format("layer {}", layer), "keys and origin of one cache",
                        "keys of another");
   if (!part.origin.assumed() && part.kv.size() > 0) {
+    require<frame_error>(changed.empty(), fmt::format("plan: layer {}", layer), "model",
+                         "one that is as its identity says (causal_lm::of makes one of what was changed)",
+                         formatted("a change of {}", changed));
     require_origin(part.origin.origin(), model.identity, fmt::format("plan: layer {}", layer));
   }
 }
@@ -116,9 +121,11 @@ void require_runnable(const causal_lm& model, const plan& input) {
   require_aligned(input);
   require_tokens_known(model.config, input.token_ids);
   require_positions_known(model.config, input.positions);
+  require_weights_on_disk_unchanged(model);
   if (input.layers.empty()) {
     return;
   }
+  const std::string changed = model.changed();
   // A cache of fewer layers would silently go into the first ones, wherever its layers come from.
   require_count<frame_error>(input.layers.size(), model.config.layers, "plan", "layers", "the model's {} layers");
   // Layers that share a frame and rotate alike are checked once: a dynamic type has a specification a token.
@@ -135,7 +142,7 @@ void require_runnable(const causal_lm& model, const plan& input) {
   for (std::int64_t layer = 0; layer < model.config.layers; ++layer) {
     for (const segment& part : input.segments(layer)) {
       require_fits(model, part, input.batch(), layer);
-      require_own_origin(model, part, layer);
+      require_own_origin(model, changed, part, layer);
       if (!part.origin.assumed() && !is_checked(part.kv.shared_frame().get(), layer)) {
         require_rotated_by(model.config.rotary[static_cast<std::size_t>(layer)], part.kv.frame(),
                            fmt::format("layer {}", layer));

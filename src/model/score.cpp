@@ -76,10 +76,12 @@ plan read_but_last(const causal_lm& model, const plan& input) {
     keys.push_back(at_work.k);
     values.push_back(at_work.v);
   }));
-  const cache own(std::move(keys), std::move(values),
-                  detail::written_frame(rotary_specifications(model.config, detail::reach_of(read)), read.positions,
-                                        read.token_ids, model.identity),
-                  as_written);
+  cache_frame frame = detail::written_frame(rotary_specifications(model.config, detail::reach_of(read)), read.positions,
+                                            read.token_ids, model.identity);
+  if (!model.changed().empty()) {
+    frame.set_assumed();  // whatever the model has become, it has just written these itself
+  }
+  const cache own(std::move(keys), std::move(values), std::move(frame), as_written);
   plan rest = input;
   rest.token_ids = {{input.token_ids.front().back()}};
   rest.positions = position_map(1, 1, 1, {input.positions.row(0, 0, 0).slice(count, count + 1)});

@@ -20,6 +20,7 @@
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "kvtransfer/tensor/upload.hpp"
 #include "model/attention.hpp"
+#include "model/model_snapshot.hpp"
 #include "model/plan_checks.hpp"
 #include "model/plan_frame.hpp"
 #include "model/transformer.hpp"
@@ -110,6 +111,7 @@ struct sequence_batch::stepping {
 
 sequence_batch::sequence_batch(const causal_lm& model, const batch_sizes& sizes)
     : model_(&model),
+      origin_(origin_of(model)),
       sizes_(sizes),
       wide_(wide_type(model.dtype())),
       rotations_(model.config, model.dtype(), model.device()),
@@ -169,7 +171,7 @@ void sequence_batch::inject(std::int64_t group, const checked_plan& read) {
   const position_row& row = read.input.positions.row(0, 0, 0);
   next_positions_[g] = row.last_position().value_or(-1) + 1;
   frames_[g].append(written_frame(rotary_specifications(model_->config, next_positions_[g]), read.input.positions,
-                                  read.input.token_ids, cache_origin(model_->identity)));
+                                  read.input.token_ids, origin_));
   for (std::int64_t member = 0; member < sizes_.members; ++member) {
     restart(group, member);
   }
@@ -457,7 +459,7 @@ cache sequence_batch::left_by(std::int64_t group, std::int64_t member) const {
     const auto first = static_cast<std::ptrdiff_t>(begin);
     const auto last = static_cast<std::ptrdiff_t>(end);
     frame.append(written_frame(rotary, position_map::consecutive(position, static_cast<std::int64_t>(end - begin)),
-                               {{tail.begin() + first, tail.begin() + last}}, cache_origin(model_->identity)));
+                               {{tail.begin() + first, tail.begin() + last}}, origin_));
     begin = end;
   }
   std::vector<at::Tensor> keys;

@@ -11,6 +11,7 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/cache_origin.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "model/kept_rotations.hpp"
@@ -132,6 +133,7 @@ class sequence_batch {
   [[nodiscard]] at::Tensor index(const std::vector<std::int64_t>& list) const;
 
   const causal_lm* model_;
+  cache_origin origin_;  // of what is written here
   batch_sizes sizes_;
   at::ScalarType wide_;
   kept_rotations rotations_;

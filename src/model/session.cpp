@@ -15,6 +15,7 @@
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "model/attention.hpp"
 #include "model/kept_rotations.hpp"
+#include "model/model_snapshot.hpp"
 #include "model/plan_checks.hpp"
 #include "model/plan_frame.hpp"
 #include "model/rotary_tables.hpp"
@@ -28,7 +29,7 @@ class session::implementation {
  public:
   implementation(const causal_lm& model, const plan& input, std::int64_t capacity)
       : model_(&accepting(model, input)),
-        origin_(model.identity),
+        origin_(detail::origin_of(model)),
         frame_(detail::injected_frame(model.config, input)),
         rotations_(model.config, model.dtype(), model.device()) {
     require<value_error>(capacity >= 0, "session", "capacity", "0 tokens or more", fmt::format("{}", capacity));

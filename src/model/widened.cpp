@@ -3,6 +3,7 @@
 #include <string>
 
 #include "kvtransfer/model/weights.hpp"
+#include "model/model_snapshot.hpp"
 
 namespace kvtransfer::detail {
 
@@ -22,6 +23,9 @@ causal_lm widened(const causal_lm& model) {
   for_each_parameter(copy.weights, [&](const std::string&, at::Tensor& tensor) { tensor = tensor.to(wide); });
   if (tied) {
     copy.weights.lm_head = copy.weights.embed_tokens;
+  }
+  if (model.changed().empty()) {
+    take_snapshot(copy);  // the same weights, in another type
   }
   return copy;
 }

@@ -63,6 +63,38 @@ TEST_CASE("a conversion into tensors of somebody else's writes the slots meant a
   CHECK_FALSE(at::equal(keys[1], before));
 }
 
+TEST_CASE("a conversion is refused where one number would be written over another, or over the source's",
+          "[cache][convert]") {
+  const reference_cache reference = reference_in(at::kFloat, padding_side::none);
+  const cache_view<> source = reference.view();
+  const layouts::batch_seq_heads_dim layout;
+  const auto space = [&] {
+    std::vector<at::Tensor> tensors;
+    for (const at::Tensor& layer : reference.keys) {
+      tensors.push_back(at::zeros({layer.size(0), layer.size(2), layer.size(1), layer.size(3)}, layer.options()));
+    }
+    return tensors;
+  };
+  const std::vector<at::Tensor> keys = space();
+  const std::vector<at::Tensor> values = space();
+  const auto refusal = [&](const std::vector<at::Tensor>& to_keys, const std::vector<at::Tensor>& to_values) {
+    return message_of<shape_error>([&] { (void)convert_into(source, to_keys, to_values, layout); });
+  };
+  CHECK_THAT(refusal(keys, keys), contains("memory of its own for every layer's keys and values"));
+  CHECK_THAT(refusal(std::vector<at::Tensor>(keys.size(), keys[0]), values), contains("got two that overlap"));
+  std::vector<at::Tensor> expanded = keys;
+  expanded[0] = expanded[0].narrow(1, 0, 1).expand_as(expanded[0]);
+  CHECK_THAT(refusal(expanded, values), contains("strides that reach each element once"));
+  std::vector<at::Tensor> own;
+  for (const at::Tensor& layer : reference.keys) {
+    own.push_back(layer.view({layer.size(0), layer.size(2), layer.size(1), layer.size(3)}));
+  }
+  CHECK_THAT(refusal(own, values), contains("memory apart from the source's"));
+  CHECK(at::equal(reference.keys[0], source.layer(0).keys()));
+  CHECK(keys[0].abs().sum().item<double>() == 0);
+  CHECK(refusal(keys, values).empty());
+}
+
 TEST_CASE("a conversion that would lose a key is refused", "[cache][convert]") {
   const reference_cache reference = reference_in(at::kFloat, padding_side::none);
   const layouts::ragged shorter{

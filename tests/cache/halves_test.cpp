@@ -1,9 +1,11 @@
 #include "kvtransfer/cache/halves.hpp"
 
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "cache/known_cache.hpp"
+#include "kvtransfer/cache/scatter.hpp"
 #include "kvtransfer/inject/noise.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
@@ -104,4 +106,22 @@ TEST_CASE("a key is not given the value of padding, nor padding to a value", "[c
              EndsWith("got padding at slot 0 of row 0 beside a key"));
   CHECK_THROWS_AS(keys_with_values_of(with_padding.view(), keys_only.view()), frame_error);
   CHECK_NOTHROW(keys_with_values_of(with_padding.view(), one_row(padded.shifted(5)).view()));
+}
+
+TEST_CASE("a mixture of halves, or of slots, is taken for its model's by the weaker of two reasons",
+          "[cache][halves]") {
+  const auto taken_by = [](origin_basis basis) {
+    cache_frame frame(2, {position_map::consecutive(0, 3), {known_specification()}});
+    frame.set_origin(cache_origin(std::make_shared<const model_identity>(model_identity{"model a"}), basis));
+    return known_cache_in(frame).kv;
+  };
+  const cache recorded = taken_by(origin_basis::recorded);
+  const slot_choice all(std::vector<std::int64_t>{0, 1, 2});
+  for (const origin_basis basis : {origin_basis::same_weights, origin_basis::unknown_origin}) {
+    const cache assumed = taken_by(basis);
+    for (const auto& [first, second] : {std::pair(&recorded, &assumed), std::pair(&assumed, &recorded)}) {
+      CHECK(keys_with_values_of(first->view(), second->view()).frame().origin().basis() == basis);
+      CHECK(scatter(first->view(), all, second->view()).view().frame().origin().basis() == basis);
+    }
+  }
 }

@@ -1,5 +1,6 @@
 #include "kvtransfer/core/mapped_file.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <fstream>
 #include <string>
@@ -90,4 +91,24 @@ TEST_CASE("addresses outside of every mapping, and of mappings that are gone, ar
     CHECK_NOTHROW(mapped_file::require_unchanged_at(&path));
   }
   CHECK_NOTHROW(mapped_file::require_unchanged_at(address));
+}
+
+TEST_CASE("a file that is written as soon as it was mapped is found out, however fast that goes",
+          "[core][mapped_file]") {
+  const temporary_folder folder;
+  for (int i = 0; i < 20; ++i) {
+    const auto path = folder.put("a.bin", "hello");  // the mapping comes within the tick of the clock
+    const auto mapping = mapped_file::open(path);
+    folder.put("a.bin", "jelly");
+    CHECK_THROWS_AS(mapping->require_unchanged(), file_error);
+  }
+}
+
+TEST_CASE("a file from the future is mapped without waiting for it", "[core][mapped_file]") {
+  const temporary_folder folder;
+  const auto path = folder.put("a.bin", "hello");
+  std::filesystem::last_write_time(path, std::filesystem::last_write_time(path) + std::chrono::hours(1));
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(mapped_file::open(path)->bytes().size() == 5);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::minutes(1));
 }

@@ -204,10 +204,23 @@ TEST_CASE("random rows: one list of slots has one form, however it was put toget
   }
 }
 
-TEST_CASE("a shift that would leave 64 bits is refused, at either end", "[core][position_row]") {
-  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+TEST_CASE("positions whose sums would leave 64 bits are refused, at either end, however they come about",
+          "[core][position_row]") {
+  constexpr std::int64_t most = farthest_position;
+  constexpr std::int64_t largest = std::numeric_limits<std::int64_t>::max();
   const position_row row = position_row::consecutive(5, 3);
   CHECK_THROWS_AS(row.shifted(most - 6), value_error);
   CHECK(row.shifted(most - 7).last_position() == most);
+  CHECK_THROWS_AS(row.shifted(largest), value_error);
+  CHECK_THROWS_AS(position_row::consecutive(-5, 3).shifted(-largest), value_error);
   CHECK_THROWS_AS(position_row::consecutive(-5, 3).shifted(-most), value_error);
+  CHECK_THROWS_AS(position_row::consecutive(largest - 1, 5), value_error);
+  CHECK_THROWS_AS(position_row::consecutive(most, 2), value_error);
+  CHECK_THROWS_AS(position_row::consecutive(0, largest), value_error);
+  CHECK_THROWS_AS(position_row::listed({0, -largest - 1}), value_error);
+  position_row kept = row;
+  CHECK_THROWS_AS(kept.append({most - 1, 4, 1, slot_state::rotated()}), value_error);
+  CHECK(kept == row);
+  kept.append({largest, 1, 1, slot_state::padding()});  // which stands nowhere
+  CHECK(kept.last_position() == 7);
 }

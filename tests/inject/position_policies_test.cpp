@@ -53,8 +53,9 @@ TEST_CASE("a gap is not negative: text would stand among what it follows", "[inj
   CHECK_THROWS_AS(any_position_policy(place::gap{-1}).place(position_row(), 1), value_error);
 }
 
-TEST_CASE("positions past 64 bits are refused, not wrapped", "[inject][position_policies]") {
-  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+TEST_CASE("positions too far away are refused, not wrapped", "[inject][position_policies]") {
+  constexpr std::int64_t most = farthest_position;
+  CHECK_THROWS_AS(place::at{std::numeric_limits<std::int64_t>::max()}.place(source_up_to_nine(), 2), value_error);
   CHECK_THROWS_AS(place::gap{most}.place(source_up_to_nine(), 1), value_error);
   CHECK_THROWS_AS(place::gap{most - 10}.place(source_up_to_nine(), 3), value_error);
   CHECK_THROWS_AS(place::offset{}.place(position_row::listed({most}), 1), value_error);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/model/config.hpp"
@@ -22,7 +23,7 @@ causal_lm in_dtype(causal_lm model, at::ScalarType dtype) {
   if (model.config.tie_word_embeddings) {
     model.weights.lm_head = model.weights.embed_tokens;
   }
-  return model;
+  return causal_lm::of(std::move(model.config), std::move(model.weights));
 }
 
 verify_moves_settings brief() { return {.lengths = {6}, .delta = 90, .tokens = 4}; }

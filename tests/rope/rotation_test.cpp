@@ -3,6 +3,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 
+#include <cstdint>
+#include <limits>
+
 #include "kvtransfer/rope/rotate.hpp"
 #include "kvtransfer/rope/rotate_keys.hpp"
 #include "kvtransfer/rope/shift.hpp"
@@ -85,6 +88,13 @@ TEST_CASE("rotating and unrotating again is the identity", "[rope][rotation]") {
   const at::Tensor keys = random_keys({1, 1, 3, 8});
   CHECK(at::equal(rope::apply(keys, nothing), keys));
   CHECK(nothing.then(rope::rotation::shift(3, specification)).delta == 3);
+}
+
+TEST_CASE("shifts whose sum is no 64-bit integer are not joined", "[rope][rotation]") {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  const auto shift = [](std::int64_t delta) { return rope::rotation::shift(delta, plain_specification(8)); };
+  CHECK_THROWS_AS(shift(most).then(shift(most)), value_error);
+  CHECK(shift(most).then(shift(-most)).delta == 0);
 }
 
 TEST_CASE("rotations that do not meet are refused", "[rope][rotation]") {

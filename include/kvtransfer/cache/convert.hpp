@@ -2,15 +2,21 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/detail/layer_pairs.hpp"
+#include "kvtransfer/cache/detail/shared_memory.hpp"
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/canonical.hpp"
+#include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 #include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
@@ -29,13 +35,30 @@ template <CacheLayout Layout>
   }
 }
 
+/// @throws shape_error where writing into `to` one after the other would change what was written, or what is yet to be
+/// read
+inline void require_written_once(const std::vector<layouts::storage>& to, const std::vector<layouts::storage>& from,
+                                 std::string_view where) {
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    require<shape_error>(!may_overlap_itself(to[i].blocks), where, "destination",
+                         "strides that reach each element once", [&] { return describe(to[i].blocks); });
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      require<shape_error>(j >= i || !share_slots(to[i], to[j]), where, "destination",
+                           "memory of its own for every layer's keys and values", "two that overlap");
+      require<shape_error>(!share_slots(to[i], from[j]), where, "destination", "memory apart from the source's",
+                           "memory that overlaps with it");
+    }
+  }
+}
+
 }  // namespace detail
 
 /// Writes a cache into tensors of another layout, in one pass, and shows it there in the same frame; keys with a move
 /// pending are rotated on the way. Slots stay where they are; what the layout does not name stays as it is.
 /// @param keys one tensor per layer in the order of `layout`
 /// @param values likewise
-/// @throws shape_error, device_error where a layer does not fit; frame_error where a key would have no place
+/// @throws shape_error, device_error where a layer does not fit, or lies in memory of another's or of the source;
+/// frame_error where a key would have no place
 template <LayerLayout To, LayerLayout From>
 [[nodiscard]] cache_view<To> convert_into(const cache_view<From>& source, const std::vector<at::Tensor>& keys,
                                           const std::vector<at::Tensor>& values, const To& layout,
@@ -51,6 +74,7 @@ template <LayerLayout To, LayerLayout From>
     to.push_back(target.layer(i).value_storage());
     from.push_back(source.layer(i).value_storage());
   }
+  detail::require_written_once(to, from, "convert");
   layouts::copy_storage_(to, from, use, "convert");
   memory_changes::instance().note(detail::memory_of(to), "convert_into");
   return cache_view<To>(keys, values, source.frame(), as_written, layout);

@@ -75,6 +75,7 @@ inline cache_view<> keys_with_values_of(const cache_view<>& keys_from, const cac
       return mine == theirs ? mine : layer_tokens::token_rows{};
     }));
     if (!foreign.empty()) {
+      frame.set_origin(frame.origin().joined_with(values_from.frame().origin()));
       std::vector<cache_edit> edits = detail::edits_of_half(keys_from.frame(), cache_half::keys);
       for (cache_edit& edit : detail::edits_of_half(values_from.frame(), cache_half::values)) {
         edits.push_back(std::move(edit));

@@ -211,6 +211,7 @@ cache scatter(const cache_view<A>& into, const slot_choice& slots, const cache_v
           return detail::with_slots(ours, others, slots);
         }));
         mixed.set_edits(detail::edits_with_slots(mine, theirs, slots));
+        mixed.set_origin(mine.origin().joined_with(theirs.origin()));
         if (theirs.assumed()) {
           mixed.set_assumed();
         }

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -17,6 +19,7 @@
 #include <span>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include "kvtransfer/core/error.hpp"
 
@@ -67,8 +70,7 @@ class mapped_file {
   }
 
   /// Asks the system whether somebody has written to the file since it was mapped: pages that were not yet read would
-  /// then show the new content beside the old. Two writes within the tick of the system's clock, a few milliseconds,
-  /// and of one length are not told apart.
+  /// then show the new content beside the old.
   /// @throws file_error where its length or the time of its last change is another
   void require_unchanged() const {
     struct stat now{};
@@ -128,7 +130,7 @@ class mapped_file {
     if (descriptor_ < 0) {
       complain("a readable file");
     }
-    const bool known = ::fstat(descriptor_, &opened_) == 0;
+    const bool known = ::fstat(descriptor_, &opened_) == 0 && outlives_its_tick();
     if (!known || !S_ISREG(opened_.st_mode)) {
       ::close(descriptor_);
       fail<file_error>(path.string(), "file", "a regular file", "something else");
@@ -143,6 +145,28 @@ class mapped_file {
     }
     if (size_ > 0) {
       known_files().add(address(), this);
+    }
+  }
+
+  /// Waits until the clock that files have their times from, which ticks every few milliseconds, has passed the time of
+  /// the file's last change: a write that comes later then has another time. A time that lies ahead is not waited for.
+  /// @return whether the file can be asked for its times
+  [[nodiscard]] bool outlives_its_tick() {
+    constexpr std::chrono::milliseconds longest{50};
+    const auto time_of = [](const ::timespec& time) {
+      return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+    };
+    for (;;) {
+      ::timespec clock{};
+      ::clock_gettime(CLOCK_REALTIME_COARSE, &clock);
+      const auto ahead = time_of(opened_.st_mtim) - time_of(clock);
+      if (ahead < ahead.zero() || ahead > longest) {
+        return true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (::fstat(descriptor_, &opened_) != 0) {
+        return false;
+      }
     }
   }
 

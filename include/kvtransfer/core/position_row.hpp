@@ -45,6 +45,9 @@ class slot_state {
   std::int32_t code_;
 };
 
+/// No slot stands further from 0, in tokens: so sums and differences of a few positions are 64-bit integers too.
+inline constexpr std::int64_t farthest_position = std::int64_t{1} << 60;
+
 /// `count` neighbouring slots in one state at positions `first, first + step, …` (tokens).
 ///
 /// Text has step 1; a token whose position repeats (an image patch on the temporal stream) has step 0.
@@ -90,7 +93,9 @@ class position_row {
   [[nodiscard]] const std::vector<position_run>& runs() const { return runs_; }
 
   /// Adds a run at the right end and merges it with its neighbour where the two read as one.
+  /// @throws value_error where a position would lie beyond `farthest_position`, and then nothing has changed
   void append(position_run run) {
+    require_near(run);
     if (run.count > 1 && run.step != 0 && run.step != 1) {
       for (std::int64_t i = 0; i < run.count; ++i) {
         append({run.at(i), 1, 1, run.state});
@@ -162,15 +167,12 @@ class position_row {
     return changed;
   }
 
-  /// Every position moved by `delta` tokens. @throws value_error where one would be no 64-bit integer
+  /// Every position moved by `delta` tokens. @throws value_error where one would lie beyond `farthest_position`
   [[nodiscard]] position_row shifted(std::int64_t delta) const {
     return transform([delta](position_run run) {
       std::int64_t first = 0;
-      std::int64_t last = 0;
-      if (__builtin_add_overflow(run.first, delta, &first) ||
-          __builtin_add_overflow(run.at(run.count - 1), delta, &last)) {
-        fail<value_error>("position_row::shifted", "delta", "positions that are 64-bit integers",
-                          fmt::format("{} + {}", run.first, delta));
+      if (__builtin_add_overflow(run.first, delta, &first)) {
+        fail_far(fmt::format("{} + {}", run.first, delta));
       }
       run.first = first;
       return run;
@@ -271,6 +273,25 @@ class position_row {
   friend bool operator==(const position_row&, const position_row&) = default;
 
  private:
+  [[noreturn]] static void fail_far(std::string_view got) {
+    fail<value_error>("position_row", "positions", fmt::format("at most {} from 0", farthest_position), got);
+  }
+
+  /// @throws value_error where a slot of `run` that is no padding would stand beyond `farthest_position`
+  static void require_near(const position_run& run) {
+    std::int64_t last = 0;
+    const auto is_near = [](std::int64_t position) {
+      return position >= -farthest_position && position <= farthest_position;
+    };
+    if (run.count <= 0 || run.state.is_padding()) {
+      return;
+    }
+    if (__builtin_mul_overflow(run.count - 1, run.step, &last) || __builtin_add_overflow(run.first, last, &last) ||
+        !is_near(run.first) || !is_near(last)) {
+      fail_far(fmt::format("{} slots from {} on", run.count, run.first));
+    }
+  }
+
   /// Padding has no positions and a single slot no step: one spelling for each keeps comparison simple.
   static void canonicalize(position_run& run) {
     if (run.state.is_padding()) {

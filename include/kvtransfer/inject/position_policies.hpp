@@ -6,7 +6,6 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <string>
 #include <string_view>
 
@@ -23,9 +22,9 @@ namespace detail {
 inline position_row after(const position_row& source, std::int64_t count, std::int64_t gap, std::string_view policy) {
   require<value_error>(gap >= 0, policy, "tokens", "0 or more", fmt::format("{}", gap));
   const std::int64_t last = source.last_position().value_or(-1);
-  const std::int64_t left = std::numeric_limits<std::int64_t>::max() - std::max<std::int64_t>(last, 0);
+  const std::int64_t left = farthest_position - std::max<std::int64_t>(last, 0);
   if (gap >= left || count >= left - gap) {
-    fail<value_error>(policy, "positions", "64 bits to be enough",
+    fail<value_error>(policy, "positions", fmt::format("at most {} from 0", farthest_position),
                       fmt::format("{} tokens, {} after {}", count, gap, last));
   }
   return position_row::consecutive(last + 1 + gap, count);

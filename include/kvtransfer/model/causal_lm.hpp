@@ -3,12 +3,17 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <memory>
+#include <string>
 
 #include "kvtransfer/cache/model_identity.hpp"
 #include "kvtransfer/model/config.hpp"
 #include "kvtransfer/model/weights.hpp"
 
 namespace kvtransfer {
+
+/// What a model was when its identity was taken; see `causal_lm::changed`.
+class model_snapshot;
 
 /// A model ready to run: its configuration, its weights on one device, and the identity that its caches carry.
 struct causal_lm {
@@ -18,6 +23,13 @@ struct causal_lm {
   /// How the matrices of the layers are kept, or were before they were brought back: "none", "nf4", or a type of a GGUF
   /// file, "Q4_1".
   std::string quantization = "none";
+  /// What `identity` was taken of; null for a model that somebody has put together, who answers for its identity.
+  std::shared_ptr<const model_snapshot> identified = {};
+
+  /// What is no longer as it was when `identity` was taken: the name of a weight that was replaced or written to in
+  /// place, or "config"; empty where nothing is. Such a model is none that its identity names: what it writes is of
+  /// unknown origin, and it reads no other's caches. `of` makes a model of it that has an identity of its own.
+  [[nodiscard]] std::string changed() const;
 
   /// The one on which all weights lie.
   [[nodiscard]] at::Device device() const { return weights.embed_tokens.device(); }

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -27,6 +28,9 @@ struct rotation {
   std::int64_t delta = 0;                        ///< tokens; read where neither list is given
   rotary_specification from_specification = {};  ///< under which they stand; read with `from`
   rotary_specification to_specification = {};    ///< under which they shall stand
+  /// How far from 0 any of the positions is, where the caller knows: of those on a GPU nobody else does without
+  /// waiting.
+  std::int64_t reach = 0;
 
   /// What `rope::rotate` does.
   [[nodiscard]] static rotation rotate(at::Tensor positions, rotary_specification specification) {
@@ -77,8 +81,10 @@ struct rotation {
     }
     require_meeting(next);
     rotation joined = *this;
+    joined.reach = std::max(reach, next.reach);
     if (is_shared_delta() && next.is_shared_delta()) {
-      joined.delta += next.delta;
+      require<value_error>(!__builtin_add_overflow(delta, next.delta, &joined.delta), "rotation::then", "delta",
+                           "a 64-bit integer", formatted("{} + {}", delta, next.delta));
     } else if (is_shared_delta()) {
       joined = next;
       joined.from = joined.from.sub(delta);

@@ -1,10 +1,7 @@
 #include "kernels/rope/key_checks.hpp"
 
-#include <c10/util/SmallVector.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
-#include <algorithm>
 
 #include "kernels/rope/lower.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -33,16 +30,12 @@ void check_element_type(const at::Tensor& key, std::string_view where) {
 }
 
 void check_writable(at::TensorList keys, std::string_view where) {
-  c10::SmallVector<const void*, 64> starts;
   for (const at::Tensor& key : keys) {
     require<shape_error>((key.stride(3) == 1 || key.size(3) == 1) && !detail::may_overlap_itself(key), where, "keys",
                          "contiguous head_dim and no two indices at one element",
                          [&] { return fmt::format("strides [{}]", fmt::join(key.strides(), ", ")); });
-    starts.push_back(key.const_data_ptr());
   }
-  std::ranges::sort(starts);
-  require<shape_error>(std::ranges::adjacent_find(starts) == starts.end(), where, "keys", "layers in different places",
-                       "the same storage twice");
+  detail::require_apart({keys.data(), keys.size()}, where);
 }
 
 }  // namespace kvtransfer::rope::kernels

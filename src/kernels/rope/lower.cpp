@@ -137,6 +137,20 @@ void read_blocks(const at::Tensor& blocks, const at::Tensor& key, rotation_argum
                        [&] { return fmt::format("{}", *wrong); });
 }
 
+/// @throws value_error where positions are so far from 0 that no angle of theirs is exact; on a GPU, to find out would
+/// mean to wait
+void check_reach(const at::Tensor& positions, std::string_view name) {
+  if (!positions.is_cpu() || positions.numel() == 0) {
+    return;
+  }
+  const at::Tensor dense = positions.contiguous();
+  const std::span<const std::int64_t> all(dense.const_data_ptr<std::int64_t>(),
+                                          static_cast<std::size_t>(dense.numel()));
+  const auto [least, most] = std::ranges::minmax(all);
+  require<value_error>(least >= -position_limit && most <= position_limit, "rotate_keys", name,
+                       formatted("at most {} from 0", position_limit), formatted("{} to {}", least, most));
+}
+
 /// Lowers positions of up to four axes, right-aligned to [streams, batch, kv_heads, seq].
 position_source positions(const std::optional<at::Tensor>& tensor, std::int64_t streams, std::int64_t batch,
                           const at::Tensor& key, std::string_view name) {
@@ -158,6 +172,7 @@ position_source positions(const std::optional<at::Tensor>& tensor, std::int64_t 
                       fmt::format("Long that broadcasts to [{}] on {}", fmt::join(target, ", "), key.device().str()),
                       placed(*tensor));
   }
+  check_reach(*tensor, name);
   return {tensor->const_data_ptr<std::int64_t>(), strides[0], strides[1], strides[2], strides[3]};
 }
 

@@ -24,9 +24,10 @@
 //                 kernel on CUDA (one per 128 layers, and one per set of strides). float, bfloat16, half,
 //                 float8_e4m3fn, float8_e5m2; double is left to ATen. An fp8 cache's scale cancels where it is kept; to
 //                 change it from a to b, give gain * a / b. fp8 saturates.
-// *_positions     int64 tokens on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2^24:
-//                 where keys were rotated to, and where they shall be. Without `from_positions` they carry no rotation,
-//                 without `to_positions` they are left with none.
+// *_positions     int64 tokens on the keys' device, broadcast to [streams, batch, kv_heads, seq], |position| <= 2^24,
+//                 which is checked on a CPU alone: on a GPU that would wait for it. Where keys were rotated to, and
+//                 where they shall be. Without `from_positions` they carry no rotation, without `to_positions` they
+//                 are left with none.
 // blocks          int64 [n] on the keys' device: which of their first axis are meant, none twice; positions are those
 // of
 //                 n blocks. That they exist is checked on a CPU alone: on a GPU that would wait for it.

@@ -30,17 +30,19 @@ layer_frame at_position(std::int64_t first, double theta = 1e4) {
 
 }  // namespace
 
-TEST_CASE("tensors share an element only where both have it", "[cache][shared_memory]") {
-  const at::Tensor all = at::zeros({4, 3, 6, 8});
-  CHECK(share_elements(all, all));
-  CHECK(share_elements(all.narrow(2, 0, 3), all.narrow(2, 2, 3)));
-  CHECK_FALSE(share_elements(all.narrow(2, 0, 3), all.narrow(2, 3, 3)));
-  CHECK_FALSE(share_elements(all.narrow(3, 0, 4), all.narrow(3, 4, 4)));
-  CHECK(share_elements(all.narrow(3, 0, 5), all.narrow(3, 4, 4)));
-  CHECK_FALSE(share_elements(all.select(1, 0), all.select(1, 2)));
-  CHECK_FALSE(share_elements(all, at::zeros({4, 3, 6, 8})));
-  CHECK(share_elements(all, all.transpose(1, 2)));
-  CHECK_FALSE(share_elements(all.narrow(0, 0, 0), all));
+TEST_CASE("storages share a slot only where both name its place", "[cache][shared_memory]") {
+  const at::Tensor pool = at::zeros({6, 2, 4, 8});
+  const auto in_blocks = [&](const at::Tensor& blocks, std::vector<layouts::slot_span> spans) {
+    return layouts::storage{blocks, layouts::slot_table(1, 6, std::move(spans))};
+  };
+  const layouts::storage first = in_blocks(pool, {{0, 0, 2, 0, 4}, {0, 4, 5, 0, 2}});
+  CHECK(share_slots(first, first));
+  CHECK(share_slots(first, in_blocks(pool, {{0, 0, 1, 0, 4}, {0, 4, 5, 1, 2}})));
+  CHECK_FALSE(share_slots(first, in_blocks(pool, {{0, 0, 1, 0, 4}, {0, 4, 5, 2, 2}})));
+  CHECK_FALSE(share_slots(first, in_blocks(pool.clone(), {{0, 0, 2, 0, 4}, {0, 4, 5, 0, 2}})));
+  CHECK(share_slots(first, {pool, std::nullopt}));
+  CHECK(share_slots(first, {pool.narrow(0, 1, 1), std::nullopt}));  // of another shape, which is not looked into
+  CHECK_FALSE(share_slots({pool.narrow(1, 0, 1), std::nullopt}, {pool.narrow(1, 1, 1), std::nullopt}));
 }
 
 TEST_CASE("layers that share keys and values are moved once", "[cache][shared_memory]") {

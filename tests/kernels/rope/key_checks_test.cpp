@@ -30,7 +30,12 @@ TEST_CASE("the kernels refuse keys that they cannot rotate in place", "[rope][ke
   CHECK_THAT(complaint({keys.transpose(2, 3)}), contains("contiguous head_dim"));
   CHECK_THAT(complaint({keys.narrow(0, 0, 1).expand({2, 3, 5, 8})}), contains("no two indices at one element"));
   CHECK_THAT(complaint({keys.as_strided({2, 3, 5, 8}, {24, 8, 4, 1})}), contains("no two indices at one element"));
-  CHECK_THAT(complaint({keys, keys}), contains("got the same storage twice"));
+  CHECK_THAT(complaint({keys, keys}), contains("layers that share no memory, got layers 0 and 1 that overlap"));
+  const at::Tensor longer = random_keys({2, 3, 9, 8});
+  CHECK_THAT(complaint({longer.narrow(2, 0, 5), longer.narrow(2, 4, 5)}), contains("got layers 0 and 1 that overlap"));
+  CHECK(complaint({longer.slice(2, 0, 8, 2), longer.slice(2, 1, 9, 2)}).empty());  // which interleave
+  CHECK_THAT(complaint({longer.slice(2, 0, 6, 2), longer.slice(2, 1, 7, 2), longer.slice(2, 2, 8, 2)}),
+             contains("got layers 0 and 2 that overlap"));
 }
 
 TEST_CASE("the kernels refuse frequencies and positions that do not fit the keys", "[rope][kernels][key_checks]") {
@@ -50,6 +55,13 @@ TEST_CASE("the kernels refuse frequencies and positions that do not fit the keys
   for (const std::int64_t far : {most, -most - 1, std::int64_t{1} << 26}) {
     CHECK_THAT(complaint({keys}, {.delta = far, .to_inv_freq = f}), StartsWith("rotate_keys: delta: expected at most"));
   }
+  for (const std::int64_t far : {most, -most - 1, (std::int64_t{1} << 24) + 1, -(std::int64_t{1} << 31)}) {
+    const at::Tensor reaching = at::tensor({std::int64_t{0}, std::int64_t{1}, far, std::int64_t{2}, std::int64_t{3}});
+    CHECK_THAT(complaint({keys}, {.to = reaching, .to_inv_freq = f}), StartsWith("rotate_keys: to: expected at most"));
+    CHECK_THAT(complaint({keys}, {.from = reaching, .to = positions, .from_inv_freq = f, .to_inv_freq = f}),
+               StartsWith("rotate_keys: from: expected at most"));
+  }
+  CHECK(complaint({keys.clone()}, {.to = positions.new_full({5}, std::int64_t{1} << 24), .to_inv_freq = f}).empty());
   CHECK_THAT(complaint({keys}, {.delta = 1, .to_inv_freq = f / 0}),
              StartsWith("rotate_keys: to_inv_freq: expected finite"));
   CHECK_THAT(complaint({keys}, {.to = random_positions({6}), .to_inv_freq = f}),

@@ -4,77 +4,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <functional>
-#include <numeric>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/detail/edit_slots.hpp"
 #include "kvtransfer/cache/detail/storage_memory.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/slot_range.hpp"
 #include "kvtransfer/rope/specification.hpp"
+#include "kvtransfer/tensor/layouts/slot_table.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 
 // Tensors that are one memory: what moves keys must know, since a key is to be moved once and nothing else with it.
 
 namespace kvtransfer::detail {
-
-/// Steps along an axis that both tensors have: from an element of the second to one of the first.
-struct shared_axis {
-  std::int64_t stride = 0;
-  std::int64_t fewest = 0;
-  std::int64_t most = 0;
-
-  [[nodiscard]] std::int64_t reach() const { return stride * std::max(std::abs(fewest), most); }
-};
-
-/// Whether some steps along `axes[first…]` sum up to `distance`. @param axes by falling stride
-inline bool sums_up(const std::vector<shared_axis>& axes, std::size_t first, std::int64_t distance) {
-  if (first == axes.size() || distance == 0) {
-    return distance == 0;
-  }
-  const shared_axis& axis = axes[first];
-  if (axis.stride == 0) {
-    return sums_up(axes, first + 1, distance);
-  }
-  std::int64_t rest = 0;
-  for (std::size_t i = first + 1; i < axes.size(); ++i) {
-    rest += axes[i].reach();
-  }
-  const std::int64_t low = std::max(axis.fewest, (distance - rest) / axis.stride - 1);
-  const std::int64_t high = std::min(axis.most, (distance + rest) / axis.stride + 1);
-  for (std::int64_t steps = low; steps <= high; ++steps) {
-    const std::int64_t left = distance - steps * axis.stride;
-    if (std::abs(left) <= rest && sums_up(axes, first + 1, left)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-/// Whether two tensors have an element in common. Where their strides differ and their bytes are not apart, this says
-/// yes without looking further.
-inline bool share_elements(const at::Tensor& a, const at::Tensor& b) {
-  if (!memory_of(a).meets(memory_of(b))) {
-    return false;
-  }
-  const auto bytes =
-      reinterpret_cast<std::intptr_t>(b.const_data_ptr()) - reinterpret_cast<std::intptr_t>(a.const_data_ptr());
-  const auto size = static_cast<std::intptr_t>(a.element_size());
-  if (a.scalar_type() != b.scalar_type() || a.strides() != b.strides() || bytes % size != 0) {
-    return true;
-  }
-  std::vector<shared_axis> axes;
-  for (std::int64_t axis = 0; axis < a.dim(); ++axis) {
-    axes.push_back({a.stride(axis), 1 - b.size(axis), a.size(axis) - 1});
-  }
-  std::ranges::sort(axes, std::ranges::greater(), &shared_axis::stride);
-  return sums_up(axes, 0, bytes / size);
-}
 
 /// Whether both are the same elements of one memory, in the same order.
 inline bool is_same_memory(const at::Tensor& a, const at::Tensor& b) {
@@ -120,20 +68,42 @@ inline void require_values_apart(const std::vector<at::Tensor>& keys, const std:
 
 /// @throws frame_error where two of these have an element in common without being one and the same
 inline void require_one_or_apart(const std::vector<layouts::storage>& layers, std::string_view where) {
-  std::vector<std::size_t> by_address(layers.size());
-  std::iota(by_address.begin(), by_address.end(), std::size_t{0});
-  std::ranges::sort(by_address, {}, [&](std::size_t layer) { return memory_of(layers[layer].blocks).begin; });
-  for (std::size_t i = 0; i < by_address.size(); ++i) {
-    const at::Tensor& first = layers[by_address[i]].blocks;
-    const std::uintptr_t end = memory_of(first).end;
-    for (std::size_t j = i + 1; j < by_address.size() && memory_of(layers[by_address[j]].blocks).begin < end; ++j) {
-      const at::Tensor& second = layers[by_address[j]].blocks;
-      if (!is_same_memory(first, second) && share_elements(first, second)) {
-        fail<frame_error>(where, "keys", "layers that are one memory or lie apart",
-                          fmt::format("layers {} and {} that overlap", by_address[i], by_address[j]));
+  std::vector<at::Tensor> blocks;
+  for (const layouts::storage& layer : layers) {
+    blocks.push_back(layer.blocks);
+  }
+  for_each_overlap(blocks, [&](std::size_t first, std::size_t second) {
+    require<frame_error>(is_same_memory(blocks[first], blocks[second]), where, "keys",
+                         "layers that are one memory or lie apart",
+                         formatted("layers {} and {} that overlap", first, second));
+  });
+}
+
+/// Whether two storages have a slot of some head in one place.
+inline bool share_slots(const layouts::storage& a, const layouts::storage& b) {
+  if (!share_elements(a.blocks, b.blocks)) {
+    return false;
+  }
+  if (!is_same_memory(a.blocks, b.blocks)) {
+    return true;
+  }
+  const auto places_of = [](const layouts::storage& storage) {
+    const std::int64_t slots = storage.blocks.size(2);
+    std::vector<slot_range> places;
+    if (!storage.slots) {
+      places.push_back({0, storage.blocks.size(0) * slots});
+    } else {
+      for (const layouts::slot_span& span : storage.slots->spans()) {
+        places.push_back({span.block * slots + span.slot, span.count});
       }
     }
-  }
+    return joined_ranges(std::move(places));
+  };
+  const std::vector<slot_range> first = places_of(a);
+  const std::vector<slot_range> second = places_of(b);
+  return std::ranges::any_of(first, [&](const slot_range& one) {
+    return std::ranges::any_of(second, [&](const slot_range& other) { return !one.overlap(other).empty(); });
+  });
 }
 
 }  // namespace kvtransfer::detail

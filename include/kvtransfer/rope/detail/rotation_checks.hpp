@@ -1,16 +1,15 @@
 #pragma once
 
-#include <ATen/MemoryOverlap.h>
 #include <ATen/core/Tensor.h>
-#include <c10/util/SmallVector.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <functional>
 #include <limits>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -21,43 +20,19 @@
 #include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 
 namespace kvtransfer::rope::detail {
 
-/// False if no two indices reach one address: sorted by stride, each axis steps past all that the smaller ones span.
-inline bool may_overlap_itself(const at::Tensor& tensor) {
-  c10::SmallVector<std::pair<std::int64_t, std::int64_t>, 4> axes;
-  for (std::int64_t axis = 0; axis < tensor.dim(); ++axis) {
-    if (tensor.size(axis) > 1) {
-      axes.emplace_back(tensor.stride(axis), tensor.size(axis));
-    }
-  }
-  std::sort(axes.begin(), axes.end());
-  std::int64_t spanned = 0;
-  for (const auto& [stride, size] : axes) {
-    if (stride <= spanned) {
-      return true;
-    }
-    spanned += stride * (size - 1);
-  }
-  return false;
-}
+using kvtransfer::detail::may_overlap_itself;
 
-/// @throws shape_error where two of the layers share memory. Neighbours by address are compared; layers that
-/// interleave, as slices of one tensor do, are let through.
-inline void require_apart(const std::vector<at::Tensor>& layers, std::string_view where) {
-  std::vector<const at::Tensor*> by_address;
-  for (const at::Tensor& keys : layers) {
-    by_address.push_back(&keys);
-  }
-  const auto address = [](const at::Tensor* keys) { return keys->const_data_ptr(); };
-  std::ranges::sort(by_address, std::ranges::less{}, address);
-  for (std::size_t i = 1; i < by_address.size(); ++i) {
-    const at::MemOverlapStatus status = at::get_overlap_status(*by_address[i - 1], *by_address[i]);
-    require<shape_error>(address(by_address[i - 1]) != address(by_address[i]) && status != at::MemOverlapStatus::Full &&
-                             status != at::MemOverlapStatus::Partial,
-                         where, "keys", "layers that share no memory", "two that overlap");
-  }
+/// @throws shape_error where two of the layers share memory; layers that interleave, as slices of one tensor do, are
+/// let through
+inline void require_apart(std::span<const at::Tensor> layers, std::string_view where) {
+  kvtransfer::detail::for_each_overlap(layers, [&](std::size_t first, std::size_t second) {
+    fail<shape_error>(where, "keys", "layers that share no memory",
+                      fmt::format("layers {} and {} that overlap", std::min(first, second), std::max(first, second)));
+  });
 }
 
 /// @throws shape_error where writing one key would change another, value_error where a gradient would be lost
@@ -134,14 +109,14 @@ inline void require_norm_weight(const rotation& rotation, const options& how, st
   }
 }
 
-/// How far from 0 the positions of `rotation` reach that lie on the host; of a shared delta half, as it may lead from
-/// one end to the other.
+/// How far from 0 the positions of `rotation` reach that lie on the host, or as far as its caller says; of a shared
+/// delta half, as it may lead from one end to the other.
 inline std::int64_t farthest(const rotation& rotation) {
   if (rotation.is_shared_delta()) {
     constexpr std::int64_t lowest = std::numeric_limits<std::int64_t>::min();
     return (rotation.delta == lowest ? std::numeric_limits<std::int64_t>::max() : std::abs(rotation.delta)) / 2;
   }
-  return std::max(farthest(rotation.from), farthest(rotation.to));
+  return std::max({rotation.reach, farthest(rotation.from), farthest(rotation.to)});
 }
 
 /// @throws value_error where positions are so far from 0 that no angle of theirs is exact
