@@ -258,6 +258,43 @@ class GradientTest(unittest.TestCase):
             with self.assertRaisesRegex(RuntimeError, "blocks: expected 0 <= block < 3, each once"):
                 operators.rotate_blocks_(layers(rows=3), torch.tensor(blocks), **shift)
 
+    def test_positions_that_no_angle_is_exact_for_are_refused(self):
+        for far in (2**24 + 1, -(2**24) - 1, 2**31, 2**63 - 1, -(2**63)):
+            positions = torch.arange(9)
+            positions[4] = far
+            for old, new in ((positions, torch.arange(9)), (torch.arange(9), positions), (None, positions), (positions, None)):
+                keys = layers()
+                before = [key.clone() for key in keys]
+                given = (old, new, 0, None if old is None else INV_FREQ, None if new is None else INV_FREQ, *FIXED)
+                with self.subTest(far=far, old=old, new=new):
+                    for refused in (
+                        lambda: operators.rotate_keys_(keys, *given),
+                        lambda: operators.rotate_keys(keys, *given),
+                        lambda: operators.rotate_blocks_(keys, torch.arange(3), *given),
+                        lambda: operators.rotate_quantized_keys_(*quantized(), *given),
+                    ):
+                        with self.assertRaisesRegex(RuntimeError, "expected at most 16777216 from 0"):
+                            refused()
+                    self.assertTrue(all(torch.equal(key, was) for key, was in zip(keys, before)))
+        at_the_end = torch.full((9,), 2**24)
+        operators.rotate_keys_(layers(), None, at_the_end, 0, None, INV_FREQ, *FIXED)
+
+    def test_layers_that_overlap_are_refused_and_those_that_interleave_are_not(self):
+        tokens = torch.randn(1, 4, 9, 64)
+        parts = lambda *starts: [tokens[:, :, start : start + 6 : 2] for start in starts]  # noqa: E731
+        for overlapping in ([tokens, tokens], [tokens[:, :, :5], tokens[:, :, 4:]], parts(0, 1, 2)):
+            for refused in (
+                lambda: operators.rotate_keys_(overlapping, *SHIFT),
+                lambda: operators.rotate_blocks_(overlapping, torch.arange(1), *SHIFT),
+                lambda: operators.convert_pairing_(overlapping, 0, 64, True),
+            ):
+                with self.assertRaisesRegex(RuntimeError, "layers that share no memory, got layers . and . that overlap"):
+                    refused()
+        apart = parts(0, 1)
+        expected = operators.rotate_keys(apart, *SHIFT)
+        operators.rotate_keys_(apart, *SHIFT)
+        self.assertTrue(all(torch.equal(*pair) for pair in zip(apart, expected)))
+
     def test_a_forward_mode_dual_is_refused_rather_than_left_with_its_old_tangent(self):
         with forward_ad.dual_level():
             dual = forward_ad.make_dual(layers()[0], layers()[0])

@@ -21,7 +21,7 @@ TEST_CASE("a tensor's memory reaches from its first element to its last", "[tens
 }
 
 TEST_CASE("tensors share an element only where both have it", "[tensor][memory]") {
-  using detail::share_elements;
+  using kvtransfer::detail::share_elements;
   const at::Tensor all = at::zeros({4, 3, 6, 8});
   CHECK(share_elements(all, all));
   CHECK(share_elements(all.narrow(2, 0, 3), all.narrow(2, 2, 3)));
@@ -47,12 +47,12 @@ TEST_CASE("every two tensors that overlap are found, whatever lies between them"
   const std::vector<at::Tensor> tensors{all.slice(2, 2, 8, 2), all.slice(2, 1, 7, 2), all.slice(2, 0, 6, 2),
                                         at::zeros({1, 2, 3, 8})};
   std::vector<std::pair<std::size_t, std::size_t>> found;
-  detail::for_each_overlap(tensors, [&](std::size_t a, std::size_t b) { found.emplace_back(a, b); });
+  kvtransfer::detail::for_each_overlap(tensors, [&](std::size_t a, std::size_t b) { found.emplace_back(a, b); });
   CHECK((found == std::vector<std::pair<std::size_t, std::size_t>>{{2, 0}}));
 }
 
 TEST_CASE("only strides that reach each element once pass as free of overlap", "[tensor][memory]") {
-  using detail::may_overlap_itself;
+  using kvtransfer::detail::may_overlap_itself;
   const at::Tensor keys = at::zeros({2, 3, 5, 8});
   CHECK_FALSE(may_overlap_itself(keys));
   CHECK_FALSE(may_overlap_itself(keys.transpose(1, 3)));

@@ -288,7 +288,7 @@ class position_row {
     }
     if (__builtin_mul_overflow(run.count - 1, run.step, &last) || __builtin_add_overflow(run.first, last, &last) ||
         !is_near(run.first) || !is_near(last)) {
-      fail_far(fmt::format("{} slots from {} on", run.count, run.first));
+      fail_far(fmt::format("slots from {} on, {} of them", run.first, run.count));
     }
   }
 
