@@ -31,23 +31,23 @@ using namespace kvtransfer::test;
 
 namespace {
 
-const std::vector<std::int64_t> source = some_tokens(6);
-const std::vector<std::int64_t> target = some_tokens(4, 3);
+const std::vector<std::int64_t> first_text = some_tokens(6);
+const std::vector<std::int64_t> next_text = some_tokens(4, 3);
 
 /// The same model but for its rotary embeddings.
-causal_lm stretched() {
+causal_lm linearly_stretched() {
   nlohmann::json config = small_config();
   config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 2.0}};
   return small_model(1, config);
 }
 
-struct change {
+struct model_change {
   std::string found;  ///< how it is named
   std::function<void(causal_lm&)> make;
 };
 
 /// Ways in which somebody changes a model in memory.
-std::vector<change> changes() {
+std::vector<model_change> model_changes() {
   return {{"model.norm.weight", [](causal_lm& model) { model.weights.norm.mul_(1.1); }},
           {"model.embed_tokens.weight", [](causal_lm& model) { model.weights.embed_tokens[5].add_(0.3); }},
           {"model.layers.1.self_attn.k_proj.weight",
@@ -59,13 +59,13 @@ std::vector<change> changes() {
            }},
           {"config", [](causal_lm& model) { model.config.rms_norm_eps = 0.5; }},
           {"config", [](causal_lm& model) { model.config.attention[1].scale *= 2; }},
-          {"config", [](causal_lm& model) { model.config.rotary[1] = stretched().config.rotary[1]; }}};
+          {"config", [](causal_lm& model) { model.config.rotary[1] = linearly_stretched().config.rotary[1]; }}};
 }
 
 }  // namespace
 
 TEST_CASE("a model that was changed since its identity was taken says what of it was", "[model][changed_model]") {
-  for (const change& each : changes()) {
+  for (const model_change& each : model_changes()) {
     causal_lm model = small_model();
     CHECK(model.changed().empty());
     each.make(model);
@@ -75,7 +75,7 @@ TEST_CASE("a model that was changed since its identity was taken says what of it
   }
 }
 
-TEST_CASE("what changes no number is no change of a model", "[model][changed_model]") {
+TEST_CASE("what model_changes no number is no change of a model", "[model][changed_model]") {
   causal_lm model = small_model();
   model.config.eos_token_ids = {3};
   model.config.bos_token_id = 7;
@@ -89,52 +89,52 @@ TEST_CASE("what changes no number is no change of a model", "[model][changed_mod
 }
 
 TEST_CASE("caches do not pass between a model and what it was changed to, in any runner", "[model][changed_model]") {
-  for (const change& each : changes()) {
+  for (const model_change& each : model_changes()) {
     CAPTURE(each.found);
     causal_lm model = small_model();
-    const cache before = prefill(model, {source});
+    const cache before = prefill(model, {first_text});
     each.make(model);
-    const plan old = prepend(before.view(), {target});
+    const plan old = prepend(before.view(), {next_text});
     const std::string refusal =
         "plan: layer 0: model: expected one that is as its identity says (causal_lm::of makes one "
         "of what was changed), got a change of " +
         each.found;
     CHECK(message_of<frame_error>([&] { session(model, old); }) == refusal);
     CHECK(message_of<frame_error>([&] { (void)plan_logits(model, old); }) == refusal);
-    CHECK(message_of<frame_error>([&] { (void)score(model, old, target); }) == refusal);
-    CHECK(message_of<frame_error>([&] { (void)generate_many(model, {{.input = old}}); }) == refusal);
+    CHECK(message_of<frame_error>([&] { (void)score(model, old, next_text); }) == refusal);
+    CHECK(message_of<frame_error>([&] { (void)generate_many(model, {{.input = old, .settings = {}}}); }) == refusal);
 
-    const cache after = prefill(model, {source});  // it still runs, but nobody knows which model it is
+    const cache after = prefill(model, {first_text});  // it still runs, but nobody knows which model it is
     CHECK_FALSE(after.target().origin().is_known());
-    CHECK_FALSE(generate_many(model, {{.input = plan_of({source}), .keeps_cache = true}})[0]
+    CHECK_FALSE(generate_many(model, {{.input = plan_of({first_text}), .settings = {}, .keeps_cache = true}})[0]
                     .left->target()
                     .origin()
                     .is_known());
-    CHECK_THROWS_AS(session(small_model(), prepend(after.view(), {target})), frame_error);
+    CHECK_THROWS_AS(session(small_model(), prepend(after.view(), {next_text})), frame_error);
     const temporary_folder folder;
     save_cache(folder.path() / "cache", after);
     CHECK_THROWS_AS(cache_file::open(folder.path() / "cache").load(small_model().identity), frame_error);
 
     const causal_lm its_own = causal_lm::of(model.config, model.weights);
-    const cache known = prefill(its_own, {source});
-    CHECK_NOTHROW(session(its_own, prepend(known.view(), {target})));
+    const cache known = prefill(its_own, {first_text});
+    CHECK_NOTHROW(session(its_own, prepend(known.view(), {next_text})));
     if (each.found != "config") {
       CHECK(its_own.identity.digest != small_model().identity.digest);
     }
-    CHECK_THROWS_AS(session(small_model(), prepend(known.view(), {target})), frame_error);
+    CHECK_THROWS_AS(session(small_model(), prepend(known.view(), {next_text})), frame_error);
   }
 }
 
 TEST_CASE("a changed model says what a model of its weights says", "[model][changed_model]") {
-  for (const change& each : changes()) {
+  for (const model_change& each : model_changes()) {
     CAPTURE(each.found);
     causal_lm model = small_model();
     each.make(model);
     const causal_lm its_own = causal_lm::of(model.config, model.weights);
-    const plan both = plan_of({joined(source, target)});
+    const plan both = plan_of({joined(first_text, next_text)});
     CHECK(generate(model, both, {}).sequences[0].token_ids == generate(its_own, both, {}).sequences[0].token_ids);
-    const auto found = score_each(model, both, {target, source});
-    const auto expected = score_each(its_own, both, {target, source});
+    const auto found = score_each(model, both, {next_text, first_text});
+    const auto expected = score_each(its_own, both, {next_text, first_text});
     CHECK(max_difference(found[1].log_probs, expected[1].log_probs) < 1e-5);
   }
 }
@@ -157,6 +157,6 @@ TEST_CASE("weights that were written in place on the disk while they are mapped 
   const auto refused = contains("got a file that was written to since");
   CHECK_THAT(message_of<file_error>([&] { session(model, text); }), refused);
   CHECK_THAT(message_of<file_error>([&] { (void)plan_logits(model, text); }), refused);
-  CHECK_THAT(message_of<file_error>([&] { (void)generate_many(model, {{.input = text}}); }), refused);
+  CHECK_THAT(message_of<file_error>([&] { (void)generate_many(model, {{.input = text, .settings = {}}}); }), refused);
   CHECK_NOTHROW(session(converted, text));  // which has numbers of its own
 }
