@@ -57,7 +57,8 @@ TEST_CASE("token ranges written in any order make the file that saving at once m
   std::mt19937 random(3);
   for (const file_checksums checksums : {file_checksums::crc32, file_checksums::none}) {
     save_cache(folder.path() / "whole", kv, checksums);
-    cache_file_writer writer(folder.path() / "pieces", view.frame(), sample_layers(view.frame()), checksums);
+    cache_file_writer writer(folder.path() / "pieces", view.frame(), sample_layers(view.frame()), as_written,
+                             checksums);
     for (const auto& [layer, begin, end] : cut_up(view, random)) {
       writer.write(layer, begin, view.layer(layer).keys().slice(2, begin, end),
                    view.layer(layer).values().slice(2, begin, end));
@@ -77,6 +78,24 @@ TEST_CASE("before it is finished there is no file, and without finishing nothing
     CHECK_FALSE(std::filesystem::exists(path));
   }
   CHECK(std::filesystem::is_empty(folder.path()));
+}
+
+TEST_CASE("tensors that a caller brings are of unknown origin in a file too, whatever their frame says",
+          "[cache][file]") {
+  const temporary_folder folder;
+  cache_frame frame(1, unequal_rows(5));
+  frame.set_origin(model_identity{"model a"});
+  const cache kv = sample_cache(frame);
+  const layer_view<> layer = kv.view().layer(0);
+  const auto written = [&](auto... said) {
+    cache_file_writer writer(folder.path() / "a", frame, sample_layers(frame), said...);
+    writer.write(0, layer.keys(), layer.values());
+    writer.finish();
+    return cache_file::open(folder.path() / "a");
+  };
+  CHECK_FALSE(written().frame().origin().is_known());
+  CHECK_THROWS_AS(written().load(model_identity{"model a"}), frame_error);
+  CHECK(written(as_written).load(model_identity{"model a"}).target().model().digest == "model a");
 }
 
 TEST_CASE("what was not declared is not written", "[cache][file]") {

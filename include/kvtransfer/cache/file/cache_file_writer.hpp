@@ -79,11 +79,19 @@ namespace kvtransfer {
 /// file's name. Without it (an exception, say) nothing is left.
 class cache_file_writer {
  public:
+  /// For tensors that a caller brings. Nobody has said that a model wrote them so, therefore the file says nothing of
+  /// the frame's origin: give `as_written` where it is known.
   /// @param frame where the keys will stand: what is written has to be written in it
   /// @param layers one for each of the frame's layers
   /// @throws as `require_writable` and `frame_tensors`; file_error if the folder takes no new file
   cache_file_writer(const std::filesystem::path& path, const cache_frame& frame,
                     const std::vector<cached_layer>& layers, file_checksums checksums = file_checksums::crc32)
+      : cache_file_writer(path, cache_frame(frame).without_origin(), layers, as_written, checksums) {}
+
+  /// For tensors that hold what `frame` says a model wrote. @throws as above
+  cache_file_writer(const std::filesystem::path& path, const cache_frame& frame,
+                    const std::vector<cached_layer>& layers, as_written_t,
+                    file_checksums checksums = file_checksums::crc32)
       : cache_file_writer(path, checked(frame, layers), detail::distinct_frames(frame), layers, checksums) {}
 
   /// Writes a whole layer.

@@ -25,7 +25,7 @@ void save_cache(const std::filesystem::path& path, const cache_view<Layout>& vie
     layers.push_back({extents.kv_heads, extents.head_dim, layer.dtype(), layer.value_storage().extents().head_dim,
                       layer.stored_values().scalar_type()});
   }
-  cache_file_writer writer(path, view.frame(), layers, checksums);
+  cache_file_writer writer(path, view.frame(), layers, as_written, checksums);
   for (std::int64_t i = 0; i < view.layers(); ++i) {
     writer.write(i, view.layer(i).keys(), view.layer(i).values());
   }
