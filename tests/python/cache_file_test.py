@@ -5,6 +5,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -347,6 +348,54 @@ class AcrossTheFence(unittest.TestCase):
             rewritten(self.file, change)
             with self.assertRaisesRegex(FrameError, message):
                 load_cache(self.file, model, identity)
+
+    def test_values_that_were_edited_in_place_are_an_edit_of_the_file(self):
+        model, identity, frame = self.saved()
+        frame.cache.layers[2].values.mul_(0.5)
+        frame.shift_(1)
+        save_cache(frame, self.file, identity)
+        with self.assertRaisesRegex(FrameError, "edits: .*other"):
+            load_cache(self.file, model, identity)
+        edits = cache_file_format.read(self.file).edits
+        count = frame.positions[2].shape[-1]
+        expected = {"kind": "other", "half": "values", "layers": [2], "heads": [], "slots": [[0, count]], "origin": "changed in place"}
+        self.assertEqual(edits, [expected])
+        self.assertEqual(len(ask(model=LAB, cache=self.file, ids=MORE, new_tokens=1)["token_ids"]), len(TEXTS))  # C++ reads it, and knows
+
+    def test_a_model_that_was_changed_has_no_identity_of_before(self):
+        model, identity, frame = self.saved()
+        other = opened(LAB)
+        with self.assertRaisesRegex(FrameError, "identity: expected what model_identity gives for the frame's model, got another's"):
+            load_cache(self.file, other, identity)
+        model.model.norm.weight.mul_(1.5)
+        begun = CacheFrame(model)
+        read(begun, TEXTS)
+        for use in (
+            lambda: save_cache(frame, self.file, identity),
+            lambda: save_cache(begun, self.file, identity),
+            lambda: load_cache(self.file, model, identity),
+        ):
+            with self.assertRaisesRegex(FrameError, "model: expected the weights .*, got a change of model.norm.weight"):
+                use()
+
+    def test_a_save_keeps_the_files_mode_and_goes_through_a_link(self):
+        _, identity, frame = self.saved()
+        self.file.chmod(0o640)
+        link = self.file.with_name("link")
+        link.symlink_to(self.file.name)
+        before = self.file.stat().st_ino
+        save_cache(frame, link, identity)
+        self.assertTrue(link.is_symlink())
+        self.assertNotEqual(self.file.stat().st_ino, before)
+        self.assertEqual(self.file.stat().st_mode & 0o777, 0o640)
+        kvtransfer.save_frame(frame, link)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(self.file.stat().st_mode & 0o777, 0o640)
+        pipe = self.file.with_name("pipe")
+        os.mkfifo(pipe)
+        with self.assertRaisesRegex(OSError, "expected a regular file or none"):
+            save_cache(frame, pipe, identity)
+        self.assertTrue(pipe.is_fifo())
 
     def test_a_window_that_lacks_what_it_shows_is_refused_by_both(self):
         model, identity, frame = self.saved(FIXTURES / "gemma3")

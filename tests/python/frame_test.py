@@ -188,10 +188,60 @@ class FrameTest(unittest.TestCase):
         for change in (lambda: frame.cache.crop(-1), lambda: frame.cache.reorder_cache(torch.tensor([0])), frame.cache.reset):
             self.assert_refused("behind its frame's back", frame, change)
 
-    def test_values_may_be_edited_in_place(self):
+    def test_a_layer_that_is_gone_is_noticed(self):
         frame, _ = both(causal_lm("llama"))
-        frame.cache.layers[0].values.mul_(0.5)
+        frame.cache.layers.pop()
+        for use in (lambda: frame.forward(MORE), lambda: frame.shift_(1), lambda: join_frames(frame)):
+            with self.assertRaisesRegex(FrameError, "layers: expected 3, got 2"):
+                use()
+
+    def test_a_model_that_was_changed_does_not_go_on_from_its_old_keys(self):
+        def set_(module, name):
+            module.weight = torch.nn.Parameter(getattr(module, name) + 0.1)
+
+        for name, change in {
+            "model.norm.weight": lambda model: model.model.norm.weight.mul_(1.5),
+            "lm_head.weight": lambda model: model.lm_head.weight[5].add_(0.1),
+            "model.layers.1.self_attn.k_proj.weight": lambda model: set_(model.model.layers[1].self_attn.k_proj, "weight"),
+            "inv_freq": lambda model: model.model.rotary_emb.inv_freq.mul_(0.5),
+            "weight": lambda model: model.half(),
+            "mlp.extra": lambda model: model.model.layers[0].mlp.register_parameter("extra", torch.nn.Parameter(torch.ones(1))),
+        }.items():
+            with self.subTest(name):
+                model = causal_lm("llama")
+                frame, slow = both(model)
+                moved = frame.copy()
+                change(model)
+                message = f"model: expected the weights that wrote the cached keys .*, got a change of .*{name}"
+                for use in (
+                    lambda: frame.forward(MORE),
+                    lambda: frame.generate(MORE, max_new_tokens=2),
+                    lambda: moved.forward(MORE),
+                    lambda: join_frames(frame, frame),
+                ):
+                    with self.assertRaisesRegex(FrameError, message):
+                        use()
+                if name != "weight":
+                    kvtransfer.CacheFrame(model).forward(IDS)  # a frame that begins with the model as it is now
+
+    def test_what_changes_no_weight_is_no_change_of_a_model(self):
+        model = causal_lm("llama")
+        frame, slow = both(model)
+        model.requires_grad_(False)
+        model.train()
+        model.eval()
+        model.to(torch.float32)
+        self.assert_goes_on_as(frame, slow)
+
+    def test_values_may_be_edited_in_place_and_that_is_known(self):
+        frame, _ = both(causal_lm("llama"))
+        self.assertEqual(frame.edited_values, [])
+        frame.cache.layers[1].values.mul_(0.5)
         frame.shift_(3)
+        frame.keep_(torch.arange(4))
+        self.assertEqual(frame.edited_values, [1])
+        self.assertEqual(join_frames(frame, frame).edited_values, [1])
+        self.assertEqual(frame.copy().edited_values, [1])
 
     def test_a_copied_cache_has_no_frame_to_read_it_by(self):
         model = causal_lm("llama")

@@ -50,6 +50,8 @@ def save_cache(
         raise FrameError("save_cache", "next_position", f"behind the last key, at {following.tolist()} (go_on_at_)", got)
     if not identity.digest:
         raise FrameError("save_cache", "identity", "that of a model", "nobody's")
+    identity.require_of("save_cache", frame.model)
+    frame._require_same_model("save_cache")
     _require_no_gaps("save_cache", frame)
     specifications = _specifications(frame)
     made: dict[tuple, LayerFrame] = {}
@@ -62,7 +64,8 @@ def save_cache(
             states = torch.full(positions.shape, state, dtype=torch.int32).masked_fill(~valid, PADDING)
             made[key] = LayerFrame(positions, states, [specifications[index]], frame.roundings)
         layers.append((layer.keys, layer.values, made[key]))
-    cache_format.write(path, Contents(identity, layers, _tokens_by_layer(token_ids, [stands for _, _, stands in layers])))
+    tokens = _tokens_by_layer(token_ids, [stands for _, _, stands in layers])
+    cache_format.write(path, Contents(identity, layers, tokens, edits=_edits_of_values(frame)))
 
 
 def load_cache(
@@ -76,6 +79,7 @@ def load_cache(
     a frame does not keep: edits, an assumed frame or origin, several specifications in a layer.
     """
     name = os.fspath(path)
+    identity.require_of("load_cache", model)
     contents = cache_format.read(path)
     _require_origin(name, contents, identity)
     frame = CacheFrame(model, keep_written, conventions)
@@ -113,6 +117,13 @@ def load_cache(
     frame._settled_roundings = max(stands.roundings for _, _, stands in contents.layers)
     frame._remember()
     return frame
+
+
+def _edits_of_values(frame: CacheFrame) -> list[dict]:
+    """What a file tells of values that were changed in place, in no one knows which slots."""
+    changed = {"kind": "other", "half": "values", "heads": [], "origin": "changed in place"}
+    held = {index: frame.cache.layers[index].values.shape[2] for index in frame.edited_values}
+    return [changed | {"layers": [index], "slots": [[0, count]]} for index, count in held.items() if count > 0]
 
 
 def _require_origin(name: str, contents: Contents, identity: ModelIdentity) -> None:

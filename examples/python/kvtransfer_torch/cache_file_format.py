@@ -16,6 +16,7 @@ import torch
 
 from .errors import FrameError
 from .model_identity import ModelIdentity
+from .whole_file import whole_file
 
 VERSION = 2
 LAYOUT = "batch_heads_seq_dim"
@@ -83,13 +84,8 @@ def write(path: str | os.PathLike, contents: Contents) -> None:
     metadata = {"format": "pt", FRAME: text}
     names = f"{_header_checksum(headers, metadata):08x}"
     metadata[CHECKSUM] = json.dumps({"algorithm": "crc32", "header": names, "values": values})
-    partial = f"{os.fspath(path)}.partial-{os.getpid()}"
-    try:
+    with whole_file(path) as partial:
         save_file(tensors, partial, metadata)
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.unlink(partial)
 
 
 def read(path: str | os.PathLike) -> Contents:

@@ -9,7 +9,7 @@
 Positions by layer and head, validity of padding, the rotary embedding that the keys were written under and the next position are
 the frame's own. A forward pass gets its positions and each layer's mask from it, windows by position and not by slot. What it cannot
 justify it refuses with a FrameError, and nothing has changed then: keys rotated twice, positions that go back, a cache that
-somebody else moved or grew, a forward pass that does not say where its tokens stand.
+somebody else moved or grew, a forward pass that does not say where its tokens stand, a model that was changed since it wrote the keys.
 
 Moves go through operators in place. Where a key moves again, it moves from what the model wrote, which the frame keeps from the
 first move on (half as much memory again as the cache; `keep_written=False` does without): a thousand moves are off by one rounding.
@@ -98,6 +98,12 @@ class CacheFrame(FrameState):
     def roundings(self) -> int:
         """How many roundings to the cache's type moves have put on any key, beyond the model's own."""
         return self._settled_roundings + int(self.keep_written and any(each is not None for each in self._written))
+
+    @property
+    def edited_values(self) -> list[int]:
+        """The layers whose values were changed in place since the model wrote them, as torch counts it. `save_cache` tells of them."""
+        self._require_unchanged("edited_values")
+        return sorted(self._edited_values)
 
     @property
     def error_bound(self) -> float:
@@ -259,6 +265,7 @@ def join_frames(*frames: CacheFrame) -> CacheFrame:
         frame._require_state("join_frames")
         if frame.model is not first.model:
             raise FrameError("join_frames", "model", "one for all", "two")
+        frame._require_same_model("join_frames")
         if len(frame._next) != len(first._next):
             raise FrameError("join_frames", "rows", f"batch={len(first._next)}", f"batch={len(frame._next)}")
         if not are_equal(first.rotary, frame.rotary):

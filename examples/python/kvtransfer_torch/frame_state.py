@@ -12,6 +12,7 @@ import torch
 from . import moves
 from .errors import FrameError
 from .frame_reading import Reading, attention_modules
+from .model_watch import ModelWatch
 from .moves import Positions, one_a_layer
 from .rotary import Rotary, are_equal, decoder_of, depends_on_length, rotary_of, what_differs
 from .slots import Written, ascend, cat_places, places_at, shared, version
@@ -40,6 +41,8 @@ class FrameState:
         self._next = torch.zeros(0, dtype=torch.int64)
         self._written: list[Written | None] = [None] * len(self.windows)
         self._seen: list[tuple] = []  # the tensors of each layer as the frame left them
+        self._edited_values: set[int] = set()  # layers whose values somebody has changed in place
+        self._watch: ModelWatch | None = None  # the model as it was when it wrote the first keys
         self._is_rotated = True
         self._settled_roundings = 0  # behind what counts as written
 
@@ -72,6 +75,7 @@ class FrameState:
         if length - 1 > moves.LARGEST_POSITION:
             raise FrameError("forward", "positions", f"at most {moves.LARGEST_POSITION}", f"{length - 1}")
         self._require_same_rotary(length)
+        self._require_same_model("forward")
         self._nothing = torch.zeros(batch, 1, 0, dtype=torch.int64), torch.zeros(batch, 1, 0, dtype=torch.bool)
         return valid, positions
 
@@ -124,6 +128,12 @@ class FrameState:
         held = torch.stack([each.any(dim=1).any(dim=-1) for each in self._valid]).any(0) if self._valid else valid.new_zeros(len(valid))
         if bool((~valid & (held[:, None] | (valid.long().cumsum(-1) > 0))).any()):
             raise FrameError("forward", "attention_mask", "padding in front of all tokens, where layers have windows", "padding behind")
+
+    def _require_same_model(self, where: str) -> None:
+        """Raises FrameError where the model was changed since it wrote the first of the cached keys."""
+        if self._watch is None or not self._positions:
+            self._watch = ModelWatch(self.model)
+        self._watch.require_unchanged(where, "the weights that wrote the cached keys (begin another CacheFrame)")
 
     def _require_same_rotary(self, length: int) -> None:
         if self._positions and not depends_on_length(self.decoder):
@@ -238,6 +248,7 @@ class FrameState:
             counts.append(counted[:, None, count - shape[2] : count].expand(places[-1].shape).clone())
         self._positions, self._valid = shared(places), shared(counts)
         self._next = torch.zeros(batch, dtype=torch.int64)
+        self._watch = ModelWatch(self.model)
         self.cache.layers = cache.layers
         self._remember()
         self._stand_at(*self._asked("adopt", self._positions, next_position))
@@ -245,6 +256,8 @@ class FrameState:
     def take_over(self, frames: Sequence[FrameState], positions: list[list[torch.Tensor]], following: torch.Tensor) -> None:
         """Fills this empty frame with copies of what `frames` hold, moved to `positions`, one a layer for each of them."""
         self.rotary = frames[0].rotary
+        self._watch = frames[0]._watch
+        self._edited_values = set().union(*(frame._edited_values for frame in frames))
         for index, (layer, window) in enumerate(zip(self.cache.layers, self.windows)):
             parts = [frame.cache.layers[index] for frame in frames]
             written = [frame._written_of(index) for frame in frames]
@@ -279,7 +292,7 @@ class FrameState:
             return given.cpu().clone()
         try:
             return torch.full((max(1, rows),), operator.index(given), dtype=torch.int64)
-        except (TypeError, RuntimeError):
+        except (TypeError, RuntimeError, OverflowError):
             got = f"{given.dtype} {list(given.shape)}" if isinstance(given, torch.Tensor) else repr(given)
             raise FrameError(where, what, f"an int or int64 [batch={rows}]", got) from None
 
@@ -339,14 +352,18 @@ class FrameState:
 
     def _require_unchanged(self, where: str) -> None:
         """Raises FrameError where somebody else has moved, grown or cut the cache since the frame last saw it."""
-        for index, (layer, (keys, count, values)) in enumerate(zip(self.cache.layers, self._seen)):
+        if self._seen and len(self.cache.layers) != len(self._seen):
+            raise FrameError(where, "layers", f"{len(self._seen)}", f"{len(self.cache.layers)}")
+        for index, (layer, (keys, count, values, values_count)) in enumerate(zip(self.cache.layers, self._seen)):
             if layer.keys is not keys or layer.values is not values or version(layer.keys) != count:
                 raise FrameError(where, f"layer {index}", "the keys that the frame knows", "a cache changed behind its frame's back")
+            if version(layer.values) != values_count:
+                self._edited_values.add(index)
         if not self._seen and any(layer.is_initialized for layer in self.cache.layers):
             raise FrameError(where, "cache", "an empty one", "what a failed forward pass has left")
 
     def _remember(self) -> None:
-        self._seen = [(layer.keys, version(layer.keys), layer.values) for layer in self.cache.layers]
+        self._seen = [(layer.keys, version(layer.keys), layer.values, version(layer.values)) for layer in self.cache.layers]
 
 
 def _last(tensor: torch.Tensor, window: int | None, axis: int = -1) -> torch.Tensor:

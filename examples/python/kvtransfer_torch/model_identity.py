@@ -19,6 +19,7 @@ import torch
 from .architectures import conventions_of
 from .errors import FrameError
 from .model_digest import _gguf_in, _tensors_of_folder, model_digest, tokenizer_digest
+from .model_watch import ModelWatch
 from .rotary import Rotary, decoder_of, depends_on_length, rotary_of
 
 # Keys of a config.json that change no number, and those whose meaning the fields below tell by value.
@@ -57,6 +58,13 @@ class ModelIdentity:
     tokenizer: str = ""
     rotary: dict[str, str] = field(default_factory=dict)
     configuration: dict[str, str] = field(default_factory=dict)
+    watch: ModelWatch | None = field(default=None, compare=False, repr=False)  # the model that it was taken of; not in files
+
+    def require_of(self, where: str, model) -> None:
+        """Raises FrameError unless this is the identity of `model`, as `model_identity` gave it, and of what `model` is now."""
+        if self.watch is None or not self.watch.is_of(model):
+            raise FrameError(where, "identity", "what model_identity gives for the frame's model", "another's")
+        self.watch.require_unchanged(where, "the weights that its identity was taken of (model_identity, once more)")
 
     def differences(self, got: ModelIdentity) -> list[tuple[str, str, str]]:
         """(field, expected, got) wherever `got` is known to be another model."""
@@ -100,6 +108,7 @@ def model_identity(path: str | os.PathLike, model) -> ModelIdentity:
         tokenizer=tokenizer_digest(path) or "",
         rotary=_rotary_values(model, config, number),
         configuration=_configuration_values(model, config, kind, raw, number),
+        watch=ModelWatch(model),
     )
 
 

@@ -9,8 +9,10 @@ import torch
 from . import moves
 from .errors import FrameError
 from .frame import CacheFrame
+from .model_watch import ModelWatch
 from .rotary import Rotary, are_equal, depends_on_length
 from .slots import Written, shared
+from .whole_file import whole_file
 
 FORMAT = "kvtransfer-torch cache 1"
 _FIELDS = {"format", "model", "rope", "rotary", "layers", "next_position", "is_rotated", "roundings"}
@@ -50,13 +52,8 @@ def save_frame(frame: CacheFrame, path: str | os.PathLike) -> None:
     rotary = [None if r is None else (r.inv_freq, r.attention_scaling, r.interleaved, r.streams) for r in frame.rotary]
     contents = dict(format=FORMAT, model=weights_digest(frame.model), rope=_rope_of(frame.model), rotary=rotary, layers=layers)
     contents |= dict(next_position=frame._next, is_rotated=frame._is_rotated, roundings=frame._settled_roundings)
-    partial = f"{os.fspath(path)}.partial-{os.getpid()}"
-    try:
+    with whole_file(path) as partial:
         torch.save(contents, partial)
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.unlink(partial)
 
 
 def load_frame(path: str | os.PathLike, model, keep_written: bool = True, conventions: dict | None = None) -> CacheFrame:
@@ -107,6 +104,7 @@ def _fill(frame: CacheFrame, contents: dict) -> None:
 def fill(frame: CacheFrame, where: str, layers: list[dict]) -> None:
     """Puts keys, values, positions and validity of every layer into an empty frame, whose `_next` says how many rows there are."""
     config, device, dtype = frame.decoder.config, frame.model.device, layers[0]["keys"].dtype
+    frame._watch = ModelWatch(frame.model)
     shape = (len(frame._next), config.num_key_value_heads)
     for index, (layer, saved) in enumerate(zip(frame.cache.layers, layers)):
         keys, values, positions, valid = (saved[name] for name in ("keys", "values", "positions", "valid"))
