@@ -13,7 +13,7 @@ namespace {
 
 /// How often a tensor was written to, as autograd counts it; tensors of inference mode are not counted.
 std::uint32_t version_of(const at::Tensor& tensor) {
-  return tensor.is_inference() ? 0 : static_cast<std::uint32_t>(tensor._version());
+  return !tensor.defined() || tensor.is_inference() ? 0 : static_cast<std::uint32_t>(tensor._version());
 }
 
 /// Whether both compute the same numbers: token ids and the longest text decide on none.
