@@ -224,3 +224,10 @@ TEST_CASE("positions whose sums would leave 64 bits are refused, at either end, 
   kept.append({largest, 1, 1, slot_state::padding()});  // which stands nowhere
   CHECK(kept.last_position() == 7);
 }
+
+TEST_CASE("a row reaches as far as its furthest key, on either side of 0", "[core][position_row]") {
+  CHECK(position_row().reach() == 0);
+  CHECK(position_row::consecutive(5, 3).reach() == 7);
+  CHECK(position_row::listed({3, -9, 4}).reach() == 9);
+  CHECK(position_row::consecutive(90, 3, slot_state::padding()).reach() == 0);
+}

@@ -72,6 +72,15 @@ class position_map {
     return rows_[static_cast<std::size_t>((stream * batch_ + batch) * heads_ + (heads_ == 1 ? 0 : head))];
   }
 
+  /// How far from 0 the furthest key of any row stands, in tokens.
+  [[nodiscard]] std::int64_t reach() const {
+    std::int64_t farthest = 0;
+    for (const position_row& row : rows_) {
+      farthest = std::max(farthest, row.reach());
+    }
+    return farthest;
+  }
+
   /// Applies `change(row) -> row` to every row.
   template <class Change>
   position_map transform(Change&& change) const {

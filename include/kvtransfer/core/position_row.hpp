@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -259,6 +260,16 @@ class position_row {
       }
     }
     return last;
+  }
+
+  /// How far from 0 the furthest key stands, in tokens.
+  [[nodiscard]] std::int64_t reach() const {
+    std::int64_t farthest = 0;
+    for (const position_run& run : runs_) {
+      const bool held = !run.state.is_padding();
+      farthest = held ? std::max({farthest, std::abs(run.first), std::abs(run.at(run.count - 1))}) : farthest;
+    }
+    return farthest;
   }
 
   /// How many slots a query may see.

@@ -285,17 +285,6 @@ inline at::Tensor valid_in(const move_block& block, const position_map& position
   return block.head && rows.size(1) > 1 ? rows.narrow(1, *block.head, 1) : rows;
 }
 
-/// How far from 0 the furthest key of any row stands.
-inline std::int64_t farthest(const position_map& positions) {
-  std::int64_t reach = 0;
-  for (const position_row& row : positions.rows()) {
-    for (const position_run& run : row.runs()) {
-      reach = std::max({reach, std::abs(run.first), std::abs(run.at(run.count - 1))});
-    }
-  }
-  return reach;
-}
-
 inline const rotary_specification& specification_of(const layer_frame& layer, slot_state state) {
   static const rotary_specification none;
   return state.is_rotated() ? layer.specifications.at(static_cast<std::size_t>(state.specification())) : none;
@@ -323,9 +312,7 @@ inline rope::rotation rotation_of(const move_block& block, const rotary_specific
   if (to.rotates()) {
     rotation.to = positions_of(block, placed.target, device);
   }
-  if (!device.is_cpu()) {
-    rotation.reach = std::max(farthest(placed.stored), farthest(placed.target));
-  }
+  rotation.reach = device.is_cpu() ? 0 : std::max(placed.stored.reach(), placed.target.reach());
   return rotation;
 }
 
