@@ -53,6 +53,7 @@ class FrameState:
         if not self._is_rotated:
             raise FrameError("forward", "keys", "rotated ones (rotate_ puts them back)", "keys without rotation")
         self._require_unchanged("forward")
+        self._require_same_model("forward")  # once for all tokens that `generate` reads
         with Reading(self, attention_mask, position_ids):
             yield
 
@@ -75,7 +76,6 @@ class FrameState:
         if length - 1 > moves.LARGEST_POSITION:
             raise FrameError("forward", "positions", f"at most {moves.LARGEST_POSITION}", f"{length - 1}")
         self._require_same_rotary(length)
-        self._require_same_model("forward")
         self._nothing = torch.zeros(batch, 1, 0, dtype=torch.int64), torch.zeros(batch, 1, 0, dtype=torch.bool)
         return valid, positions
 

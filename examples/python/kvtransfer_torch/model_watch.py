@@ -47,7 +47,11 @@ class _Seen:
 
 
 def _state_of(tensor: torch.Tensor) -> tuple | None:
-    return None if tensor.is_meta else (version(tensor), tensor.data_ptr(), tensor.dtype, tensor.device, tensor.shape)
+    if tensor.is_meta:
+        return None
+    # Codes of a quantized matrix are put elsewhere by its first product (bitsandbytes' int8).
+    place = tensor.data_ptr() if tensor.is_floating_point() else 0
+    return version(tensor), place, tensor.dtype, tensor.device, tensor.shape
 
 
 def _tensors_of(model):
