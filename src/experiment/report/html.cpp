@@ -15,6 +15,7 @@
 #include "experiment/report/html_style.hpp"
 #include "experiment/report/html_summary.hpp"
 #include "experiment/report/html_tests.hpp"
+#include "experiment/report/left_out.hpp"
 #include "experiment/report/verdicts.hpp"
 
 namespace kvtransfer::detail {
@@ -145,7 +146,7 @@ std::string report_html(const results& run, const run_summary& summary) {
     }
   }
   page += html_comparisons(run, summary) + html_cells(run, summary);
-  page += html_factors(summary) + html_sweeps(run, summary);
+  page += html_factors(summary) + html_left_out(run) + html_sweeps(run, summary);
   page += few_tests ? html_mistakes(run) : "";
   page += html_divergence(run);
   page += few_tests ? html_agreement(run) + html_rates(run) : "";
