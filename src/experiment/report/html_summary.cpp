@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "experiment/report/findings.hpp"
 #include "experiment/report/html_escape.hpp"
 #include "experiment/report/svg_divergence.hpp"
 #include "experiment/report/svg_heat_map.hpp"
 #include "experiment/report/svg_range.hpp"
+#include "experiment/report/wording.hpp"
 
 namespace kvtransfer::detail {
 
@@ -237,6 +237,7 @@ std::string html_comparisons(const results& run, const run_summary& summary) {
 }
 
 std::string html_cells(const results& run, const run_summary& summary) {
+  const std::vector<std::string> asked = questioned_conditions(run);
   std::string rows;
   for (const condition_summary& each : summary.cells) {
     if (each.prompts == 0) {
@@ -245,7 +246,7 @@ std::string html_cells(const results& run, const run_summary& summary) {
     const condition_description* condition = run.find_condition(each.condition);
     const std::string name =
         each.variant.empty() ? each.condition : fmt::format("{}: {}", each.variant, each.condition);
-    const bool questioned = each.condition == "transfer";
+    const bool questioned = std::ranges::find(asked, each.condition) != asked.end();
     rows += fmt::format(
         R"(<tr{}><th class="id" title="{}">{}</th>{}{}{}{}{}</tr>)", questioned ? R"( class="asked")" : "",
         condition == nullptr ? "" : html_escape(condition->injected), html_escape(name),
