@@ -60,6 +60,12 @@ std::string in_words(const std::string& condition) {
   return fmt::format("{} ({})", *words, condition.substr(plus + 1));
 }
 
+std::string metric_title(const std::string& metric) {
+  return metric == "success"   ? "Answers that passed"
+         : metric == "stalled" ? "Answers that ended at once"
+                               : "Log-probability of the markers";
+}
+
 std::string points(double difference) { return fmt::format("{} points", tenths(difference)); }
 
 std::string points(double low, double high) { return fmt::format("{} to {} points", tenths(low), tenths(high)); }

@@ -11,6 +11,9 @@ namespace kvtransfer::detail {
 /// A condition in words: "the source's cache"; as it is written where it has none.
 [[nodiscard]] std::string in_words(const std::string& condition);
 
+/// What a metric of `summary.json` counts, as a heading.
+[[nodiscard]] std::string metric_title(const std::string& metric);
+
 /// `+56.2 points`: a difference of rates.
 [[nodiscard]] std::string points(double difference);
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kvtransfer/experiment/metrics.hpp"
+#include "kvtransfer/experiment/comparison.hpp"
 #include "kvtransfer/experiment/statistics/by_prompt.hpp"
 
 namespace kvtransfer::detail {

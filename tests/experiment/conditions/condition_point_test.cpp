@@ -150,6 +150,7 @@ TEST_CASE("a wrong word is refused with its place and what would be right", "[ex
         "conditions: visible:hidden+keys: expected words that are an experiment together, got a crossing where nothing "
         "of "
         "the cache is seen, so it does not matter what it holds");
+  CHECK(complaint_about_words("transfer+precision:bfloat16").find("cache_precision:") != std::string::npos);
   CHECK_FALSE(complaint_about_words("transfer+gap:16+restart").empty());
   CHECK_FALSE(complaint_about_words("transfer+assume_unknown_origin").empty());
 }
