@@ -12,6 +12,7 @@
 #include "kvtransfer/experiment/device_choice.hpp"
 #include "kvtransfer/experiment/factorial_conditions.hpp"
 #include "kvtransfer/experiment/journal.hpp"
+#include "kvtransfer/experiment/left_out_crossing.hpp"
 #include "kvtransfer/experiment/metrics.hpp"
 #include "kvtransfer/experiment/model_info.hpp"
 #include "kvtransfer/experiment/output_folder.hpp"

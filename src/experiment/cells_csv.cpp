@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "experiment/record_line.hpp"
+#include "experiment/records_json.hpp"
 #include "kvtransfer/experiment/comparison.hpp"
 
 namespace kvtransfer::detail {
@@ -44,6 +45,7 @@ nlohmann::ordered_json cell_columns(const results& run, const test_record& test,
   if (condition != nullptr) {
     append_columns(columns, condition_columns(*condition));
   }
+  columns["inputs_digest"] = text_or_null(record.inputs_digest);
   columns["trial"] = trial;
   columns["seed"] = record.trials[trial].seed;
   append_columns(columns, outcome_columns(test.test, record.trials[trial]));

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "experiment/text_lists.hpp"
+#include "experiment/list_items.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/condition_point.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::string_view matrix = "matrix";
 constexpr std::string_view controls = "controls";
+
+bool names_group(std::string_view name) { return name == "all" || name == matrix || name == controls; }
 
 }  // namespace
 
@@ -111,6 +113,30 @@ any_condition condition_registry::parse_one(std::string_view text) const {
   return plus == text.size() ? condition : with_suffix(condition, text.substr(plus + 1));
 }
 
+bool condition_registry::knows(std::string_view name) const {
+  return names_group(name) || std::ranges::any_of(conditions_, [&](const auto& each) { return each.name == name; });
+}
+
+std::vector<std::string_view> condition_registry::items_of(std::string_view list) const {
+  return detail::list_items(
+      list, {.list_name = "conditions",
+             .item_name = "condition",
+             .begins = [this](std::string_view piece) { return knows(piece.substr(0, piece.find_first_of("+:"))); },
+             .ends_open =
+                 [](std::string_view item) {
+                   const std::size_t last_policy = item.rfind('+');
+                   return last_policy != item.npos && item.find(':', last_policy) != item.npos;
+                 },
+             .is_item =
+                 [this](std::string_view item) {
+                   try {
+                     return names_group(item) || (static_cast<void>(parse_one(item)), true);
+                   } catch (const error&) {
+                     return false;
+                   }
+                 }});
+}
+
 std::vector<any_condition> condition_registry::parse(std::string_view list) const {
   std::vector<std::pair<std::size_t, any_condition>> chosen;
   const auto add = [&](std::size_t index, any_condition condition) {
@@ -120,9 +146,9 @@ std::vector<any_condition> condition_registry::parse(std::string_view list) cons
       chosen.emplace_back(index, std::move(condition));
     }
   };
-  for (const std::string_view piece : detail::list_items(list)) {
+  for (const std::string_view piece : items_of(list)) {
     std::size_t index = 0;
-    bool is_group = piece == "all" || piece == matrix || piece == controls;
+    const bool is_group = names_group(piece);
     for (const auto& each : conditions_) {
       const bool named = piece == "all" ? each.make.argument.empty() : each.make.group == piece;
       if (is_group && named) {

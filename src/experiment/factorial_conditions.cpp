@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "experiment/conditions/described.hpp"
+#include "experiment/list_items.hpp"
 #include "experiment/text_lists.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/condition_point.hpp"
@@ -53,7 +54,8 @@ const std::vector<known_factor>& factor_table() {
         {"shuffled_layers", "control:shuffled_layers"},
         {"shuffled_heads", "control:shuffled_heads"},
         {"shuffled_slots", "control:shuffled_slots"}}},
-      {"precision", {{"run", ""}, {"bfloat16", "precision:bfloat16"}, {"float16", "precision:float16"}}},
+      {"cache_precision",
+       {{"run", ""}, {"bfloat16", "cache_precision:bfloat16"}, {"float16", "cache_precision:float16"}}},
       {"form", {{"raw", "form:raw"}, {"chat", "form:chat"}}},
   };
   return table;
@@ -147,6 +149,67 @@ std::vector<crossing> all_crossings(const std::vector<condition_factor>& factors
   return cells;
 }
 
+const known_factor& factor_named(std::string_view list, std::string_view item) {
+  const known_factor* factor = find_factor(item.substr(0, item.find(':')));
+  if (factor == nullptr) {
+    std::vector<std::string_view> names;
+    for (const known_factor& each : factor_table()) {
+      names.push_back(each.name);
+    }
+    refuse_factor(list, item, fmt::format("one of {}", fmt::join(names, ", ")));
+  }
+  return *factor;
+}
+
+/// Reads one factor and its levels. @param list that the item is a part of, for complaints
+condition_factor read_factor(std::string_view list, std::string_view item, const condition_registry& known) {
+  const std::size_t colon = std::min(item.find(':'), item.size());
+  const known_factor& factor = factor_named(list, item);
+  condition_factor chosen{std::string(factor.name), {}};
+  if (colon == item.size()) {
+    for (const known_level& level : factor.levels) {
+      chosen.levels.emplace_back(level.name);
+    }
+  }
+  for (const std::string_view level :
+       colon == item.size() ? std::vector<std::string_view>{} : detail::split(item.substr(colon + 1), '/')) {
+    if (!words_of(factor, level, known)) {
+      refuse_factor(list, level, fmt::format("of {} one of {}", factor.name, levels_text(factor)));
+    }
+    if (std::ranges::find(chosen.levels, level) != chosen.levels.end()) {
+      refuse_factor(list, level, "every level once");
+    }
+    chosen.levels.emplace_back(level);
+  }
+  if (chosen.levels.size() < 2) {
+    refuse_factor(list, item, "two levels or more, parted by slashes");
+  }
+  return chosen;
+}
+
+/// Whether the last level of an item is a policy with an argument.
+bool ends_with_argument(std::string_view item) {
+  const std::size_t colon = item.find(':');
+  return colon != item.npos && item.find(':', std::max(colon, item.rfind('/') + 1) + 1) != item.npos;
+}
+
+/// The items of a list of factors, commas inside policies left to these.
+std::vector<std::string_view> factor_items(std::string_view list, const condition_registry& known) {
+  return detail::list_items(
+      list, {.list_name = "factors",
+             .item_name = "factor",
+             .begins = [](std::string_view piece) { return find_factor(piece.substr(0, piece.find(':'))) != nullptr; },
+             .ends_open = ends_with_argument,
+             .is_item =
+                 [&](std::string_view item) {
+                   try {
+                     return static_cast<void>(read_factor(list, item, known)), true;
+                   } catch (const value_error&) {
+                     return false;
+                   }
+                 }});
+}
+
 }  // namespace
 
 std::vector<std::string> known_factors() {
@@ -159,39 +222,12 @@ std::vector<std::string> known_factors() {
 
 std::vector<condition_factor> parse_factors(std::string_view list, const condition_registry& known) {
   std::vector<condition_factor> factors;
-  for (const std::string_view piece : detail::list_items(list)) {
-    const std::size_t colon = std::min(piece.find(':'), piece.size());
-    const known_factor* factor = find_factor(piece.substr(0, colon));
-    if (factor == nullptr) {
-      std::vector<std::string_view> names;
-      for (const known_factor& each : factor_table()) {
-        names.push_back(each.name);
-      }
-      refuse_factor(list, piece, fmt::format("one of {}", fmt::join(names, ", ")));
+  for (const std::string_view item : factor_items(list, known)) {
+    condition_factor factor = read_factor(list, item, known);
+    if (std::ranges::find(factors, factor.name, &condition_factor::name) != factors.end()) {
+      refuse_factor(list, item, "every factor once");
     }
-    if (std::ranges::find(factors, factor->name, &condition_factor::name) != factors.end()) {
-      refuse_factor(list, piece, "every factor once");
-    }
-    condition_factor chosen{std::string(factor->name), {}};
-    if (colon == piece.size()) {
-      for (const known_level& level : factor->levels) {
-        chosen.levels.emplace_back(level.name);
-      }
-    }
-    for (const std::string_view level :
-         colon == piece.size() ? std::vector<std::string_view>{} : detail::split(piece.substr(colon + 1), '/')) {
-      if (!words_of(*factor, level, known)) {
-        refuse_factor(list, level, fmt::format("of {} one of {}", factor->name, levels_text(*factor)));
-      }
-      if (std::ranges::find(chosen.levels, level) != chosen.levels.end()) {
-        refuse_factor(list, level, "every level once");
-      }
-      chosen.levels.emplace_back(level);
-    }
-    if (chosen.levels.size() < 2) {
-      refuse_factor(list, piece, "two levels or more, parted by slashes");
-    }
-    factors.push_back(std::move(chosen));
+    factors.push_back(std::move(factor));
   }
   return factors;
 }

@@ -62,6 +62,7 @@ namespace detail {
 struct content_key {
   std::string test_digest;
   std::string condition;
+  std::string inputs_digest;
   std::uint64_t seed = 0;
 
   friend auto operator<=>(const content_key&, const content_key&) = default;
@@ -99,7 +100,7 @@ struct journal::state {
     if (test == tests.end()) {
       return std::nullopt;
     }
-    return detail::content_key{test->second.columns.at("test_digest"), key.condition,
+    return detail::content_key{test->second.columns.at("test_digest"), key.condition, key.inputs,
                                seed + static_cast<std::uint64_t>(key.trial)};
   }
 
@@ -109,8 +110,9 @@ struct journal::state {
     return found == trials.end() ? nullptr : &found->second;
   }
 
-  /// The line of a trial. Where it first differs from its reference stands there if the reference has run by then.
-  [[nodiscard]] nlohmann::ordered_json line(const trial_key& key, const trial_record& trial) const {
+  /// The line of a trial. Where it first differs from its reference stands there if there is one.
+  [[nodiscard]] nlohmann::ordered_json line(const trial_key& key, const trial_record& trial,
+                                            const trial_record* reference) const {
     const detail::known_test& test = tests.at(key.test);
     const condition_description& condition = conditions.at(key.condition);
     nlohmann::ordered_json line = nlohmann::ordered_json::object();
@@ -118,10 +120,10 @@ struct journal::state {
     line["suite"] = origin_columns.at("suite");
     detail::append_columns(line, test.columns);
     detail::append_columns(line, detail::condition_columns(condition));
+    line["inputs_digest"] = detail::text_or_null(key.inputs);
     line["trial"] = key.trial;
     line["seed"] = trial.seed;
     detail::append_columns(line, detail::outcome_columns(test.test, trial));
-    const trial_record* reference = condition.reference ? find({key.test, *condition.reference, key.trial}) : nullptr;
     if (reference != nullptr) {
       line["first_divergence"] = detail::divergence_column(difference_from(trial, *reference, key.trial));
     }
@@ -146,11 +148,11 @@ std::size_t journal::size() const { return state_->trials.size(); }
 
 const trial_record* journal::find(const trial_key& key) const { return state_->find(key); }
 
-void journal::append(const trial_key& key, const trial_record& trial) {
+void journal::append(const trial_key& key, const trial_record& trial, const trial_record* reference) {
   const auto content = state_->content_of(key);
   require<value_error>(content && state_->conditions.contains(key.condition), path_.string(), "trial",
                        "a test and a condition of the run", formatted("{} under {}", key.test, key.condition));
-  write_line(detail::json_text(state_->line(key, trial)));
+  write_line(detail::json_text(state_->line(key, trial, reference)));
   state_->trials.insert_or_assign(*content, trial);
 }
 
@@ -165,7 +167,8 @@ std::size_t journal::read() {
     require_same_run(ours, content, path_);
     const json_reader line(content, where);
     trial_record trial = detail::read_trial(line);
-    const detail::content_key key{line.text("test_digest"), line.text("condition"), trial.seed};
+    const detail::content_key key{line.text("test_digest"), line.text("condition"), line.text("inputs_digest", ""),
+                                  trial.seed};
     state_->trials.insert_or_assign(key, std::move(trial));
     begin = end + 1;
   }

@@ -4,14 +4,6 @@
 
 namespace kvtransfer::detail {
 
-namespace {
-
-nlohmann::ordered_json text_or_null(const std::string& text) {
-  return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
-}
-
-}  // namespace
-
 nlohmann::ordered_json run_columns(const results& run) {
   const model_identity& model = run.model.identity;
   return {{"schema_version", results_schema_version},

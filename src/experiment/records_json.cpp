@@ -8,8 +8,7 @@
 
 namespace kvtransfer::detail {
 
-/// Null where there is none.
-nlohmann::ordered_json optional_text(const std::string& text) {
+nlohmann::ordered_json text_or_null(const std::string& text) {
   return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
 }
 
@@ -23,8 +22,8 @@ nlohmann::ordered_json to_json_value(const run_settings& settings) {
           {"system", settings.system},
           {"suite", settings.suite},
           {"conditions", settings.conditions},
-          {"factors", optional_text(settings.factors)},
-          {"sweep", optional_text(settings.sweep)},
+          {"factors", text_or_null(settings.factors)},
+          {"sweep", text_or_null(settings.sweep)},
           {"trials", settings.trials},
           {"temperature", settings.temperature},
           {"seed", settings.seed},
@@ -36,9 +35,9 @@ nlohmann::ordered_json to_json_value(const run_settings& settings) {
 
 nlohmann::ordered_json to_json_value(const program_info& program) {
   return {{"version", program.version},
-          {"commit", optional_text(program.commit)},
-          {"command", optional_text(program.command)},
-          {"date", optional_text(program.date)},
+          {"commit", text_or_null(program.commit)},
+          {"command", text_or_null(program.command)},
+          {"date", text_or_null(program.date)},
           {"libtorch", program.libtorch},
           {"device", program.device},
           {"dtype", program.dtype},
@@ -62,7 +61,7 @@ nlohmann::ordered_json to_json_value(const model_info& model) {
           {"vocab_size", model.vocab_size},
           {"rope", rope_json(model)},
           {"digest", model.identity.digest.text()},
-          {"tokenizer_digest", optional_text(model.identity.tokenizer)}};
+          {"tokenizer_digest", text_or_null(model.identity.tokenizer)}};
 }
 
 nlohmann::ordered_json to_json_value(statistics::proportion observed, bool with_interval) {
@@ -137,6 +136,7 @@ nlohmann::ordered_json to_json_value(const results& run, const test_record& test
     value["edits"].push_back(trial.edits);
   }
   value["origin"] = to_string(weakest_origin(record));
+  value["inputs_digest"] = text_or_null(record.inputs_digest);
   value["top2_margins"] = std::move(margins);
   value["close_calls"] = nlohmann::ordered_json::array();
   for (const trial_record& trial : record.trials) {
@@ -149,12 +149,21 @@ nlohmann::ordered_json to_json_value(const test_case& test) {
   return {{"name", test.name}, {"source", test.source}, {"target", test.target}, {"markers", test.markers}};
 }
 
+nlohmann::ordered_json to_json_value(const std::vector<left_out_crossing>& left_out) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const left_out_crossing& each : left_out) {
+    list.push_back({{"crossing", each.crossing}, {"reason", each.reason}});
+  }
+  return list;
+}
+
 nlohmann::ordered_json to_json_value(const results& run) {
   nlohmann::ordered_json document = {{"schema_version", results_schema_version},
                                      {"program", to_json_value(run.program)},
                                      {"model", to_json_value(run.model)},
                                      {"settings", to_json_value(run.settings)},
-                                     {"suite", {{"name", run.suite_name}, {"digest", optional_text(run.suite_digest)}}},
+                                     {"suite", {{"name", run.suite_name}, {"digest", text_or_null(run.suite_digest)}}},
+                                     {"left_out", to_json_value(run.left_out)},
                                      {"tests", nlohmann::ordered_json::array()}};
   for (const test_record& test : run.tests) {
     nlohmann::ordered_json conditions = nlohmann::ordered_json::object();

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "experiment/trial_json.hpp"
 #include "kvtransfer/experiment/comparison.hpp"
@@ -12,6 +13,9 @@ namespace kvtransfer::detail {
 
 /// Version of the results file's layout.
 inline constexpr int results_schema_version = 2;
+
+/// A text; null where it is empty.
+[[nodiscard]] nlohmann::ordered_json text_or_null(const std::string& text);
 
 [[nodiscard]] nlohmann::ordered_json to_json_value(const run_settings& settings);
 
@@ -32,6 +36,9 @@ inline constexpr int results_schema_version = 2;
 
 /// Type and parameters of a model's rotary embedding; null where the record has none.
 [[nodiscard]] nlohmann::ordered_json rope_json(const model_info& model);
+
+/// The crossings that a factorial left out.
+[[nodiscard]] nlohmann::ordered_json to_json_value(const std::vector<left_out_crossing>& left_out);
 
 /// The results file's document.
 [[nodiscard]] nlohmann::ordered_json to_json_value(const results& run);

@@ -163,6 +163,10 @@ class running_experiment {
       for (const ready_condition& each : conditions_) {
         condition_record record{
             each.condition.describe().id, why_not_applicable(run_.tests[t].test, each.condition, each.prompts[t]), {}};
+        if (!record.not_applicable) {
+          record.inputs_digest = detail::naming(place_of(run_.tests[t].test, each.condition),
+                                                [&] { return each.condition.depends_on(each.prompts[t]); });
+        }
         record.trials.resize(record.not_applicable ? 0 : static_cast<std::size_t>(run_.settings.trials));
         progress_.total += static_cast<std::int64_t>(record.trials.size());
         run_.tests[t].conditions.push_back(std::move(record));
@@ -298,7 +302,7 @@ class running_experiment {
     trial_record& record = record_of(where);
     record = detail::with_completion(std::move(record), said, encoding_.tokens, run_.tests[where.test].test);
     if (finished_ != nullptr) {
-      finished_->append(key_of(where), record);
+      finished_->append(key_of(where), record, reference_of(where));
     }
     tell(where);
   }
@@ -317,7 +321,18 @@ class running_experiment {
   }
   [[nodiscard]] trial_key key_of(const cell& where) const {
     const test_record& test = run_.tests[where.test];
-    return {test.test.name, test.conditions[where.condition].id, where.trial};
+    const condition_record& condition = test.conditions[where.condition];
+    return {test.test.name, condition.id, where.trial, condition.inputs_digest};
+  }
+  /// The trial that this one is compared with; null where there is none, or it has not run yet.
+  [[nodiscard]] const trial_record* reference_of(const cell& where) const {
+    const std::optional<std::string>& reference = run_.conditions[where.condition].reference;
+    for (std::size_t c = 0; c < run_.conditions.size() && reference; ++c) {
+      if (run_.conditions[c].id == *reference) {
+        return finished_->find(key_of({where.test, c, where.trial}));
+      }
+    }
+    return nullptr;
   }
   [[nodiscard]] std::string place(const cell& where) const {
     return place_of(run_.tests[where.test].test, conditions_[where.condition].condition);

@@ -57,7 +57,8 @@ results run_matrix(const matrix_registries& known, const matrix_arguments& argum
       planned_run(tests, conditions, settings, make_program_info(model, model.quantization, arguments.command),
                   make_model_info(model, settings.model));
   static_cast<void>(checked_prompts(model, encoding, conditions, run));  // before anything is written
-  for (const left_out_crossing& each : cells.left_out) {
+  run.left_out = cells.left_out;
+  for (const left_out_crossing& each : run.left_out) {
     if (events.left_out) {
       events.left_out(each);
     }

@@ -14,10 +14,6 @@ nlohmann::ordered_json value_or_null(const std::optional<Value>& value) {
   return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
 }
 
-nlohmann::ordered_json name_or_null(const std::string& name) {
-  return name.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(name);
-}
-
 nlohmann::ordered_json estimate_json(const statistics::mean_estimate& estimate) {
   const statistics::interval range = statistics::interval_of(estimate);
   return {{"mean", estimate.mean}, {"low", range.low}, {"high", range.high}};
@@ -25,7 +21,7 @@ nlohmann::ordered_json estimate_json(const statistics::mean_estimate& estimate) 
 
 nlohmann::ordered_json cell_json(const condition_summary& row) {
   return {{"condition", row.condition},
-          {"variant", name_or_null(row.variant)},
+          {"variant", text_or_null(row.variant)},
           {"n", row.prompts},
           {"success", row.success.rate},
           {"success_low", row.success.range.low},
@@ -38,7 +34,7 @@ nlohmann::ordered_json cell_json(const condition_summary& row) {
 
 nlohmann::ordered_json recovery_json(const content_recovery& row) {
   nlohmann::ordered_json value = {{"condition", row.condition},
-                                  {"variant", name_or_null(row.variant)},
+                                  {"variant", text_or_null(row.variant)},
                                   {"metric", row.metric},
                                   {"n", row.outcome.content.prompts},
                                   {"presence", estimate_json(row.outcome.presence)},
@@ -67,7 +63,7 @@ nlohmann::ordered_json effects_json(const factor_table& table) {
     }
     rows.push_back(std::move(row));
   }
-  return {{"metric", table.metric}, {"variant", name_or_null(table.variant)}, {"effects", std::move(rows)}};
+  return {{"metric", table.metric}, {"variant", text_or_null(table.variant)}, {"effects", std::move(rows)}};
 }
 
 }  // namespace
@@ -108,7 +104,7 @@ nlohmann::ordered_json summary_json(const results& run, const run_summary& summa
                                      {"settings", to_json_value(run.settings)},
                                      {"suite",
                                       {{"name", run.suite_name},
-                                       {"digest", name_or_null(run.suite_digest)},
+                                       {"digest", text_or_null(run.suite_digest)},
                                        {"metric", run.metric},
                                        {"tests", run.tests.size()}}}};
   const auto list = [&](const char* key, const auto& rows, auto&& to_json) {
@@ -119,7 +115,7 @@ nlohmann::ordered_json summary_json(const results& run, const run_summary& summa
   };
   list("comparisons", summary.comparisons, [](const condition_comparison& row) {
     nlohmann::ordered_json value = to_json_value(row.outcome);
-    value["variant"] = name_or_null(row.variant);
+    value["variant"] = text_or_null(row.variant);
     return value;
   });
   list("cells", summary.cells, cell_json);
@@ -130,6 +126,7 @@ nlohmann::ordered_json summary_json(const results& run, const run_summary& summa
   });
   list("recoveries", summary.recoveries, recovery_json);
   list("factors", summary.factors, effects_json);
+  document["left_out"] = to_json_value(run.left_out);
   return document;
 }
 

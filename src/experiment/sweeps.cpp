@@ -117,8 +117,9 @@ std::vector<sweep_step> by_dose(const model_config&) {
   return steps;
 }
 
-std::vector<sweep_step> by_precision(const model_config&) {
-  return {{"precision:bfloat16", {{"precision", "bfloat16"}}}, {"precision:float16", {{"precision", "float16"}}}};
+std::vector<sweep_step> by_cache_precision(const model_config&) {
+  return {{"cache_precision:bfloat16", {{"cache_precision", "bfloat16"}}},
+          {"cache_precision:float16", {{"cache_precision", "float16"}}}};
 }
 
 }  // namespace
@@ -134,7 +135,7 @@ sweep_registry sweep_registry::standard() {
   known.add("layer_head_halves", by_layer_head_and_half);
   known.add("position_error", by_position_error);
   known.add("dose", by_dose);
-  known.add("precision", by_precision);
+  known.add("cache_precision", by_cache_precision);
   return known;
 }
 

@@ -18,18 +18,4 @@ namespace kvtransfer::detail {
   return pieces;
 }
 
-/// What commas part; a piece that begins with a digit goes with the one before: in `transfer+layers:0,2,zero` the comma
-/// between numbers is the policy's.
-[[nodiscard]] inline std::vector<std::string_view> list_items(std::string_view list) {
-  std::vector<std::string_view> items;
-  for (const std::string_view piece : split(list, ',')) {
-    if (!items.empty() && !piece.empty() && piece.front() >= '0' && piece.front() <= '9') {
-      items.back() = {items.back().data(), items.back().size() + 1 + piece.size()};
-    } else {
-      items.push_back(piece);
-    }
-  }
-  return items;
-}
-
 }  // namespace kvtransfer::detail

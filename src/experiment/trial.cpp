@@ -54,7 +54,7 @@ sequence located(sequence parts, const plan& input) {
     bool known = part.role != token_role::noise;
     for (std::int64_t i = 0; i < part.tokens; ++i, ++next) {
       const std::int64_t position = slots.positions[next];
-      if (part.positions.empty() || part.positions.back().first + part.positions.back().count != position) {
+      if (part.positions.empty() || part.positions.back().end() != position) {
         part.positions.push_back({position, 0});
       }
       ++part.positions.back().count;

@@ -30,7 +30,7 @@ std::uint64_t read_seed(const json_reader& seed) {
                                            : static_cast<std::uint64_t>(seed.integer(0));
 }
 
-position_span read_span(const json_reader& pair) {
+slot_range read_positions(const json_reader& pair) {
   const std::vector<std::int64_t> both = pair.integers();
   if (both.size() != 2 || both[1] < 1) {
     pair.refuse_with("[first position, count]", excerpt(pair.value()));
@@ -49,7 +49,9 @@ sequence read_sequence(const json_reader& fields) {
     if (!each.member("token_ids").value().is_null()) {
       part.token_ids = each.integers("token_ids");
     }
-    each.member("positions").for_each_item([&](const json_reader& pair) { part.positions.push_back(read_span(pair)); });
+    each.member("positions").for_each_item([&](const json_reader& pair) {
+      part.positions.push_back(read_positions(pair));
+    });
     parts.push_back(std::move(part));
   }
   return parts;
@@ -59,8 +61,8 @@ nlohmann::ordered_json parts_json(const sequence& parts) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const sequence_part& part : parts) {
     nlohmann::ordered_json positions = nlohmann::ordered_json::array();
-    for (const position_span& span : part.positions) {
-      positions.push_back({span.first, span.count});
+    for (const slot_range& run : part.positions) {
+      positions.push_back({run.begin, run.count});
     }
     const bool named = !part.token_ids.empty() || part.tokens == 0;
     list.push_back({{"role", name_of(part.role)},

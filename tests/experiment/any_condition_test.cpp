@@ -19,6 +19,18 @@ TEST_CASE("a condition chosen at run time does what the one inside does", "[expe
   CHECK(said_under(copy, model, sample_prompts(), settings) == said_under(inside, model, sample_prompts(), settings));
 }
 
+TEST_CASE("what a condition depends on is asked where it says so, and is nothing where it does not",
+          "[experiment][any_condition]") {
+  struct reads_a_file : target_twice {
+    [[nodiscard]] std::string depends_on(const prompt_ids& prompts) const { return "file of " + prompts.test; }
+  };
+  prompt_ids prompts = sample_prompts();
+  prompts.test = "one";
+  CHECK(any_condition(reads_a_file{}).depends_on(prompts) == "file of one");
+  CHECK(any_condition(target_twice{}).depends_on(prompts).empty());
+  CHECK(conditions::transfer().depends_on(prompts).empty());
+}
+
 TEST_CASE("a condition chosen at run time can be replaced", "[experiment][any_condition]") {
   any_condition chosen = target_twice{};
   chosen = conditions::transfer();

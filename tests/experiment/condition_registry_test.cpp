@@ -1,5 +1,11 @@
 #include "kvtransfer/experiment/condition_registry.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -57,6 +63,72 @@ TEST_CASE("an unknown or empty name is refused with the known ones", "[experimen
   for (const char* list : {"", "baseline,", ",baseline", "baseline, transfer"}) {
     CHECK_FALSE(complaint(list).empty());
   }
+}
+
+TEST_CASE("commas inside policies are told from those of the list", "[experiment][condition_registry]") {
+  const condition_registry known = condition_registry::standard();
+  using list = std::vector<std::string>;
+  CHECK(ids_of(known.parse("transfer+average:target,other,baseline")) ==
+        list{"baseline", "transfer+average:target,other"});
+  CHECK(ids_of(known.parse("transfer+average:target,other+gap:2,zero")) ==
+        list{"transfer+average:target,other+gap:2", "zero"});
+  CHECK(ids_of(known.parse("zero,transfer+average:target,other")) == list{"transfer+average:target,other", "zero"});
+  CHECK(ids_of(known.parse("transfer+average:zero,target")) == list{"transfer+average:zero,target"});
+  CHECK(ids_of(known.parse("transfer+layers:0,2,zero,noise+tokens:0-3,7")) ==
+        list{"noise+tokens:0-3,7", "transfer+layers:0,2", "zero"});
+  CHECK(ids_of(known.parse("from_files:/caches,baseline")) == list{"baseline", "from_files:/caches"});
+  CHECK(ids_of(known.parse("transfer+average:target,controls")).size() == 9);
+}
+
+TEST_CASE("a comma that may be a policy's or the list's is refused with its place",
+          "[experiment][condition_registry]") {
+  const auto complaint = [](const std::string& text) {
+    return message_of<value_error>([&] { condition_registry::standard().parse(text); });
+  };
+  CHECK(
+      complaint("baseline,transfer+average:target,zero") ==
+      "conditions \"baseline,transfer+average:target,zero\": character 34: expected one reading: \"zero\" in front of "
+      "\"transfer+average:target\" where it is a condition of its own, in front of the names that it is listed with "
+      "where it belongs to them, got \"zero\", which may be either");
+  CHECK(complaint("transfer+average:other,zero+keys").find("character 24") != std::string::npos);
+  CHECK(complaint("from_files:/caches,oracle").find("got \"oracle\"") != std::string::npos);
+  CHECK(complaint("transfer+keys,oracle").find("got \"oracle\"") != std::string::npos);
+  CHECK(complaint("transfer+average:target,othr") ==
+        message_of<value_error>([] { injection_policy_registry::standard().parse("average:target,othr"); }));
+}
+
+TEST_CASE("200 random lists are read as the conditions that they are made of", "[experiment][condition_registry]") {
+  const std::vector<std::string> items{"baseline",
+                                       "zero",
+                                       "other_source",
+                                       "noise+tokens:0-3,7",
+                                       "transfer+average:target,other",
+                                       "transfer+average:zero,other,target+layers:0,2",
+                                       "transfer+keys",
+                                       "transfer+layers:1",
+                                       "transfer+blend:0.5:other"};
+  const condition_registry known = condition_registry::standard();
+  std::mt19937_64 draws(1);
+  int read = 0;
+  for (int round = 0; round < 200; ++round) {
+    std::vector<std::string> chosen;
+    for (std::uint64_t i = 0; i <= draws() % 5; ++i) {
+      chosen.push_back(items[draws() % items.size()]);
+    }
+    const std::string list = fmt::format("{}", fmt::join(chosen, ","));
+    CAPTURE(list);
+    if (list.find("average:target,other,zero") != list.npos) {  // a condition, or the third of the policy's donors
+      CHECK_THROWS_AS(known.parse(list), value_error);
+      continue;
+    }
+    std::vector<std::string> found = ids_of(known.parse(list));
+    std::ranges::sort(found);
+    std::ranges::sort(chosen);
+    chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
+    CHECK(found == chosen);
+    ++read;
+  }
+  CHECK(read > 50);
 }
 
 TEST_CASE("every reference and every reconstructed column is a condition of the registry",

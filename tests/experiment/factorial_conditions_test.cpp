@@ -57,13 +57,16 @@ TEST_CASE("levels may be policies of the factor's kind", "[experiment][factorial
   REQUIRE(all.conditions.size() == 6);
   CHECK(all.conditions[3].describe().id == "transfer+layers:0,2+gap:3");
   CHECK(all.conditions[4].describe().id == "transfer+keys+tokens:1-4");
+  const factorial_conditions averaged = factorial("select:all/average:target,other,bos");
+  REQUIRE(averaged.conditions.size() == 4);
+  CHECK(averaged.conditions[3].describe().id == "transfer+average:target,other+second_bos");
 }
 
 TEST_CASE("a wrong factor or level is refused with its place and what would be right",
           "[experiment][factorial_conditions]") {
   CHECK(complaint_about_factors("bos,colour") ==
         "factors \"bos,colour\": character 5: expected one of bos, cache, position, keys, select, visible, control, "
-        "precision, form, got \"colour\"");
+        "cache_precision, form, got \"colour\"");
   CHECK(complaint_about_factors("cache:prompt/later") ==
         "factors \"cache:prompt/later\": character 14: expected of cache one of prompt/generated/generated_eos, got "
         "\"later\"");
@@ -72,6 +75,7 @@ TEST_CASE("a wrong factor or level is refused with its place and what would be r
   CHECK(complaint_about_factors("bos:once/once").find("every level once") != std::string::npos);
   CHECK(complaint_about_factors("select").find("two levels or more") != std::string::npos);
   CHECK(complaint_about_factors("bos:second").find("two levels or more") != std::string::npos);
+  CHECK(complaint_about_factors("select:all/average:target,othr").find("got \"othr\"") != std::string::npos);
   CHECK_FALSE(complaint_about_factors("").empty());
   CHECK_FALSE(complaint_about_factors("bos,").empty());
   CHECK_FALSE(complaint_about_factors("select:all/nonsense").empty());

@@ -166,6 +166,36 @@ TEST_CASE("a test of the same name and another content is another test", "[exper
   CHECK(journal(setup.file, setup.run, true).find({"names", "transfer", 0}) == nullptr);
 }
 
+TEST_CASE("a trial that depended on another content of its files is another trial", "[experiment][journal]") {
+  journal_setup setup;
+  {
+    journal kept(setup.file, setup.run, false);
+    kept.append({"names", "transfer", 0, "first"}, setup.trial);
+  }
+  journal kept(setup.file, setup.run, true);
+  CHECK(kept.find({"names", "transfer", 0, "first"}) != nullptr);
+  CHECK(kept.find({"names", "transfer", 0, "second"}) == nullptr);
+  CHECK(kept.find({"names", "transfer", 0}) == nullptr);
+  kept.append({"names", "transfer", 0, "second"}, setup.trial);
+  CHECK(kept.size() == 2);
+}
+
+TEST_CASE("trials of a file that knows no such digest are kept where they depend on nothing else",
+          "[experiment][journal]") {
+  journal_setup setup;
+  setup.write_two();
+  std::string text = read_text(setup.file);
+  const std::string column = "\"inputs_digest\":null,";
+  for (std::size_t at = text.find(column); at != text.npos; at = text.find(column)) {
+    text.erase(at, column.size());
+  }
+  REQUIRE(text.find("inputs_digest") == text.npos);
+  setup.folder.put("journal.jsonl", text);
+  const journal kept(setup.file, setup.run, true);
+  CHECK(kept.find({"names", "transfer", 1}) != nullptr);
+  CHECK(kept.find({"names", "transfer", 1, "first"}) == nullptr);
+}
+
 TEST_CASE("a trial's line is flat and says all of where it comes from", "[experiment][journal]") {
   journal_setup setup;
   setup.run.program.commit = "abc123";
@@ -177,8 +207,10 @@ TEST_CASE("a trial's line is flat and says all of where it comes from", "[experi
   setup.run.tests[0].test.group = "g";
   {
     journal kept(setup.file, setup.run, false);
+    trial_record other = setup.trial;
+    other.token_ids[1] = 99;
     kept.append({"names", "text_oracle", 0}, setup.trial);
-    kept.append({"names", "transfer", 0}, setup.trial);
+    kept.append({"names", "transfer", 0, "e"}, setup.trial, &other);
   }
   const std::string text = read_text(setup.file);
   const nlohmann::json line = nlohmann::json::parse(text.substr(text.find('\n') + 1));
@@ -193,7 +225,8 @@ TEST_CASE("a trial's line is flat and says all of where it comes from", "[experi
                                                                        {"seed", 0},
                                                                        {"success", true},
                                                                        {"marker_log_prob", nullptr},
-                                                                       {"first_divergence", nullptr},
+                                                                       {"first_divergence", 1},
+                                                                       {"inputs_digest", "e"},
                                                                        {"stop_reason", "eos"},
                                                                        {"version", "0.1.0"},
                                                                        {"commit", "abc123"},

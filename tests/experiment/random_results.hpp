@@ -32,6 +32,12 @@ inline results random_results(std::uint64_t seed) {
       rates.push_back(below(3) == 0 ? 0.0 : below(3) == 0 ? 1.0 : static_cast<double>(below(101)) / 100);
     }
   }
+  if (below(3) == 0) {
+    for (const char* id : {"projected:p", "projected_other_source:p"}) {
+      run.conditions.push_back(sample_condition(id, id));
+      rates.push_back(static_cast<double>(below(101)) / 100);
+    }
+  }
   const std::uint64_t items = 1 + below(60);
   for (std::uint64_t item = 0; item < items; ++item) {
     for (const std::string& variant : chosen_variants) {

@@ -24,6 +24,29 @@ TEST_CASE("the reports and the results are written into a new folder", "[experim
   CHECK(read_text(output / "report.html") == report_html(sample_results(), summarize(sample_results())));
 }
 
+TEST_CASE("crossings that a factorial left out are in every file, by reason", "[experiment][report]") {
+  const temporary_folder folder;
+  results run = sample_results();
+  run.left_out = {{"keys=unrotated, visible=hidden", "nothing of the cache is seen"},
+                  {"keys=rerotated, visible=hidden", "nothing of the cache is seen"},
+                  {"keys=rerotated, position=restart", "the text does not follow <them>"}};
+  write_reports(run, folder.path(), "phase2a");
+  for (const char* file : {"phase2a_transfer_results.json", "summary.json"}) {
+    const nlohmann::json left_out = read_json_object(folder.path() / file).at("left_out");
+    REQUIRE(left_out.size() == 3);
+    CHECK(left_out[2] == nlohmann::json{{"crossing", "keys=rerotated, position=restart"},
+                                        {"reason", "the text does not follow <them>"}});
+  }
+  const std::string both = "keys=unrotated, visible=hidden; keys=rerotated, visible=hidden";
+  CHECK(read_text(folder.path() / "report.md").find("| nothing of the cache is seen | 2 | " + both + " |") !=
+        std::string::npos);
+  const std::string page = read_text(folder.path() / "report.html");
+  CHECK(page.find("3 of the factors' crossings") != std::string::npos);
+  CHECK(page.find(both) != std::string::npos);
+  CHECK(page.find("does not follow &lt;them&gt;") != std::string::npos);
+  CHECK(report_html(sample_results(), summarize(sample_results())).find("Crossings left out") == std::string::npos);
+}
+
 TEST_CASE("an output that is a file, or lies below one, is refused", "[experiment][report]") {
   const temporary_folder folder;
   const auto file = folder.put("taken", "x");

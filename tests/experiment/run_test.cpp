@@ -189,6 +189,22 @@ TEST_CASE("a run interrupted after any trial resumes to the same results", "[exp
   }
 }
 
+TEST_CASE("a resumed run makes those trials anew whose other source has changed since", "[experiment][run]") {
+  small_experiment setup;
+  setup.conditions = condition_registry::standard().parse("baseline,other_source");
+  const results before = setup.run();
+  setup.tests.tests[1].source = "It is green and wide.";
+  const results resumed = setup.run(true);
+  small_experiment fresh;
+  fresh.conditions = setup.conditions;
+  fresh.tests = setup.tests;
+  CHECK(alike(to_json_value(resumed), to_json_value(fresh.run())));
+  const auto other = [](const results& run) -> const condition_record& { return *run.tests[0].find("other_source"); };
+  CHECK(other(resumed).trials[0].read != other(before).trials[0].read);
+  CHECK(other(resumed).inputs_digest != other(before).inputs_digest);
+  CHECK(resumed.tests[0].find("baseline")->inputs_digest.empty());
+}
+
 TEST_CASE("resuming with other settings is refused", "[experiment][run]") {
   small_experiment setup;
   setup.run();

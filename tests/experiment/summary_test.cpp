@@ -66,6 +66,12 @@ TEST_CASE("transfer is compared with the text, another source, zero, noise and n
   CHECK(opponents(passing({{"baseline", 0}, {"transfer+keys", 1}}, 5)) == names{"transfer+keys baseline"});
   CHECK(opponents(passing({{"baseline", 0}, {"transfer+keys", 1}, {"transfer", 1}}, 5)) == names{"transfer baseline"});
   CHECK(opponents(passing({{"baseline", 0}, {"noise", 1}}, 5)).empty());
+  CHECK(control_conditions(passing({{"zero", 0}, {"projected_zero:p", 0}, {"projected:p", 1}}, 5), "projected:p") ==
+        names{"projected_zero:p"});
+  CHECK(opponents(passing({{"zero", 0}, {"from_files:a", 1}, {"from_files:a+control:other_source", 0}}, 5)) ==
+        names{"from_files:a from_files:a+control:other_source", "from_files:a zero"});
+  CHECK(opponents(passing({{"transfer+cache:generated+keys", 1}, {"transfer+cache:generated+control:zero+keys", 0}},
+                          5)) == names{"transfer+cache:generated+keys transfer+cache:generated+control:zero+keys"});
 }
 
 TEST_CASE("five prompts are undecided whatever they show", "[experiment][summary]") {
@@ -122,6 +128,14 @@ TEST_CASE("content, presence and the recovered share need their controls", "[exp
   REQUIRE(summary.recoveries[0].outcome.share.has_value());
   CHECK(summary.recoveries[0].outcome.share->share == Approx(30.0 / 40));
   CHECK(summarize(passing({{"baseline", 0}, {"text_oracle", 60}, {"transfer", 50}}, 80)).recoveries.empty());
+  for (const auto& [subject, control] : {std::pair("from_files:a", "from_files:a+control:other_source"),
+                                         std::pair("projected:p", "projected_other_source:p")}) {
+    const run_summary own =
+        summarize(passing({{"baseline", 0}, {"text_oracle", 60}, {control, 20}, {subject, 50}}, 80));
+    REQUIRE(own.recoveries.size() == 2);
+    CHECK(own.recoveries[0].condition == subject);
+    CHECK(own.recoveries[0].outcome.share->share == Approx(30.0 / 40));
+  }
 }
 
 TEST_CASE("a full crossing of factors gives main effects and interactions", "[experiment][summary]") {
@@ -148,8 +162,8 @@ TEST_CASE("a full crossing of factors gives main effects and interactions", "[ex
 TEST_CASE("summary.json has each comparison with its counts, interval, p values and verdict", "[experiment][summary]") {
   const results run = passing({{"baseline", 10}, {"text_oracle", 30}, {"transfer", 30}}, 80);
   const nlohmann::ordered_json document = summary_json(run, summarize(run));
-  for (const char* part :
-       {"program", "model", "settings", "suite", "comparisons", "cells", "variants", "recoveries", "factors"}) {
+  for (const char* part : {"program", "model", "settings", "suite", "comparisons", "cells", "variants", "recoveries",
+                           "factors", "left_out"}) {
     CHECK(document.contains(part));
   }
   const nlohmann::ordered_json& row = document["comparisons"][1];
@@ -188,11 +202,11 @@ TEST_CASE("cells.csv has a line a trial and quotes what a table would misread", 
   run.program.commit = "abc";
   const std::string csv = cells_csv(run);
   CHECK(std::count(csv.begin(), csv.end(), '\n') == 5);
-  CHECK(
-      csv.starts_with("suite,test,test_digest,group,item,variant,condition,trial,seed,success,markers_found,"
-                      "forbidden_found,marker_log_prob,next_token_kl,stalled,stop_reason,reference,first_divergence,"
-                      "model_digest,"));
+  CHECK(csv.starts_with(
+      "suite,test,test_digest,group,item,variant,condition,inputs_digest,trial,seed,success,markers_found,"
+      "forbidden_found,marker_log_prob,next_token_kl,stalled,stop_reason,reference,first_divergence,"
+      "model_digest,"));
   CHECK(csv.find("sample,\"a \"\"b\"\", c\",") != std::string::npos);
-  CHECK(csv.find(",transfer,0,0,false,,,,,false,eos,baseline,1,") != std::string::npos);
-  CHECK(csv.find(",transfer,0,0,true,yes,,,,false,eos,baseline,,") != std::string::npos);
+  CHECK(csv.find(",transfer,,0,0,false,,,,,false,eos,baseline,1,") != std::string::npos);
+  CHECK(csv.find(",transfer,,0,0,true,yes,,,,false,eos,baseline,,") != std::string::npos);
 }

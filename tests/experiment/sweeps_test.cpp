@@ -26,7 +26,7 @@ TEST_CASE("every sweep has its steps, each once, both ways where it names a part
   const causal_lm model = small_model();  // 3 layers, 2 KV heads
   const std::map<std::string, std::size_t> counts{
       {"layers", 6},       {"layer_ranges", 2},       {"heads", 4},           {"halves", 4}, {"layer_halves", 12},
-      {"layer_heads", 12}, {"layer_head_halves", 24}, {"position_error", 12}, {"dose", 10},  {"precision", 2}};
+      {"layer_heads", 12}, {"layer_head_halves", 24}, {"position_error", 12}, {"dose", 10},  {"cache_precision", 2}};
   CHECK(counts.size() == sweep_registry::standard().names().size());
   for (const auto& [name, count] : counts) {
     INFO(name);

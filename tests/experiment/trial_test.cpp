@@ -58,6 +58,6 @@ TEST_CASE("what was read is recorded with its tokens and positions", "[experimen
                                            {token_role::target, 2, false, {7, 8}, {{13, 2}}}}));
   const sequence noise{{token_role::noise, 3, true}, {token_role::target, 2, false}};
   CHECK(located(noise, input).front().token_ids.empty());
-  CHECK((located(noise, input).front().positions == std::vector<position_span>{{0, 3}}));
+  CHECK((located(noise, input).front().positions == std::vector<slot_range>{{0, 3}}));
   CHECK((located({{token_role::target, 2, false}}, input) == sequence{{token_role::target, 2, false}}));
 }

@@ -48,6 +48,9 @@ class any_condition {
   /// Where it stands in the space of conditions: what its `point()` gives; null where it has none, so that nothing can
   /// be said behind its id.
   [[nodiscard]] std::shared_ptr<const condition_point> point() const { return chosen_->point(); }
+  /// What its outcome depends on beside the model, the test and its id: what its `depends_on(prompts)` gives; empty
+  /// where it has none.
+  [[nodiscard]] std::string depends_on(const prompt_ids& prompts) const { return chosen_->depends_on(prompts); }
 
  private:
   struct interface {
@@ -59,6 +62,7 @@ class any_condition {
                                                  const generation_config& settings) const = 0;
     [[nodiscard]] virtual std::shared_ptr<const interface> within(const suite_prompts& suite) const = 0;
     [[nodiscard]] virtual std::shared_ptr<const condition_point> point() const = 0;
+    [[nodiscard]] virtual std::string depends_on(const prompt_ids& prompts) const = 0;
   };
 
   template <Condition Chosen>
@@ -87,6 +91,13 @@ class any_condition {
         return condition.point();
       } else {
         return nullptr;
+      }
+    }
+    [[nodiscard]] std::string depends_on(const prompt_ids& prompts) const override {
+      if constexpr (requires { condition.depends_on(prompts); }) {
+        return condition.depends_on(prompts);
+      } else {
+        return {};
       }
     }
     Chosen condition;

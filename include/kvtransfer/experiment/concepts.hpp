@@ -33,6 +33,10 @@ struct prepared_input {
 /// A condition that looks at other tests of its suite, or at the model, has `within(suite_prompts)` too, which gives
 /// the same condition that knows them; the others are asked of that one. One that is a point of the space of conditions
 /// has `point()`, so that policies can narrow it.
+///
+/// One whose outcome depends on more than the model, the test and the condition's id, on a file say, has
+/// `depends_on(prompts)` too: a text, a digest say, that is another one when that has changed. A resumed run keeps
+/// trials where it is the same.
 template <class T>
 concept Condition = std::copyable<T> && requires(const T condition, prompt_caches& caches, const prompt_ids& prompts,
                                                  const generation_config& settings, std::int64_t max_new_tokens) {

@@ -96,7 +96,7 @@ class meaningless_condition : public value_error {
 
 /// A point moved along the coordinates that a text names, and narrowed by the policies that it names.
 /// @param base where what the text does not name is taken from
-/// @param text words joined by plus signs: `cache:`, `control:`, `precision:`, `visible:`, `form:`, `prompt:`,
+/// @param text words joined by plus signs: `cache:`, `control:`, `cache_precision:`, `visible:`, `form:`, `prompt:`,
 ///        `rerotated`, `second_bos`, `assume_same_weights`, `assume_unknown_origin`, and the policies of `known`
 /// @throws value_error that shows the place in the text and what would be right there; meaningless_condition
 [[nodiscard]] condition_point moved_point(condition_point base, std::string_view text,

@@ -38,8 +38,11 @@ class condition_registry {
   /// `controls` the controls, `all` every one that needs no argument.
   ///
   /// Behind a plus sign, policies and the other words of `moved_point` change a condition:
-  /// `transfer+layers:2-4+keys,noise+tokens:0-3,7`; a piece that begins with a digit belongs to what stands before it.
-  /// @throws value_error for an unknown or an empty name, listing the known ones, and what `moved_point` throws
+  /// `transfer+layers:2-4+keys,transfer+average:other,target,noise+tokens:0-3,7`. Behind a policy with an argument,
+  /// what begins with no condition's name belongs to it. The argument of a condition has no comma in it.
+  /// @throws value_error for an unknown or an empty name, listing the known ones; for a piece that is as much a
+  /// condition as a part of the policy before, with its place (`transfer+average:other,zero`); and what `moved_point`
+  /// throws
   [[nodiscard]] std::vector<any_condition> parse(std::string_view list) const;
 
   /// The one condition that a text names.
@@ -60,6 +63,9 @@ class condition_registry {
 
   void add_to(std::string group, any_condition condition);
   [[nodiscard]] std::size_t index_of(std::string_view name) const;
+  [[nodiscard]] bool knows(std::string_view name) const;
+  /// The items of a list, commas inside policies left to these.
+  [[nodiscard]] std::vector<std::string_view> items_of(std::string_view list) const;
   [[nodiscard]] any_condition with_suffix(const any_condition& base, std::string_view suffix) const;
 
   registry<entry> conditions_{"conditions", "id"};

@@ -6,6 +6,7 @@
 
 #include "kvtransfer/experiment/any_condition.hpp"
 #include "kvtransfer/experiment/condition_registry.hpp"
+#include "kvtransfer/experiment/left_out_crossing.hpp"
 
 namespace kvtransfer {
 
@@ -13,12 +14,6 @@ namespace kvtransfer {
 struct condition_factor {
   std::string name;                 ///< as records call it: `cache`
   std::vector<std::string> levels;  ///< as records call them, in order; the first is what the others are compared with
-};
-
-/// A cell of a factorial that is no experiment of its own.
-struct left_out_crossing {
-  std::string crossing;  ///< `cache=prompt, keys=unrotated`
-  std::string reason;    ///< why
 };
 
 /// All crossings of some factors: a condition each, but for those that mean nothing.

@@ -17,9 +17,10 @@ class file_lock;
 
 /// Which trial of a run.
 struct trial_key {
-  std::string test;        ///< its name
-  std::string condition;   ///< its id
-  std::int64_t trial = 0;  ///< from 0
+  std::string test;         ///< its name
+  std::string condition;    ///< its id
+  std::int64_t trial = 0;   ///< from 0
+  std::string inputs = {};  ///< what else it depends on, as the condition's `depends_on` has it; empty: nothing
 
   friend auto operator<=>(const trial_key&, const trial_key&) = default;
 };
@@ -28,7 +29,8 @@ struct trial_key {
 /// trial, flat: a table's columns, and each says by which run of which model it was made. A line cut short by a kill is
 /// dropped, and its trial runs again.
 ///
-/// A trial is known by its content: the test's prompts and markers, the condition, the seed. So a run that is resumed
+/// A trial is known by its content: the test's prompts and markers, the condition, what that depends on beside (files,
+/// another test's source, a projector), the seed. So a run that is resumed
 /// may have more trials, conditions and tests than before, or fewer; what it does not ask for stays in the file.
 class journal {
  public:
@@ -49,9 +51,10 @@ class journal {
   /// The trial, if it has finished already; null otherwise.
   [[nodiscard]] const trial_record* find(const trial_key& key) const;
 
-  /// Keeps a finished trial, on the disk before this returns. @throws file_error if it can't be written; value_error
-  /// for a test or a condition that the run does not have
-  void append(const trial_key& key, const trial_record& trial);
+  /// Keeps a finished trial, on the disk before this returns.
+  /// @param reference the trial that it is compared with, if that has run: where they first differ is said beside
+  /// @throws file_error if it can't be written; value_error for a test or a condition that the run does not have
+  void append(const trial_key& key, const trial_record& trial, const trial_record* reference = nullptr);
 
  private:
   /// Takes over the whole lines of the file. @return their length in bytes

@@ -10,6 +10,7 @@
 
 #include "kvtransfer/cache/cache_origin.hpp"
 #include "kvtransfer/experiment/condition_description.hpp"
+#include "kvtransfer/experiment/left_out_crossing.hpp"
 #include "kvtransfer/experiment/model_info.hpp"
 #include "kvtransfer/experiment/program_info.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
@@ -72,6 +73,7 @@ struct condition_record {
   std::string id;                             ///< the condition's
   std::optional<std::string> not_applicable;  ///< why this model can't run it; then there are no trials
   std::vector<trial_record> trials;           ///< in the order of their seeds
+  std::string inputs_digest = {};             ///< of files and other prompts that the trials depend on; empty: of none
 
   friend bool operator==(const condition_record&, const condition_record&) = default;
 };
@@ -100,6 +102,7 @@ struct results {
   std::string suite_digest = {};                  ///< of the tests' content
   std::string metric = "success";                 ///< what the suite asks about: "success" or "stalled"
   std::vector<condition_description> conditions;  ///< in the order asked for
+  std::vector<left_out_crossing> left_out = {};   ///< of the factors' crossings those that mean nothing
   std::vector<test_record> tests;                 ///< in the suite's order
 
   /// The description of that id; null if the run did not include it.

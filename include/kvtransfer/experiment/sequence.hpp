@@ -1,12 +1,14 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
 #include <cstdint>
 #include <numeric>
 #include <optional>
 #include <string_view>
 #include <vector>
+
+#include "kvtransfer/core/enum_names.hpp"
+#include "kvtransfer/core/slot_range.hpp"
 
 namespace kvtransfer {
 
@@ -26,35 +28,20 @@ inline constexpr std::array<std::string_view, 7> token_role_names{"format",    "
                                                                   "generated", "eos", "noise"};
 
 /// The name used in files and reports.
-[[nodiscard]] constexpr std::string_view name_of(token_role role) {
-  return token_role_names[static_cast<std::size_t>(role)];
-}
+[[nodiscard]] constexpr std::string_view name_of(token_role role) { return name_of(token_role_names, role); }
 
 /// The role of that name; nothing if there is none.
 [[nodiscard]] constexpr std::optional<token_role> token_role_named(std::string_view name) {
-  for (std::size_t i = 0; i < token_role_names.size(); ++i) {
-    if (token_role_names[i] == name) {
-      return static_cast<token_role>(i);
-    }
-  }
-  return std::nullopt;
+  return value_named<token_role>(token_role_names, name);
 }
-
-/// Positions that follow one another.
-struct position_span {
-  std::int64_t first = 0;  ///< in tokens
-  std::int64_t count = 0;  ///< tokens or slots
-
-  friend bool operator==(const position_span&, const position_span&) = default;
-};
 
 /// A part of the sequence in front of the first generated token.
 struct sequence_part {
-  token_role role = token_role::target;       ///< whose it is
-  std::int64_t tokens = 0;                    ///< or slots, where it has no tokens
-  bool injected = false;                      ///< present as cached keys and values, not fed as tokens
-  std::vector<std::int64_t> token_ids = {};   ///< empty where it has none, or they are not known
-  std::vector<position_span> positions = {};  ///< left to right; empty until a plan has placed it
+  token_role role = token_role::target;      ///< whose it is
+  std::int64_t tokens = 0;                   ///< or slots, where it has no tokens
+  bool injected = false;                     ///< present as cached keys and values, not fed as tokens
+  std::vector<std::int64_t> token_ids = {};  ///< empty where it has none, or they are not known
+  std::vector<slot_range> positions = {};    ///< those that follow one another, left to right; empty until it is placed
 
   friend bool operator==(const sequence_part&, const sequence_part&) = default;
 };

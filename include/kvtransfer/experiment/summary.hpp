@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kvtransfer/experiment/records.hpp"
@@ -68,12 +69,13 @@ struct run_summary {
 };
 
 /// The conditions that inject a source's cache and whose outcome is in question: `transfer`, those of files and
-/// projections; without these, what narrows a transfer.
+/// projections; without these, what narrows a transfer. Controls are none.
 [[nodiscard]] std::vector<std::string> questioned_conditions(const results& run);
 
-/// The conditions that these are compared with, those that ran: the text, another source's cache, a zeroed one, noise,
-/// and nothing. A projection is compared with those of them that are projected by the same.
-[[nodiscard]] std::vector<std::string> control_conditions(const results& run);
+/// What one of these is compared with, of that what ran: the text, another source's cache, a zeroed one, noise, and
+/// nothing. Files and projections have controls of their own, such as `from_files:DIR+control:other_source` and
+/// `projected_other_source:FOLDER`.
+[[nodiscard]] std::vector<std::string> control_conditions(const results& run, std::string_view condition);
 
 /// Compares the conditions of a run whose trials are there. The unit is the prompt; tests of one group are a cluster.
 [[nodiscard]] run_summary summarize(const results& run);

@@ -30,7 +30,7 @@ class sweep_registry {
 
   /// `layers`, `layer_ranges` (two layers or more from the first on, or up to the last), `heads` (a KV head in all
   /// layers), `halves` (keys, values), `layer_halves`, `layer_heads`, `layer_head_halves`, `position_error` (keys up to
-  /// 32 tokens from where they stood), `dose` (a blend with another test's cache), `precision`.
+  /// 32 tokens from where they stood), `dose` (a blend with another test's cache), `cache_precision`.
   [[nodiscard]] static sweep_registry standard();
 
   /// @throws value_error if the name is empty or taken

@@ -14,6 +14,7 @@
 
 #include "experiment/conditions/source_projection.hpp"
 #include "experiment/conditions/taken_cache.hpp"
+#include "experiment/input_digest.hpp"
 #include "kvtransfer/cache/file/cache_file.hpp"
 #include "kvtransfer/experiment/concepts.hpp"
 #include "kvtransfer/experiment/condition_point.hpp"
@@ -108,6 +109,21 @@ struct point_condition {
     const std::int64_t text = count_of(text_behind(prompts));
     const any_position_policy place = at.policy.text_place().value_or(place::offset{});
     return std::max(cached, place.place(position_row::consecutive(0, cached), text).last_position().value_or(-1) + 1);
+  }
+
+  /// The digest of the file, of the other source, and of the projector.
+  [[nodiscard]] std::string depends_on(const prompt_ids& prompts) const {
+    detail::input_digest inputs;
+    if (at.files) {
+      inputs.add_file(file_for(prompts));
+    }
+    if (const prompt_ids* other = needs_other() ? other_of(prompts) : nullptr; other != nullptr) {
+      inputs.add_tokens(ids_of(other->head));
+    }
+    if (at.projection != nullptr) {
+      inputs.add_text(at.projection->digest());
+    }
+    return inputs.text();
   }
 
   [[nodiscard]] prepared_input prepare(prompt_caches& caches, const prompt_ids& prompts,

@@ -31,6 +31,7 @@ struct described_condition {
     return {condition.within(suite), named};
   }
   [[nodiscard]] std::shared_ptr<const condition_point> point() const { return condition.point(); }
+  [[nodiscard]] std::string depends_on(const prompt_ids& prompts) const { return condition.depends_on(prompts); }
 };
 
 }  // namespace

@@ -19,9 +19,16 @@ namespace kvtransfer {
 namespace {
 
 /// The words that are no policies, as help and complaints list them.
-constexpr std::array<std::string_view, 10> point_word_list{
-    "cache:",     "control:", "precision:", "rerotated",           "visible:",
-    "second_bos", "prompt:",  "form:",      "assume_same_weights", "assume_unknown_origin"};
+constexpr std::array<std::string_view, 10> point_word_list{"cache:",
+                                                           "control:",
+                                                           "cache_precision:",
+                                                           "rerotated",
+                                                           "visible:",
+                                                           "second_bos",
+                                                           "prompt:",
+                                                           "form:",
+                                                           "assume_same_weights",
+                                                           "assume_unknown_origin"};
 
 /// Whether a policy that is not all of them is among those of a point.
 bool has_policy(const condition_point& point, std::string_view name) {
@@ -63,7 +70,7 @@ bool read_point_word(condition_point& point, std::string_view text, std::string_
     read_word(text, argument, detail::moment_words, point.taken);
   } else if (name == "control") {
     read_word(text, argument, detail::control_words, point.control);
-  } else if (name == "precision") {
+  } else if (name == "cache_precision") {
     read_word(text, argument, detail::precision_words, point.precision);
   } else if (name == "visible") {
     read_word(text, argument, detail::visibility_words, point.visible);
@@ -118,7 +125,7 @@ std::string text_of(const condition_point& point) {
   add(point.taken != cache_moment::prompt, fmt::format("cache:{}", name_of(detail::moment_words, point.taken)));
   add(point.control != cache_control::none, fmt::format("control:{}", name_of(detail::control_words, point.control)));
   add(point.precision != cache_precision::run,
-      fmt::format("precision:{}", name_of(detail::precision_words, point.precision)));
+      fmt::format("cache_precision:{}", name_of(detail::precision_words, point.precision)));
   add(point.rerotated, "rerotated");
   add(point.policy.text() != "all", point.policy.text());
   add(point.visible != cache_visibility::shown,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "experiment/input_digest.hpp"
 #include "experiment/named_errors.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
@@ -60,6 +61,19 @@ void source_projection::open(const suite_prompts& suite) {
   made_for_ = std::move(stored.models);
   sharer_ = std::move(opened);
   receiver_ = suite.model;
+  digest_ = digest_of_inputs();
+}
+
+std::string source_projection::digest_of_inputs() const {
+  input_digest inputs;
+  for (const char* file : {"projector.json", "projector.safetensors"}) {
+    inputs.add_file(folder_ / file);
+  }
+  if (sharer_ != nullptr) {
+    inputs.add_text(sharer_->model.identity.digest.text());
+    inputs.add_text(sharer_->model.identity.tokenizer);
+  }
+  return inputs.text();
 }
 
 std::vector<std::int64_t> source_projection::filler_for(const prompt_text& text, std::int64_t slots) const {

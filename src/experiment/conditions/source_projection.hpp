@@ -33,6 +33,9 @@ class source_projection {
   [[nodiscard]] const std::string& argument() const { return argument_; }
   /// Whether the sharer is another model than the run's.
   [[nodiscard]] bool has_sharer() const { return !sharer_path_.empty(); }
+  /// Tells it from others: 32 hexadecimal digits of the projector's files and, where there is a sharer, of its weights
+  /// and its tokenizer. Known once it is bound.
+  [[nodiscard]] const std::string& digest() const { return digest_; }
 
   /// Opens both for the run's model, and projects the longest source, so that what does not fit is told before anything
   /// is run.
@@ -59,6 +62,7 @@ class source_projection {
   };
 
   void open(const suite_prompts& suite);
+  [[nodiscard]] std::string digest_of_inputs() const;
   [[nodiscard]] std::vector<std::int64_t> filler_for(const prompt_text& text, std::int64_t slots) const;
   [[nodiscard]] paired_text paired_with_sharer(const std::vector<std::int64_t>& ids) const;
   void require_same_text(const prompt_ids& test) const;
@@ -71,6 +75,7 @@ class source_projection {
   std::optional<any_projector> projector_;
   projector_models made_for_;
   std::unique_ptr<sharer> sharer_;
+  std::string digest_;
 };
 
 }  // namespace kvtransfer::detail

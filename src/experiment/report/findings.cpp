@@ -4,15 +4,20 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <optional>
+
+#include "experiment/report/wording.hpp"
+#include "experiment/summary/control_of.hpp"
 
 namespace kvtransfer::detail {
 
 namespace {
 
 using statistics::verdict;
+
+/// Questioned conditions that the finding is about; tables have them all.
+constexpr std::size_t most_subjects = 3;
 
 /// The comparisons of a summary that one sentence after another asks for.
 class lookup {
@@ -69,12 +74,6 @@ std::string event_words(const std::string& metric) {
   return metric == "stalled" ? "The model ended at once" : "The answer passed (its markers found)";
 }
 
-/// A hundredfold to one decimal, signed unless it is zero.
-std::string tenths(double value) {
-  const double rounded = std::round(1000 * value) / 10;
-  return rounded == 0 ? "0.0" : fmt::format("{:+.1f}", rounded);
-}
-
 std::string of_variant(const std::string& variant) { return variant.empty() ? "" : fmt::format("{}: ", variant); }
 
 std::string interval_text(const statistics::paired_comparison& outcome) {
@@ -107,17 +106,14 @@ std::string counts_sentence(const lookup& in, const std::string& condition, cons
                      rate_text(in.rate(*cell), cell->prompts), in_words(condition));
 }
 
-bool enough(const statistics::paired_comparison& outcome) {
-  return outcome.n >= statistics::minimum_prompts &&
-         (outcome.clusters == 0 || outcome.clusters >= statistics::minimum_clusters);
-}
-
 /// The control that says most about content: another source's cache, else what destroys more.
-const statistics::paired_comparison* decisive(const lookup& in, const std::string& subject,
+const statistics::paired_comparison* decisive(const results& run, const lookup& in, const std::string& subject,
                                               const std::string& variant) {
-  const std::vector<std::string> order = in.metric() == "stalled"
-                                             ? std::vector<std::string>{"baseline", "other_source", "zero", "noise"}
-                                             : std::vector<std::string>{"other_source", "zero", "noise", "baseline"};
+  std::vector<std::string> order;
+  for (const char* name : {"other_source", "zero", "noise"}) {
+    order.push_back(control_of(run, subject, name));
+  }
+  order.insert(in.metric() == "stalled" ? order.begin() : order.end(), "baseline");
   for (const std::string& control : order) {
     if (const auto* outcome = in.comparison(subject, control, variant)) {
       return outcome;
@@ -126,7 +122,7 @@ const statistics::paired_comparison* decisive(const lookup& in, const std::strin
   return nullptr;
 }
 
-std::string success_headline(const statistics::paired_comparison& outcome) {
+std::string success_headline(const results& run, const statistics::paired_comparison& outcome) {
   const std::string subject = in_words(outcome.a);
   const std::string control = in_words(outcome.b);
   if (outcome.verdict == verdict::undecided) {
@@ -139,7 +135,7 @@ std::string success_headline(const statistics::paired_comparison& outcome) {
   if (outcome.difference < 0) {
     return fmt::format("With {} the model does worse than with {}.", subject, control);
   }
-  return outcome.b == "other_source"
+  return outcome.b == control_of(run, outcome.a, "other_source")
              ? fmt::format("What the source says comes through {}.", subject)
              : fmt::format("With {} the model says more of the source than with {}.", subject, control);
 }
@@ -192,14 +188,16 @@ std::vector<std::string> variants_in(const run_summary& summary) {
   return variants;
 }
 
-/// One variant against another, where the difference is decided, under the question's own condition and under none.
-std::vector<std::string> variant_sentences(const lookup& in, const run_summary& summary, const std::string& subject) {
+/// One variant against another under the questioned conditions and under none.
+std::vector<std::string> variant_sentences(const lookup& in, const run_summary& summary,
+                                           const std::vector<std::string>& subjects) {
   std::vector<std::string> sentences;
   const auto in_family =
       static_cast<std::size_t>(std::count_if(summary.variants.begin(), summary.variants.end(),
                                              [&](const auto& each) { return each.outcome.metric == in.metric(); }));
   for (const variant_comparison& each : summary.variants) {
-    if (each.outcome.metric != in.metric() || (each.condition != subject && each.condition != "baseline")) {
+    if (each.outcome.metric != in.metric() ||
+        (each.condition != "baseline" && std::ranges::find(subjects, each.condition) == subjects.end())) {
       continue;
     }
     const condition_summary* a = in.cell(each.condition, each.outcome.a);
@@ -212,106 +210,93 @@ std::vector<std::string> variant_sentences(const lookup& in, const run_summary& 
   return sentences;
 }
 
-/// One headline where all variants have the same, else each with its variant's name.
-std::string joined_headline(const std::map<std::string, std::vector<std::string>>& by_headline,
-                            const std::vector<std::string>& order) {
-  std::vector<std::string> parts;
-  for (const std::string& headline : order) {
-    const auto& variants = by_headline.at(headline);
-    parts.push_back(by_headline.size() == 1 ? headline : fmt::format("{}: {}", fmt::join(variants, ", "), headline));
+/// What a run says of one questioned condition, for one variant of its tests.
+finding finding_about(const results& run, const lookup& in, const std::string& subject, const std::string& variant) {
+  finding found;
+  const auto* outcome = decisive(run, in, subject, variant);
+  if (outcome == nullptr) {
+    found.headline = fmt::format("Nothing was run to compare {} with.", in_words(subject));
+    found.sentences.push_back(counts_sentence(in, subject, variant));
+    return found;
   }
-  return fmt::format("{}", fmt::join(parts, " "));
+  if (!is_enough(*outcome)) {
+    found.headline =
+        outcome->n < statistics::minimum_prompts
+            ? fmt::format("{} prompt{}: a demonstration, not a result.", outcome->n, outcome->n == 1 ? "" : "s")
+            : fmt::format("{} template{}: a demonstration, not a result.", outcome->clusters,
+                          outcome->clusters == 1 ? "" : "s");
+    found.sentences = {counts_sentence(in, subject, variant), counts_sentence(in, outcome->b, variant)};
+    return found;
+  }
+  found.is_result = true;
+  found.headline = in.metric() == "stalled" ? stalled_headline(*outcome) : success_headline(run, *outcome);
+  found.sentences.push_back(
+      fmt::format("{} {}", rates_sentence(in, *outcome, variant), verdict_sentence(*outcome, in.family())));
+  for (auto more : {oracle_sentence(in, subject, variant), recovery_sentence(in, subject, variant)}) {
+    if (more) {
+      found.sentences.push_back(std::move(*more));
+    }
+  }
+  return found;
 }
+
+/// Headlines in order of appearance, each once, with the variants that have it.
+class headline_list {
+ public:
+  void add(const std::string& headline, const std::string& variant) {
+    if (!variants_of_.contains(headline)) {
+      order_.push_back(headline);
+    }
+    std::vector<std::string>& variants = variants_of_[headline];
+    if (std::ranges::find(variants, variant) == variants.end()) {
+      variants.push_back(variant);
+    }
+  }
+
+  /// Variants are named where they do not all have the same.
+  [[nodiscard]] std::string text(std::size_t variants) const {
+    std::vector<std::string> parts;
+    for (const std::string& headline : order_) {
+      const auto& have = variants_of_.at(headline);
+      parts.push_back(have.size() == variants ? headline : fmt::format("{}: {}", fmt::join(have, ", "), headline));
+    }
+    return fmt::format("{}", fmt::join(parts, " "));
+  }
+
+ private:
+  std::map<std::string, std::vector<std::string>> variants_of_;
+  std::vector<std::string> order_;
+};
 
 }  // namespace
-
-std::string in_words(const std::string& condition) {
-  static const std::map<std::string, std::string> known = {
-      {"transfer", "the source's cache"},         {"text_oracle", "the source's text itself"},
-      {"other_source", "another source's cache"}, {"zero", "a cache of zeros"},
-      {"noise", "a cache of random noise"},       {"baseline", "no cache at all"}};
-  const auto found = known.find(condition);
-  return found == known.end() ? condition : found->second;
-}
-
-std::string points(double difference) { return fmt::format("{} points", tenths(difference)); }
-
-std::string points(double low, double high) { return fmt::format("{} to {} points", tenths(low), tenths(high)); }
-
-std::string rate_text(double rate, std::int64_t prompts) {
-  const double count = rate * static_cast<double>(prompts);
-  const char* unit = prompts == 1 ? "prompt" : "prompts";
-  return std::abs(count - std::round(count)) < 1e-6 ? fmt::format("{:.0f} of {} {}", count, prompts, unit)
-                                                    : fmt::format("{:.1f} % of {} {}", 100 * rate, prompts, unit);
-}
-
-std::string p_text(double p) { return p < 0.001 ? "p < 0.001" : fmt::format("p = {:.3f}", p); }
-
-std::string verdict_sentence(const statistics::paired_comparison& outcome, std::size_t family) {
-  if (!enough(outcome)) {
-    return outcome.n < statistics::minimum_prompts
-               ? fmt::format("{} prompts are too few to call that a result.", outcome.n)
-               : fmt::format("{} templates are too few to call that a result.", outcome.clusters);
-  }
-  const std::string adjusted = family > 1 ? fmt::format(", adjusted for {} comparisons", family) : "";
-  if (outcome.verdict == verdict::different) {
-    return fmt::format("Different ({}{}).", p_text(outcome.p_holm), adjusted);
-  }
-  if (outcome.verdict == verdict::equivalent) {
-    return fmt::format("Equivalent: closer than {:.1f} points, the margin fixed before the run ({}{}).",
-                       100 * *outcome.margin, p_text(outcome.p_equivalence_holm.value_or(1.0)), adjusted);
-  }
-  return outcome.smallest_effect
-             ? fmt::format("Undecided: four such runs in five would find a true difference of {:.1f} points.",
-                           100 * *outcome.smallest_effect)
-             : std::string("Undecided: even the largest difference might be missed by so few prompts.");
-}
 
 finding finding_of(const results& run, const run_summary& summary) {
   const lookup in(summary, run.metric);
   finding found;
-  const std::vector<std::string> subjects = questioned_conditions(run);
+  std::vector<std::string> subjects = questioned_conditions(run);
   if (subjects.empty()) {
     found.headline = "No source's cache was injected in this run.";
     return found;
   }
-  const std::string& subject = subjects.front();
-  std::map<std::string, std::vector<std::string>> by_headline;
-  std::vector<std::string> order;
-  for (const std::string& variant : variants_in(summary)) {
-    const auto* outcome = decisive(in, subject, variant);
-    std::string headline;
-    if (outcome == nullptr) {
-      headline = fmt::format("Nothing was run to compare {} with.", in_words(subject));
-      found.sentences.push_back(counts_sentence(in, subject, variant));
-    } else if (!enough(*outcome)) {
-      headline =
-          outcome->n < statistics::minimum_prompts
-              ? fmt::format("{} prompt{}: a demonstration, not a result.", outcome->n, outcome->n == 1 ? "" : "s")
-              : fmt::format("{} template{}: a demonstration, not a result.", outcome->clusters,
-                            outcome->clusters == 1 ? "" : "s");
-      found.sentences.push_back(counts_sentence(in, subject, variant));
-      found.sentences.push_back(counts_sentence(in, outcome->b, variant));
-    } else {
-      found.is_result = true;
-      headline = run.metric == "stalled" ? stalled_headline(*outcome) : success_headline(*outcome);
-      found.sentences.push_back(
-          fmt::format("{} {}", rates_sentence(in, *outcome, variant), verdict_sentence(*outcome, in.family())));
-      for (auto more : {oracle_sentence(in, subject, variant), recovery_sentence(in, subject, variant)}) {
-        if (more) {
-          found.sentences.push_back(std::move(*more));
+  subjects.resize(std::min(subjects.size(), most_subjects));
+  const std::vector<std::string> variants = variants_in(summary);
+  headline_list headlines;
+  for (const std::string& subject : subjects) {
+    for (const std::string& variant : variants) {
+      const finding about = finding_about(run, in, subject, variant);
+      headlines.add(about.headline, variant);
+      found.is_result = found.is_result || about.is_result;
+      for (const std::string& sentence : about.sentences) {
+        if (std::ranges::find(found.sentences, sentence) == found.sentences.end()) {
+          found.sentences.push_back(sentence);
         }
       }
     }
-    if (!by_headline.contains(headline)) {
-      order.push_back(headline);
-    }
-    by_headline[headline].push_back(variant);
   }
-  for (std::string& sentence : variant_sentences(in, summary, subject)) {
+  for (std::string& sentence : variant_sentences(in, summary, subjects)) {
     found.sentences.push_back(std::move(sentence));
   }
-  found.headline = joined_headline(by_headline, order);
+  found.headline = headlines.text(variants.size());
   return found;
 }
 

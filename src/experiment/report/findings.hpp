@@ -19,22 +19,4 @@ struct finding {
 /// random runs.
 [[nodiscard]] finding finding_of(const results& run, const run_summary& summary);
 
-/// A condition in words: "the source's cache".
-[[nodiscard]] std::string in_words(const std::string& condition);
-
-/// `+56.2 points`: a difference of rates.
-[[nodiscard]] std::string points(double difference);
-
-/// `+45.0 to +67.1 points`: an interval of one.
-[[nodiscard]] std::string points(double low, double high);
-
-/// `45 of 80 prompts`; a percentage where trials were averaged.
-[[nodiscard]] std::string rate_text(double rate, std::int64_t prompts);
-
-/// `p < 0.001` or `p = 0.031`.
-[[nodiscard]] std::string p_text(double p);
-
-/// What a comparison's verdict means, in a sentence.
-[[nodiscard]] std::string verdict_sentence(const statistics::paired_comparison& outcome, std::size_t family);
-
 }  // namespace kvtransfer::detail

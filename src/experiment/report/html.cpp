@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cstddef>
 #include <string_view>
 
 #include "experiment/records_json.hpp"
@@ -14,7 +15,9 @@
 #include "experiment/report/html_matrix.hpp"
 #include "experiment/report/html_style.hpp"
 #include "experiment/report/html_summary.hpp"
+#include "experiment/report/html_sweeps.hpp"
 #include "experiment/report/html_tests.hpp"
+#include "experiment/report/left_out.hpp"
 #include "experiment/report/verdicts.hpp"
 
 namespace kvtransfer::detail {
@@ -103,11 +106,21 @@ std::string html_conditions(const results& run) {
   std::string table =
       "<h2>Conditions</h2><table class=\"wrap\"><thead><tr><th>Condition</th><th>In the cache, and fed</th><th>What it "
       "tells</th></tr></thead><tbody>";
+  std::size_t steps = 0;
   for (const condition_description& condition : run.conditions) {
+    if (is_sweep_step(condition)) {
+      ++steps;
+      continue;
+    }
     table += fmt::format(R"(<tr><th class="id">{}</th><td>{}</td><td>{}</td></tr>)", html_escape(condition.id),
                          html_escape(condition.injected), html_escape(condition.tells));
   }
-  return table + "</tbody></table>";
+  table += "</tbody></table>";
+  return steps == 0 ? table
+                    : table + fmt::format(
+                                  "<p>And {} steps of sweeps: each is <span class=\"id\">transfer</span>, changed "
+                                  "by what stands behind its plus sign.</p>",
+                                  steps);
 }
 
 std::string html_fact_rows(const nlohmann::ordered_json& facts) {
@@ -145,7 +158,7 @@ std::string report_html(const results& run, const run_summary& summary) {
     }
   }
   page += html_comparisons(run, summary) + html_cells(run, summary);
-  page += html_factors(summary) + html_sweeps(run, summary);
+  page += html_factors(summary) + html_left_out(run) + html_sweeps(run, summary);
   page += few_tests ? html_mistakes(run) : "";
   page += html_divergence(run);
   page += few_tests ? html_agreement(run) + html_rates(run) : "";

@@ -30,6 +30,7 @@ code, .id { font-family: ui-monospace, "DejaVu Sans Mono", Consolas, monospace; 
 .verdict.info { border-color: var(--accent); }
 .verdict b { display: block; font-size: 24px; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
+.maps { display: flex; flex-wrap: wrap; gap: 4px 36px; } .maps > div { min-width: 0; max-width: 100%; }
 table { border-collapse: collapse; width: 100%; margin: 10px 0 14px; font-size: 14px; }
 th, td { text-align: left; vertical-align: top; padding: 7px 9px; border-bottom: 1px solid var(--line); }
 thead th { font-weight: 600; border-bottom: 2px solid var(--line); }

@@ -4,18 +4,14 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
-#include <map>
 #include <string_view>
-#include <tuple>
-#include <utility>
 #include <vector>
 
-#include "experiment/report/findings.hpp"
 #include "experiment/report/html_escape.hpp"
+#include "experiment/report/html_sweeps.hpp"
 #include "experiment/report/svg_divergence.hpp"
-#include "experiment/report/svg_heat_map.hpp"
 #include "experiment/report/svg_range.hpp"
+#include "experiment/report/wording.hpp"
 
 namespace kvtransfer::detail {
 
@@ -63,12 +59,6 @@ constexpr const char* comparison_heading =
     "<th>Difference</th><th>95 % interval</th><th></th><th>p (Holm)</th><th>Verdict</th><th>Smallest effect it "
     "could see</th></tr></thead><tbody>";
 
-std::string metric_title(const std::string& metric) {
-  return metric == "success"   ? "Answers that passed"
-         : metric == "stalled" ? "Answers that ended at once"
-                               : "Log-probability of the markers";
-}
-
 std::string comparison_table(const results& run, const run_summary& summary, const std::string& metric) {
   std::string rows;
   for (const condition_comparison& each : summary.comparisons) {
@@ -112,101 +102,26 @@ std::string recovery_rows(const run_summary& summary) {
   return rows;
 }
 
-using level_map = std::map<std::string, std::string>;
-
-/// The conditions of a sweep by id, with their levels on its axes.
-std::map<std::string, level_map> sweep_steps(const results& run, const std::string& sweep) {
-  std::map<std::string, level_map> steps;
-  for (const condition_description& condition : run.conditions) {
-    level_map levels(condition.factors.begin(), condition.factors.end());
-    const auto named = levels.find("sweep");
-    if (named != levels.end() && named->second == sweep) {
-      levels.erase(named);
-      steps[condition.id] = std::move(levels);
-    }
-  }
-  return steps;
+/// @param condition null where the run does not describe it
+std::string cell_row(const condition_summary& each, const condition_description* condition, bool questioned) {
+  const std::string name = each.variant.empty() ? each.condition : fmt::format("{}: {}", each.variant, each.condition);
+  return fmt::format(
+      R"(<tr{}><th class="id" title="{}">{}</th>{}{}{}{}{}</tr>)", questioned ? R"( class="asked")" : "",
+      condition == nullptr ? "" : html_escape(condition->injected), html_escape(name),
+      table_cell("Passed", rate_text(each.success.rate, each.prompts)),
+      table_cell("95 % interval",
+                 fmt::format("{} to {}", percent(each.success.range.low), percent(each.success.range.high))),
+      table_cell("", svg_range({each.success.rate, each.success.range.low, each.success.range.high}, {0.0, 1.0}, {})),
+      table_cell("Ended at once", rate_text(each.stalled.rate, each.prompts)),
+      table_cell("Log-probability of markers",
+                 each.marker_log_prob ? fmt::format("{:.2f}", *each.marker_log_prob) : std::string("not scored")));
 }
 
-/// The sweeps of a run, in order of appearance.
-std::vector<std::string> sweeps_of(const results& run) {
-  std::vector<std::string> sweeps;
-  for (const condition_description& condition : run.conditions) {
-    for (const auto& [factor, level] : condition.factors) {
-      if (factor == "sweep" && std::find(sweeps.begin(), sweeps.end(), level) == sweeps.end()) {
-        sweeps.push_back(level);
-      }
-    }
-  }
-  return sweeps;
-}
-
-/// The axes of a sweep, that of the most levels first, and their levels in the run's order.
-std::vector<std::pair<std::string, std::vector<std::string>>> axes_of(const results& run,
-                                                                      const std::map<std::string, level_map>& steps) {
-  std::vector<std::pair<std::string, std::vector<std::string>>> axes;
-  for (const condition_description& condition : run.conditions) {
-    const auto step = steps.find(condition.id);
-    for (const auto& [axis, level] : step == steps.end() ? level_map() : step->second) {
-      auto known = std::find_if(axes.begin(), axes.end(), [&](const auto& each) { return each.first == axis; });
-      if (known == axes.end()) {
-        axes.push_back({axis, {}});
-        known = std::prev(axes.end());
-      }
-      if (std::find(known->second.begin(), known->second.end(), level) == known->second.end()) {
-        known->second.push_back(level);
-      }
-    }
-  }
-  std::stable_sort(axes.begin(), axes.end(),
-                   [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
-  return axes;
-}
-
-/// `part = keys, way = only`.
-std::string trimmed_levels(const std::map<std::string, std::string>& rest) {
-  std::string text;
-  for (const auto& [factor, level] : rest) {
-    text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", factor, level);
-  }
-  return text;
-}
-
-/// One map for each combination of levels that are on neither of its axes.
-std::string html_sweep(const results& run, const run_summary& summary, const std::string& sweep) {
-  const std::map<std::string, level_map> steps = sweep_steps(run, sweep);
-  const auto axes = axes_of(run, steps);
-  if (axes.empty()) {
-    return "";
-  }
-  heat_map empty;
-  std::tie(empty.columns, empty.column_levels) = axes[0];
-  if (axes.size() > 1) {
-    std::tie(empty.rows, empty.row_levels) = axes[1];
-  }
-  std::map<level_map, heat_map> maps;
-  for (const condition_summary& cell : summary.cells) {
-    const auto step = steps.find(cell.condition);
-    if (step == steps.end() || cell.prompts == 0 || !step->second.contains(empty.columns)) {
-      continue;
-    }
-    level_map rest = step->second;
-    const std::string column = rest[empty.columns];
-    const std::string row = empty.rows.empty() ? "" : rest[empty.rows];
-    rest.erase(empty.columns);
-    rest.erase(empty.rows);
-    if (!cell.variant.empty()) {
-      rest["variant"] = cell.variant;
-    }
-    maps.try_emplace(rest, empty).first->second.values[{row, column}] =
-        run.metric == "stalled" ? cell.stalled.rate : cell.success.rate;
-  }
-  std::string html = fmt::format("<h3>{}</h3>", html_escape(sweep));
-  for (const auto& [rest, filled] : maps) {
-    html += rest.empty() ? "" : fmt::format(R"(<p class="small">{}</p>)", html_escape(trimmed_levels(rest)));
-    html += fmt::format(R"(<div class="scroll">{}</div>)", svg_heat_map(filled));
-  }
-  return html;
+std::string cells_table(const std::string& rows) {
+  return "<table class=\"cards\"><thead><tr><th>Condition</th><th>Passed</th><th>95 % interval</th><th></th><th>Ended "
+         "at "
+         "once</th><th>Log-probability of markers</th></tr></thead><tbody>" +
+         rows + "</tbody></table>";
 }
 
 }  // namespace
@@ -237,29 +152,26 @@ std::string html_comparisons(const results& run, const run_summary& summary) {
 }
 
 std::string html_cells(const results& run, const run_summary& summary) {
+  const std::vector<std::string> asked = questioned_conditions(run);
   std::string rows;
+  std::string steps;
+  std::size_t step_count = 0;
   for (const condition_summary& each : summary.cells) {
+    const condition_description* condition = run.find_condition(each.condition);
     if (each.prompts == 0) {
       continue;
     }
-    const condition_description* condition = run.find_condition(each.condition);
-    const std::string name =
-        each.variant.empty() ? each.condition : fmt::format("{}: {}", each.variant, each.condition);
-    const bool questioned = each.condition == "transfer";
-    rows += fmt::format(
-        R"(<tr{}><th class="id" title="{}">{}</th>{}{}{}{}{}</tr>)", questioned ? R"( class="asked")" : "",
-        condition == nullptr ? "" : html_escape(condition->injected), html_escape(name),
-        table_cell("Passed", rate_text(each.success.rate, each.prompts)),
-        table_cell("95 % interval",
-                   fmt::format("{} to {}", percent(each.success.range.low), percent(each.success.range.high))),
-        table_cell("", svg_range({each.success.rate, each.success.range.low, each.success.range.high}, {0.0, 1.0}, {})),
-        table_cell("Ended at once", rate_text(each.stalled.rate, each.prompts)),
-        table_cell("Log-probability of markers",
-                   each.marker_log_prob ? fmt::format("{:.2f}", *each.marker_log_prob) : std::string("not scored")));
+    const bool questioned = std::ranges::find(asked, each.condition) != asked.end();
+    const bool step = condition != nullptr && is_sweep_step(*condition) && !questioned;
+    step_count += step ? 1 : 0;
+    (step ? steps : rows) += cell_row(each, condition, questioned);
   }
-  return "<h2>Conditions, by rate</h2><table class=\"cards\"><thead><tr><th>Condition</th><th>Passed</th><th>95 % "
-         "interval</th><th></th><th>Ended at once</th><th>Log-probability of markers</th></tr></thead><tbody>" +
-         rows + "</tbody></table>";
+  std::string html = "<h2>Conditions, by rate</h2>" + cells_table(rows);
+  if (step_count > 0) {
+    html += fmt::format("<details><summary>The {} steps of the sweeps</summary>{}</details>", step_count,
+                        cells_table(steps));
+  }
+  return html;
 }
 
 std::string html_factors(const run_summary& summary) {
@@ -295,20 +207,22 @@ std::string html_factors(const run_summary& summary) {
                    html;
 }
 
-std::string html_sweeps(const results& run, const run_summary& summary) {
-  std::string html;
-  for (const std::string& sweep : sweeps_of(run)) {
-    html += html_sweep(run, summary, sweep);
-  }
-  return html.empty() ? "" : fmt::format("<h2>Sweeps</h2><p>{}, in per cent.</p>{}", metric_title(run.metric), html);
-}
-
 std::string html_divergence(const results& run) {
-  const std::vector<divergence_curve> curves = divergence_curves(run);
-  return curves.empty() ? ""
-                        : "<h2>How long the tokens agree</h2><p>Share of trials that still generate their reference's "
-                          "tokens, step by step.</p><div class=\"scroll\">" +
-                              svg_divergence(curves) + "</div>";
+  std::string html;
+  for (const divergence_curve& curve : divergence_curves(run)) {
+    const condition_description* condition = run.find_condition(curve.condition);
+    if (condition == nullptr || !is_sweep_step(*condition)) {
+      html += fmt::format(
+          R"(<div><p class="small"><span class="id">{}</span> against <span class="id">{}</span>: {:.0f} % )"
+          R"(to the end</p>{}</div>)",
+          html_escape(curve.condition), html_escape(curve.reference), 100 * curve.agreeing.back(),
+          svg_divergence(curve));
+    }
+  }
+  return html.empty() ? ""
+                      : "<h2>How long the tokens agree</h2><p>Share of trials that still generate their reference's "
+                        "tokens, step by step.</p><div class=\"grid\">" +
+                            html + "</div>";
 }
 
 }  // namespace kvtransfer::detail

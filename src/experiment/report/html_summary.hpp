@@ -10,16 +10,13 @@ namespace kvtransfer::detail {
 /// What was compared: differences with their intervals, and the verdicts.
 [[nodiscard]] std::string html_comparisons(const results& run, const run_summary& summary);
 
-/// Every condition: how often its answers passed and how often they ended at once.
+/// Every condition: how often its answers passed and how often they ended at once; the steps of sweeps folded away.
 [[nodiscard]] std::string html_cells(const results& run, const run_summary& summary);
 
 /// What each factor does; empty where the run crosses none.
 [[nodiscard]] std::string html_factors(const run_summary& summary);
 
-/// Each sweep as heat maps over its two longest axes, one for each combination of the others; empty where none ran.
-[[nodiscard]] std::string html_sweeps(const results& run, const run_summary& summary);
-
-/// How long each condition goes on with its reference's tokens.
+/// How long each condition goes on with its reference's tokens, steps of sweeps left out.
 [[nodiscard]] std::string html_divergence(const results& run);
 
 }  // namespace kvtransfer::detail

@@ -13,6 +13,7 @@
 #include "experiment/report/findings.hpp"
 #include "experiment/report/headings.hpp"
 #include "experiment/report/html.hpp"
+#include "experiment/report/left_out.hpp"
 #include "experiment/report/tables.hpp"
 #include "experiment/report/verdicts.hpp"
 
@@ -151,6 +152,9 @@ std::string report_markdown(const results& run, const run_summary& summary) {
                       markdown_table(few_tests ? own_table(run) : rate_table(summary)));
   if (!summary.comparisons.empty()) {
     text += fmt::format("## What was compared\n\n{}\n", markdown_table(comparison_table(run, summary)));
+  }
+  if (!run.left_out.empty()) {
+    text += fmt::format("## Crossings left out\n\n{}\n", markdown_table(left_out_table(run)));
   }
   if (few_tests && !published_columns(run).empty()) {
     text += fmt::format(

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "experiment/report/html_escape.hpp"
 #include "kvtransfer/experiment/comparison.hpp"
 
 namespace kvtransfer::detail {
@@ -40,30 +39,19 @@ std::vector<divergence_curve> divergence_curves(const results& run) {
   return curves;
 }
 
-std::string svg_divergence(const std::vector<divergence_curve>& curves) {
+std::string svg_divergence(const divergence_curve& curve) {
   constexpr double width = 340;
   constexpr double height = 44;
-  constexpr double names = 10;
-  constexpr double pitch = 74;
-  const double whole = pitch * static_cast<double>(curves.size()) + 6;
-  std::string svg = fmt::format(
-      R"(<svg viewBox="0 0 {0:.0f} {1:.0f}" width="{0:.0f}" height="{1:.0f}" role="img" aria-label="Agreement by step">)",
-      width + names + 6, whole);
-  for (std::size_t i = 0; i < curves.size(); ++i) {
-    const divergence_curve& curve = curves[i];
-    const double top = pitch * static_cast<double>(i) + 20;
-    const double step = width / static_cast<double>(std::max<std::size_t>(curve.agreeing.size() - 1, 1));
-    std::string line = fmt::format("M0 {:.1f}", top);
-    for (std::size_t at = 0; at < curve.agreeing.size(); ++at) {
-      line += fmt::format("L{:.1f} {:.1f}", step * static_cast<double>(at), top + height * (1 - curve.agreeing[at]));
-    }
-    svg += fmt::format(
-        R"(<text x="0" y="{:.1f}">{} against {}: {:.0f} % to the end</text>)"
-        R"(<path class="agreement" d="{}L{:.1f} {:.1f}L0 {:.1f}Z"/><path class="rule" d="M0 {:.1f}H{:.1f}"/>)",
-        top - 6, html_escape(curve.condition), html_escape(curve.reference), 100 * curve.agreeing.back(), line, width,
-        top + height, top + height, top + height, width);
+  const double step = width / static_cast<double>(std::max<std::size_t>(curve.agreeing.size() - 1, 1));
+  std::string line = "M0 0";
+  for (std::size_t at = 0; at < curve.agreeing.size(); ++at) {
+    line += fmt::format("L{:.1f} {:.1f}", step * static_cast<double>(at), height * (1 - curve.agreeing[at]));
   }
-  return svg + "</svg>";
+  return fmt::format(
+      R"(<svg viewBox="0 0 {0:.0f} {1:.0f}" width="100%" height="{1:.0f}" preserveAspectRatio="none" role="img" )"
+      R"(aria-label="Agreement by step"><path class="agreement" d="{2}L{0:.0f} {3:.0f}L0 {3:.0f}Z"/>)"
+      R"(<path class="rule" d="M0 {3:.0f}H{0:.0f}"/></svg>)",
+      width, height + 1, line, height);
 }
 
 }  // namespace kvtransfer::detail

@@ -18,7 +18,7 @@ struct divergence_curve {
 /// One for each condition that has a reference which ran.
 [[nodiscard]] std::vector<divergence_curve> divergence_curves(const results& run);
 
-/// One line a condition, from all to none.
-[[nodiscard]] std::string svg_divergence(const std::vector<divergence_curve>& curves);
+/// The share that agrees by step, from all to none, as wide as its surroundings.
+[[nodiscard]] std::string svg_divergence(const divergence_curve& curve);
 
 }  // namespace kvtransfer::detail

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "experiment/report/cells.hpp"
-#include "experiment/report/findings.hpp"
+#include "experiment/report/wording.hpp"
 
 namespace kvtransfer::detail {
 

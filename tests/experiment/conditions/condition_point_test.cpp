@@ -100,7 +100,7 @@ TEST_CASE("the words of a point do what they say", "[experiment][condition_point
   CHECK(max_difference(hidden, last_logits_of(model, plan_of({sample_target()}))) < 1e-4);
   CHECK(max_difference(logits_under(model, "transfer+gap:16"),
                        last_logits_of(model, prepend(source.view(), {sample_target()}, place::gap{16}))) < 1e-5);
-  const double rounding = max_difference(logits_under(model, "transfer+precision:bfloat16"), whole);
+  const double rounding = max_difference(logits_under(model, "transfer+cache_precision:bfloat16"), whole);
   CHECK(rounding > 1e-4);
   CHECK(rounding < 0.5);
   const generation_config settings{.max_new_tokens = 6};
@@ -150,12 +150,13 @@ TEST_CASE("a wrong word is refused with its place and what would be right", "[ex
         "conditions: visible:hidden+keys: expected words that are an experiment together, got a crossing where nothing "
         "of "
         "the cache is seen, so it does not matter what it holds");
+  CHECK(complaint_about_words("transfer+precision:bfloat16").find("cache_precision:") != std::string::npos);
   CHECK_FALSE(complaint_about_words("transfer+gap:16+restart").empty());
   CHECK_FALSE(complaint_about_words("transfer+assume_unknown_origin").empty());
 }
 
 TEST_CASE("crossings that mean nothing are told with their reason", "[experiment][condition_point]") {
-  for (const char* words : {"rerotated+restart", "rerotated+unrotated", "control:zero+precision:float16",
+  for (const char* words : {"rerotated+restart", "rerotated+unrotated", "control:zero+cache_precision:float16",
                             "prompt:target+control:other_source", "visible:hidden+control:noise"}) {
     INFO(words);
     CHECK_THROWS_AS(moved_point({}, words, known_conditions().policies()), meaningless_condition);

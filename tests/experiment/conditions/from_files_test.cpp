@@ -84,7 +84,24 @@ TEST_CASE("a file of unknown origin is refused unless that is said, and then sho
 TEST_CASE("a file kept in half precision is widened for the model", "[experiment][conditions]") {
   const two_files setup;
   setup.save("first", with_dtype(prefill(setup.model, {ids_of(setup.suite.tests[0].head)}).view(), at::kHalf).view());
-  CHECK(max_difference(setup.logits(), setup.logits("+precision:float16")) == 0);
+  CHECK(max_difference(setup.logits(), setup.logits("+cache_precision:float16")) == 0);
+}
+
+TEST_CASE("it depends on the bytes of the file that it reads, and on no other", "[experiment][conditions]") {
+  const two_files setup;
+  const auto digest = [&](const std::string& words, std::size_t test) {
+    const std::string id = "from_files:" + setup.folder.path().string() + words;
+    return condition_registry::standard().parse_one(id).within(setup.suite).depends_on(setup.suite.tests[test]);
+  };
+  const std::string first = digest("", 0);
+  const std::string second = digest("", 1);
+  const std::string other = digest("+control:other_source", 0);
+  CHECK(first.size() == 32);
+  CHECK(first != second);
+  setup.save("second", prefill(small_model(2), {ids_of(setup.suite.tests[1].head)}).view());
+  CHECK(digest("", 0) == first);
+  CHECK(digest("", 1) != second);
+  CHECK(digest("+control:other_source", 0) != other);
 }
 
 TEST_CASE("a test without a file, and a name that is no file's, are refused by name", "[experiment][conditions]") {

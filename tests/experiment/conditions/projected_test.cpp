@@ -75,11 +75,12 @@ struct laboratory {
     return output;
   }
 
-  [[nodiscard]] program_outcome run(const std::string& conditions, const std::string& device = "cpu") const {
-    return run_phase2a(
-        fmt::format("--device {} --dtype float32 --max-new-tokens 4 --model '{}' --suite '{}' --output '{}' "
-                    "--conditions '{}'",
-                    device, model.string(), (folder.path() / "suite.json").string(), output().string(), conditions));
+  [[nodiscard]] program_outcome run(const std::string& conditions, const std::string& device = "cpu",
+                                    const std::string& more = "") const {
+    return run_phase2a(fmt::format(
+        "--device {} --dtype float32 --max-new-tokens 4 --model '{}' --suite '{}' --output '{}' "
+        "--conditions '{}' {}",
+        device, model.string(), (folder.path() / "suite.json").string(), output().string(), conditions, more));
   }
   [[nodiscard]] fs::path output() const { return folder.path() / "results"; }
 
@@ -147,6 +148,24 @@ TEST_CASE("projected by the identity is the transfer, its controls are not, and 
   }
   CHECK(opponents == std::vector<std::string>{"text_oracle", "projected_other_source:" + by, "projected_zero:" + by,
                                               "projected_noise:" + by, "baseline"});
+}
+
+TEST_CASE("a resumed run makes those trials anew whose projector has changed since", "[experiment][conditions]") {
+  const laboratory lab;
+  const fs::path projector = lab.identity();
+  const std::string conditions = "transfer,projected:" + projector.string();
+  REQUIRE(lab.run(conditions).exit_code == 0);
+  const nlohmann::json before = conditions_of(lab, 0);
+  fs::remove_all(projector);
+  fs::rename(lab.linear_from(lab.model, {2, 16}, 0), projector);
+  REQUIRE(lab.run(conditions, "cpu", "--resume").exit_code == 0);
+  const nlohmann::json after = conditions_of(lab, 0);
+  const auto digest = [&](const nlohmann::json& run, const std::string& id) { return run.at(id)["inputs_digest"]; };
+  CHECK(after.at("transfer")["trials"] == before.at("transfer")["trials"]);
+  CHECK(digest(after, "transfer").is_null());
+  const std::string id = "projected:" + projector.string();
+  CHECK(digest(after, id) != digest(before, id));
+  CHECK(after.at(id)["edits"].dump().find("linear") != std::string::npos);
 }
 
 TEST_CASE("another model's cache is projected where the condition names that model", "[experiment][conditions]") {

@@ -1,5 +1,7 @@
 #include "experiment/report/findings.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <map>
 #include <regex>
@@ -8,6 +10,7 @@
 
 #include "experiment/random_results.hpp"
 #include "experiment/report/html.hpp"
+#include "experiment/report/wording.hpp"
 #include "kvtransfer/experiment/comparison.hpp"
 #include "support/test.hpp"
 
@@ -46,8 +49,16 @@ recount count_again(const results& run, const std::string& condition, const std:
   return counted;
 }
 
+/// What random runs question, and the control that says most about its content.
+const std::map<std::string, std::string>& questioned() {
+  static const std::map<std::string, std::string> known = {{"transfer", "other_source"},
+                                                           {"projected:p", "projected_other_source:p"}};
+  return known;
+}
+
 std::string condition_in_words(const std::string& words) {
-  for (const char* id : {"baseline", "text_oracle", "other_source", "zero", "noise", "transfer"}) {
+  for (const char* id : {"baseline", "text_oracle", "other_source", "zero", "noise", "transfer", "projected:p",
+                         "projected_other_source:p"}) {
     if (in_words(id) == words) {
       return id;
     }
@@ -137,14 +148,16 @@ bool check_counting_sentence(const results& run, const std::string& sentence) {
 
 bool check_recovery_sentence(const results& run, const std::string& sentence) {
   static const std::regex pattern(
-      "(?:(question|completion): )?Of what the source's text adds .* recovers ([-0-9]+) % .*");
+      "(?:(question|completion): )?Of what the source's text adds to another source's cache, (.*) recovers ([-0-9]+) % "
+      ".*");
   std::smatch parts;
   if (!std::regex_match(sentence, parts, pattern)) {
     return false;
   }
-  const double other = count_again(run, "other_source", parts[1]).rate;
+  const std::string subject = condition_in_words(parts[2]);
+  const double other = count_again(run, questioned().at(subject), parts[1]).rate;
   const double possible = count_again(run, "text_oracle", parts[1]).rate - other;
-  CHECK(std::abs(std::stod(parts[2]) - 100 * (count_again(run, "transfer", parts[1]).rate - other) / possible) < 0.51);
+  CHECK(std::abs(std::stod(parts[3]) - 100 * (count_again(run, subject, parts[1]).rate - other) / possible) < 0.51);
   return true;
 }
 
@@ -156,12 +169,14 @@ void check_headline(const results& run, const finding& found) {
   }
   const auto some_variant = [&](auto&& holds) {
     return std::any_of(variants.begin(), variants.end(), [&](const std::string& variant) {
-      for (const char* control : {"other_source", "zero", "noise", "baseline"}) {
-        const recount a = count_again(run, "transfer", variant);
-        const recount b = count_again(run, control, variant);
-        if (run.find_condition(control) != nullptr && found.headline.find(in_words(control)) != std::string::npos &&
-            holds(a, b)) {
-          return true;
+      for (const auto& [subject, other] : questioned()) {
+        for (const std::string& control : {other, std::string("zero"), std::string("noise"), std::string("baseline")}) {
+          const recount a = count_again(run, subject, variant);
+          const recount b = count_again(run, control, variant);
+          if (run.find_condition(control) != nullptr && found.headline.find(in_words(control)) != std::string::npos &&
+              holds(a, b)) {
+            return true;
+          }
         }
       }
       return false;
@@ -169,9 +184,11 @@ void check_headline(const results& run, const finding& found) {
   };
   const auto says = [&](const char* words) { return found.headline.find(words) != std::string::npos; };
   const auto enough = [](const recount& a) { return a.prompts >= 20 && (a.groups.empty() || a.groups.size() >= 10); };
-  if (says("comes through")) {
-    CHECK(run.find_condition("other_source") != nullptr);
-    CHECK(count_again(run, "transfer", "").rate + 1 > count_again(run, "other_source", "").rate);
+  for (const auto& [subject, other] : questioned()) {
+    if (says(fmt::format("comes through {}.", in_words(subject)).c_str()) && variants.size() == 1) {
+      CHECK(run.find_condition(other) != nullptr);
+      CHECK(count_again(run, subject, "").rate > count_again(run, other, "").rate);
+    }
   }
   if (says("says more") || says("at once more often than")) {
     CHECK((says("cannot tell") || some_variant([&](auto& a, auto& b) { return enough(a) && a.rate > b.rate; })));
@@ -211,9 +228,11 @@ TEST_CASE("no sentence says what the records of 200 random runs contradict", "[e
       ++kinds[conditions ? "conditions" : variants ? "variants" : recovered ? "recovered" : "counts"];
     }
     ++kinds[found.is_result ? "result" : "no result"];
+    ++kinds[found.headline.find(in_words("projected:p")) != std::string::npos ? "projected" : "not projected"];
     ++kinds[found.headline.find("cannot tell") != std::string::npos ? "undecided" : "other"];
   }
-  for (const char* kind : {"conditions", "variants", "recovered", "counts", "result", "no result", "undecided"}) {
+  for (const char* kind :
+       {"conditions", "variants", "recovered", "counts", "result", "no result", "undecided", "projected"}) {
     CAPTURE(kind);
     CHECK(kinds[kind] > 5);
   }
@@ -258,6 +277,38 @@ TEST_CASE("what the source says comes through only where another source's cache 
       "another source's cache: a difference of +50.0 points (95 % interval +38.4 to +60.7 points). Different (p "
       "< "
       "0.001, adjusted for 3 comparisons).");
+}
+
+TEST_CASE("files and projections have findings of their own, against controls of their own",
+          "[experiment][report][findings]") {
+  results run = random_results(0);
+  run.metric = "success";
+  run.settings.trials = 1;
+  run.conditions.clear();
+  run.tests.clear();
+  const std::vector<std::pair<std::string, int>> passed{
+      {"transfer", 60},     {"other_source", 0},
+      {"projected:p", 30},  {"projected_other_source:p", 30},
+      {"from_files:a", 10}, {"from_files:a+control:other_source", 50}};
+  for (const auto& [id, count] : passed) {
+    run.conditions.push_back(sample_condition(id, id));
+  }
+  for (int i = 0; i < 80; ++i) {
+    test_record test;
+    test.test.name = "t" + std::to_string(i);
+    test.test.markers = {"yes"};
+    for (const auto& [id, count] : passed) {
+      test.conditions.push_back({id, std::nullopt, {sample_trial(test.test, i < count ? "yes" : "no", {1, 2, 3})}});
+    }
+    run.tests.push_back(std::move(test));
+  }
+  run.settings.margin = 0.2;
+  const finding found = finding_of(run, summarize(run));
+  CHECK(found.headline ==
+        "What the source says comes through the source's cache. Of what the source says, the source's cache projected "
+        "by p brings as much as another source's cache projected by p, within 20.0 points. With the caches of a the "
+        "model does worse than with the caches of a (control:other_source).");
+  CHECK(report_html(run, summarize(run)).find("projected by p brings as much") != std::string::npos);
 }
 
 TEST_CASE("the page's heading is the finding", "[experiment][report][findings]") {
