@@ -200,7 +200,7 @@ TEST_CASE("a resumed run makes those trials anew whose other source has changed 
   fresh.tests = setup.tests;
   CHECK(alike(to_json_value(resumed), to_json_value(fresh.run())));
   const auto other = [](const results& run) -> const condition_record& { return *run.tests[0].find("other_source"); };
-  CHECK(other(resumed).trials[0].read != other(before).trials[0].read);
+  CHECK((other(resumed).trials[0].read != other(before).trials[0].read));
   CHECK(other(resumed).inputs_digest != other(before).inputs_digest);
   CHECK(resumed.tests[0].find("baseline")->inputs_digest.empty());
 }
