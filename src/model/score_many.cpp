@@ -10,6 +10,8 @@
 #include "kvtransfer/model/score.hpp"
 #include "model/free_memory.hpp"
 #include "model/plan_checks.hpp"
+#include "model/checked_plan.hpp"
+#include "model/prefix_reader.hpp"
 #include "model/sequence_batch.hpp"
 #include "model/with_continuations.hpp"
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "model/attention.hpp"
+#include "model/fused_blocks.hpp"
 #include "model/weights/nf4_product.hpp"
 
 namespace kvtransfer::detail {
@@ -22,6 +23,13 @@ namespace {
 
 /// `[batch, seq, heads * head_dim]` as `[batch, seq, heads, head_dim]`.
 at::Tensor split_heads(const at::Tensor& x, std::int64_t head_dim) { return x.unflatten(-1, {-1, head_dim}); }
+
+at::Tensor dense_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (std::optional<at::Tensor> product = few_rows_product(x, weight, bias)) {
+    return *std::move(product);
+  }
+  return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+}
 
 at::Tensor activated(const at::Tensor& gate, gate_activation activation) {
   switch (activation) {
@@ -38,24 +46,37 @@ at::Tensor activated(const at::Tensor& gate, gate_activation activation) {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, bool adds_one) {
+  if (std::optional<at::Tensor> fused = fused_rms_norm(x, weight, eps, adds_one)) {
+    return *std::move(fused);
+  }
   const at::ScalarType compute = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor wide = x.to(compute);
   const at::Tensor normed = wide * at::rsqrt(wide.square().mean(-1, true) + eps);
   return adds_one ? (normed * (weight.to(compute) + 1)).to(x.scalar_type()) : weight * normed.to(x.scalar_type());
 }
 
-at::Tensor linear(const at::Tensor& x, const weight_matrix& weight, const at::Tensor& bias) {
-  const auto& nf4 = weight.nf4();
-  const at::ScalarType compute = nf4 ? nf4->compute_dtype.value_or(x.scalar_type()) : x.scalar_type();
-  const at::Tensor used = x.to(compute);
-  const std::optional<at::Tensor> added = bias.defined() ? std::optional(bias.to(compute)) : std::nullopt;
-  if (nf4) {
-    if (const std::optional<at::Tensor> product = nf4_product(used, *nf4, added.value_or(at::Tensor()))) {
-      return product->to(x.scalar_type());
-    }
+at::Tensor add_rms_norm(at::Tensor& hidden, const at::Tensor& more, const at::Tensor& weight, double eps,
+                        bool adds_one) {
+  if (std::optional<summed_norm> fused = fused_add_rms_norm(hidden, more, weight, eps, adds_one)) {
+    hidden = std::move(fused->sum);
+    return std::move(fused->normed);
   }
-  const at::Tensor values = nf4 ? weight.values().to(compute) : weight.dense();
-  return at::linear(used, values, added).to(x.scalar_type());
+  hidden = hidden + more;
+  return rms_norm(hidden, weight, eps, adds_one);
+}
+
+at::Tensor linear(const at::Tensor& x, const weight_matrix& weight, const at::Tensor& bias) {
+  if (weight.dense().defined()) {
+    return dense_linear(x, weight.dense(), bias);
+  }
+  const nf4_matrix& nf4 = *weight.nf4();
+  const at::ScalarType compute = nf4.compute_dtype.value_or(x.scalar_type());
+  const at::Tensor used = x.to(compute);
+  const at::Tensor added = bias.defined() ? bias.to(compute) : bias;
+  if (const std::optional<at::Tensor> product = nf4_product(used, nf4, added)) {
+    return product->to(x.scalar_type());
+  }
+  return dense_linear(used, weight.values().to(compute), added).to(x.scalar_type());
 }
 
 at::Tensor embed(const model_config& config, const model_weights& weights, const at::Tensor& token_ids) {
@@ -98,14 +119,15 @@ at::Tensor mlp(const model_config& config, const layer_weights& layer, const at:
   } else {
     halves = {linear(x, layer.gate_proj, layer.gate_bias), linear(x, layer.up_proj, layer.up_bias)};
   }
-  return linear(activated(halves[0], config.activation) * halves[1], layer.down_proj, layer.down_bias);
+  const std::optional<at::Tensor> fused = fused_gate(halves[0], halves[1], config.activation);
+  return linear(fused ? *fused : activated(halves[0], config.activation) * halves[1], layer.down_proj, layer.down_bias);
 }
 
 }  // namespace transformer
 
 at::Tensor vocabulary_logits(const model_config& config, const model_weights& weights, const at::Tensor& hidden) {
   const at::Tensor head = weights.lm_head.defined() ? weights.lm_head : weights.embed_tokens;
-  return capped(at::linear(hidden, head), config.final_softcap);
+  return capped(transformer::dense_linear(hidden, head, at::Tensor()), config.final_softcap);
 }
 
 }  // namespace kvtransfer::detail

@@ -2,13 +2,12 @@
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
 #include <torch/library.h>
 
 #include <algorithm>
 
 #include "kernels/cuda_layers.cuh"
+#include "kernels/elements_cuda.cuh"
 #include "kernels/linear/nf4_linear.hpp"
 #include "kernels/linear/nf4_values.hpp"
 #include "kernels/operator_functions.hpp"
@@ -75,41 +74,6 @@ __device__ void read_chunk(const nf4_codes& matrix, const tables& shared, std::i
   }
 }
 
-__device__ void read_x(const float* x, float (&values)[8]) {
-  const float4 low = __ldg(reinterpret_cast<const float4*>(x));
-  const float4 high = __ldg(reinterpret_cast<const float4*>(x) + 1);
-  values[0] = low.x, values[1] = low.y, values[2] = low.z, values[3] = low.w;
-  values[4] = high.x, values[5] = high.y, values[6] = high.z, values[7] = high.w;
-}
-
-__device__ void read_x(const __nv_bfloat16* x, float (&values)[8]) {
-  const uint4 bits = __ldg(reinterpret_cast<const uint4*>(x));
-  const unsigned int words[4] = {bits.x, bits.y, bits.z, bits.w};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    values[2 * i] = __uint_as_float(words[i] << 16);
-    values[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000U);
-  }
-}
-
-__device__ void read_x(const __half* x, float (&values)[8]) {
-  const uint4 bits = __ldg(reinterpret_cast<const uint4*>(x));
-  const unsigned int words[4] = {bits.x, bits.y, bits.z, bits.w};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
-    values[2 * i] = pair.x;
-    values[2 * i + 1] = pair.y;
-  }
-}
-
-__device__ float widened(float value) { return value; }
-__device__ float widened(__nv_bfloat16 value) { return __bfloat162float(value); }
-__device__ float widened(__half value) { return __half2float(value); }
-__device__ void write(float* place, float value) { *place = value; }
-__device__ void write(__nv_bfloat16* place, float value) { *place = __float2bfloat16_rn(value); }
-__device__ void write(__half* place, float value) { *place = __float2half_rn(value); }
-
 template <class Element, nf4_rounding Rounding, int Rows, int Outs>
 __global__ void __launch_bounds__(lanes* warps_a_block)
     multiply(nf4_codes matrix, const Element* __restrict__ x, int rows, const Element* __restrict__ bias,
@@ -131,7 +95,7 @@ __global__ void __launch_bounds__(lanes* warps_a_block)
 #pragma unroll
     for (int m = 0; m < Rows; ++m) {
       float factors[8];
-      read_x(x + static_cast<std::int64_t>(m < rows ? m : 0) * matrix.in + k, factors);
+      read_eight(x + static_cast<std::int64_t>(m < rows ? m : 0) * matrix.in + k, factors);
 #pragma unroll
       for (int o = 0; o < Outs; ++o) {
 #pragma unroll

@@ -1,13 +1,13 @@
 #include "model/weights/nf4_product.hpp"
 
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/core/grad_mode.h>
 
 #include <bit>
 #include <cstdint>
 
 #include "kernels/linear/nf4_product.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
+#include "model/needs_gradient.hpp"
 
 namespace kvtransfer::detail {
 
@@ -48,11 +48,6 @@ at::Tensor call_operator(const char* name, const nf4_matrix& matrix, const Befor
   }
   return called.call(before..., matrix.codes, matrix.absmax, nested_absmax, quant_map, offset, matrix.shape[0],
                      matrix.block_size, nested_block_size, matrix.dtype);
-}
-
-/// Whether a derivative with respect to it is wanted, backward or forward.
-bool needs_gradient(const at::Tensor& tensor) {
-  return tensor.defined() && ((at::GradMode::is_enabled() && tensor.requires_grad()) || tensor._fw_grad(0).defined());
 }
 
 }  // namespace

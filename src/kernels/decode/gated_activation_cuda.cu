@@ -1,0 +1,64 @@
+#include <ATen/ops/empty.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <torch/library.h>
+
+#include "kernels/cuda_layers.cuh"
+#include "kernels/decode/gated_activation.hpp"
+#include "kernels/elements_cuda.cuh"
+
+namespace kvtransfer::kernels {
+namespace {
+
+constexpr unsigned threads = 256;
+
+__device__ float activated(float x, activation how) {
+  if (how == activation::gelu) {
+    return x * 0.5F * (1.0F + erff(x * 0.70710678118654752F));
+  }
+  if (how == activation::gelu_tanh) {
+    const float inner = 0.79788456080286536F * (x + 0.044715F * x * x * x);
+    return 0.5F * x * (1.0F + tanhf(inner));
+  }
+  return x / (1.0F + expf(-x));
+}
+
+template <class Element>
+__global__ void gate_rows(const Element* __restrict__ gate, std::int64_t gate_stride, const Element* __restrict__ up,
+                          std::int64_t up_stride, std::int64_t width, std::int64_t elements, activation how,
+                          Element* __restrict__ result) {
+  const std::int64_t e = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (e >= elements) {
+    return;
+  }
+  const std::int64_t row = e / width;
+  const float x = widened(gate[row * gate_stride + e % width]);
+  const float factor = widened(up[row * up_stride + e % width]);
+  write(result + e, rounded_to<Element>(activated(x, how)) * factor);
+}
+
+at::Tensor gated_activation(const at::Tensor& gate, const at::Tensor& up, std::string_view name) {
+  const c10::cuda::CUDAGuard guard(gate.device());
+  const gated_rows in = checked_gate(gate, up);
+  at::Tensor result = at::empty(gate.sizes(), gate.options());
+  const activation how = activation_named(name);
+  const std::int64_t blocks = (result.numel() + threads - 1) / threads;
+  if (blocks > 0) {
+    with_cuda_element(gate.scalar_type(), "gated_activation", [&]<class Element>(Element) {
+      gate_rows<Element><<<grid_axis(blocks, "gated_activation", "gate", "blocks of elements"), threads, 0,
+                           c10::cuda::getCurrentCUDAStream()>>>(
+          elements_of<Element>(in.gate), in.gate.stride(0), elements_of<Element>(in.up), in.up.stride(0),
+          in.gate.size(1), result.numel(), how, elements_to<Element>(result));
+      C10_CUDA_KERNEL_LAUNCH_CHECK();
+    });
+  }
+  return result;
+}
+
+}  // namespace
+}  // namespace kvtransfer::kernels
+
+TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
+  library.impl("gated_activation", TORCH_FN(kvtransfer::kernels::gated_activation));
+}

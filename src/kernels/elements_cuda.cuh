@@ -1,0 +1,86 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <string>
+#include <string_view>
+
+#include "kvtransfer/core/error.hpp"
+
+// What kernels on a GPU do with elements of a model: read them in words of 16 bytes, compute in fp32, round once.
+
+namespace kvtransfer::kernels {
+
+__device__ inline float widened(float value) { return value; }
+__device__ inline float widened(__nv_bfloat16 value) { return __bfloat162float(value); }
+__device__ inline float widened(__half value) { return __half2float(value); }
+
+__device__ inline void write(float* place, float value) { *place = value; }
+__device__ inline void write(__nv_bfloat16* place, float value) { *place = __float2bfloat16_rn(value); }
+__device__ inline void write(__half* place, float value) { *place = __float2half_rn(value); }
+
+/// The nearest number that an `Element` holds.
+template <class Element>
+__device__ float rounded_to(float value) {
+  Element rounded;
+  write(&rounded, value);
+  return widened(rounded);
+}
+
+/// Eight neighbours from an address that 16 divides.
+__device__ inline void read_eight(const float* from, float (&values)[8]) {
+  const float4 low = __ldg(reinterpret_cast<const float4*>(from));
+  const float4 high = __ldg(reinterpret_cast<const float4*>(from) + 1);
+  values[0] = low.x, values[1] = low.y, values[2] = low.z, values[3] = low.w;
+  values[4] = high.x, values[5] = high.y, values[6] = high.z, values[7] = high.w;
+}
+
+__device__ inline void read_eight(const __nv_bfloat16* from, float (&values)[8]) {
+  const uint4 bits = __ldg(reinterpret_cast<const uint4*>(from));
+  const unsigned int words[4] = {bits.x, bits.y, bits.z, bits.w};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    values[2 * i] = __uint_as_float(words[i] << 16);
+    values[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000U);
+  }
+}
+
+__device__ inline void read_eight(const __half* from, float (&values)[8]) {
+  const uint4 bits = __ldg(reinterpret_cast<const uint4*>(from));
+  const unsigned int words[4] = {bits.x, bits.y, bits.z, bits.w};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
+    values[2 * i] = pair.x;
+    values[2 * i + 1] = pair.y;
+  }
+}
+
+/// Calls `visit` with an element of that type as CUDA names it. @throws value_error for one that no kernel computes with
+template <class Visit>
+auto with_cuda_element(at::ScalarType dtype, std::string_view where, Visit&& visit) {
+  switch (dtype) {
+    case at::kFloat:
+      return visit(float{});
+    case at::kBFloat16:
+      return visit(__nv_bfloat16{});
+    case at::kHalf:
+      return visit(__half{});
+    default:
+      fail<value_error>(where, "dtype", "float, bfloat16 or half", std::string(at::toString(dtype)));
+  }
+}
+
+template <class Element>
+const Element* elements_of(const at::Tensor& tensor) {
+  return static_cast<const Element*>(tensor.const_data_ptr());
+}
+
+template <class Element>
+Element* elements_to(const at::Tensor& tensor) {
+  return static_cast<Element*>(tensor.mutable_data_ptr());
+}
+
+}  // namespace kvtransfer::kernels
