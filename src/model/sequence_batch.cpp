@@ -118,7 +118,11 @@ std::int64_t sequence_batch::longest_tail(const std::vector<std::int64_t>& going
 
 void sequence_batch::make_step(const row_set& set, std::int64_t tail) {
   const model_config& config = model_->config;
-  step_rows rows{.sequences = set.sequences, .lengths = state_.lengths(), .prefix = caches_.longest_prefix(), .tail = tail};
+  step_rows rows;
+  rows.sequences = set.sequences;
+  rows.lengths = state_.lengths();
+  rows.prefix = caches_.longest_prefix();
+  rows.tail = tail;
   rows.table_rows = places_.flatten().index_select(0, set.first_place.add(rows.lengths.index_select(0, set.sequences)));
   rows.all = set.listed.size() == static_cast<std::size_t>(sizes_.sequences()) && std::ranges::is_sorted(set.listed);
   slot_attention attention(config, rows);

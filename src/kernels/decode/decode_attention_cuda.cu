@@ -9,6 +9,7 @@
 #include "kernels/cuda_layers.cuh"
 #include "kernels/decode/decode_attention.hpp"
 #include "kernels/elements_cuda.cuh"
+#include "kvtransfer/tensor/checks.hpp"
 
 // A block attends for one row and one KV head to a share of the row's slots, tile by tile with a running maximum. How
 // many shares there are depends on how many slots there may be, not on how many there are: the same launch serves a

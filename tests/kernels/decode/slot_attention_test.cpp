@@ -4,7 +4,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/equal.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
@@ -115,8 +115,10 @@ world converted(const world& from, at::Device device, at::ScalarType dtype) {
 
 /// One step's keeping and attending. @return the context
 at::Tensor step(world& w, rope::pairing pairing, std::int64_t window_offset) {
-  const rotary_specification rotary{.pairing = pairing, .window_offset = window_offset,
-                                    .inv_freq = std::vector<float>(static_cast<std::size_t>(w.config.head_dim / 4), 1.0F)};
+  const rotary_specification rotary{
+      .inv_freq = std::vector<float>(static_cast<std::size_t>(w.config.head_dim / 4), 1.0F),
+      .pairing = pairing,
+      .window_offset = window_offset};
   detail::slot_attention attention(w.config, w.rows);
   const at::Tensor q = attention.keep(w.buffers, w.q, w.k, w.v, w.table, rotary);
   return attention.attend(0, w.buffers, w.slots, q);
