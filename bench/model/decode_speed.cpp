@@ -1,8 +1,9 @@
-// What a decode step costs: random models of a known shape, many rows or one, against a plain copy of the weights' bytes
-// in the same run. A step's time is what more tokens cost more, so that reading the prompt and starting up don't count;
-// a benchmark's loop could not subtract them.
+// What a decode step costs: random models of a known shape, many rows or one, against a plain copy of the weights'
+// bytes in the same run. A step's time is what more tokens cost more, so that reading the prompt and starting up don't
+// count; a benchmark's loop could not subtract them.
 //
-//   decode_speed [--shape tinyllama|smollm2] [--device cpu|cuda] [--dtype bfloat16] [--nf4] [--rows 1 8 35] [--tokens 64]
+//   decode_speed [--shape tinyllama|smollm2] [--device cpu|cuda] [--dtype bfloat16] [--nf4] [--rows 1 8 35] [--tokens
+//   64]
 //                [--prompt 64] [--temperature 0] [--graphs on|off]
 
 #include <ATen/Parallel.h>
@@ -115,15 +116,15 @@ void time_rows(const causal_lm& model, const arguments& asked, std::int64_t rows
   const at::Tensor from = at::zeros({bytes / 2}, at::TensorOptions().dtype(at::kByte).device(device));
   const at::Tensor to = from.clone();
   // A copy of half the bytes reads and writes as many as the step reads.
-  bench::interleaved_timing timing(device,
-                                   {generating(few + asked.tokens), generating(few), [&] { to.copy_(from); }});
+  bench::interleaved_timing timing(device, {generating(few + asked.tokens), generating(few), [&] { to.copy_(from); }});
   for (int round = 0; round < asked.rounds; ++round) {
     timing.round();
   }
   const double step = (timing.median_seconds(0) - timing.median_seconds(1)) / static_cast<double>(asked.tokens);
   const double copied = timing.median_seconds(2);
-  fmt::print("{:>5} rows: {:8.3f} ms a step, {:8.0f} tokens/s, {:5.2f} times the copy of the weights' bytes ({:.3f} ms)\n",
-             rows, 1e3 * step, static_cast<double>(rows) / step, step / copied, 1e3 * copied);
+  fmt::print(
+      "{:>5} rows: {:8.3f} ms a step, {:8.0f} tokens/s, {:5.2f} times the copy of the weights' bytes ({:.3f} ms)\n",
+      rows, 1e3 * step, static_cast<double>(rows) / step, step / copied, 1e3 * copied);
 }
 
 }  // namespace

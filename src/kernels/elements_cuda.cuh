@@ -58,7 +58,8 @@ __device__ inline void read_eight(const __half* from, float (&values)[8]) {
   }
 }
 
-/// Calls `visit` with an element of that type as CUDA names it. @throws value_error for one that no kernel computes with
+/// Calls `visit` with an element of that type as CUDA names it. @throws value_error for one that no kernel computes
+/// with
 template <class Visit>
 auto with_cuda_element(at::ScalarType dtype, std::string_view where, Visit&& visit) {
   switch (dtype) {

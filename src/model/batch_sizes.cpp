@@ -17,8 +17,7 @@ std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes) {
   const std::int64_t scores = 3 * sizes.sequences() * config.q_heads * (sizes.prefix + sizes.tail) * wide;
   const std::int64_t reading =
       4 * std::min(most_scores_read, sizes.groups * config.q_heads * longest_read_together * sizes.prefix) * wide;
-  const std::int64_t activations =
-      sizes.sequences() * (4 * config.intermediate_size + 8 * config.hidden_size) * wide;
+  const std::int64_t activations = sizes.sequences() * (4 * config.intermediate_size + 8 * config.hidden_size) * wide;
   const std::int64_t logits = 3 * sizes.sequences() * config.vocab_size * wide;
   return kept + std::max(scores, reading) + activations + logits;
 }

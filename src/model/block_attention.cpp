@@ -46,8 +46,8 @@ struct running_softmax {
   }
 };
 
-/// bool `[batch or 1, kv_heads or 1, 1, queries, keys]`: what a block's queries see of a block's keys; nothing where they
-/// see all.
+/// bool `[batch or 1, kv_heads or 1, 1, queries, keys]`: what a block's queries see of a block's keys; nothing where
+/// they see all.
 std::optional<at::Tensor> shown(const visible_slots& seen, const slot_block& queries, const slot_block& keys,
                                 at::Device device) {
   const bool reaches_own = keys.end - 1 > queries.begin;
@@ -75,8 +75,7 @@ std::optional<at::Tensor> shown(const visible_slots& seen, const slot_block& que
 /// Whether no query of a block sees any of a block's keys.
 bool is_unseen(const visible_slots& seen, const slot_block& queries, const slot_block& keys) {
   // A slot holds at most as many keys as there are slots up to it, so a window over fewer keys reaches further back.
-  const bool behind_window =
-      seen.window && !seen.ordinals.defined() && keys.end - 1 <= queries.begin - *seen.window;
+  const bool behind_window = seen.window && !seen.ordinals.defined() && keys.end - 1 <= queries.begin - *seen.window;
   return keys.begin >= queries.end || behind_window;
 }
 

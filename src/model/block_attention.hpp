@@ -10,11 +10,11 @@
 
 namespace kvtransfer::detail {
 
-/// What the queries of one forward pass see, told without a mask: they stand in the last of the slots, and each sees those
-/// up to its own that are visible and, with a window, in it. A query sees itself whatever is said.
+/// What the queries of one forward pass see, told without a mask: they stand in the last of the slots, and each sees
+/// those up to its own that are visible and, with a window, in it. A query sees itself whatever is said.
 struct visible_slots {
-  at::Tensor visible;                         ///< bool `[batch or 1, kv_heads or 1, slots]`; undefined: all
-  std::optional<std::int64_t> window = {};    ///< how many keys a query sees, its own included
+  at::Tensor visible;                       ///< bool `[batch or 1, kv_heads or 1, slots]`; undefined: all
+  std::optional<std::int64_t> window = {};  ///< how many keys a query sees, its own included
 
   /// Of a window over slots that are not all visible: a key's number among those seen, int64, like `visible`.
   at::Tensor ordinals = {};

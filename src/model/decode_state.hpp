@@ -14,11 +14,11 @@ namespace kvtransfer::detail {
 
 /// A sequence of a batch whose first token has been chosen.
 struct begun_sequence {
-  std::int64_t sequence = 0;  ///< which of the batch
-  std::int64_t token = 0;     ///< that it reads first
-  std::int64_t most = 0;      ///< choices after which it ends, the first one counted
-  bool reads_eos = false;     ///< whether it reads the end-of-text token that ends it
-  bool is_last = false;       ///< the first token is such a one
+  std::int64_t sequence = 0;                    ///< which of the batch
+  std::int64_t token = 0;                       ///< that it reads first
+  std::int64_t most = 0;                        ///< choices after which it ends, the first one counted
+  bool reads_eos = false;                       ///< whether it reads the end-of-text token that ends it
+  bool is_last = false;                         ///< the first token is such a one
   const generation_config* settings = nullptr;  ///< with one seed
 };
 
@@ -42,8 +42,8 @@ class decode_state {
   /// @throws value_error if a logit is NaN and the host chooses
   void choose(const at::Tensor& logits, const at::Tensor& sequences);
 
-  /// What was chosen in the last `turns` steps, in their order, for all sequences; nothing where a sequence made no choice.
-  /// Of a sequence that was not among a step's rows it says anything.
+  /// What was chosen in the last `turns` steps, in their order, for all sequences; nothing where a sequence made no
+  /// choice. Of a sequence that was not among a step's rows it says anything.
   /// @throws value_error if a logit was NaN
   [[nodiscard]] std::vector<std::vector<std::optional<token_choice>>> choices(std::int64_t turns) const;
 

@@ -50,9 +50,8 @@ std::optional<summed_norm> fused_add_rms_norm(const at::Tensor& x, const at::Ten
       more.scalar_type() != x.scalar_type()) {
     return std::nullopt;
   }
-  static const auto called = operator_of<std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&,
-                                                                            const at::Tensor&, double, bool)>(
-      "kvtransfer::add_rms_norm");
+  static const auto called = operator_of<std::tuple<at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, const at::Tensor&, double, bool)>("kvtransfer::add_rms_norm");
   auto [sum, normed] = called.call(x, more, weight, eps, adds_one);
   return summed_norm{std::move(sum), std::move(normed)};
 }

@@ -10,9 +10,9 @@
 
 namespace kvtransfer::detail {
 
-// Blocks of a decoder by the kernels' library, each in one pass over memory: nothing where the library is not loaded, has
-// no kernel for the device or the dtype, or gradients are wanted. They round where PyTorch's operations do, one by one;
-// sums are in another order.
+// Blocks of a decoder by the kernels' library, each in one pass over memory: nothing where the library is not loaded,
+// has no kernel for the device or the dtype, or gradients are wanted. They round where PyTorch's operations do, one by
+// one; sums are in another order.
 
 /// `transformer::rms_norm`.
 [[nodiscard]] std::optional<at::Tensor> fused_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,

@@ -247,9 +247,8 @@ class many_generations {
         if (limit_) {
           where.most = std::min(where.most, *limit_ - batch.next_position(static_cast<std::int64_t>(g)) + 1);
         }
-        const bool goes_on =
-            settings.max_new_tokens > 0 &&
-            take(where, choose_token(firsts[g], settings.temperature, settings.seeds.front(), 0));
+        const bool goes_on = settings.max_new_tokens > 0 &&
+                             take(where, choose_token(firsts[g], settings.temperature, settings.seeds.front(), 0));
         if (goes_on) {
           const completion& said = where.job->said;
           begun.push_back({static_cast<std::int64_t>(p), where.last ? *said.eos_token_id : said.token_ids.back(),

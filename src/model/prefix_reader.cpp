@@ -61,7 +61,7 @@ at::Tensor prefix_reader::index(const std::vector<std::int64_t>& list) const {
 }
 
 at::Tensor prefix_reader::read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans,
-                                const std::vector<std::int64_t>& asked) {
+                               const std::vector<std::int64_t>& asked) {
   at::NoGradGuard no_grad;
   const std::vector<std::int64_t> wanted = asked.empty() ? std::vector<std::int64_t>(groups.size(), 1) : asked;
   std::vector<at::Tensor> logits;
@@ -70,8 +70,8 @@ at::Tensor prefix_reader::read(const std::vector<std::int64_t>& groups, const st
     std::int64_t longest = 0;
     while (end < groups.size()) {
       const std::int64_t next = std::max(longest, plans[end]->input.size());
-      const std::int64_t scores =
-          static_cast<std::int64_t>(end - begin + 1) * model_->config.q_heads * next * caches_->buffers(0).prefix_keys.size(2);
+      const std::int64_t scores = static_cast<std::int64_t>(end - begin + 1) * model_->config.q_heads * next *
+                                  caches_->buffers(0).prefix_keys.size(2);
       if (next > longest_read_together || (end > begin && scores > most_scores_read)) {
         break;
       }
@@ -110,8 +110,8 @@ at::Tensor prefix_reader::read_alone(std::int64_t group, const checked_plan& rea
 }
 
 at::Tensor prefix_reader::read_at_once(const std::vector<std::int64_t>& groups,
-                                        const std::vector<const checked_plan*>& plans,
-                                        const std::vector<std::int64_t>& asked) {
+                                       const std::vector<const checked_plan*>& plans,
+                                       const std::vector<std::int64_t>& asked) {
   const std::vector<prefix_slots>& slots = caches_->slots();
   reading now;
   std::vector<std::int64_t> ids;
@@ -165,7 +165,8 @@ at::Tensor prefix_reader::read_at_once(const std::vector<std::int64_t>& groups,
     at::Tensor& hidden = known[{which, window.value_or(0)}];
     if (!hidden.defined()) {
       const at::Tensor ordinals =
-          slots[which].ordinals.index_select(0, now.groups).slice(2, 0, now.prefix).unsqueeze(2);  // [texts, heads, 1, prefix]
+          slots[which].ordinals.index_select(0, now.groups).slice(2, 0, now.prefix).unsqueeze(2);  // [texts, heads, 1,
+                                                                                                   // prefix]
       const at::Tensor before = slots[which].counts.index_select(0, now.groups).sub(lengths.unsqueeze(1));
       const at::Tensor query = before.unsqueeze(2).add(steps).unsqueeze(3);  // [texts, heads, longest, 1]
       hidden = ordinals.gt(query);
@@ -186,7 +187,7 @@ at::Tensor prefix_reader::read_at_once(const std::vector<std::int64_t>& groups,
 }
 
 at::Tensor prefix_reader::attend_reading(const reading& now, std::int64_t layer, const at::Tensor& q,
-                                          const at::Tensor& k, const at::Tensor& v) {
+                                         const at::Tensor& k, const at::Tensor& v) {
   const attention_specification& how = model_->config.attention[static_cast<std::size_t>(layer)];
   const layer_buffers& buffers = caches_->buffers(layer);
   const at::Tensor& place = now.places[caches_->slots_index(layer)];

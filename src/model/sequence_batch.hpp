@@ -21,9 +21,9 @@
 
 namespace kvtransfer::detail {
 
-/// Sequences that are decoded together. Layers are multiplied with the tokens of all of them at once, each attends to its
-/// own cache. All that changes from step to step is on the model's device, so that one step follows the other without
-/// the host.
+/// Sequences that are decoded together. Layers are multiplied with the tokens of all of them at once, each attends to
+/// its own cache. All that changes from step to step is on the model's device, so that one step follows the other
+/// without the host.
 class sequence_batch {
  public:
   /// @param replays whether a GPU is told a step once and replays it; see `step_graphs`
@@ -78,7 +78,7 @@ class sequence_batch {
   decode_state state_;
   at::Tensor places_;  // int64 [groups, tail]: where a tail's slot stands in the tables of `rotations_`
   std::map<std::int64_t, row_set> row_sets_;
-  std::vector<std::int64_t> turns_since_;  // sequence: steps since it began
+  std::vector<std::int64_t> turns_since_;           // sequence: steps since it began
   std::pair<std::int64_t, std::int64_t> versions_;  // of state and rotations, as the graphs know them
   step_graphs graphs_;
 };

@@ -78,7 +78,8 @@ at::Tensor slot_attention::keep(const layer_buffers& buffers, const at::Tensor& 
     return kept.defined() ? optional_tensor(kept.flatten(0, 2)) : std::nullopt;
   };
   called.call(q, k, v, flat(table.cos), flat(table.sin), rows_->table_rows, rows_->sequences, rows_->lengths,
-              buffers.tail_keys, buffers.tail_values, rotary.window_offset, rotary.pairing == rope::pairing::interleaved);
+              buffers.tail_keys, buffers.tail_values, rotary.window_offset,
+              rotary.pairing == rope::pairing::interleaved);
   return q;
 }
 
@@ -88,10 +89,10 @@ at::Tensor slot_attention::attend(std::int64_t layer, const layer_buffers& buffe
   if (!by_kernels(*config_, q, buffers)) {
     return attend_in_products(how, buffers, slots, q);
   }
-  using signature = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                               const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                               const at::Tensor&, const at::Tensor&, std::optional<std::int64_t>, double,
-                               std::optional<double>);
+  using signature =
+      at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                 const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                 std::optional<std::int64_t>, double, std::optional<double>);
   static const auto called =
       c10::Dispatcher::singleton().findSchemaOrThrow("kvtransfer::decode_attention", "").typed<signature>();
   return called.call(q, buffers.prefix_keys, buffers.prefix_values, buffers.tail_keys, buffers.tail_values,
@@ -146,8 +147,7 @@ at::Tensor slot_attention::attend_in_products(const attention_specification& how
   const at::Tensor weights = at::softmax(scores, -1);
   const at::Tensor from_prefix =
       at::matmul(weights.slice(-1, 0, rows_->prefix).flatten(2, 3), prefix_values).unflatten(2, {members, shared});
-  const at::Tensor context =
-      at::matmul(weights.slice(-1, rows_->prefix), tails(buffers.tail_values)).add_(from_prefix);
+  const at::Tensor context = at::matmul(weights.slice(-1, rows_->prefix), tails(buffers.tail_values)).add_(from_prefix);
   const at::Tensor by_sequence = context.transpose(1, 2).reshape({sequences, q.size(1), q.size(2)});
   return (rows_->all ? by_sequence : by_sequence.index_select(0, rows_->sequences)).to(q.scalar_type());
 }

@@ -18,9 +18,9 @@ struct layer_buffers {
 
 /// Which prefix slots there are. One for all layers, or one a layer.
 struct prefix_slots {
-  at::Tensor ordinals;                ///< int64 `[groups, heads, prefix]`: a key's number from 1 on; `nobodys` if hidden
-  at::Tensor counts;                  ///< int64 `[groups, heads]`: keys
-  at::Tensor used;                    ///< int64 `[groups]`: slots in use, as in `lengths`
+  at::Tensor ordinals;  ///< int64 `[groups, heads, prefix]`: a key's number from 1 on; `nobodys` if hidden
+  at::Tensor counts;    ///< int64 `[groups, heads]`: keys
+  at::Tensor used;      ///< int64 `[groups]`: slots in use, as in `lengths`
   std::vector<std::int64_t> lengths;  ///< group: slots in use
 };
 

@@ -13,7 +13,8 @@ namespace kvtransfer::detail {
 namespace {
 
 void call(const char* name, const at::Tensor& on, std::int64_t graph) {
-  c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<void(const at::Tensor&, std::int64_t)>().call(on, graph);
+  c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<void(const at::Tensor&, std::int64_t)>().call(on,
+                                                                                                               graph);
 }
 
 }  // namespace
@@ -60,8 +61,9 @@ void step_graphs::run(std::int64_t rows, const std::function<void()>& step) {
 }
 
 std::optional<std::int64_t> step_graphs::captured(const std::function<void()>& step) {
-  static const auto begin =
-      c10::Dispatcher::singleton().findSchemaOrThrow("kvtransfer::graph_begin", "").typed<std::int64_t(const at::Tensor&)>();
+  static const auto begin = c10::Dispatcher::singleton()
+                                .findSchemaOrThrow("kvtransfer::graph_begin", "")
+                                .typed<std::int64_t(const at::Tensor&)>();
   const std::int64_t graph = begin.call(on_);
   try {
     step();

@@ -9,8 +9,9 @@
 
 namespace kvtransfer::detail {
 
-/// Makes steps, and replays those that it has made before: on a GPU a step of a given size is told to the driver once, as
-/// a CUDA graph, since telling it kernel by kernel takes longer than the kernels do. Elsewhere every step is made anew.
+/// Makes steps, and replays those that it has made before: on a GPU a step of a given size is told to the driver once,
+/// as a CUDA graph, since telling it kernel by kernel takes longer than the kernels do. Elsewhere every step is made
+/// anew.
 class step_graphs {
  public:
   /// @param on a tensor on the device
@@ -30,7 +31,7 @@ class step_graphs {
 
  private:
   struct made_step {
-    bool is_warm = false;                 // was made once: what libraries set up on the way is there
+    bool is_warm = false;  // was made once: what libraries set up on the way is there
     std::optional<std::int64_t> graph = {};
   };
 

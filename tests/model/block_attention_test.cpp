@@ -25,7 +25,8 @@ at::Tensor random_heads(std::uint64_t seed, std::int64_t batch, std::int64_t hea
 }
 
 /// The whole mask at once: bool `[batch or 1, heads, queries, slots]`.
-at::Tensor whole_mask(const detail::visible_slots& seen, std::int64_t queries, std::int64_t slots, std::int64_t q_heads) {
+at::Tensor whole_mask(const detail::visible_slots& seen, std::int64_t queries, std::int64_t slots,
+                      std::int64_t q_heads) {
   const at::Tensor slot = at::arange(slots);
   const at::Tensor query = at::arange(slots - queries, slots).unsqueeze(1);
   at::Tensor mask = slot.le(query).unsqueeze(0).unsqueeze(0);
@@ -53,9 +54,10 @@ struct block_case {
 }  // namespace
 
 TEST_CASE("attention block by block is attention at once behind a mask", "[model][block_attention]") {
-  for (const block_case& c : {block_case{1, 0, 300, 300, 0}, block_case{2, 0, 5000, 270, 0}, block_case{2, 2100, 600, 513, 1},
-                              block_case{1, 0, 4500, 600, 0, 100}, block_case{2, 2050, 700, 700, 2, 300},
-                              block_case{1, 30, 2300, 2, 2, {}, 5.0}, block_case{2, 0, 300, 1, 1, 7}}) {
+  for (const block_case& c :
+       {block_case{1, 0, 300, 300, 0}, block_case{2, 0, 5000, 270, 0}, block_case{2, 2100, 600, 513, 1},
+        block_case{1, 0, 4500, 600, 0, 100}, block_case{2, 2050, 700, 700, 2, 300},
+        block_case{1, 30, 2300, 2, 2, {}, 5.0}, block_case{2, 0, 300, 1, 1, 7}}) {
     CAPTURE(c.batch, c.prefix, c.keys, c.queries, c.visible_heads, c.window.value_or(0));
     const attention_specification how{1 / std::sqrt(8.0), c.softcap, c.window};
     detail::shared_prefix prefix;
@@ -68,8 +70,7 @@ TEST_CASE("attention block by block is attention at once behind a mask", "[model
     const std::int64_t slots = c.prefix + c.keys;
     detail::visible_slots seen{.window = c.window};
     if (c.visible_heads > 0) {
-      seen.visible =
-          at::rand({c.batch, c.visible_heads, slots}, at::make_generator<at::CPUGeneratorImpl>(6)).lt(0.7);
+      seen.visible = at::rand({c.batch, c.visible_heads, slots}, at::make_generator<at::CPUGeneratorImpl>(6)).lt(0.7);
       seen.ordinals = c.window ? seen.visible.cumsum(2) : at::Tensor();
     }
     const at::Tensor expected =
@@ -78,7 +79,8 @@ TEST_CASE("attention block by block is attention at once behind a mask", "[model
   }
 }
 
-TEST_CASE("tokens behind a long cache are read without a mask of all of them by all slots", "[model][block_attention]") {
+TEST_CASE("tokens behind a long cache are read without a mask of all of them by all slots",
+          "[model][block_attention]") {
   nlohmann::json config = small_config();
   config["max_position_embeddings"] = 8192;
   const causal_lm model = small_model(1, config);

@@ -10,7 +10,8 @@ struct avx512;
 }
 
 constinit const attention_cpu_variant attention_avx512_variant{
-    attention_rows::attend_row<avx512, float>, attention_rows::attend_row<avx512, attention_rows::bfloat16_bits<avx512>>};
+    attention_rows::attend_row<avx512, float>,
+    attention_rows::attend_row<avx512, attention_rows::bfloat16_bits<avx512>>};
 
 }  // namespace kvtransfer::kernels
 

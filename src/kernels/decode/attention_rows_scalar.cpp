@@ -8,6 +8,7 @@ struct scalar;
 }
 
 constinit const attention_cpu_variant attention_scalar_variant{
-    attention_rows::attend_row<scalar, float>, attention_rows::attend_row<scalar, attention_rows::bfloat16_bits<scalar>>};
+    attention_rows::attend_row<scalar, float>,
+    attention_rows::attend_row<scalar, attention_rows::bfloat16_bits<scalar>>};
 
 }  // namespace kvtransfer::kernels

@@ -19,17 +19,17 @@ struct cached_attention {
   const std::int64_t* ordinals = nullptr;
   const std::int64_t* counts = nullptr;
   std::int64_t rows = 0;
-  std::int64_t members = 0;   ///< sequences of each group
+  std::int64_t members = 0;  ///< sequences of each group
   std::int64_t kv_heads = 0;
-  std::int64_t shared = 0;    ///< query heads that share a KV head
+  std::int64_t shared = 0;  ///< query heads that share a KV head
   std::int64_t head_dim = 0;
-  std::int64_t prefix = 0;    ///< slots that a prefix has room for
-  std::int64_t tail = 0;      ///< slots that a tail has room for
+  std::int64_t prefix = 0;  ///< slots that a prefix has room for
+  std::int64_t tail = 0;    ///< slots that a tail has room for
   std::int64_t length_stride = 1;
   std::int64_t ordinal_heads = 1;
-  std::int64_t window = 0;    ///< keys that a query sees; 0: all
+  std::int64_t window = 0;  ///< keys that a query sees; 0: all
   float scale = 1;
-  float softcap = 0;          ///< 0: none
+  float softcap = 0;  ///< 0: none
 };
 
 #if defined(__CUDACC__)
@@ -42,14 +42,14 @@ struct cached_attention {
 struct row_slots {
   std::int64_t sequence;
   std::int64_t group;
-  std::int64_t prefix;        ///< slots of the prefix
-  std::int64_t first;         ///< no slot before it is visible
-  std::int64_t end;           ///< one behind the query's own
-  std::int64_t first_tail;    ///< the first visible slot of the tail
-  std::int64_t query;         ///< the query's ordinal
-  std::int64_t prefix_at;     ///< where the head's prefix begins, in slots
-  std::int64_t tail_at;       ///< where the head's tail begins, in slots
-  std::int64_t ordinals_at;   ///< where the ordinals of the prefix begin
+  std::int64_t prefix;       ///< slots of the prefix
+  std::int64_t first;        ///< no slot before it is visible
+  std::int64_t end;          ///< one behind the query's own
+  std::int64_t first_tail;   ///< the first visible slot of the tail
+  std::int64_t query;        ///< the query's ordinal
+  std::int64_t prefix_at;    ///< where the head's prefix begins, in slots
+  std::int64_t tail_at;      ///< where the head's tail begins, in slots
+  std::int64_t ordinals_at;  ///< where the ordinals of the prefix begin
 
   /// Where the key of a slot lies in prefix (from `prefix_at` on) or tail, in slots.
   KVT_HOST_DEVICE bool in_prefix(std::int64_t slot) const { return slot < prefix; }

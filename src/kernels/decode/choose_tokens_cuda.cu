@@ -172,11 +172,12 @@ __global__ void __launch_bounds__(threads)
   }
   __syncthreads();  // all have read the state
   if (threadIdx.x == 0) {
-    double* const record = places.record +
-                           (*places.turn % places.turns * places.sequence_count + sequence) * record_column::count;
-    record[record_column::token] = static_cast<double>(
-        advance(state, places.state_columns - sequence_column::eos, token));
-    record[record_column::margin] = best.numbers ? static_cast<double>(vocabulary > 1 ? best.best - best.second : 0.0F) : NAN;
+    double* const record =
+        places.record + (*places.turn % places.turns * places.sequence_count + sequence) * record_column::count;
+    record[record_column::token] =
+        static_cast<double>(advance(state, places.state_columns - sequence_column::eos, token));
+    record[record_column::margin] =
+        best.numbers ? static_cast<double>(vocabulary > 1 ? best.best - best.second : 0.0F) : NAN;
     record[record_column::distance] = distance;
   }
 }
@@ -194,8 +195,7 @@ void choose_tokens_(const at::Tensor& logits, const at::Tensor& sequences, const
   };
   require_places(sequences, "sequences", at::kLong, sequences.dim() == 1 && sequences.size(0) == logits.size(0));
   require_places(state, "state", at::kLong, state.dim() == 2 && state.size(1) >= sequence_column::eos);
-  require_places(draws, "draws", at::kDouble,
-                 draws.dim() == 2 && draws.size(0) == state.size(0) && draws.size(1) > 1);
+  require_places(draws, "draws", at::kDouble, draws.dim() == 2 && draws.size(0) == state.size(0) && draws.size(1) > 1);
   require_places(record, "record", at::kDouble,
                  record.dim() == 3 && record.size(0) > 0 && record.size(1) == state.size(0) &&
                      record.size(2) == record_column::count);
@@ -213,8 +213,9 @@ void choose_tokens_(const at::Tensor& logits, const at::Tensor& sequences, const
                              state.size(0),
                              turn.const_data_ptr<std::int64_t>()};
   with_cuda_element(logits.scalar_type(), where, [&]<class Element>(Element) {
-    choose<Element><<<grid_axis(logits.size(0), where, "logits", "rows"), threads, 0,
-                      c10::cuda::getCurrentCUDAStream()>>>(elements_of<Element>(logits), logits.size(1), places);
+    choose<Element>
+        <<<grid_axis(logits.size(0), where, "logits", "rows"), threads, 0, c10::cuda::getCurrentCUDAStream()>>>(
+            elements_of<Element>(logits), logits.size(1), places);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
 }

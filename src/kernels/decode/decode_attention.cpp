@@ -24,10 +24,9 @@
 // sequences       int64 [rows]
 // lengths         int64 [sequences], any stride: the tail slot of the query's own key, the last that it sees
 // prefix_lengths  int64 [groups]: slots in use
-// ordinals        int64 [groups, kv_heads or 1, prefix]: a key's number from 1 on; a number beyond `counts` hides a slot
-// counts          int64 [groups, kv_heads or 1]: keys in the prefix
-// window          how many keys a query sees, its own included; absent: all
-// scale, softcap  a score is scale * q·k, then, with a cap, cap * tanh(score / cap)
+// ordinals        int64 [groups, kv_heads or 1, prefix]: a key's number from 1 on; a number beyond `counts` hides a
+// slot counts          int64 [groups, kv_heads or 1]: keys in the prefix window          how many keys a query sees,
+// its own included; absent: all scale, softcap  a score is scale * q·k, then, with a cap, cap * tanh(score / cap)
 //
 // Sums are fp32. There are no gradients.
 
@@ -58,12 +57,11 @@ void require_numbers(const at::Tensor& numbers, const char* what, std::vector<st
 
 cached_attention lower(const attention_tensors& tensors, const at::Tensor& context) {
   const at::Tensor& q = tensors.q;
-  require<shape_error>(
-      q.dim() == 3 && q.is_contiguous() && tensors.prefix_keys.dim() == 4 && tensors.tail_keys.dim() == 4 &&
-          tensors.prefix_keys.size(1) == tensors.tail_keys.size(1) && tensors.tail_keys.size(1) > 0 &&
-          q.size(1) % tensors.tail_keys.size(1) == 0,
-      where, "q", "[rows, q_heads, head_dim], contiguous, query heads a multiple of KV heads",
-      [&] { return describe(q); });
+  require<shape_error>(q.dim() == 3 && q.is_contiguous() && tensors.prefix_keys.dim() == 4 &&
+                           tensors.tail_keys.dim() == 4 && tensors.prefix_keys.size(1) == tensors.tail_keys.size(1) &&
+                           tensors.tail_keys.size(1) > 0 && q.size(1) % tensors.tail_keys.size(1) == 0,
+                       where, "q", "[rows, q_heads, head_dim], contiguous, query heads a multiple of KV heads",
+                       [&] { return describe(q); });
   require_cache(tensors.prefix_keys, "prefix_keys", tensors.prefix_keys, q);
   require_cache(tensors.prefix_values, "prefix_values", tensors.prefix_keys, q);
   require_cache(tensors.tail_keys, "tail_keys", tensors.tail_keys, q);

@@ -266,9 +266,10 @@ at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& prefix_keys, 
   const std::int64_t bytes = layout_of(lowered).floats() * static_cast<std::int64_t>(sizeof(float));
   constexpr std::int64_t most_bytes = 48 * 1024;  // what every GPU gives a block unasked
   require<shape_error>(bytes <= most_bytes && lowered.head_dim % 8 == 0, where, "q",
-                       "heads of a multiple of 8 elements, few enough for a block's memory", [&] { return describe(q); });
-  require<value_error>(prefix_keys.scalar_type() == q.scalar_type() && tail_keys.scalar_type() == q.scalar_type(), where,
-                       "tail_keys", "q's dtype", [&] { return describe(tail_keys); });
+                       "heads of a multiple of 8 elements, few enough for a block's memory",
+                       [&] { return describe(q); });
+  require<value_error>(prefix_keys.scalar_type() == q.scalar_type() && tail_keys.scalar_type() == q.scalar_type(),
+                       where, "tail_keys", "q's dtype", [&] { return describe(tail_keys); });
   if (lowered.rows == 0) {
     return context;
   }

@@ -37,8 +37,8 @@ void require_heads(const at::Tensor& x, const char* what, const at::Tensor& q, s
   const bool fits = x.dim() == 3 && x.size(0) == q.size(0) && x.size(1) == heads && x.size(2) == q.size(2) &&
                     x.stride(2) == 1 && (heads == 1 || x.stride(1) == q.size(2)) &&
                     x.scalar_type() == q.scalar_type() && x.device() == q.device();
-  require<shape_error>(
-      fits, where, what, "[rows, heads, head_dim] beside q, heads side by side", [&] { return describe(x); });
+  require<shape_error>(fits, where, what, "[rows, heads, head_dim] beside q, heads side by side",
+                       [&] { return describe(x); });
 }
 
 void require_index(const at::Tensor& index, const char* what, std::int64_t count, const at::Tensor& q,
@@ -53,18 +53,17 @@ void require_index(const at::Tensor& index, const char* what, std::int64_t count
 
 kept_rows lower(const kept_tensors& kept) {
   const at::Tensor& q = kept.q;
-  require<shape_error>(
-      q.dim() == 3 && kept.tail_keys.dim() == 4 && q.size(2) % 2 == 0, where, "q",
-      "[rows, q_heads, head_dim], head_dim even", [&] { return describe(q); });
+  require<shape_error>(q.dim() == 3 && kept.tail_keys.dim() == 4 && q.size(2) % 2 == 0, where, "q",
+                       "[rows, q_heads, head_dim], head_dim even", [&] { return describe(q); });
   const std::int64_t kv_heads = kept.tail_keys.size(1);
   require_heads(q, "q", q, q.size(1));
   require_heads(kept.k, "k", q, kv_heads);
   require_heads(kept.v, "v", q, kv_heads);
   for (const at::Tensor& tail : {kept.tail_keys, kept.tail_values}) {
-    require<shape_error>(
-        tail.sizes() == kept.tail_keys.sizes() && tail.size(3) == q.size(2) && tail.is_contiguous() &&
-            tail.scalar_type() == q.scalar_type() && tail.device() == q.device(),
-        where, "tail_keys", "[sequences, kv_heads, tail, head_dim], contiguous, beside q", [&] { return describe(tail); });
+    require<shape_error>(tail.sizes() == kept.tail_keys.sizes() && tail.size(3) == q.size(2) && tail.is_contiguous() &&
+                             tail.scalar_type() == q.scalar_type() && tail.device() == q.device(),
+                         where, "tail_keys", "[sequences, kv_heads, tail, head_dim], contiguous, beside q",
+                         [&] { return describe(tail); });
   }
   require_index(kept.table_rows, "table_rows", q.size(0), q);
   require_index(kept.sequences, "sequences", q.size(0), q);
@@ -73,10 +72,10 @@ kept_rows lower(const kept_tensors& kept) {
   std::int64_t half = 0;
   if (kept.cos) {
     for (const at::Tensor& table : {*kept.cos, *kept.sin}) {
-      require<shape_error>(
-          table.dim() == 2 && table.sizes() == kept.cos->sizes() && table.is_contiguous() &&
-              table.scalar_type() == q.scalar_type() && table.device() == q.device(),
-          where, "cos", "[places, rotary_dim / 2], contiguous, beside q", [&] { return describe(table); });
+      require<shape_error>(table.dim() == 2 && table.sizes() == kept.cos->sizes() && table.is_contiguous() &&
+                               table.scalar_type() == q.scalar_type() && table.device() == q.device(),
+                           where, "cos", "[places, rotary_dim / 2], contiguous, beside q",
+                           [&] { return describe(table); });
     }
     half = kept.cos->size(1);
   }
@@ -156,8 +155,8 @@ void keep_rotated_(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
                    const std::optional<at::Tensor>& sin, const at::Tensor& table_rows, const at::Tensor& sequences,
                    const at::Tensor& lengths, const at::Tensor& tail_keys, const at::Tensor& tail_values,
                    std::int64_t window_offset, bool interleaved) {
-  const kept_tensors tensors{q, k, v, cos, sin, table_rows, sequences, lengths, tail_keys, tail_values, window_offset,
-                             interleaved};
+  const kept_tensors tensors{q,         k,       v,         cos,         sin,           table_rows,
+                             sequences, lengths, tail_keys, tail_values, window_offset, interleaved};
   const kept_rows kept = lower(tensors);
   AT_DISPATCH_V2(q.scalar_type(), where, AT_WRAP([&] { keep_on_cpu<scalar_t>(kept, tensors); }), at::kFloat,
                  at::kBFloat16, at::kHalf);

@@ -56,11 +56,10 @@ struct element_pair {
 #if defined(__CUDACC__)
 __host__ __device__
 #endif
-inline element_pair elements_of_pair(const kept_rows& kept, std::int64_t pair) {
+    inline element_pair elements_of_pair(const kept_rows& kept, std::int64_t pair) {
   if (pair < kept.half) {
-    return kept.interleaved
-               ? element_pair{kept.window_offset + 2 * pair, kept.window_offset + 2 * pair + 1}
-               : element_pair{kept.window_offset + pair, kept.window_offset + kept.half + pair};
+    return kept.interleaved ? element_pair{kept.window_offset + 2 * pair, kept.window_offset + 2 * pair + 1}
+                            : element_pair{kept.window_offset + pair, kept.window_offset + kept.half + pair};
   }
   const std::int64_t outside = 2 * (pair - kept.half);
   const auto behind_window = [&](std::int64_t i) { return i < kept.window_offset ? i : i + 2 * kept.half; };

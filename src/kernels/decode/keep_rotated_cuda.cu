@@ -27,7 +27,9 @@ __global__ void keep(kept_rows kept, Element* __restrict__ q, const Element* __r
   const std::int64_t pair = item % pairs;
   const std::int64_t sequence = kept.sequences[row];
   const std::int64_t slot = kept.lengths[sequence * kept.length_stride];
-  const auto kept_at = [&](std::int64_t of) { return ((sequence * kept.kv_heads + of) * kept.tail + slot) * kept.head_dim; };
+  const auto kept_at = [&](std::int64_t of) {
+    return ((sequence * kept.kv_heads + of) * kept.tail + slot) * kept.head_dim;
+  };
   const Element* from = q + row * kept.q_stride + head * kept.head_dim;
   Element* to = q + (from - q);
   bool rotates = pair < kept.half;

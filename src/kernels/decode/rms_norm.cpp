@@ -60,7 +60,8 @@ void norm_on_cpu(const norm_rows& in, const at::Tensor& weight, double eps, bool
       const Element* from = x + first;
       if (more != nullptr) {
         for (std::int64_t i = 0; i < in.width; ++i) {
-          added[first + i] = static_cast<Element>(static_cast<float>(x[first + i]) + static_cast<float>(more[first + i]));
+          added[first + i] =
+              static_cast<Element>(static_cast<float>(x[first + i]) + static_cast<float>(more[first + i]));
         }
         from = added + first;
       }
@@ -73,8 +74,7 @@ void norm_on_cpu(const norm_rows& in, const at::Tensor& weight, double eps, bool
       for (const float part : squares) {
         square += part;
       }
-      const float scale =
-          1.0F / std::sqrt(square / static_cast<float>(in.width) + static_cast<float>(eps));
+      const float scale = 1.0F / std::sqrt(square / static_cast<float>(in.width) + static_cast<float>(eps));
       for (std::int64_t i = 0; i < in.width; ++i) {
         const float value = static_cast<float>(from[i]) * scale;
         const auto factor = static_cast<float>(factors[i]);

@@ -35,9 +35,9 @@ __device__ float sum_of_block(float value) {
 
 /// A block a row. @param more, sum null where there is nothing to add
 template <class Element>
-__global__ void norm(const Element* __restrict__ x, const Element* __restrict__ more, const Element* __restrict__ weight,
-                     std::int64_t width, float eps, bool adds_one, Element* __restrict__ sum,
-                     Element* __restrict__ normed) {
+__global__ void norm(const Element* __restrict__ x, const Element* __restrict__ more,
+                     const Element* __restrict__ weight, std::int64_t width, float eps, bool adds_one,
+                     Element* __restrict__ sum, Element* __restrict__ normed) {
   const std::int64_t first = blockIdx.x * width;
   float square = 0;
   for (std::int64_t i = threadIdx.x; i < width; i += blockDim.x) {

@@ -34,7 +34,7 @@ inline constexpr std::int64_t count = 3;
 #if defined(__CUDACC__)
 __host__ __device__
 #endif
-inline std::int64_t advance(std::int64_t* state, std::int64_t eos_count, std::int64_t chosen) {
+    inline std::int64_t advance(std::int64_t* state, std::int64_t eos_count, std::int64_t chosen) {
   std::int64_t& phase = state[sequence_column::phase];
   if (phase == sequence_phase::idle) {
     return -1;

@@ -5,9 +5,9 @@
 
 #include "kernels/linear/dense_product.hpp"
 
-// Products of a few rows with a matrix on a CPU: the matrix is read once, four of its rows at a time, so that sums don't
-// wait for one another and x is read a quarter as often. Included once by each variant; `Variant` keeps what it compiles
-// apart from the others' copies.
+// Products of a few rows with a matrix on a CPU: the matrix is read once, four of its rows at a time, so that sums
+// don't wait for one another and x is read a quarter as often. Included once by each variant; `Variant` keeps what it
+// compiles apart from the others' copies.
 
 namespace kvtransfer::kernels {
 

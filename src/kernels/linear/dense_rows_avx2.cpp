@@ -10,7 +10,7 @@ struct avx2;
 }
 
 constinit const dense_cpu_variant dense_avx2_variant{dense_rows::multiply<avx2, float>,
-                                                   dense_rows::multiply<avx2, dense_rows::bfloat16_bits<avx2>>};
+                                                     dense_rows::multiply<avx2, dense_rows::bfloat16_bits<avx2>>};
 
 }  // namespace kvtransfer::kernels
 

@@ -10,7 +10,7 @@ struct avx512;
 }
 
 constinit const dense_cpu_variant dense_avx512_variant{dense_rows::multiply<avx512, float>,
-                                                   dense_rows::multiply<avx512, dense_rows::bfloat16_bits<avx512>>};
+                                                       dense_rows::multiply<avx512, dense_rows::bfloat16_bits<avx512>>};
 
 }  // namespace kvtransfer::kernels
 

@@ -8,6 +8,6 @@ struct scalar;
 }
 
 constinit const dense_cpu_variant dense_scalar_variant{dense_rows::multiply<scalar, float>,
-                                                   dense_rows::multiply<scalar, dense_rows::bfloat16_bits<scalar>>};
+                                                       dense_rows::multiply<scalar, dense_rows::bfloat16_bits<scalar>>};
 
 }  // namespace kvtransfer::kernels

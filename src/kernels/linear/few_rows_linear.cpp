@@ -13,7 +13,8 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
-// Products of a few rows with a matrix: what a decode step spends its time on, at the speed at which the matrix is read.
+// Products of a few rows with a matrix: what a decode step spends its time on, at the speed at which the matrix is
+// read.
 //
 //   few_rows_linear(x, weight, bias)  x · weightᵀ + bias
 //
@@ -66,9 +67,12 @@ at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const 
   require<value_error>(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "few_rows_linear", "x",
                        "float or bfloat16", [&] { return describe(x); });
   const at::Tensor product = at::empty({rows.size(0), weight.size(0)}, rows.options());
-  const dense_product lowered{weight.const_data_ptr(),           rows.const_data_ptr<float>(),
-                              product.mutable_data_ptr<float>(), rows.size(0),
-                              weight.size(0),                    weight.size(1)};
+  const dense_product lowered{weight.const_data_ptr(),
+                              rows.const_data_ptr<float>(),
+                              product.mutable_data_ptr<float>(),
+                              rows.size(0),
+                              weight.size(0),
+                              weight.size(1)};
   static const dense_cpu_variant& variant = best_dense_variant();
   const auto multiply = weight.scalar_type() == at::kFloat ? variant.float32 : variant.bfloat16;
   at::parallel_for(0, lowered.out, elements_worth_a_thread / (lowered.in * lowered.rows + 1) + 1,

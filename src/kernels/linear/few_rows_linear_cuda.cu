@@ -26,7 +26,8 @@ __global__ void __launch_bounds__(lanes* warps_a_block)
     multiply_few(const Element* __restrict__ weight, std::int64_t out_features, std::int64_t in,
                  const Element* __restrict__ x, int rows, const Element* __restrict__ bias, Element* __restrict__ y) {
   const int lane = static_cast<int>(threadIdx.x) % lanes;
-  const std::int64_t out = static_cast<std::int64_t>(blockIdx.x) * warps_a_block + static_cast<int>(threadIdx.x) / lanes;
+  const std::int64_t out =
+      static_cast<std::int64_t>(blockIdx.x) * warps_a_block + static_cast<int>(threadIdx.x) / lanes;
   if (out >= out_features) {
     return;
   }
@@ -71,8 +72,8 @@ at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const 
   if (y.numel() == 0) {
     return y;
   }
-  const unsigned blocks = grid_axis((weight.size(0) + warps_a_block - 1) / warps_a_block, "few_rows_linear", "weight",
-                                    "blocks of rows");
+  const unsigned blocks =
+      grid_axis((weight.size(0) + warps_a_block - 1) / warps_a_block, "few_rows_linear", "weight", "blocks of rows");
   with_cuda_element(x.scalar_type(), "few_rows_linear", [&]<class Element>(Element) {
     const auto launch = [&](auto multiply) {
       multiply<<<blocks, lanes * warps_a_block, 0, c10::cuda::getCurrentCUDAStream()>>>(

@@ -51,8 +51,8 @@ void check_choices(at::Device device, at::ScalarType dtype, std::int64_t vocabul
   const std::vector<std::int64_t> rows{6, 0, 2, 1, 5, 4, 3};
   const at::Tensor whose = uploaded(rows, at::kLong, device);
   for (std::int64_t round = 0; round < 4; ++round) {
-    std::vector<std::vector<std::optional<token_choice>>> wanted(
-        turns, std::vector<std::optional<token_choice>>(sequences));
+    std::vector<std::vector<std::optional<token_choice>>> wanted(turns,
+                                                                 std::vector<std::optional<token_choice>>(sequences));
     for (std::int64_t turn = 0; turn < turns; ++turn) {
       const at::Tensor logits = at::randn({sequences, vocabulary}).mul_(3).to(dtype);
       const at::Tensor scores = logits.to(at::kFloat);
@@ -67,9 +67,8 @@ void check_choices(at::Device device, at::ScalarType dtype, std::int64_t vocabul
           each.going = false;
           continue;
         }
-        const token_choice choice =
-            choose_token(scores[static_cast<std::int64_t>(row)], settings[s].temperature, settings[s].seeds.front(),
-                         static_cast<std::uint64_t>(each.choices));
+        const token_choice choice = choose_token(scores[static_cast<std::int64_t>(row)], settings[s].temperature,
+                                                 settings[s].seeds.front(), static_cast<std::uint64_t>(each.choices));
         wanted[static_cast<std::size_t>(turn)][s] = choice;
         ++each.choices;
         each.token = choice.token_id;

@@ -55,9 +55,8 @@ const std::vector<at::ScalarType> dtypes{at::kFloat, at::kBFloat16, at::kHalf};
 void check_norms(at::Device device) {
   at::manual_seed(3);
   const auto norm = operator_of<at::Tensor(const at::Tensor&, const at::Tensor&, double, bool)>("kvtransfer::rms_norm");
-  const auto add_norm = operator_of<std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&,
-                                                                       const at::Tensor&, double, bool)>(
-      "kvtransfer::add_rms_norm");
+  const auto add_norm = operator_of<std::tuple<at::Tensor, at::Tensor>(
+      const at::Tensor&, const at::Tensor&, const at::Tensor&, double, bool)>("kvtransfer::add_rms_norm");
   for (const at::ScalarType dtype : dtypes) {
     for (const std::vector<std::int64_t>& shape :
          std::vector<std::vector<std::int64_t>>{{1, 1, 576}, {3, 2048}, {2, 5, 4, 64}, {1, 7}, {0, 8}}) {
@@ -87,8 +86,7 @@ void check_gates(at::Device device) {
     const at::Tensor wide = gate.to(at::kDouble);
     for (const std::string name : {"silu", "gelu", "gelu_tanh"}) {
       CAPTURE(at::toString(dtype), name);
-      const at::Tensor activated =
-          name == "silu" ? at::silu(wide) : at::gelu(wide, name == "gelu" ? "none" : "tanh");
+      const at::Tensor activated = name == "silu" ? at::silu(wide) : at::gelu(wide, name == "gelu" ? "none" : "tanh");
       CHECK(is_near(gated.call(gate, up, name), activated * up.to(at::kDouble), 4 * rounding_of(dtype)));
     }
     CHECK_THROWS_AS(gated.call(gate, up, "relu"), value_error);

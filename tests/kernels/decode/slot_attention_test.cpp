@@ -69,8 +69,9 @@ world make_world(const attention_case& c, bool all) {
   w.config.attention = {{.scale = 0.3, .softcap = c.softcap, .window = c.window}};
   const std::int64_t sequences = c.groups * c.members;
   const auto random = [](const std::vector<std::int64_t>& shape) { return at::randn(shape); };
-  w.buffers = {random({c.groups, c.kv_heads, c.prefix, c.head_dim}), random({c.groups, c.kv_heads, c.prefix, c.head_dim}),
-               random({sequences, c.kv_heads, c.tail, c.head_dim}), random({sequences, c.kv_heads, c.tail, c.head_dim})};
+  w.buffers = {
+      random({c.groups, c.kv_heads, c.prefix, c.head_dim}), random({c.groups, c.kv_heads, c.prefix, c.head_dim}),
+      random({sequences, c.kv_heads, c.tail, c.head_dim}), random({sequences, c.kv_heads, c.tail, c.head_dim})};
   const std::int64_t heads = c.heads_differ ? c.kv_heads : 1;
   w.slots.used = at::randint(c.prefix / 2, c.prefix + 1, {c.groups}, at::kLong);
   const at::Tensor used = at::arange(c.prefix).lt(w.slots.used.view({-1, 1, 1}));
@@ -80,7 +81,8 @@ world make_world(const attention_case& c, bool all) {
   w.state = at::randint(0, c.tail, {sequences, 3}, at::kLong);
   w.rows.lengths = w.state.select(1, 1);
   w.rows.all = all;
-  w.rows.sequences = all ? at::arange(sequences) : at::randperm(sequences, at::kLong).slice(0, 0, (sequences + 1) / 2).contiguous();
+  w.rows.sequences =
+      all ? at::arange(sequences) : at::randperm(sequences, at::kLong).slice(0, 0, (sequences + 1) / 2).contiguous();
   w.rows.prefix = c.prefix;
   w.rows.tail = c.tail;
   const std::int64_t rows = w.rows.sequences.size(0);
