@@ -68,7 +68,8 @@ TEST_CASE("attention block by block is attention at once behind a mask", "[model
     const at::Tensor k = random_heads(4, c.batch, 2, c.keys);
     const at::Tensor v = random_heads(5, c.batch, 2, c.keys);
     const std::int64_t slots = c.prefix + c.keys;
-    detail::visible_slots seen{.window = c.window};
+    detail::visible_slots seen;
+    seen.window = c.window;
     if (c.visible_heads > 0) {
       seen.visible = at::rand({c.batch, c.visible_heads, slots}, at::make_generator<at::CPUGeneratorImpl>(6)).lt(0.7);
       seen.ordinals = c.window ? seen.visible.cumsum(2) : at::Tensor();

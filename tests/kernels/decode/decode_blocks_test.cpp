@@ -50,14 +50,14 @@ at::Tensor exact_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
   return wide * at::rsqrt(wide.square().mean(-1, true) + eps) * factor;
 }
 
-const std::vector<at::ScalarType> dtypes{at::kFloat, at::kBFloat16, at::kHalf};
+const std::vector<at::ScalarType> block_dtypes{at::kFloat, at::kBFloat16, at::kHalf};
 
 void check_norms(at::Device device) {
   at::manual_seed(3);
   const auto norm = operator_of<at::Tensor(const at::Tensor&, const at::Tensor&, double, bool)>("kvtransfer::rms_norm");
   const auto add_norm = operator_of<std::tuple<at::Tensor, at::Tensor>(
       const at::Tensor&, const at::Tensor&, const at::Tensor&, double, bool)>("kvtransfer::add_rms_norm");
-  for (const at::ScalarType dtype : dtypes) {
+  for (const at::ScalarType dtype : block_dtypes) {
     for (const std::vector<std::int64_t>& shape :
          std::vector<std::vector<std::int64_t>>{{1, 1, 576}, {3, 2048}, {2, 5, 4, 64}, {1, 7}, {0, 8}}) {
       for (const bool adds_one : {false, true}) {
@@ -79,7 +79,7 @@ void check_gates(at::Device device) {
   at::manual_seed(4);
   const auto gated =
       operator_of<at::Tensor(const at::Tensor&, const at::Tensor&, std::string_view)>("kvtransfer::gated_activation");
-  for (const at::ScalarType dtype : dtypes) {
+  for (const at::ScalarType dtype : block_dtypes) {
     const at::Tensor both = at::randn({2, 3, 2 * 1032}).to(device, dtype) * 3;
     const at::Tensor gate = both.slice(-1, 0, 1032);
     const at::Tensor up = both.slice(-1, 1032);
@@ -93,11 +93,11 @@ void check_gates(at::Device device) {
   }
 }
 
-void check_products(at::Device device) {
+void check_few_rows(at::Device device) {
   at::manual_seed(5);
   const auto multiply = operator_of<at::Tensor(const at::Tensor&, const at::Tensor&, const optional_tensor&)>(
       "kvtransfer::few_rows_linear");
-  for (const at::ScalarType dtype : dtypes) {
+  for (const at::ScalarType dtype : block_dtypes) {
     if (dtype == at::kHalf && device.is_cpu()) {
       continue;
     }
@@ -146,10 +146,10 @@ TEST_CASE("a fused gate is activation times widening, rounded, on a GPU", "[kern
   }
 }
 
-TEST_CASE("products of a few rows are those in double, rounded", "[kernels][decode]") { check_products(at::kCPU); }
+TEST_CASE("products of a few rows are those in double, rounded", "[kernels][decode]") { check_few_rows(at::kCPU); }
 
 TEST_CASE("products of a few rows are those in double, rounded, on a GPU", "[kernels][decode][cuda]") {
   if (cuda_available()) {
-    check_products(at::kCUDA);
+    check_few_rows(at::kCUDA);
   }
 }

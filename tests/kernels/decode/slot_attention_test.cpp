@@ -39,7 +39,7 @@ struct attention_case {
   std::optional<double> softcap = {};
 };
 
-const std::vector<attention_case> cases{
+const std::vector<attention_case> attention_cases{
     {1, 1, 1, 1, 8, 0, 1},
     {2, 3, 2, 2, 16, 5, 4},
     {3, 2, 4, 8, 64, 130, 40},
@@ -129,7 +129,7 @@ at::Tensor step(world& w, rope::pairing pairing, std::int64_t window_offset) {
 void check_steps(at::Device device, at::ScalarType dtype) {
   at::manual_seed(11);
   const double allowed = dtype == at::kFloat ? 2e-5 : dtype == at::kHalf ? 1e-2 : 6e-2;
-  for (const attention_case& c : cases) {
+  for (const attention_case& c : attention_cases) {
     for (const bool all : {true, false}) {
       for (const rope::pairing pairing : {rope::pairing::half_split, rope::pairing::interleaved}) {
         CAPTURE(c.kv_heads, c.shared, c.head_dim, c.prefix, c.tail, all, to_string(pairing));
