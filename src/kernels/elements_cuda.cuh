@@ -4,6 +4,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -56,6 +57,35 @@ __device__ inline void read_eight(const __half* from, float (&values)[8]) {
     values[2 * i] = pair.x;
     values[2 * i + 1] = pair.y;
   }
+}
+
+/// Eight neighbours to an address that 16 divides.
+__device__ inline void write_eight(float* to, const float (&values)[8]) {
+  *reinterpret_cast<float4*>(to) = make_float4(values[0], values[1], values[2], values[3]);
+  *(reinterpret_cast<float4*>(to) + 1) = make_float4(values[4], values[5], values[6], values[7]);
+}
+
+__device__ inline void write_eight(__nv_bfloat16* to, const float (&values)[8]) {
+  alignas(16) __nv_bfloat162 pairs[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    pairs[i] = __floats2bfloat162_rn(values[2 * i], values[2 * i + 1]);
+  }
+  *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(pairs);
+}
+
+__device__ inline void write_eight(__half* to, const float (&values)[8]) {
+  alignas(16) __half2 pairs[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    pairs[i] = __floats2half2_rn(values[2 * i], values[2 * i + 1]);
+  }
+  *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(pairs);
+}
+
+/// Whether 16 divides a tensor's address.
+inline bool is_aligned(const at::Tensor& tensor) {
+  return reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % 16 == 0;
 }
 
 /// Calls `visit` with an element of that type as CUDA names it. @throws value_error for one that no kernel computes

@@ -52,7 +52,7 @@ at::Tensor rotated(const at::Tensor& x, const rope::cos_sin& table, const step_r
 
 bool attends_by_kernels(const model_config& config, at::ScalarType dtype, at::Device device) {
   const bool known = device.is_cuda() ? (dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf) &&
-                                            kernels::fits_a_block(config.q_heads / config.kv_heads, config.head_dim)
+                                            kernels::attends_on_gpu(config.head_dim)
                                       : dtype == at::kFloat || dtype == at::kBFloat16;
   return known && has_kernel("kvtransfer::decode_attention", device) && has_kernel("kvtransfer::keep_rotated_", device);
 }

@@ -86,10 +86,9 @@ KVT_HOST_DEVICE inline bool is_visible(const cached_attention& a, const row_slot
 
 #undef KVT_HOST_DEVICE
 
-/// Whether the memory that every GPU gives a block holds what heads of that size need there.
-/// @param shared query heads that share a KV head
-[[nodiscard]] inline constexpr bool fits_a_block(std::int64_t shared, std::int64_t head_dim) {
-  return head_dim % 8 == 0 && 3 * shared * head_dim + 128 * shared + 4096 <= 12 * 1024;  // floats of 48 KiB
+/// Whether a GPU's kernel takes heads of that size.
+[[nodiscard]] inline constexpr bool attends_on_gpu(std::int64_t head_dim) {
+  return head_dim % 8 == 0 && head_dim <= 256;
 }
 
 }  // namespace kvtransfer::kernels

@@ -11,83 +11,92 @@
 #include "kernels/elements_cuda.cuh"
 #include "kvtransfer/tensor/checks.hpp"
 
-// A block attends for one row and one KV head to a share of the row's slots, tile by tile with a running maximum. How
-// many shares there are depends on how many slots there may be, not on how many there are: the same launch serves a
+// A block attends for one row and a few query heads of one KV head to a share of the row's slots, tile by tile with a
+// running maximum. As many neighbouring lanes as a key has words of 16 bytes read it together, so that a warp reads
+// whole lines and all of a thread's reads are under way at once: a step of one sequence waits for memory, not for
+// bandwidth.
+//
+// How many blocks there are depends on how many slots there may be, not on how many there are: the same launch serves a
 // sequence as it grows. Shares are joined in their order, so that a result does not depend on which block ends first.
 
 namespace kvtransfer::kernels {
 namespace {
 
 constexpr int threads = 128;
-constexpr int tile = 128;  // slots that are scored at once, one by each thread
 constexpr int lanes = 32;
-constexpr int most_together = 4;  // query heads that one reading of a key serves
+constexpr int warps = threads / lanes;
+constexpr int tile = 256;  // slots that are scored before they are weighed
+constexpr int a_word = 8;  // elements that a lane reads at once
 
-/// A block's shared memory, in floats.
-struct block_layout {
-  std::int64_t queries;  // shared * head_dim, and as many for the context
-  std::int64_t scores;   // shared * tile
-  std::int64_t parts;    // shared * head_dim for each part of a tile
-  std::int64_t heads;    // shared, three times
-
-  [[nodiscard]] __host__ __device__ std::int64_t floats() const { return 2 * queries + scores + parts + 3 * heads; }
+/// How a block's lanes are laid over keys.
+struct key_lanes {
+  int words;         // of a key that are read, one a lane
+  int lanes_a_key;   // a power of two, no less
+  int keys_at_once;  // in a block
 };
 
-/// Into how many parts a tile's slots are divided as values are summed: a thread sums two elements for four heads.
-__host__ __device__ inline std::int64_t value_items(const cached_attention& a) {
-  return a.head_dim / 2 * ((a.shared + most_together - 1) / most_together);
+__host__ __device__ inline key_lanes lanes_of(int head_dim) {
+  const int words = head_dim / a_word;
+  int lanes_a_key = 1;
+  while (lanes_a_key < words) {
+    lanes_a_key *= 2;
+  }
+  return {words, lanes_a_key, threads / lanes_a_key};
 }
 
-__host__ __device__ inline std::int64_t value_parts(const cached_attention& a) {
-  const std::int64_t items = value_items(a);
-  return items >= threads ? 1 : threads / items;
-}
-
-__host__ __device__ inline block_layout layout_of(const cached_attention& a) {
-  return {a.shared * a.head_dim, a.shared * tile, value_parts(a) * a.shared * a.head_dim, a.shared};
-}
+/// What threads of a block tell one another, and behind it the parts of the context that are summed at the end.
+template <int Heads>
+struct shared_memory {
+  float scores[Heads][tile];
+  float highest[Heads];
+  float sums[Heads];
+  float kept[Heads];  // of what was summed before the tile
+};
 
 template <class Element>
 __device__ const Element* place_of(const cached_attention& a, const row_slots& s, const void* prefix, const void* tail,
-                                   std::int64_t slot) {
+                                   int slot) {
   return s.in_prefix(slot) ? static_cast<const Element*>(prefix) + (s.prefix_at + slot) * a.head_dim
                            : static_cast<const Element*>(tail) + (s.tail_at + slot - s.prefix) * a.head_dim;
 }
 
-/// Scores of one slot for all query heads.
-template <class Element>
-__device__ void score_slot(const cached_attention& a, const row_slots& s, std::int64_t slot, bool visible,
-                           const float* queries, float* scores) {
-  const Element* const key = place_of<Element>(a, s, a.prefix_keys, a.tail_keys, slot);
-  for (std::int64_t first = 0; first < a.shared; first += most_together) {
-    float sums[most_together] = {};
-    for (std::int64_t d = 0; visible && d < a.head_dim; d += 8) {
-      float elements[8];
-      read_eight(key + d, elements);
-#pragma unroll
-      for (int j = 0; j < most_together; ++j) {
-        const float* const q = queries + min(first + j, a.shared - 1) * a.head_dim + d;
-#pragma unroll
-        for (int i = 0; i < 8; ++i) {
-          sums[j] = fmaf(q[i], elements[i], sums[j]);
-        }
-      }
+/// Scores of a tile's slots, one by each group of lanes at a time.
+template <class Element, int Heads>
+__device__ void score_tile(const cached_attention& a, const row_slots& s, const key_lanes& over, int begin, int count,
+                           const float (&q)[Heads][a_word], shared_memory<Heads>& shared) {
+  const int word = static_cast<int>(threadIdx.x) % over.lanes_a_key;
+#pragma unroll 4
+  for (int first = 0; first < count; first += over.keys_at_once) {
+    const int i = first + static_cast<int>(threadIdx.x) / over.lanes_a_key;
+    const bool visible = i < count && is_visible(a, s, begin + i);
+    float key[a_word] = {};
+    if (visible && word < over.words) {
+      read_eight(place_of<Element>(a, s, a.prefix_keys, a.tail_keys, begin + i) + word * a_word, key);
     }
 #pragma unroll
-    for (int j = 0; j < most_together; ++j) {
-      if (first + j < a.shared) {
-        float score = sums[j] * a.scale;
+    for (int j = 0; j < Heads; ++j) {
+      float score = 0;
+#pragma unroll
+      for (int e = 0; e < a_word; ++e) {
+        score = fmaf(q[j][e], key[e], score);
+      }
+      for (int apart = over.lanes_a_key / 2; apart > 0; apart /= 2) {
+        score += __shfl_xor_sync(0xffffffffU, score, apart);
+      }
+      if (word == 0 && i < count) {
+        score *= a.scale;
         score = a.softcap > 0 ? tanhf(score / a.softcap) * a.softcap : score;
-        scores[(first + j) * tile] = visible ? score : -INFINITY;
+        shared.scores[j][i] = visible ? score : -INFINITY;
       }
     }
   }
 }
 
 /// One warp turns a head's scores of a tile into weights relative to the highest so far.
-__device__ void weigh(float* scores, float& highest, float& sum, float& kept) {
+__device__ void weigh(float* scores, int count, float& highest, float& sum, float& kept) {
+  const int lane = static_cast<int>(threadIdx.x) % lanes;
   float best = -INFINITY;
-  for (int i = static_cast<int>(threadIdx.x) % lanes; i < tile; i += lanes) {
+  for (int i = lane; i < count; i += lanes) {
     best = fmaxf(best, scores[i]);
   }
   for (int apart = lanes / 2; apart > 0; apart /= 2) {
@@ -96,7 +105,7 @@ __device__ void weigh(float* scores, float& highest, float& sum, float& kept) {
   const float before = highest;
   const float now = fmaxf(before, best);
   float added = 0;
-  for (int i = static_cast<int>(threadIdx.x) % lanes; i < tile; i += lanes) {
+  for (int i = lane; i < count; i += lanes) {
     const float weight = scores[i] == -INFINITY ? 0.0F : expf(scores[i] - now);
     scores[i] = weight;
     added += weight;
@@ -105,113 +114,111 @@ __device__ void weigh(float* scores, float& highest, float& sum, float& kept) {
     added += __shfl_xor_sync(0xffffffffU, added, apart);
   }
   __syncwarp();
-  if (threadIdx.x % lanes == 0) {
+  if (lane == 0) {
     kept = before == -INFINITY ? 0.0F : expf(before - now);
     highest = now;
     sum = sum * kept + added;
   }
 }
 
-__device__ float2 read_two(const float* from) { return *reinterpret_cast<const float2*>(from); }
-__device__ float2 read_two(const __nv_bfloat16* from) {
-  return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(from));
-}
-__device__ float2 read_two(const __half* from) { return __half22float2(*reinterpret_cast<const __half2*>(from)); }
-
-/// Adds a tile's weighted values to the context.
-template <class Element>
-__device__ void sum_values(const cached_attention& a, const row_slots& s, std::int64_t begin, std::int64_t count,
-                           const float* scores, const float* kept, float* parts, float* context) {
-  const std::int64_t pairs = a.head_dim / 2;
-  const std::int64_t items = value_items(a);
-  const std::int64_t part_count = value_parts(a);
-  const std::int64_t elements = a.shared * a.head_dim;
-  for (std::int64_t i = threadIdx.x; i < items * part_count; i += threads) {
-    const std::int64_t part = i / items;
-    const std::int64_t d = (i % items) % pairs * 2;
-    const std::int64_t first = (i % items) / pairs * most_together;
-    float2 sums[most_together] = {};
+/// Adds a tile's weighted values to what each group of lanes has summed.
+template <class Element, int Heads>
+__device__ void sum_values(const cached_attention& a, const row_slots& s, const key_lanes& over, int begin, int count,
+                           const shared_memory<Heads>& shared, float (&context)[Heads][a_word]) {
+  const int word = static_cast<int>(threadIdx.x) % over.lanes_a_key;
+#pragma unroll
+  for (int j = 0; j < Heads; ++j) {
+#pragma unroll
+    for (int e = 0; e < a_word; ++e) {
+      context[j][e] *= shared.kept[j];
+    }
+  }
+  if (word >= over.words) {
+    return;
+  }
 #pragma unroll 4
-    for (std::int64_t k = part; k < count; k += part_count) {
-      const float2 value = read_two(place_of<Element>(a, s, a.prefix_values, a.tail_values, begin + k) + d);
+  for (int i = static_cast<int>(threadIdx.x) / over.lanes_a_key; i < count; i += over.keys_at_once) {
+    float value[a_word];
+    read_eight(place_of<Element>(a, s, a.prefix_values, a.tail_values, begin + i) + word * a_word, value);
 #pragma unroll
-      for (int j = 0; j < most_together; ++j) {
-        const float weight = scores[min(first + j, a.shared - 1) * tile + k];
-        sums[j].x = fmaf(weight, value.x, sums[j].x);
-        sums[j].y = fmaf(weight, value.y, sums[j].y);
+    for (int j = 0; j < Heads; ++j) {
+      const float weight = shared.scores[j][i];
+#pragma unroll
+      for (int e = 0; e < a_word; ++e) {
+        context[j][e] = fmaf(weight, value[e], context[j][e]);
       }
     }
-#pragma unroll
-    for (int j = 0; j < most_together; ++j) {
-      if (first + j < a.shared) {
-        const std::int64_t e = (first + j) * a.head_dim + d;
-        parts[part * elements + e] = sums[j].x;
-        parts[part * elements + e + 1] = sums[j].y;
-      }
-    }
-  }
-  __syncthreads();
-  for (std::int64_t e = threadIdx.x; e < elements; e += threads) {
-    float sum = context[e] * kept[e / a.head_dim];
-    for (std::int64_t part = 0; part < part_count; ++part) {
-      sum += parts[part * elements + e];
-    }
-    context[e] = sum;
   }
 }
 
-/// @param shares null where a row's slots are one share; else [rows, kv_heads, shares, shared, head_dim + 2]
-template <class Element>
-__global__ void __launch_bounds__(threads) attend(cached_attention a, int share_count, float* shares) {
-  extern __shared__ float memory[];
-  const block_layout layout = layout_of(a);
-  float* const queries = memory;
-  float* const context = queries + layout.queries;
-  float* const scores = context + layout.queries;
-  float* const parts = scores + layout.scores;
-  float* const highest = parts + layout.parts;
-  float* const sums = highest + layout.heads;
-  float* const kept = sums + layout.heads;
-  const std::int64_t row = blockIdx.x / a.kv_heads;
-  const std::int64_t kv_head = blockIdx.x % a.kv_heads;
-  const std::int64_t first_element = static_cast<std::int64_t>(blockIdx.x) * layout.queries;
-  for (std::int64_t e = threadIdx.x; e < layout.queries; e += threads) {
-    queries[e] = widened(static_cast<const Element*>(a.q)[first_element + e]);
-    context[e] = 0;
+/// @param parts blocks that have one KV head's query heads among them
+/// @param shares null where a row's slots are one share; else [rows, q_heads, shares, head_dim + 2]
+template <class Element, int Heads>
+__global__ void __launch_bounds__(threads) attend(cached_attention a, int parts, int share_count, float* shares) {
+  __shared__ shared_memory<Heads> shared;
+  extern __shared__ float summed[];  // [warps, Heads, head_dim]
+  const int head_dim = static_cast<int>(a.head_dim);
+  const int kv_heads = static_cast<int>(a.kv_heads);
+  const key_lanes over = lanes_of(head_dim);
+  const int word = static_cast<int>(threadIdx.x) % over.lanes_a_key;
+  const int kv_head = static_cast<int>(blockIdx.x) / parts % kv_heads;
+  const row_slots s = slots_of_row(a, blockIdx.x / (static_cast<unsigned>(kv_heads) * parts), kv_head);
+  const std::int64_t first_head = static_cast<std::int64_t>(blockIdx.x) * Heads;
+  float q[Heads][a_word] = {};
+  float context[Heads][a_word] = {};
+  if (word < over.words) {
+#pragma unroll
+    for (int j = 0; j < Heads; ++j) {
+      read_eight(static_cast<const Element*>(a.q) + (first_head + j) * head_dim + word * a_word, q[j]);
+    }
   }
-  for (std::int64_t j = threadIdx.x; j < a.shared; j += threads) {
-    highest[j] = -INFINITY;
-    sums[j] = 0;
+  if (threadIdx.x < Heads) {
+    shared.highest[threadIdx.x] = -INFINITY;
+    shared.sums[threadIdx.x] = 0;
   }
-  const row_slots s = slots_of_row(a, row, kv_head);
-  const std::int64_t tiles = (s.end - s.first + tile - 1) / tile;
-  const std::int64_t tiles_a_share = (tiles + share_count - 1) / share_count;
-  const std::int64_t begin = s.first + blockIdx.y * tiles_a_share * tile;
-  const std::int64_t end = min(begin + tiles_a_share * tile, s.end);
-  __syncthreads();
-  for (std::int64_t from = begin; from < end; from += tile) {
-    const std::int64_t slot = from + threadIdx.x;
-    const bool visible = slot < end && is_visible(a, s, slot);
-    score_slot<Element>(a, s, slot, visible, queries, scores + threadIdx.x);
+  const int slots = static_cast<int>(s.end - s.first);
+  const int tiles_a_share = ((slots + tile - 1) / tile + share_count - 1) / share_count;
+  const int begin = static_cast<int>(s.first) + static_cast<int>(blockIdx.y) * tiles_a_share * tile;
+  const int end = min(begin + tiles_a_share * tile, static_cast<int>(s.end));
+  for (int from = begin; from < end; from += tile) {
+    const int count = min(tile, end - from);
+    score_tile<Element, Heads>(a, s, over, from, count, q, shared);
     __syncthreads();
-    for (std::int64_t j = threadIdx.x / lanes; j < a.shared; j += threads / lanes) {
-      weigh(scores + j * tile, highest[j], sums[j], kept[j]);
+    for (int j = static_cast<int>(threadIdx.x) / lanes; j < Heads; j += warps) {
+      weigh(shared.scores[j], count, shared.highest[j], shared.sums[j], shared.kept[j]);
     }
     __syncthreads();
-    sum_values<Element>(a, s, from, min(static_cast<std::int64_t>(tile), end - from), scores, kept, parts, context);
+    sum_values<Element, Heads>(a, s, over, from, count, shared, context);
     __syncthreads();
   }
-  for (std::int64_t e = threadIdx.x; e < layout.queries; e += threads) {
-    const std::int64_t j = e / a.head_dim;
+  // Lanes of one word hold parts of the same elements: those of a warp first, then those of all warps.
+#pragma unroll
+  for (int j = 0; j < Heads; ++j) {
+#pragma unroll
+    for (int e = 0; e < a_word; ++e) {
+      for (int apart = lanes / 2; apart >= over.lanes_a_key; apart /= 2) {
+        context[j][e] += __shfl_xor_sync(0xffffffffU, context[j][e], apart);
+      }
+      if (static_cast<int>(threadIdx.x) % lanes < over.words) {
+        summed[(static_cast<int>(threadIdx.x) / lanes * Heads + j) * head_dim + word * a_word + e] = context[j][e];
+      }
+    }
+  }
+  __syncthreads();
+  for (int e = static_cast<int>(threadIdx.x); e < Heads * head_dim; e += threads) {
+    const int j = e / head_dim;
+    float sum = 0;
+    for (int warp = 0; warp < warps; ++warp) {
+      sum += summed[warp * Heads * head_dim + e];
+    }
     if (shares == nullptr) {
-      write(static_cast<Element*>(a.context) + first_element + e, context[e] / sums[j]);
+      write(static_cast<Element*>(a.context) + first_head * head_dim + e, sum / shared.sums[j]);
     } else {
-      const std::int64_t share = static_cast<std::int64_t>(blockIdx.x) * share_count + blockIdx.y;
-      float* const to = shares + (share * a.shared + j) * (a.head_dim + 2);
-      to[e % a.head_dim] = context[e];
-      if (e % a.head_dim == 0) {
-        to[a.head_dim] = highest[j];
-        to[a.head_dim + 1] = sums[j];
+      float* const to = shares + ((first_head + j) * share_count + blockIdx.y) * (head_dim + 2);
+      to[e % head_dim] = sum;
+      if (e % head_dim == 0) {
+        to[head_dim] = shared.highest[j];
+        to[head_dim + 1] = shared.sums[j];
       }
     }
   }
@@ -219,36 +226,48 @@ __global__ void __launch_bounds__(threads) attend(cached_attention a, int share_
 
 /// A block a query head.
 template <class Element>
-__global__ void join_shares(cached_attention a, int share_count, const float* __restrict__ shares) {
-  const std::int64_t head = blockIdx.x % a.shared;
-  const std::int64_t of_row = blockIdx.x / a.shared;  // row and KV head
-  const auto share_at = [&](int share) {
-    return shares + ((of_row * share_count + share) * a.shared + head) * (a.head_dim + 2);
-  };
+__global__ void join_shares(int head_dim, int share_count, const float* __restrict__ shares,
+                            Element* __restrict__ context) {
+  const float* const first = shares + static_cast<std::int64_t>(blockIdx.x) * share_count * (head_dim + 2);
   float highest = -INFINITY;
   for (int share = 0; share < share_count; ++share) {
-    highest = fmaxf(highest, share_at(share)[a.head_dim]);
+    highest = fmaxf(highest, first[share * (head_dim + 2) + head_dim]);
   }
-  for (std::int64_t d = threadIdx.x; d < a.head_dim; d += blockDim.x) {
+  for (int d = static_cast<int>(threadIdx.x); d < head_dim; d += static_cast<int>(blockDim.x)) {
     float sum = 0;
     float weights = 0;
     for (int share = 0; share < share_count; ++share) {
-      const float* const from = share_at(share);
-      const float weight = from[a.head_dim] == -INFINITY ? 0.0F : expf(from[a.head_dim] - highest);
+      const float* const from = first + share * (head_dim + 2);
+      const float weight = from[head_dim] == -INFINITY ? 0.0F : expf(from[head_dim] - highest);
       sum = fmaf(weight, from[d], sum);
-      weights = fmaf(weight, from[a.head_dim + 1], weights);
+      weights = fmaf(weight, from[head_dim + 1], weights);
     }
-    write(static_cast<Element*>(a.context) + blockIdx.x * a.head_dim + d, sum / weights);
+    write(context + static_cast<std::int64_t>(blockIdx.x) * head_dim + d, sum / weights);
   }
 }
 
-/// Enough blocks to keep a GPU busy, each with two tiles or more.
-int shares_of(const cached_attention& a) {
-  constexpr std::int64_t busy = 512;
-  constexpr std::int64_t most = 64;
+/// How a launch is divided.
+struct division {
+  int heads;   // query heads of a block
+  int shares;  // of a row's slots
+};
+
+/// Few query heads a block where there would be few blocks, many where keys are many: blocks of one KV head read the
+/// same keys, which caches hold only so many of.
+division division_of(const cached_attention& a) {
+  constexpr std::int64_t busy = 256;  // blocks that keep a GPU busy
+  constexpr std::int64_t most_shares = 64;
   const std::int64_t tiles = (a.prefix + a.tail + tile - 1) / tile;
-  const std::int64_t wanted = (busy + a.rows * a.kv_heads - 1) / (a.rows * a.kv_heads);
-  return static_cast<int>(std::clamp<std::int64_t>(std::min(wanted, tiles / 2), 1, most));
+  int heads = 1;
+  for (const int more : {2, 3, 4, 8}) {
+    const bool fits = a.shared % more == 0 && (more < 8 || a.head_dim <= 128);
+    if (fits && (tiles > 8 || a.rows * a.kv_heads * (a.shared / more) >= busy)) {
+      heads = more;
+    }
+  }
+  const std::int64_t blocks = a.rows * a.kv_heads * (a.shared / heads);
+  const std::int64_t shares = std::min((4 * busy + blocks - 1) / blocks, tiles);
+  return {heads, tiles > 2 ? static_cast<int>(std::clamp<std::int64_t>(shares, 1, most_shares)) : 1};
 }
 
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& prefix_keys, const at::Tensor& prefix_values,
@@ -263,33 +282,50 @@ at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& prefix_keys, 
   const cached_attention lowered = lower({queries, prefix_keys, prefix_values, tail_keys, tail_values, sequences,
                                           lengths, prefix_lengths, ordinals, counts, window, scale, softcap},
                                          context);
-  const std::int64_t bytes = layout_of(lowered).floats() * static_cast<std::int64_t>(sizeof(float));
-  constexpr std::int64_t most_bytes = 48 * 1024;  // what every GPU gives a block unasked
-  require<shape_error>(bytes <= most_bytes && lowered.head_dim % 8 == 0, where, "q",
-                       "heads of a multiple of 8 elements, few enough for a block's memory",
+  require<shape_error>(attends_on_gpu(lowered.head_dim), where, "q", "heads of a multiple of 8 elements, up to 256",
                        [&] { return describe(q); });
   require<value_error>(prefix_keys.scalar_type() == q.scalar_type() && tail_keys.scalar_type() == q.scalar_type(),
                        where, "tail_keys", "q's dtype", [&] { return describe(tail_keys); });
   if (lowered.rows == 0) {
     return context;
   }
-  const int share_count = shares_of(lowered);
+  const division divided = division_of(lowered);
+  const auto parts = static_cast<int>(lowered.shared / divided.heads);
+  const std::int64_t heads = lowered.rows * lowered.kv_heads * lowered.shared;
+  const int share_count = divided.shares;
   at::Tensor shares;
   if (share_count > 1) {
-    shares = at::empty({lowered.rows * lowered.kv_heads * share_count * lowered.shared * (lowered.head_dim + 2)},
-                       q.options().dtype(at::kFloat));
+    shares = at::empty({heads * share_count * (lowered.head_dim + 2)}, q.options().dtype(at::kFloat));
   }
   const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
-  const dim3 grid(grid_axis(lowered.rows * lowered.kv_heads, where, "q", "rows and heads"),
-                  static_cast<unsigned>(share_count));
+  const dim3 grid(grid_axis(heads / divided.heads, where, "q", "rows and heads"), static_cast<unsigned>(share_count));
+  const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(warps * divided.heads * lowered.head_dim);
   with_cuda_element(q.scalar_type(), where, [&]<class Element>(Element) {
-    attend<Element><<<grid, threads, static_cast<std::size_t>(bytes), stream>>>(
-        lowered, share_count, share_count > 1 ? shares.mutable_data_ptr<float>() : nullptr);
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    const auto launch = [&](auto kernel) {
+      kernel<<<grid, threads, bytes, stream>>>(lowered, parts, share_count,
+                                               share_count > 1 ? shares.mutable_data_ptr<float>() : nullptr);
+      C10_CUDA_KERNEL_LAUNCH_CHECK();
+    };
+    switch (divided.heads) {
+      case 1:
+        launch(attend<Element, 1>);
+        break;
+      case 2:
+        launch(attend<Element, 2>);
+        break;
+      case 3:
+        launch(attend<Element, 3>);
+        break;
+      case 4:
+        launch(attend<Element, 4>);
+        break;
+      default:
+        launch(attend<Element, 8>);
+    }
     if (share_count > 1) {
-      join_shares<Element><<<static_cast<unsigned>(lowered.rows * lowered.kv_heads * lowered.shared),
-                             static_cast<unsigned>(std::min<std::int64_t>(lowered.head_dim, 256)), 0, stream>>>(
-          lowered, share_count, shares.const_data_ptr<float>());
+      join_shares<Element><<<static_cast<unsigned>(heads), 64, 0, stream>>>(static_cast<int>(lowered.head_dim),
+                                                                            share_count, shares.const_data_ptr<float>(),
+                                                                            elements_to<Element>(context));
       C10_CUDA_KERNEL_LAUNCH_CHECK();
     }
   });

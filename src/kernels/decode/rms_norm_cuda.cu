@@ -4,6 +4,7 @@
 #include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "kernels/cuda_layers.cuh"
@@ -57,6 +58,54 @@ __global__ void norm(const Element* __restrict__ x, const Element* __restrict__ 
   }
 }
 
+constexpr int a_word = 8;
+constexpr int most_words = 4;  // that a thread keeps
+
+/// The same of rows whose words all lie aligned: x is read once and kept.
+template <class Element>
+__global__ void __launch_bounds__(most_threads)
+    norm_words(const Element* __restrict__ x, const Element* __restrict__ more, const Element* __restrict__ weight,
+               int width, float eps, bool adds_one, Element* __restrict__ sum, Element* __restrict__ normed) {
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * width;
+  float values[most_words][a_word];
+  float square = 0;
+#pragma unroll
+  for (int w = 0; w < most_words; ++w) {
+    const int i = (w * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)) * a_word;
+    if (i < width) {
+      read_eight(x + first + i, values[w]);
+      if (more != nullptr) {
+        float added[a_word];
+        read_eight(more + first + i, added);
+#pragma unroll
+        for (int e = 0; e < a_word; ++e) {
+          values[w][e] = rounded_to<Element>(values[w][e] + added[e]);
+        }
+        write_eight(sum + first + i, values[w]);
+      }
+#pragma unroll
+      for (int e = 0; e < a_word; ++e) {
+        square = fmaf(values[w][e], values[w][e], square);
+      }
+    }
+  }
+  const float scale = rsqrtf(sum_of_block(square) / static_cast<float>(width) + eps);
+#pragma unroll
+  for (int w = 0; w < most_words; ++w) {
+    const int i = (w * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)) * a_word;
+    if (i < width) {
+      float factors[a_word];
+      read_eight(weight + i, factors);
+#pragma unroll
+      for (int e = 0; e < a_word; ++e) {
+        const float value = values[w][e] * scale;
+        values[w][e] = adds_one ? value * (factors[e] + 1.0F) : rounded_to<Element>(value) * factors[e];
+      }
+      write_eight(normed + first + i, values[w]);
+    }
+  }
+}
+
 std::tuple<at::Tensor, at::Tensor> normed_on_cuda(const at::Tensor& x, const std::optional<at::Tensor>& more,
                                                   const at::Tensor& weight, double eps, bool adds_one) {
   const c10::cuda::CUDAGuard guard(x.device());
@@ -66,13 +115,26 @@ std::tuple<at::Tensor, at::Tensor> normed_on_cuda(const at::Tensor& x, const std
   if (in.rows == 0) {
     return {sum, normed};
   }
-  const auto threads = static_cast<unsigned>(
-      std::min<std::int64_t>((in.width + 4 * lanes - 1) / (4 * lanes) * lanes, most_threads));  // some four each
+  const unsigned rows = grid_axis(in.rows, "rms_norm", "x", "rows");
+  const auto threads_for = [&](std::int64_t elements) {
+    return static_cast<unsigned>(
+        std::min<std::int64_t>((in.width + elements * lanes - 1) / (elements * lanes) * lanes, most_threads));
+  };
+  const bool in_words = in.width % a_word == 0 && in.width <= most_threads * most_words * a_word && is_aligned(in.x) &&
+                        is_aligned(weight) && (!more || is_aligned(*in.more));
+  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
   with_cuda_element(x.scalar_type(), "rms_norm", [&]<class Element>(Element) {
-    norm<Element><<<grid_axis(in.rows, "rms_norm", "x", "rows"), threads, 0, c10::cuda::getCurrentCUDAStream()>>>(
-        elements_of<Element>(in.x), in.more ? elements_of<Element>(*in.more) : nullptr, elements_of<Element>(weight),
-        in.width, static_cast<float>(eps), adds_one, more ? elements_to<Element>(sum) : nullptr,
-        elements_to<Element>(normed));
+    const Element* const added = in.more ? elements_of<Element>(*in.more) : nullptr;
+    Element* const to_sum = more ? elements_to<Element>(sum) : nullptr;
+    if (in_words) {
+      norm_words<Element><<<rows, threads_for(a_word), 0, stream>>>(
+          elements_of<Element>(in.x), added, elements_of<Element>(weight), static_cast<int>(in.width),
+          static_cast<float>(eps), adds_one, to_sum, elements_to<Element>(normed));
+    } else {
+      norm<Element><<<rows, threads_for(4), 0, stream>>>(
+          elements_of<Element>(in.x), added, elements_of<Element>(weight), in.width, static_cast<float>(eps), adds_one,
+          to_sum, elements_to<Element>(normed));
+    }
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return {sum, normed};

@@ -60,12 +60,9 @@ __global__ void __launch_bounds__(lanes* warps_a_block)
 at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
   const c10::cuda::CUDAGuard guard(x.device());
   const at::Tensor rows = checked_few_rows(x, weight, bias);
-  const auto aligned = [](const at::Tensor& tensor) {
-    return reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % 16 == 0;
-  };
-  require<value_error>(weight.size(1) % elements_a_lane == 0 && aligned(weight) && aligned(rows), "few_rows_linear",
-                       "weight", "rows of a multiple of 8 elements, from an address divisible by 16 on",
-                       [&] { return describe(weight); });
+  require<value_error>(
+      weight.size(1) % elements_a_lane == 0 && is_aligned(weight) && is_aligned(rows), "few_rows_linear", "weight",
+      "rows of a multiple of 8 elements, from an address divisible by 16 on", [&] { return describe(weight); });
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(0);
   at::Tensor y = at::empty(shape, x.options());

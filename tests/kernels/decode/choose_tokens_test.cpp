@@ -1,8 +1,10 @@
 // What a batch chooses, step after step, against choices made one by one on the host.
 
+#include <ATen/ops/full.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <vector>
