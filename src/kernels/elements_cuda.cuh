@@ -30,33 +30,52 @@ __device__ float rounded_to(float value) {
   return widened(rounded);
 }
 
-/// Eight neighbours from an address that 16 divides.
-__device__ inline void read_eight(const float* from, float (&values)[8]) {
-  const float4 low = __ldg(reinterpret_cast<const float4*>(from));
-  const float4 high = __ldg(reinterpret_cast<const float4*>(from) + 1);
-  values[0] = low.x, values[1] = low.y, values[2] = low.z, values[3] = low.w;
-  values[4] = high.x, values[5] = high.y, values[6] = high.z, values[7] = high.w;
-}
+/// Eight neighbours out of the words of 16 bytes that hold them.
+template <class Element>
+__device__ void unpack_eight(const uint4* words, float (&values)[8]);
 
-__device__ inline void read_eight(const __nv_bfloat16* from, float (&values)[8]) {
-  const uint4 bits = __ldg(reinterpret_cast<const uint4*>(from));
-  const unsigned int words[4] = {bits.x, bits.y, bits.z, bits.w};
+template <>
+__device__ inline void unpack_eight<__nv_bfloat16>(const uint4* words, float (&values)[8]) {
+  const unsigned int pairs[4] = {words->x, words->y, words->z, words->w};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    values[2 * i] = __uint_as_float(words[i] << 16);
-    values[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000U);
+    values[2 * i] = __uint_as_float(pairs[i] << 16);
+    values[2 * i + 1] = __uint_as_float(pairs[i] & 0xffff0000U);
   }
 }
 
-__device__ inline void read_eight(const __half* from, float (&values)[8]) {
-  const uint4 bits = __ldg(reinterpret_cast<const uint4*>(from));
-  const unsigned int words[4] = {bits.x, bits.y, bits.z, bits.w};
+template <>
+__device__ inline void unpack_eight<__half>(const uint4* words, float (&values)[8]) {
+  const unsigned int pairs[4] = {words->x, words->y, words->z, words->w};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&words[i]));
+    const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&pairs[i]));
     values[2 * i] = pair.x;
     values[2 * i + 1] = pair.y;
   }
+}
+
+template <>
+__device__ inline void unpack_eight<float>(const uint4* words, float (&values)[8]) {
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    values[4 * i] = __uint_as_float(words[i].x);
+    values[4 * i + 1] = __uint_as_float(words[i].y);
+    values[4 * i + 2] = __uint_as_float(words[i].z);
+    values[4 * i + 3] = __uint_as_float(words[i].w);
+  }
+}
+
+/// Eight neighbours from an address that 16 divides.
+template <class Element>
+__device__ void read_eight(const Element* from, float (&values)[8]) {
+  constexpr int count = sizeof(Element) * 8 / sizeof(uint4);
+  uint4 words[count];
+#pragma unroll
+  for (int i = 0; i < count; ++i) {
+    words[i] = __ldg(reinterpret_cast<const uint4*>(from) + i);
+  }
+  unpack_eight<Element>(words, values);
 }
 
 /// Eight neighbours to an address that 16 divides.

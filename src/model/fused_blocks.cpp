@@ -1,12 +1,13 @@
 #include "model/fused_blocks.hpp"
 
+#include <ATen/core/List.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <cstdint>
 #include <string_view>
 #include <tuple>
+#include <vector>
 
-#include "kernels/linear/dense_product.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "model/needs_gradient.hpp"
 
@@ -56,29 +57,71 @@ std::optional<summed_norm> fused_add_rms_norm(const at::Tensor& x, const at::Ten
   return summed_norm{std::move(sum), std::move(normed)};
 }
 
+std::string_view name_of(gate_activation activation) {
+  return activation == gate_activation::silu ? "silu" : activation == gate_activation::gelu ? "gelu" : "gelu_tanh";
+}
+
 std::optional<at::Tensor> fused_gate(const at::Tensor& gate, const at::Tensor& up, gate_activation activation) {
   if (!is_fused("kvtransfer::gated_activation", gate, up)) {
     return std::nullopt;
   }
   static const auto called =
       operator_of<at::Tensor(const at::Tensor&, const at::Tensor&, std::string_view)>("kvtransfer::gated_activation");
-  const std::string_view name = activation == gate_activation::silu   ? "silu"
-                                : activation == gate_activation::gelu ? "gelu"
-                                                                      : "gelu_tanh";
-  return called.call(gate, up, name);
+  return called.call(gate, up, name_of(activation));
 }
 
-std::optional<at::Tensor> few_rows_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const bool few = x.numel() <= kernels::most_few_rows * weight.size(1);
+namespace {
+
+/// Rows of x up to which our products are the faster ones: from there on tiles of it are multiplied at once.
+std::int64_t most_rows(const at::Tensor& x) { return x.is_cuda() ? 2 : 1; }
+
+bool is_multiplied(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const bool few = x.numel() <= most_rows(x) * weight.size(1);
   const bool on_cpu = x.device().is_cpu() && x.scalar_type() != at::kHalf;
   const bool on_gpu = x.is_cuda() && weight.size(1) % 8 == 0 && is_aligned(weight);
-  if (!few || !(on_cpu || on_gpu) || !weight.is_contiguous() || needs_gradient(bias) ||
-      !is_fused("kvtransfer::few_rows_linear", x, weight)) {
+  return few && (on_cpu || on_gpu) && weight.is_contiguous() && !needs_gradient(bias) &&
+         is_fused("kvtransfer::few_rows_linear", x, weight);
+}
+
+optional_tensor given(const at::Tensor& bias) { return bias.defined() ? optional_tensor(bias) : std::nullopt; }
+
+}  // namespace
+
+std::optional<at::Tensor> few_rows_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (!is_multiplied(x, weight, bias)) {
     return std::nullopt;
   }
   static const auto called = operator_of<at::Tensor(const at::Tensor&, const at::Tensor&, const optional_tensor&)>(
       "kvtransfer::few_rows_linear");
-  return called.call(x, weight, bias.defined() ? optional_tensor(bias) : std::nullopt);
+  return called.call(x, weight, given(bias));
+}
+
+std::optional<std::vector<at::Tensor>> few_rows_products(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                                                         const std::vector<at::Tensor>& biases) {
+  c10::List<optional_tensor> added;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (!is_multiplied(x, weights[i], biases[i])) {
+      return std::nullopt;
+    }
+    added.push_back(given(biases[i]));
+  }
+  static const auto called =
+      operator_of<std::vector<at::Tensor>(const at::Tensor&, at::TensorList, const c10::List<optional_tensor>&)>(
+          "kvtransfer::few_rows_linears");
+  return called.call(x, weights, added);
+}
+
+std::optional<at::Tensor> few_rows_gate(const at::Tensor& x, const at::Tensor& gate, const at::Tensor& up,
+                                        const at::Tensor& gate_bias, const at::Tensor& up_bias,
+                                        gate_activation activation) {
+  if (!is_multiplied(x, gate, gate_bias) || !is_multiplied(x, up, up_bias)) {
+    return std::nullopt;
+  }
+  const c10::List<optional_tensor> added({given(gate_bias), given(up_bias)});
+  static const auto called =
+      operator_of<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const c10::List<optional_tensor>&,
+                             std::string_view)>("kvtransfer::few_rows_gate");
+  return called.call(x, gate, up, added, name_of(activation));
 }
 
 }  // namespace kvtransfer::detail

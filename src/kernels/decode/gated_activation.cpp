@@ -84,7 +84,9 @@ void gate_on_cpu(const gated_rows& in, activation how, const at::Tensor& result)
   });
 }
 
-at::Tensor gated_activation(const at::Tensor& gate, const at::Tensor& up, std::string_view name) {
+}  // namespace
+
+at::Tensor gated_on_cpu(const at::Tensor& gate, const at::Tensor& up, std::string_view name) {
   const gated_rows in = checked_gate(gate, up);
   const at::Tensor result = at::empty(gate.sizes(), gate.options());
   AT_DISPATCH_V2(gate.scalar_type(), "gated_activation",
@@ -93,7 +95,6 @@ at::Tensor gated_activation(const at::Tensor& gate, const at::Tensor& up, std::s
   return result;
 }
 
-}  // namespace
 }  // namespace kvtransfer::kernels
 
 TORCH_LIBRARY_FRAGMENT(kvtransfer, library) {
@@ -101,5 +102,5 @@ TORCH_LIBRARY_FRAGMENT(kvtransfer, library) {
 }
 
 TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {
-  library.impl("gated_activation", TORCH_FN(kvtransfer::kernels::gated_activation));
+  library.impl("gated_activation", TORCH_FN(kvtransfer::kernels::gated_on_cpu));
 }

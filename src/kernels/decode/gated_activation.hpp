@@ -22,4 +22,7 @@ struct gated_rows {
 /// @throws shape_error, value_error where the two do not fit one another
 [[nodiscard]] gated_rows checked_gate(const at::Tensor& gate, const at::Tensor& up);
 
+/// The operator on a CPU.
+[[nodiscard]] at::Tensor gated_on_cpu(const at::Tensor& gate, const at::Tensor& up, std::string_view name);
+
 }  // namespace kvtransfer::kernels

@@ -5,6 +5,7 @@
 #include <torch/library.h>
 
 #include "kernels/cuda_layers.cuh"
+#include "kernels/decode/activation_cuda.cuh"
 #include "kernels/decode/gated_activation.hpp"
 #include "kernels/elements_cuda.cuh"
 
@@ -12,17 +13,6 @@ namespace kvtransfer::kernels {
 namespace {
 
 constexpr unsigned threads = 256;
-
-__device__ float activated(float x, activation how) {
-  if (how == activation::gelu) {
-    return x * 0.5F * (1.0F + erff(x * 0.70710678118654752F));
-  }
-  if (how == activation::gelu_tanh) {
-    const float inner = 0.79788456080286536F * (x + 0.044715F * x * x * x);
-    return 0.5F * x * (1.0F + tanhf(inner));
-  }
-  return x / (1.0F + expf(-x));
-}
 
 template <class Element>
 __global__ void gate_rows(const Element* __restrict__ gate, std::int64_t gate_stride, const Element* __restrict__ up,

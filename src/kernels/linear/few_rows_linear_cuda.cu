@@ -1,96 +1,92 @@
 #include <ATen/ops/empty.h>
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include <vector>
 
-#include "kernels/cuda_layers.cuh"
-#include "kernels/elements_cuda.cuh"
 #include "kernels/linear/few_rows_linear.hpp"
+#include "kernels/linear/joint_product_cuda.cuh"
 #include "kvtransfer/tensor/checks.hpp"
-
-// A warp owns a row of the matrix, a lane eight elements of each 256, so that the matrix is read in whole lines and
-// once.
 
 namespace kvtransfer::kernels {
 namespace {
 
-constexpr int lanes = 32;
-constexpr int warps_a_block = 4;
-constexpr int elements_a_lane = 8;
+using optional_tensors = c10::List<std::optional<at::Tensor>>;
 
-template <class Element, int Rows>
-__global__ void __launch_bounds__(lanes* warps_a_block)
-    multiply_few(const Element* __restrict__ weight, std::int64_t out_features, std::int64_t in,
-                 const Element* __restrict__ x, int rows, const Element* __restrict__ bias, Element* __restrict__ y) {
-  const int lane = static_cast<int>(threadIdx.x) % lanes;
-  const std::int64_t out =
-      static_cast<std::int64_t>(blockIdx.x) * warps_a_block + static_cast<int>(threadIdx.x) / lanes;
-  if (out >= out_features) {
-    return;
+/// Reads a matrix of floating numbers; see joint_product_cuda.cuh.
+template <class Element>
+struct dense_reader {
+  struct raw {
+    uint4 words[sizeof(Element) * 8 / 16];
+  };
+  struct table {};
+
+  const Element* weight;
+  int in;
+
+  __device__ void fill(table&) const {}
+
+  __device__ raw read(std::int64_t row, int k) const {
+    raw read;
+    const uint4* const from = reinterpret_cast<const uint4*>(weight + row * in + k);
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(sizeof(Element) * 8 / 16); ++i) {
+      read.words[i] = __ldcs(from + i);
+    }
+    return read;
   }
-  float sums[Rows] = {};
-#pragma unroll 4
-  for (std::int64_t k = lane * elements_a_lane; k < in; k += lanes * elements_a_lane) {
-    float values[elements_a_lane];
-    read_eight(weight + out * in + k, values);
-#pragma unroll
-    for (int m = 0; m < Rows; ++m) {
-      float factors[elements_a_lane];
-      read_eight(x + static_cast<std::int64_t>(m < rows ? m : 0) * in + k, factors);
-#pragma unroll
-      for (int i = 0; i < elements_a_lane; ++i) {
-        sums[m] = fmaf(values[i], factors[i], sums[m]);
-      }
+
+  __device__ void bring_back(const raw& read, const table&, float (&values)[8]) const {
+    unpack_eight<Element>(read.words, values);
+  }
+};
+
+template <bool Gated>
+std::vector<at::Tensor> products_on_cuda(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                                         const std::vector<std::optional<at::Tensor>>& biases, activation gate) {
+  constexpr const char* where = "few_rows_linear";
+  const c10::cuda::CUDAGuard guard(x.device());
+  const joint_tensors joint = checked_few_rows(x, weights, biases);
+  std::vector<at::Tensor> products;
+  for (const at::Tensor& weight : weights) {
+    require<value_error>(weight.size(1) % 8 == 0 && is_aligned(weight) && is_aligned(joint.rows), where, "weight",
+                         "rows of a multiple of 8 elements, from an address divisible by 16 on",
+                         [&] { return describe(weight); });
+    if (!Gated || products.empty()) {
+      products.push_back(at::empty(shape_of_product(joint, weight.size(0)), x.options()));
     }
   }
-#pragma unroll
-  for (int m = 0; m < Rows; ++m) {
-    for (int apart = lanes / 2; apart > 0; apart /= 2) {
-      sums[m] += __shfl_xor_sync(0xffffffffU, sums[m], apart);
-    }
-    if (lane == 0 && m < rows) {
-      write(y + m * out_features + out, sums[m] + (bias == nullptr ? 0.0F : widened(bias[out])));
-    }
+  if (joint.rows.numel() == 0) {
+    return products;
   }
+  with_cuda_element(x.scalar_type(), where, [&]<class Element>(Element) {
+    joint_matrices<dense_reader<Element>, Element> job;
+    job.count = static_cast<int>(weights.size());
+    job.in = static_cast<int>(joint.rows.size(1));
+    job.gate = gate;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      job.readers[i] = {elements_of<Element>(weights[i]), job.in};
+      job.biases[i] = biases[i] ? elements_of<Element>(*biases[i]) : nullptr;
+      job.outs[i] = static_cast<int>(weights[i].size(0));
+      job.products[i] = i < products.size() ? elements_to<Element>(products[i]) : nullptr;
+    }
+    launch_joint<Gated>(job, elements_of<Element>(joint.rows), static_cast<int>(joint.rows.size(0)), where);
+  });
+  return products;
 }
 
 at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
-  const c10::cuda::CUDAGuard guard(x.device());
-  const at::Tensor rows = checked_few_rows(x, weight, bias);
-  require<value_error>(
-      weight.size(1) % elements_a_lane == 0 && is_aligned(weight) && is_aligned(rows), "few_rows_linear", "weight",
-      "rows of a multiple of 8 elements, from an address divisible by 16 on", [&] { return describe(weight); });
-  std::vector<std::int64_t> shape = x.sizes().vec();
-  shape.back() = weight.size(0);
-  at::Tensor y = at::empty(shape, x.options());
-  if (y.numel() == 0) {
-    return y;
-  }
-  const unsigned blocks =
-      grid_axis((weight.size(0) + warps_a_block - 1) / warps_a_block, "few_rows_linear", "weight", "blocks of rows");
-  with_cuda_element(x.scalar_type(), "few_rows_linear", [&]<class Element>(Element) {
-    const auto launch = [&](auto multiply) {
-      multiply<<<blocks, lanes * warps_a_block, 0, c10::cuda::getCurrentCUDAStream()>>>(
-          elements_of<Element>(weight), weight.size(0), weight.size(1), elements_of<Element>(rows),
-          static_cast<int>(rows.size(0)), bias ? elements_of<Element>(*bias) : nullptr, elements_to<Element>(y));
-      C10_CUDA_KERNEL_LAUNCH_CHECK();
-    };
-    switch (rows.size(0)) {
-      case 1:
-        return launch(multiply_few<Element, 1>);
-      case 2:
-        return launch(multiply_few<Element, 2>);
-      case 3:
-      case 4:
-        return launch(multiply_few<Element, 4>);
-      default:
-        return launch(multiply_few<Element, 8>);
-    }
-  });
-  return y;
+  return products_on_cuda<false>(x, {weight}, {bias}, activation::silu).front();
+}
+
+std::vector<at::Tensor> few_rows_linears(const at::Tensor& x, at::TensorList weights, const optional_tensors& biases) {
+  return products_on_cuda<false>(x, weights.vec(), {biases.begin(), biases.end()}, activation::silu);
+}
+
+at::Tensor few_rows_gate(const at::Tensor& x, const at::Tensor& gate, const at::Tensor& up,
+                         const optional_tensors& biases, std::string_view name) {
+  require_gate({gate.size(0), up.size(0)}, "few_rows_gate");
+  return products_on_cuda<true>(x, {gate, up}, {biases.begin(), biases.end()}, activation_named(name)).front();
 }
 
 }  // namespace
@@ -98,4 +94,6 @@ at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const 
 
 TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
   library.impl("few_rows_linear", TORCH_FN(kvtransfer::kernels::few_rows_linear));
+  library.impl("few_rows_linears", TORCH_FN(kvtransfer::kernels::few_rows_linears));
+  library.impl("few_rows_gate", TORCH_FN(kvtransfer::kernels::few_rows_gate));
 }

@@ -1,6 +1,7 @@
 // The blocks around a decode step's products against the same in double, on the CPU and on a GPU.
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/List.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/gelu.h>
@@ -128,6 +129,54 @@ void check_few_rows(at::Device device) {
   CHECK_THROWS_AS(multiply.call(at::randn({1, 8}).to(device), weight, at::randn({5}).to(device)), shape_error);
 }
 
+/// Products with several matrices at once are those with each, and a gate is made of two.
+void check_joint_products(at::Device device) {
+  at::manual_seed(6);
+  const auto wide = [](const at::Tensor& tensor) { return tensor.to(at::kDouble); };
+  for (const at::ScalarType dtype : block_dtypes) {
+    if (dtype == at::kHalf && device.is_cpu()) {
+      continue;
+    }
+    for (const std::int64_t rows : {1, 2, 5}) {
+      for (const std::int64_t in : {8, 576, 5632}) {
+        CAPTURE(at::toString(dtype), rows, in);
+        const at::Tensor x = at::randn({rows, in}).to(device, dtype);
+        std::vector<at::Tensor> weights;
+        std::vector<at::Tensor> biases;
+        for (const std::int64_t out : {33, 7, 1029}) {
+          weights.push_back(at::randn({out, in}).mul_(0.05).to(device, dtype));
+          biases.push_back(out == 7 ? at::Tensor() : at::randn({out}).to(device, dtype));
+        }
+        const auto exact = [&](std::size_t i) {
+          const at::Tensor product = at::linear(wide(x), wide(weights[i]));
+          return biases[i].defined() ? product + wide(biases[i]) : product;
+        };
+        const c10::List<optional_tensor> given({biases[0], std::nullopt, biases[2]});
+        const auto multiply =
+            operator_of<std::vector<at::Tensor>(const at::Tensor&, at::TensorList, const c10::List<optional_tensor>&)>(
+                "kvtransfer::few_rows_linears");
+        const std::vector<at::Tensor> got = multiply.call(x, weights, given);
+        REQUIRE(got.size() == 3);
+        for (std::size_t i = 0; i < 3; ++i) {
+          CHECK(got[i].sizes() == at::IntArrayRef({rows, weights[i].size(0)}));
+          CHECK(is_near(got[i], exact(i), 16 * rounding_of(dtype)));
+        }
+        const auto gate =
+            operator_of<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                   const c10::List<optional_tensor>&, std::string_view)>("kvtransfer::few_rows_gate");
+        weights[0] = at::randn({1029, in}).mul_(0.05).to(device, dtype);
+        biases[0] = at::Tensor();
+        CHECK(
+            is_near(gate.call(x, weights[0], weights[2], c10::List<optional_tensor>({std::nullopt, biases[2]}), "silu"),
+                    at::silu(exact(0)) * exact(2), 64 * rounding_of(dtype)));
+        CHECK_THROWS_AS(
+            gate.call(x, weights[0], weights[1], c10::List<optional_tensor>({std::nullopt, std::nullopt}), "silu"),
+            shape_error);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("fused norms are the norm in double, rounded", "[kernels][decode]") { check_norms(at::kCPU); }
@@ -151,5 +200,15 @@ TEST_CASE("products of a few rows are those in double, rounded", "[kernels][deco
 TEST_CASE("products of a few rows are those in double, rounded, on a GPU", "[kernels][decode][cuda]") {
   if (cuda_available()) {
     check_few_rows(at::kCUDA);
+  }
+}
+
+TEST_CASE("products with several matrices at once are those with each", "[kernels][decode]") {
+  check_joint_products(at::kCPU);
+}
+
+TEST_CASE("products with several matrices at once are those with each, on a GPU", "[kernels][decode][cuda]") {
+  if (cuda_available()) {
+    check_joint_products(at::kCUDA);
   }
 }
