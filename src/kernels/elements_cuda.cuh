@@ -66,14 +66,15 @@ __device__ inline void unpack_eight<float>(const uint4* words, float (&values)[8
   }
 }
 
-/// Eight neighbours from an address that 16 divides.
+/// Eight neighbours from an address that 16 divides. An ordinary read: the kernel before may have written them while
+/// this one began.
 template <class Element>
 __device__ void read_eight(const Element* from, float (&values)[8]) {
   constexpr int count = sizeof(Element) * 8 / sizeof(uint4);
   uint4 words[count];
 #pragma unroll
   for (int i = 0; i < count; ++i) {
-    words[i] = __ldg(reinterpret_cast<const uint4*>(from) + i);
+    words[i] = reinterpret_cast<const uint4*>(from)[i];
   }
   unpack_eight<Element>(words, values);
 }

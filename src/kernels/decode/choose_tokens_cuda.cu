@@ -1,11 +1,10 @@
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include "kernels/cuda_layers.cuh"
 #include "kernels/decode/sequence_state.hpp"
 #include "kernels/elements_cuda.cuh"
+#include "kernels/overlapping_launch_cuda.cuh"
 #include "kvtransfer/tensor/checks.hpp"
 
 // A block a sequence. Each thread looks at a run of neighbours, so that sums run through the vocabulary in order.
@@ -149,7 +148,9 @@ struct choice_places {
 
 template <class Element>
 __global__ void __launch_bounds__(threads)
-    choose(const Element* __restrict__ logits, std::int64_t vocabulary, choice_places places) {
+    choose(const Element* logits, std::int64_t vocabulary, choice_places places) {
+  let_next_begin();
+  wait_for_inputs();
   __shared__ shared_memory shared;
   const std::int64_t sequence = places.sequences[blockIdx.x];
   std::int64_t* const state = places.state + sequence * places.state_columns;
@@ -213,10 +214,8 @@ void choose_tokens_(const at::Tensor& logits, const at::Tensor& sequences, const
                              state.size(0),
                              turn.const_data_ptr<std::int64_t>()};
   with_cuda_element(logits.scalar_type(), where, [&]<class Element>(Element) {
-    choose<Element>
-        <<<grid_axis(logits.size(0), where, "logits", "rows"), threads, 0, c10::cuda::getCurrentCUDAStream()>>>(
-            elements_of<Element>(logits), logits.size(1), places);
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    launch_overlapping(choose<Element>, grid_axis(logits.size(0), where, "logits", "rows"), threads, 0,
+                       elements_of<Element>(logits), logits.size(1), places);
   });
 }
 

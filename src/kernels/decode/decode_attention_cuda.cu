@@ -1,7 +1,5 @@
 #include <ATen/ops/empty.h>
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -9,6 +7,7 @@
 #include "kernels/cuda_layers.cuh"
 #include "kernels/decode/decode_attention.hpp"
 #include "kernels/elements_cuda.cuh"
+#include "kernels/overlapping_launch_cuda.cuh"
 #include "kvtransfer/tensor/checks.hpp"
 
 // A block attends for one row and a few query heads of one KV head to a share of the row's slots, tile by tile with a
@@ -64,29 +63,43 @@ __device__ const Element* place_of(const cached_attention& a, const row_slots& s
 template <class Element, int Heads>
 __device__ void score_tile(const cached_attention& a, const row_slots& s, const key_lanes& over, int begin, int count,
                            const float (&q)[Heads][a_word], shared_memory<Heads>& shared) {
+  constexpr int under_way = 4;  // keys that a lane reads before it uses the first
   const int word = static_cast<int>(threadIdx.x) % over.lanes_a_key;
-#pragma unroll 4
-  for (int first = 0; first < count; first += over.keys_at_once) {
-    const int i = first + static_cast<int>(threadIdx.x) / over.lanes_a_key;
-    const bool visible = i < count && is_visible(a, s, begin + i);
-    float key[a_word] = {};
-    if (visible && word < over.words) {
-      read_eight(place_of<Element>(a, s, a.prefix_keys, a.tail_keys, begin + i) + word * a_word, key);
+  const int key_of_lane = static_cast<int>(threadIdx.x) / over.lanes_a_key;
+  for (int first = 0; first < count; first += under_way * over.keys_at_once) {
+    float keys[under_way][a_word];
+    bool visible[under_way];
+#pragma unroll
+    for (int u = 0; u < under_way; ++u) {
+      const int i = first + u * over.keys_at_once + key_of_lane;
+      visible[u] = i < count && is_visible(a, s, begin + i);
+      if (visible[u] && word < over.words) {
+        read_eight(place_of<Element>(a, s, a.prefix_keys, a.tail_keys, begin + i) + word * a_word, keys[u]);
+      } else {
+#pragma unroll
+        for (int e = 0; e < a_word; ++e) {
+          keys[u][e] = 0;
+        }
+      }
     }
 #pragma unroll
-    for (int j = 0; j < Heads; ++j) {
-      float score = 0;
+    for (int u = 0; u < under_way; ++u) {
+      const int i = first + u * over.keys_at_once + key_of_lane;
 #pragma unroll
-      for (int e = 0; e < a_word; ++e) {
-        score = fmaf(q[j][e], key[e], score);
-      }
-      for (int apart = over.lanes_a_key / 2; apart > 0; apart /= 2) {
-        score += __shfl_xor_sync(0xffffffffU, score, apart);
-      }
-      if (word == 0 && i < count) {
-        score *= a.scale;
-        score = a.softcap > 0 ? tanhf(score / a.softcap) * a.softcap : score;
-        shared.scores[j][i] = visible ? score : -INFINITY;
+      for (int j = 0; j < Heads; ++j) {
+        float score = 0;
+#pragma unroll
+        for (int e = 0; e < a_word; ++e) {
+          score = fmaf(q[j][e], keys[u][e], score);
+        }
+        for (int apart = over.lanes_a_key / 2; apart > 0; apart /= 2) {
+          score += __shfl_xor_sync(0xffffffffU, score, apart);
+        }
+        if (word == 0 && i < count) {
+          score *= a.scale;
+          score = a.softcap > 0 ? tanhf(score / a.softcap) * a.softcap : score;
+          shared.scores[j][i] = visible[u] ? score : -INFINITY;
+        }
       }
     }
   }
@@ -155,6 +168,8 @@ __device__ void sum_values(const cached_attention& a, const row_slots& s, const 
 /// @param shares null where a row's slots are one share; else [rows, q_heads, shares, head_dim + 2]
 template <class Element, int Heads>
 __global__ void __launch_bounds__(threads) attend(cached_attention a, int parts, int share_count, float* shares) {
+  let_next_begin();
+  wait_for_inputs();
   __shared__ shared_memory<Heads> shared;
   extern __shared__ float summed[];  // [warps, Heads, head_dim]
   const int head_dim = static_cast<int>(a.head_dim);
@@ -226,8 +241,9 @@ __global__ void __launch_bounds__(threads) attend(cached_attention a, int parts,
 
 /// A block a query head.
 template <class Element>
-__global__ void join_shares(int head_dim, int share_count, const float* __restrict__ shares,
-                            Element* __restrict__ context) {
+__global__ void join_shares(int head_dim, int share_count, const float* shares, Element* context) {
+  let_next_begin();
+  wait_for_inputs();
   const float* const first = shares + static_cast<std::int64_t>(blockIdx.x) * share_count * (head_dim + 2);
   float highest = -INFINITY;
   for (int share = 0; share < share_count; ++share) {
@@ -297,14 +313,12 @@ at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& prefix_keys, 
   if (share_count > 1) {
     shares = at::empty({heads * share_count * (lowered.head_dim + 2)}, q.options().dtype(at::kFloat));
   }
-  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
   const dim3 grid(grid_axis(heads / divided.heads, where, "q", "rows and heads"), static_cast<unsigned>(share_count));
   const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(warps * divided.heads * lowered.head_dim);
   with_cuda_element(q.scalar_type(), where, [&]<class Element>(Element) {
     const auto launch = [&](auto kernel) {
-      kernel<<<grid, threads, bytes, stream>>>(lowered, parts, share_count,
-                                               share_count > 1 ? shares.mutable_data_ptr<float>() : nullptr);
-      C10_CUDA_KERNEL_LAUNCH_CHECK();
+      launch_overlapping(kernel, grid, threads, bytes, lowered, parts, share_count,
+                         share_count > 1 ? shares.mutable_data_ptr<float>() : static_cast<float*>(nullptr));
     };
     switch (divided.heads) {
       case 1:
@@ -323,10 +337,8 @@ at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& prefix_keys, 
         launch(attend<Element, 8>);
     }
     if (share_count > 1) {
-      join_shares<Element><<<static_cast<unsigned>(heads), 64, 0, stream>>>(static_cast<int>(lowered.head_dim),
-                                                                            share_count, shares.const_data_ptr<float>(),
-                                                                            elements_to<Element>(context));
-      C10_CUDA_KERNEL_LAUNCH_CHECK();
+      launch_overlapping(join_shares<Element>, static_cast<unsigned>(heads), 64, 0, static_cast<int>(lowered.head_dim),
+                         share_count, shares.const_data_ptr<float>(), elements_to<Element>(context));
     }
   });
   return context;

@@ -1,13 +1,12 @@
 #include <ATen/ops/empty.h>
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include "kernels/cuda_layers.cuh"
 #include "kernels/decode/activation_cuda.cuh"
 #include "kernels/decode/gated_activation.hpp"
 #include "kernels/elements_cuda.cuh"
+#include "kernels/overlapping_launch_cuda.cuh"
 
 namespace kvtransfer::kernels {
 namespace {
@@ -15,9 +14,10 @@ namespace {
 constexpr unsigned threads = 256;
 
 template <class Element>
-__global__ void gate_rows(const Element* __restrict__ gate, std::int64_t gate_stride, const Element* __restrict__ up,
-                          std::int64_t up_stride, std::int64_t width, std::int64_t elements, activation how,
-                          Element* __restrict__ result) {
+__global__ void gate_rows(const Element* gate, std::int64_t gate_stride, const Element* up, std::int64_t up_stride,
+                          std::int64_t width, std::int64_t elements, activation how, Element* result) {
+  let_next_begin();
+  wait_for_inputs();
   const std::int64_t e = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (e >= elements) {
     return;
@@ -36,11 +36,9 @@ at::Tensor gated_activation(const at::Tensor& gate, const at::Tensor& up, std::s
   const std::int64_t blocks = (result.numel() + threads - 1) / threads;
   if (blocks > 0) {
     with_cuda_element(gate.scalar_type(), "gated_activation", [&]<class Element>(Element) {
-      gate_rows<Element><<<grid_axis(blocks, "gated_activation", "gate", "blocks of elements"), threads, 0,
-                           c10::cuda::getCurrentCUDAStream()>>>(
-          elements_of<Element>(in.gate), in.gate.stride(0), elements_of<Element>(in.up), in.up.stride(0),
-          in.gate.size(1), result.numel(), how, elements_to<Element>(result));
-      C10_CUDA_KERNEL_LAUNCH_CHECK();
+      launch_overlapping(gate_rows<Element>, grid_axis(blocks, "gated_activation", "gate", "blocks of elements"),
+                         threads, 0, elements_of<Element>(in.gate), in.gate.stride(0), elements_of<Element>(in.up),
+                         in.up.stride(0), in.gate.size(1), result.numel(), how, elements_to<Element>(result));
     });
   }
   return result;

@@ -1,11 +1,10 @@
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include "kernels/cuda_layers.cuh"
 #include "kernels/decode/keep_rotated.hpp"
 #include "kernels/elements_cuda.cuh"
+#include "kernels/overlapping_launch_cuda.cuh"
 
 namespace kvtransfer::kernels {
 namespace {
@@ -14,9 +13,10 @@ constexpr unsigned threads = 128;
 
 /// A thread a pair of elements of one head; heads of queries first, then those of keys, then those of values.
 template <class Element>
-__global__ void keep(kept_rows kept, Element* __restrict__ q, const Element* __restrict__ k,
-                     const Element* __restrict__ v, const Element* __restrict__ cos, const Element* __restrict__ sin,
-                     Element* __restrict__ keys, Element* __restrict__ values) {
+__global__ void keep(kept_rows kept, Element* q, const Element* k, const Element* v, const Element* cos,
+                     const Element* sin, Element* keys, Element* values) {
+  let_next_begin();
+  wait_for_inputs();
   const std::int64_t pairs = kept.head_dim / 2;
   const std::int64_t item = static_cast<std::int64_t>(blockIdx.y) * blockDim.x + threadIdx.x;
   const std::int64_t row = blockIdx.x;
@@ -74,11 +74,10 @@ void keep_rotated_(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
   const dim3 grid(grid_axis(kept.rows, "keep_rotated_", "q", "rows"),
                   static_cast<unsigned>((items + threads - 1) / threads));
   with_cuda_element(q.scalar_type(), "keep_rotated_", [&]<class Element>(Element) {
-    keep<Element><<<grid, threads, 0, c10::cuda::getCurrentCUDAStream()>>>(
-        kept, elements_to<Element>(q), elements_of<Element>(k), elements_of<Element>(v),
-        cos ? elements_of<Element>(*cos) : nullptr, sin ? elements_of<Element>(*sin) : nullptr,
-        elements_to<Element>(tail_keys), elements_to<Element>(tail_values));
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    launch_overlapping(keep<Element>, grid, threads, 0, kept, elements_to<Element>(q), elements_of<Element>(k),
+                       elements_of<Element>(v), cos ? elements_of<Element>(*cos) : static_cast<const Element*>(nullptr),
+                       sin ? elements_of<Element>(*sin) : static_cast<const Element*>(nullptr),
+                       elements_to<Element>(tail_keys), elements_to<Element>(tail_values));
   });
 }
 

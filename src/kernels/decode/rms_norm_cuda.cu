@@ -1,7 +1,5 @@
 #include <ATen/ops/empty_like.h>
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include "kernels/cuda_layers.cuh"
 #include "kernels/decode/rms_norm.hpp"
 #include "kernels/elements_cuda.cuh"
+#include "kernels/overlapping_launch_cuda.cuh"
 
 namespace kvtransfer::kernels {
 namespace {
@@ -36,9 +35,10 @@ __device__ float sum_of_block(float value) {
 
 /// A block a row. @param more, sum null where there is nothing to add
 template <class Element>
-__global__ void norm(const Element* __restrict__ x, const Element* __restrict__ more,
-                     const Element* __restrict__ weight, std::int64_t width, float eps, bool adds_one,
-                     Element* __restrict__ sum, Element* __restrict__ normed) {
+__global__ void norm(const Element* x, const Element* more, const Element* weight, std::int64_t width, float eps,
+                     bool adds_one, Element* sum, Element* normed) {
+  let_next_begin();
+  wait_for_inputs();
   const std::int64_t first = blockIdx.x * width;
   float square = 0;
   for (std::int64_t i = threadIdx.x; i < width; i += blockDim.x) {
@@ -64,8 +64,10 @@ constexpr int most_words = 4;  // that a thread keeps
 /// The same of rows whose words all lie aligned: x is read once and kept.
 template <class Element>
 __global__ void __launch_bounds__(most_threads)
-    norm_words(const Element* __restrict__ x, const Element* __restrict__ more, const Element* __restrict__ weight,
-               int width, float eps, bool adds_one, Element* __restrict__ sum, Element* __restrict__ normed) {
+    norm_words(const Element* x, const Element* more, const Element* weight, int width, float eps, bool adds_one,
+               Element* sum, Element* normed) {
+  let_next_begin();
+  wait_for_inputs();
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * width;
   float values[most_words][a_word];
   float square = 0;
@@ -122,20 +124,18 @@ std::tuple<at::Tensor, at::Tensor> normed_on_cuda(const at::Tensor& x, const std
   };
   const bool in_words = in.width % a_word == 0 && in.width <= most_threads * most_words * a_word && is_aligned(in.x) &&
                         is_aligned(weight) && (!more || is_aligned(*in.more));
-  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
   with_cuda_element(x.scalar_type(), "rms_norm", [&]<class Element>(Element) {
     const Element* const added = in.more ? elements_of<Element>(*in.more) : nullptr;
     Element* const to_sum = more ? elements_to<Element>(sum) : nullptr;
     if (in_words) {
-      norm_words<Element><<<rows, threads_for(a_word), 0, stream>>>(
-          elements_of<Element>(in.x), added, elements_of<Element>(weight), static_cast<int>(in.width),
-          static_cast<float>(eps), adds_one, to_sum, elements_to<Element>(normed));
+      launch_overlapping(norm_words<Element>, rows, threads_for(a_word), 0, elements_of<Element>(in.x), added,
+                         elements_of<Element>(weight), static_cast<int>(in.width), static_cast<float>(eps), adds_one,
+                         to_sum, elements_to<Element>(normed));
     } else {
-      norm<Element><<<rows, threads_for(4), 0, stream>>>(
-          elements_of<Element>(in.x), added, elements_of<Element>(weight), in.width, static_cast<float>(eps), adds_one,
-          to_sum, elements_to<Element>(normed));
+      launch_overlapping(norm<Element>, rows, threads_for(4), 0, elements_of<Element>(in.x), added,
+                         elements_of<Element>(weight), in.width, static_cast<float>(eps), adds_one, to_sum,
+                         elements_to<Element>(normed));
     }
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return {sum, normed};
 }

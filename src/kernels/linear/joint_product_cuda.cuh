@@ -1,14 +1,12 @@
 #pragma once
 
-#include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAStream.h>
-
 #include <cstdint>
 
 #include "kernels/cuda_layers.cuh"
 #include "kernels/decode/activation_cuda.cuh"
 #include "kernels/elements_cuda.cuh"
 #include "kernels/linear/row_split_cuda.cuh"
+#include "kernels/overlapping_launch_cuda.cuh"
 
 // Products of the same few rows with up to three matrices in one launch, whatever the matrices are stored as: a decode
 // step of one sequence is so short that what launches cost apart counts.
@@ -41,8 +39,7 @@ struct joint_matrices {
 /// One row of up to two matrices times the rows of x; a lane has its reads under way before it uses the first.
 template <int Rows, int Outs, class Reader, class Element>
 __device__ void multiply_row(const Reader* readers, const typename Reader::table* tables, std::int64_t row, int in,
-                             const Element* __restrict__ x, int rows, const split_place& place,
-                             float (&sums)[Outs * Rows]) {
+                             const Element* x, int rows, const split_place& place, float (&sums)[Outs * Rows]) {
   constexpr int under_way = Rows * Outs <= 2 ? 8 : 4;
   const int step = place.lanes * 8;
   for (int first = place.first * 8; first < in; first += under_way * step) {
@@ -55,6 +52,9 @@ __device__ void multiply_row(const Reader* readers, const typename Reader::table
           raw[o][u] = readers[o].read(row, first + u * step);
         }
       }
+    }
+    if (first == place.first * 8) {
+      wait_for_inputs();  // the matrix is nobody's result, x is
     }
 #pragma unroll
     for (int u = 0; u < under_way; ++u) {
@@ -85,8 +85,8 @@ __device__ void multiply_row(const Reader* readers, const typename Reader::table
 /// @tparam Gated the first matrix's product is activated and multiplied by the second's, in one result
 template <class Reader, class Element, int Rows, bool Gated>
 __global__ void __launch_bounds__(split_lanes* warps_of_a_split)
-    multiply_joint(const __grid_constant__ joint_matrices<Reader, Element> job, const Element* __restrict__ x,
-                   int rows) {
+    multiply_joint(const __grid_constant__ joint_matrices<Reader, Element> job, const Element* x, int rows) {
+  let_next_begin();
   constexpr int outs = Gated ? 2 : 1;
   __shared__ typename Reader::table tables[outs];
   int which = 0;
@@ -144,9 +144,8 @@ void launch_joint(joint_matrices<Reader, Element> job, const Element* x, int row
     blocks += (job.outs[i] + rows_a_block - 1) / rows_a_block;
   }
   const auto launch = [&](auto kernel) {
-    kernel<<<grid_axis(blocks, where, "weights", "blocks of rows"), split_lanes * warps_of_a_split, 0,
-             c10::cuda::getCurrentCUDAStream()>>>(job, x, rows);
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    launch_overlapping(kernel, grid_axis(blocks, where, "weights", "blocks of rows"), split_lanes * warps_of_a_split, 0,
+                       job, x, rows);
   };
   if (rows == 1) {
     launch(multiply_joint<Reader, Element, 1, Gated>);
