@@ -45,12 +45,33 @@ struct shared_memory {
   double distance;
 };
 
+/// Takes a score that stands behind all that were taken before.
+__device__ void take(best_two& all, float score, std::int64_t at) {
+  all.numbers = all.numbers && !isnan(score);
+  if (score > all.best) {
+    all.second = all.best;
+    all.best = score;
+    all.at = at;
+  } else {
+    all.second = fmaxf(all.second, score);
+  }
+}
+
 template <class Element>
 __device__ best_two best_of(const Element* scores, std::int64_t count, shared_memory& shared) {
   best_two mine{-INFINITY, -INFINITY, count, true};
-  for (std::int64_t i = threadIdx.x; i < count; i += threads) {
-    const float score = widened(scores[i]);
-    mine = better(mine, {score, -INFINITY, i, !isnan(score)});
+  const bool in_words = reinterpret_cast<std::uintptr_t>(scores) % 16 == 0;
+  const std::int64_t whole = in_words ? count / 8 * 8 : 0;
+  for (std::int64_t first = threadIdx.x * 8; first < whole; first += threads * 8) {
+    float eight[8];
+    read_eight(scores + first, eight);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      take(mine, eight[i], first + i);
+    }
+  }
+  for (std::int64_t i = whole + threadIdx.x; i < count; i += threads) {
+    take(mine, widened(scores[i]), i);
   }
   for (int apart = lanes / 2; apart > 0; apart /= 2) {
     mine = better(mine, from_lane(mine, apart));
@@ -164,7 +185,8 @@ __global__ void __launch_bounds__(threads)
   std::int64_t token = 0;
   if (chooses) {
     best = best_of(scores, vocabulary, shared);
-    token = best.numbers ? best.at : 0;  // the host refuses it; until then steps need a token that exists
+    // Where no score is a number, which the host refuses, steps need a token that exists until then.
+    token = best.numbers && best.at < vocabulary ? best.at : 0;
     if (temperature > 0 && best.numbers) {
       draw(scores, vocabulary, best.best, temperature, draws[1 + choice], shared);
       token = shared.drawn;
