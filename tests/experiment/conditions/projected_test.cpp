@@ -75,10 +75,12 @@ struct laboratory {
     return output;
   }
 
-  [[nodiscard]] program_outcome run(const std::string& conditions, const std::string& more = "--device cpu") const {
-    return run_phase2a(
-        fmt::format("--dtype float32 --max-new-tokens 4 --model '{}' --suite '{}' --output '{}' --conditions '{}' {}",
-                    model.string(), (folder.path() / "suite.json").string(), output().string(), conditions, more));
+  [[nodiscard]] program_outcome run(const std::string& conditions, const std::string& device = "cpu",
+                                    const std::string& more = "") const {
+    return run_phase2a(fmt::format(
+        "--device {} --dtype float32 --max-new-tokens 4 --model '{}' --suite '{}' --output '{}' "
+        "--conditions '{}' {}",
+        device, model.string(), (folder.path() / "suite.json").string(), output().string(), conditions, more));
   }
   [[nodiscard]] fs::path output() const { return folder.path() / "results"; }
 
@@ -156,7 +158,7 @@ TEST_CASE("a resumed run makes those trials anew whose projector has changed sin
   const nlohmann::json before = conditions_of(lab, 0);
   fs::remove_all(projector);
   fs::rename(lab.linear_from(lab.model, {2, 16}, 0), projector);
-  REQUIRE(lab.run(conditions, "--device cpu --resume").exit_code == 0);
+  REQUIRE(lab.run(conditions, "cpu", "--resume").exit_code == 0);
   const nlohmann::json after = conditions_of(lab, 0);
   const auto digest = [&](const nlohmann::json& run, const std::string& id) { return run.at(id)["inputs_digest"]; };
   CHECK(after.at("transfer")["trials"] == before.at("transfer")["trials"]);
@@ -183,7 +185,7 @@ TEST_CASE("a projection on a GPU gives the tokens that it gives on the CPU", "[e
   const laboratory lab;
   const std::string id = "projected:" + lab.linear_from(lab.other, {4, 16}, 1).string() + "@" + lab.other.string();
   const auto tokens_on = [&](const std::string& device) {
-    REQUIRE(lab.run(id, "--device " + device).exit_code == 0);
+    REQUIRE(lab.run(id, device).exit_code == 0);
     std::vector<nlohmann::json> tokens;
     for (const std::size_t test : {0, 1}) {
       tokens.push_back(conditions_of(lab, test).at(id)["trials"][0]["token_ids"]);
