@@ -4,14 +4,14 @@
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
-#include <torch/library.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
 #include "kernels/cuda_layers.cuh"
 #include "kernels/linear/nf4_linear.hpp"
 #include "kernels/linear/nf4_values.hpp"
-#include "kernels/operator_functions.hpp"
+#include "kvtransfer/core/error.hpp"
 
 // NF4 on a GPU. A product reads the codes once for up to eight rows of x: a warp owns a row of the matrix or two, a
 // lane eight elements of each 256, so that codes and x are read in whole lines.
@@ -233,6 +233,8 @@ void check_bias(const optional_tensor& bias, const at::Tensor& x, std::int64_t o
   }
 }
 
+}  // namespace
+
 at::Tensor nf4_linear_on_cuda(const nf4_tensors& matrix, const at::Tensor& x, const optional_tensor& bias) {
   const c10::cuda::CUDAGuard guard(x.device());
   const nf4_rounding rounding = rounding_of(matrix.dtype, x.scalar_type(), "nf4_linear");
@@ -254,6 +256,8 @@ at::Tensor nf4_linear_on_cuda(const nf4_tensors& matrix, const at::Tensor& x, co
   return shaped_as_result(y, x, codes.out);
 }
 
+namespace {
+
 template <class Element>
 void dequantize_into(const nf4_codes& codes, const at::Tensor& values) {
   constexpr unsigned threads = 256;
@@ -263,6 +267,8 @@ void dequantize_into(const nf4_codes& codes, const at::Tensor& values) {
       codes, static_cast<Element*>(values.mutable_data_ptr()));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
+
+}  // namespace
 
 at::Tensor nf4_dequantize_on_cuda(const nf4_tensors& matrix) {
   const c10::cuda::CUDAGuard guard(matrix.codes.device());
@@ -279,11 +285,4 @@ at::Tensor nf4_dequantize_on_cuda(const nf4_tensors& matrix) {
   return values;
 }
 
-}  // namespace
 }  // namespace kvtransfer::kernels
-
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  using namespace kvtransfer::kernels;
-  library.impl("nf4_linear", TORCH_FN(operator_function<&nf4_linear_on_cuda>));
-  library.impl("nf4_dequantize", TORCH_FN(operator_function<&nf4_dequantize_on_cuda>));
-}
