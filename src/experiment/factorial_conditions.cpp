@@ -35,7 +35,7 @@ struct known_factor {
   other_levels others = other_levels::none;
 };
 
-const std::vector<known_factor>& factor_table() {
+const std::vector<known_factor>& known_factors() {
   static const std::vector<known_factor> table{
       {"bos", {{"once", ""}, {"second", "second_bos"}}},
       {"cache", {{"prompt", ""}, {"generated", "cache:generated"}, {"generated_eos", "cache:generated_eos"}}},
@@ -60,7 +60,7 @@ const std::vector<known_factor>& factor_table() {
 }
 
 const known_factor* find_factor(std::string_view name) {
-  const auto& table = factor_table();
+  const auto& table = known_factors();
   const auto found = std::ranges::find(table, name, &known_factor::name);
   return found == table.end() ? nullptr : &*found;
 }
@@ -151,7 +151,7 @@ std::vector<crossing> all_crossings(const std::vector<condition_factor>& factors
 
 std::vector<std::string> known_factors() {
   std::vector<std::string> all;
-  for (const known_factor& factor : factor_table()) {
+  for (const known_factor& factor : known_factors()) {
     all.push_back(fmt::format("{}:{}", factor.name, levels_text(factor)));
   }
   return all;
@@ -164,7 +164,7 @@ std::vector<condition_factor> parse_factors(std::string_view list, const conditi
     const known_factor* factor = find_factor(piece.substr(0, colon));
     if (factor == nullptr) {
       std::vector<std::string_view> names;
-      for (const known_factor& each : factor_table()) {
+      for (const known_factor& each : known_factors()) {
         names.push_back(each.name);
       }
       refuse_factor(list, piece, fmt::format("one of {}", fmt::join(names, ", ")));
