@@ -9,15 +9,20 @@ function(kvtransfer_precompile target)
   endif()
 endfunction()
 
-# Puts `sources` into groups of one folder and at most `most` files, for a unity build.
-function(kvtransfer_group_by_folder most)
+option(KVTRANSFER_UNITY "Compile several files of a folder at once: headers of torch are most of the time" ON)
+
+# Compiles the sources of `target` that lie in one folder together, up to 14 at once. So what a file keeps to itself, in an unnamed
+# namespace, has a name that no other file of its folder gives.
+function(kvtransfer_compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${KVTRANSFER_UNITY} UNITY_BUILD_MODE GROUP
+                                             UNITY_BUILD_RELOCATABLE ON) # so that ccache knows a second clone's files again
   foreach(source IN LISTS ARGN)
-    cmake_path(RELATIVE_PATH source BASE_DIRECTORY "${PROJECT_SOURCE_DIR}" OUTPUT_VARIABLE name)
-    cmake_path(GET name PARENT_PATH folder)
+    cmake_path(GET source PARENT_PATH folder)
+    cmake_path(RELATIVE_PATH folder BASE_DIRECTORY "${PROJECT_SOURCE_DIR}")
     string(MAKE_C_IDENTIFIER "${folder}" folder)
-    list(APPEND in_${folder} "${source}")
-    list(LENGTH in_${folder} count)
-    math(EXPR number "(${count} - 1) / ${most}")
+    list(APPEND ${folder} "${source}")
+    list(LENGTH ${folder} count)
+    math(EXPR number "(${count} - 1) / 14")
     set_source_files_properties("${source}" PROPERTIES UNITY_GROUP "${folder}_${number}")
   endforeach()
 endfunction()
@@ -56,10 +61,7 @@ if(KVTRANSFER_HAS_MODEL)
                                                 "$<BUILD_INTERFACE:xxHash::xxHash>" "$<BUILD_INTERFACE:Boost::headers>")
   target_include_directories(kvtransfer_model PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_sources(kvtransfer_model PUBLIC FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${model_headers})
-  # Many small files: up to 14 of a folder are compiled at once, since headers are most of the time. So what a file keeps to itself,
-  # in an unnamed namespace, has a name that no other file of its folder gives.
-  set_target_properties(kvtransfer_model PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
-  kvtransfer_group_by_folder(14 ${model_sources})
+  kvtransfer_compile_together(kvtransfer_model ${model_sources})
   # Which commit it is built from: asked anew at every build.
   set(commit_source "${PROJECT_BINARY_DIR}/library_commit.cpp")
   add_custom_target(kvtransfer_commit BYPRODUCTS "${commit_source}"
