@@ -2,18 +2,42 @@
 
 set(KVTRANSFER_HAS_NVCC FALSE)
 
-if(NOT KVTRANSFER_CUDA STREQUAL "off")
-  # Turing (the GTX 1660 of the Phase 2a report) and Hopper as machine code, every architecture between and after from PTX.
-  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES 75 90)
-  endif()
+# The architectures of this machine's GPUs, as 75 or 90, of those that `nvcc` compiles for; empty where there are none.
+function(kvtransfer_gpus_here nvcc result)
+  set(found)
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader OUTPUT_VARIABLE capabilities ERROR_QUIET)
+  execute_process(COMMAND "${nvcc}" --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)
+  string(REGEX MATCHALL "[0-9]+\\.[0-9]+" capabilities "${capabilities}")
+  foreach(capability IN LISTS capabilities)
+    string(REPLACE "." "" architecture "${capability}")
+    if(known MATCHES "compute_${architecture}\n")
+      list(APPEND found ${architecture})
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES found)
+  set(${result} "${found}" PARENT_SCOPE)
+endfunction()
 
+if(NOT KVTRANSFER_CUDA STREQUAL "off")
   # The toolkit's installer leaves nvcc off the PATH.
   if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
     find_program(KVTRANSFER_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
     mark_as_advanced(KVTRANSFER_NVCC)
     if(KVTRANSFER_NVCC)
       set(ENV{CUDACXX} "${KVTRANSFER_NVCC}")
+    endif()
+  endif()
+
+  # For the GPUs of this machine. Where there are none, for Turing (the GTX 1660 of the Phase 2a report): later ones translate its
+  # PTX when they load it. Who builds for other machines names theirs, as in -DCMAKE_CUDA_ARCHITECTURES="75;80;90".
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(nvcc "$ENV{CUDACXX}")
+    if(CMAKE_CUDA_COMPILER)
+      set(nvcc "${CMAKE_CUDA_COMPILER}")
+    endif()
+    kvtransfer_gpus_here("${nvcc}" CMAKE_CUDA_ARCHITECTURES)
+    if(NOT CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 75)
     endif()
   endif()
 

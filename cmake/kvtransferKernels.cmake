@@ -2,7 +2,7 @@
 # second registration of the same operator aborts, so every program and Python must meet the very same copy.
 
 file(GLOB kernel_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/*/*.cpp")
-file(GLOB kernel_cuda_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/*/*.cu")
+file(GLOB kernel_cuda_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/*_cuda.cpp" "${PROJECT_SOURCE_DIR}/src/kernels/*/*.cu")
 
 # A variant is chosen at run time by the processor's capabilities; the end of its file name says what it may assume. Such a file
 # includes plain structs and intrinsics only: an inline function of a shared header, compiled here for AVX-512, could be the copy
@@ -35,6 +35,7 @@ target_link_options(kvtransfer_kernels PRIVATE -fopenmp)
 if(KVTRANSFER_HAS_NVCC)
   target_sources(kvtransfer_kernels PRIVATE ${kernel_cuda_sources})
   target_compile_features(kvtransfer_kernels PRIVATE cuda_std_20)
+  target_include_directories(kvtransfer_kernels SYSTEM PRIVATE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}) # for *_cuda.cpp
   # The runtime that torch itself loads, not a second, static one: streams and the current device belong to a runtime.
   set_target_properties(kvtransfer_kernels PROPERTIES CUDA_RUNTIME_LIBRARY Shared CUDA_VISIBILITY_PRESET hidden)
   # At run time the loader must find torch's copy of it, beside torch in a wheel's environment or among an archive's libraries.

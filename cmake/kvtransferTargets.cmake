@@ -9,6 +9,24 @@ function(kvtransfer_precompile target)
   endif()
 endfunction()
 
+option(KVTRANSFER_UNITY "Compile several files of a folder at once: headers of torch are most of the time" ON)
+
+# Compiles the sources of `target` that lie in one folder together, up to 14 at once. So what a file keeps to itself, in an unnamed
+# namespace, has a name that no other file of its folder gives.
+function(kvtransfer_compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${KVTRANSFER_UNITY} UNITY_BUILD_MODE GROUP
+                                             UNITY_BUILD_RELOCATABLE ON) # so that ccache knows a second clone's files again
+  foreach(source IN LISTS ARGN)
+    cmake_path(GET source PARENT_PATH folder)
+    cmake_path(RELATIVE_PATH folder BASE_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    string(MAKE_C_IDENTIFIER "${folder}" folder)
+    list(APPEND ${folder} "${source}")
+    list(LENGTH ${folder} count)
+    math(EXPR number "(${count} - 1) / 14")
+    set_source_files_properties("${source}" PROPERTIES UNITY_GROUP "${folder}_${number}")
+  endforeach()
+endfunction()
+
 set(include_dir "${PROJECT_SOURCE_DIR}/include")
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${include_dir}/*.hpp")
 
@@ -43,22 +61,18 @@ if(KVTRANSFER_HAS_MODEL)
                                                 "$<BUILD_INTERFACE:xxHash::xxHash>" "$<BUILD_INTERFACE:Boost::headers>")
   target_include_directories(kvtransfer_model PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_sources(kvtransfer_model PUBLIC FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${model_headers})
-  # The harness is many small files: compiled several at once, since headers are most of the time. The others name things for
-  # themselves alone, as "where".
-  set_target_properties(kvtransfer_model PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 14)
-  set(single_sources ${model_sources})
-  list(FILTER single_sources INCLUDE REGEX "/src/(model|experiment/statistics)/")
-  set_source_files_properties(${single_sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  kvtransfer_compile_together(kvtransfer_model ${model_sources})
   # Which commit it is built from: asked anew at every build.
   set(commit_source "${PROJECT_BINARY_DIR}/library_commit.cpp")
   add_custom_target(kvtransfer_commit BYPRODUCTS "${commit_source}"
                     COMMAND "${CMAKE_COMMAND}" -D "SOURCE_DIR=${PROJECT_SOURCE_DIR}" -D "OUTPUT=${commit_source}"
                             -P "${PROJECT_SOURCE_DIR}/cmake/write_commit.cmake")
   target_sources(kvtransfer_model PRIVATE "${commit_source}")
-  set_source_files_properties("${commit_source}" PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON GENERATED ON)
+  set_source_files_properties("${commit_source}" PROPERTIES GENERATED ON)
   add_dependencies(kvtransfer_model kvtransfer_commit)
   # A product rounded before it is added, as the reference does: fused, the last bit would differ.
-  set_source_files_properties("${PROJECT_SOURCE_DIR}/src/model/weights/gguf_dequantize.cpp" PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/src/model/weights/gguf_dequantize.cpp"
+                              PROPERTIES COMPILE_OPTIONS -ffp-contract=off SKIP_UNITY_BUILD_INCLUSION ON)
   # Position independent: it may end up in somebody's shared library.
   set_target_properties(kvtransfer_model PROPERTIES EXPORT_NAME model POSITION_INDEPENDENT_CODE ON)
   kvtransfer_precompile(kvtransfer_model)

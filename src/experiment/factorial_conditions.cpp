@@ -36,7 +36,7 @@ struct known_factor {
   other_levels others = other_levels::none;
 };
 
-const std::vector<known_factor>& factor_table() {
+const std::vector<known_factor>& listed_factors() {
   static const std::vector<known_factor> table{
       {"bos", {{"once", ""}, {"second", "second_bos"}}},
       {"cache", {{"prompt", ""}, {"generated", "cache:generated"}, {"generated_eos", "cache:generated_eos"}}},
@@ -62,7 +62,7 @@ const std::vector<known_factor>& factor_table() {
 }
 
 const known_factor* find_factor(std::string_view name) {
-  const auto& table = factor_table();
+  const auto& table = listed_factors();
   const auto found = std::ranges::find(table, name, &known_factor::name);
   return found == table.end() ? nullptr : &*found;
 }
@@ -153,7 +153,7 @@ const known_factor& factor_named(std::string_view list, std::string_view item) {
   const known_factor* factor = find_factor(item.substr(0, item.find(':')));
   if (factor == nullptr) {
     std::vector<std::string_view> names;
-    for (const known_factor& each : factor_table()) {
+    for (const known_factor& each : listed_factors()) {
       names.push_back(each.name);
     }
     refuse_factor(list, item, fmt::format("one of {}", fmt::join(names, ", ")));
@@ -214,7 +214,7 @@ std::vector<std::string_view> factor_items(std::string_view list, const conditio
 
 std::vector<std::string> known_factors() {
   std::vector<std::string> all;
-  for (const known_factor& factor : factor_table()) {
+  for (const known_factor& factor : listed_factors()) {
     all.push_back(fmt::format("{}:{}", factor.name, levels_text(factor)));
   }
   return all;

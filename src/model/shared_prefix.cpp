@@ -15,7 +15,7 @@ namespace kvtransfer::detail {
 namespace {
 
 /// Elements of scores that are held at a time: many queries behind a long prefix go in several turns.
-constexpr std::int64_t most_scores = std::int64_t{1} << 24;
+constexpr std::int64_t most_scores_held = std::int64_t{1} << 24;
 
 bool one_for_all(const at::Tensor& tensor) { return tensor.size(0) > 1 && tensor.stride(0) == 0; }
 
@@ -91,7 +91,7 @@ at::Tensor attend_behind(const attention_specification& how, const shared_prefix
   const at::Tensor wide_k = k.to(wide);
   const at::Tensor wide_v = v.to(wide);
   const std::int64_t a_query = q.size(0) * q.size(1) * (prefix.size() + k.size(2));
-  const std::int64_t turn = std::max<std::int64_t>(most_scores / a_query, 1);
+  const std::int64_t turn = std::max<std::int64_t>(most_scores_held / a_query, 1);
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < q.size(2); begin += turn) {
     const std::int64_t end = std::min(begin + turn, q.size(2));

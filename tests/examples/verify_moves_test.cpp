@@ -14,14 +14,14 @@ namespace {
 
 const std::filesystem::path lab_folder = std::filesystem::path(KVT_SOURCE_DIR) / "examples/models/lab-llama";
 
-struct outcome {
+struct moves_outcome {
   int status = 0;
   std::string out;
   std::string err;
 };
 
 /// What the program answers to `arguments`.
-outcome run_verify_moves(const std::string& arguments) {
+moves_outcome run_verify_moves(const std::string& arguments) {
   const temporary_folder folder;
   const std::string out = (folder.path() / "out").string();
   const std::string err = (folder.path() / "err").string();
@@ -36,7 +36,7 @@ TEST_CASE("the program's exit status is 0 where moves hold", "[examples][verify_
   const temporary_folder folder;
   const std::string report = (folder.path() / "verdict.json").string();
   for (const std::string dtype : {"float32", "bfloat16"}) {
-    const outcome found =
+    const moves_outcome found =
         run_verify_moves(lab_folder.string() + " --lengths 8 --tokens 3 --dtype " + dtype + " --json " + report);
     CAPTURE(found.out, found.err);
     CHECK(found.status == 0);
@@ -54,7 +54,7 @@ TEST_CASE("the program's exit status is 1 where keys are moved by another model'
   nlohmann::json config = parse_json(read_text(lab_folder / "config.json"), "config.json");
   config["rope_theta"] = 20000.0;
   const std::string other = folder.put("config.json", config.dump()).string();
-  const outcome found = run_verify_moves("lab-llama --lengths 8 --tokens 3 --rotary-of " + other);
+  const moves_outcome found = run_verify_moves("lab-llama --lengths 8 --tokens 3 --rotary-of " + other);
   CAPTURE(found.out, found.err);
   CHECK(found.status == 1);
   CHECK(found.out.starts_with("lab-llama in bfloat16: does not hold: shift at length 8"));
@@ -71,7 +71,7 @@ TEST_CASE("the program's exit status is 2, with the reason on one line, where a 
   for (const std::string& arguments :
        {unknown, std::string("nowhere"), std::string("lab-llama --dtype int8"), std::string("lab-llama --lengths 1"),
         std::string("lab-llama --delta 5000"), std::string("lab-llama --lengths none")}) {
-    const outcome found = run_verify_moves(arguments + " --json -");
+    const moves_outcome found = run_verify_moves(arguments + " --json -");
     CAPTURE(arguments, found.out, found.err);
     CHECK(found.status == 2);
     CHECK(found.err.starts_with("verify_moves: "));

@@ -1,8 +1,8 @@
-# Every header compiles alone: a file that includes nothing else, for each of `headers`. Headers of torch, fmt and JSON are most of
-# such a file's time, so what a header includes of them, itself or through ours, is precompiled for all headers that include the
-# same, and nothing that a header does not include is.
+# Every header compiles alone: a file that includes nothing else, for each of `headers`. Headers of torch, fmt and JSON, and our
+# cache, are most of such a file's time, so what a header includes of them, itself or through others, is precompiled for all headers
+# that include the same, and nothing that a header does not include is.
 
-set(heavy_headers ATen/core/Tensor.h fmt/format.h nlohmann/json.hpp)
+set(heavy_headers ATen/core/Tensor.h fmt/format.h nlohmann/json.hpp kvtransfer/cache/cache.hpp)
 
 # Which of `heavy_headers` the header at `path` includes, one way or another.
 function(find_heavy_includes path result)
@@ -12,8 +12,12 @@ function(find_heavy_includes path result)
     file(STRINGS "${path}" lines REGEX "^#include ")
     foreach(line IN LISTS lines)
       if(line MATCHES "^#include \"(kvtransfer/.*)\"")
-        find_heavy_includes("${PROJECT_SOURCE_DIR}/include/${CMAKE_MATCH_1}" deeper)
+        set(included "${CMAKE_MATCH_1}")
+        find_heavy_includes("${PROJECT_SOURCE_DIR}/include/${included}" deeper)
         list(APPEND found ${deeper})
+        if(included IN_LIST heavy_headers)
+          list(APPEND found "${included}")
+        endif()
       elseif(line MATCHES "^#include <(.*)>" AND CMAKE_MATCH_1 IN_LIST heavy_headers)
         list(APPEND found "${CMAKE_MATCH_1}")
       endif()
@@ -26,10 +30,16 @@ function(find_heavy_includes path result)
   set(${result} "${found}" PARENT_SCOPE)
 endfunction()
 
-# Adds an object library `<name>_<number>` for each set of heavy headers.
+# Adds an object library `<name>_<number>` for each set of heavy headers. Those that are LONG are built by a test alone.
 function(add_headers_alone name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg LONG "" HEADERS)
+  if(arg_LONG)
+    add_custom_target(${name})
+    add_test(NAME "static/${name} (long)" CONFIGURATIONS long COMMAND "${CMAKE_COMMAND}" --build "${CMAKE_BINARY_DIR}" --target ${name})
+    set_tests_properties("static/${name} (long)" PROPERTIES LABELS long TIMEOUT 1800)
+  endif()
   set(groups)
-  foreach(header IN LISTS ARGN)
+  foreach(header IN LISTS arg_HEADERS)
     cmake_path(RELATIVE_PATH header BASE_DIRECTORY "${PROJECT_SOURCE_DIR}/include" OUTPUT_VARIABLE included)
     set(source "${CMAKE_CURRENT_BINARY_DIR}/alone/${included}.cpp")
     file(CONFIGURE OUTPUT "${source}" CONTENT "#include \"${included}\"\n")
@@ -47,6 +57,10 @@ function(add_headers_alone name)
     add_library(${target} OBJECT ${${group}_sources})
     target_link_libraries(${target} PRIVATE kvtransfer::kvtransfer)
     target_compile_options(${target} PRIVATE -O0) # parsing is the check
+    if(arg_LONG)
+      set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
+      add_dependencies(${name} ${target})
+    endif()
     if(KVTRANSFER_PRECOMPILE AND ${group}_heavy)
       list(TRANSFORM ${group}_heavy REPLACE "(.+)" "<\\1>" OUTPUT_VARIABLE precompiled)
       target_precompile_headers(${target} PRIVATE ${precompiled})

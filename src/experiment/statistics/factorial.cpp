@@ -11,23 +11,23 @@ namespace kvtransfer::statistics {
 
 namespace {
 
-constexpr const char* where = "factorial_effects";
+constexpr const char* in_factorial_effects = "factorial_effects";
 
 void require_crossing(std::span<const std::string> factors, std::span<const std::vector<double>> cells) {
   if (factors.empty() || factors.size() > most_factors) {
-    fail<value_error>(where, "factors", fmt::format("1 to {}", most_factors), fmt::format("{}", factors.size()));
+    fail<value_error>(in_factorial_effects, "factors", fmt::format("1 to {}", most_factors), fmt::format("{}", factors.size()));
   }
   std::set<std::string> names;
   for (const std::string& factor : factors) {
     if (!names.insert(factor).second) {
-      fail<value_error>(where, "factors", "different names", fmt::format("'{}' twice", factor));
+      fail<value_error>(in_factorial_effects, "factors", "different names", fmt::format("'{}' twice", factor));
     }
   }
-  detail::require_length(where, "cells", std::size_t{1} << factors.size(), cells.size());
+  detail::require_length(in_factorial_effects, "cells", std::size_t{1} << factors.size(), cells.size());
   for (std::size_t cell = 0; cell < cells.size(); ++cell) {
     const std::string name = fmt::format("cells[{}]", cell);
-    detail::require_finite(where, name, cells[cell], 2);
-    detail::require_length(where, name, cells[0].size(), cells[cell].size());
+    detail::require_finite(in_factorial_effects, name, cells[cell], 2);
+    detail::require_length(in_factorial_effects, name, cells[0].size(), cells[cell].size());
   }
 }
 

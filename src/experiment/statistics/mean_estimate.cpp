@@ -18,12 +18,12 @@ double mean_of(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-constexpr const char* where = "estimate_mean";
+constexpr const char* in_estimate_mean = "estimate_mean";
 
 void require_rates(std::span<const double> differences) {
   for (std::size_t i = 0; i < differences.size(); ++i) {
     if (std::abs(differences[i]) > 1) {
-      fail<value_error>(where, fmt::format("differences[{}]", i), "a difference of rates, -1 to 1",
+      fail<value_error>(in_estimate_mean, fmt::format("differences[{}]", i), "a difference of rates, -1 to 1",
                         fmt::format("{}", differences[i]));
     }
   }
@@ -55,13 +55,13 @@ double satterthwaite(std::span<const double> weights) {
 
 mean_estimate estimate_mean(std::span<const double> differences, std::span<const std::int64_t> clusters,
                             metric_scale scale) {
-  detail::require_finite(where, "differences", differences, 2);
+  detail::require_finite(in_estimate_mean, "differences", differences, 2);
   const bool smoothed = scale == metric_scale::success;
   if (smoothed) {
     require_rates(differences);
   }
-  const auto members = detail::members_of_clusters(where, differences.size(), clusters);
-  require<value_error>(members.size() > 1, where, "clusters", "2 or more different ones", "1");
+  const auto members = detail::members_of_clusters(in_estimate_mean, differences.size(), clusters);
+  require<value_error>(members.size() > 1, in_estimate_mean, "clusters", "2 or more different ones", "1");
   const double n = static_cast<double>(differences.size());
   const double total = smoothed ? n + 2 : n;
   const double mean = mean_of(differences);

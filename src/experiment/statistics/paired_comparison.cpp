@@ -14,13 +14,13 @@ namespace kvtransfer::statistics {
 
 namespace {
 
-constexpr const char* where = "compare";
+constexpr const char* in_compare = "compare";
 
 void require_values(const comparison_request& request, const char* name, std::span<const double> values) {
-  detail::require_finite(where, name, values);
+  detail::require_finite(in_compare, name, values);
   for (std::size_t i = 0; i < values.size() && request.scale == metric_scale::success; ++i) {
     if (values[i] < 0 || values[i] > 1) {
-      fail<value_error>(where, fmt::format("{}[{}]", name, i), "a success rate, 0 to 1", fmt::format("{}", values[i]));
+      fail<value_error>(in_compare, fmt::format("{}[{}]", name, i), "a success rate, 0 to 1", fmt::format("{}", values[i]));
     }
   }
 }
@@ -103,16 +103,16 @@ std::string_view to_string(method value) {
 paired_comparison compare(const comparison_request& request, std::span<const double> a, std::span<const double> b,
                           std::span<const std::int64_t> clusters) {
   if (!(request.alpha > 0 && request.alpha < 0.5)) {
-    fail<value_error>(where, "alpha", "above 0 and below 0.5", fmt::format("{}", request.alpha));
+    fail<value_error>(in_compare, "alpha", "above 0 and below 0.5", fmt::format("{}", request.alpha));
   }
   if (request.margin) {
-    detail::require_positive(where, "margin", *request.margin);
+    detail::require_positive(in_compare, "margin", *request.margin);
   }
   require_values(request, "a", a);
   require_values(request, "b", b);
-  detail::require_length(where, "b", a.size(), b.size());
+  detail::require_length(in_compare, "b", a.size(), b.size());
   if (!clusters.empty()) {
-    detail::require_length(where, "clusters", a.size(), clusters.size());
+    detail::require_length(in_compare, "clusters", a.size(), clusters.size());
   }
   const auto n = static_cast<std::int64_t>(a.size());
   const std::int64_t cluster_count = count_clusters(clusters);

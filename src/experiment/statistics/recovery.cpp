@@ -16,7 +16,7 @@ namespace kvtransfer::statistics {
 
 namespace {
 
-constexpr const char* where = "recover";
+constexpr const char* in_recover = "recover";
 
 /// Σ numerators / Σ denominators over independent units; the number of prompts cancels.
 struct ratio_units {
@@ -103,11 +103,11 @@ std::vector<double> differences(std::span<const double> a, std::span<const doubl
 recovery recover(const recovery_values& values, metric_scale scale, std::span<const std::int64_t> clusters,
                  const bootstrap_settings& settings) {
   if (settings.draws < 1) {
-    fail<value_error>(where, "draws", "1 or more", fmt::format("{}", settings.draws));
+    fail<value_error>(in_recover, "draws", "1 or more", fmt::format("{}", settings.draws));
   }
   const auto check = [&](const char* name, std::span<const double> of_condition) {
-    detail::require_finite(where, name, of_condition, 2);
-    detail::require_length(where, name, values.none.size(), of_condition.size());
+    detail::require_finite(in_recover, name, of_condition, 2);
+    detail::require_length(in_recover, name, values.none.size(), of_condition.size());
   };
   check("none", values.none);
   check("other", values.other);
@@ -120,8 +120,8 @@ recovery recover(const recovery_values& values, metric_scale scale, std::span<co
   const std::vector<double> possible = differences(values.oracle, values.other);
   recovery found{estimate(differences(values.other, values.none)), estimate(content), estimate(possible), std::nullopt};
   if (!interval_of(found.possible, clear_denominator_confidence).holds(0)) {
-    const ratio_units units{detail::cluster_sums(where, content, clusters),
-                            detail::cluster_sums(where, possible, clusters)};
+    const ratio_units units{detail::cluster_sums(in_recover, content, clusters),
+                            detail::cluster_sums(in_recover, possible, clusters)};
     const double share = sum(units.numerators) / sum(units.denominators);
     found.share = recovered_share{share, bca(units, share, settings)};
   }

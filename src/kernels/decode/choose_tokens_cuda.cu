@@ -5,6 +5,7 @@
 #include "kernels/decode/sequence_state.hpp"
 #include "kernels/elements_cuda.cuh"
 #include "kernels/overlapping_launch_cuda.cuh"
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
 // A block a sequence. Each thread looks at a run of neighbours, so that sums run through the vocabulary in order.

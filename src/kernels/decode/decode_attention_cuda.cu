@@ -8,6 +8,7 @@
 #include "kernels/decode/decode_attention.hpp"
 #include "kernels/elements_cuda.cuh"
 #include "kernels/overlapping_launch_cuda.cuh"
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
 // A block attends for one row and a few query heads of one KV head to a share of the row's slots, tile by tile with a

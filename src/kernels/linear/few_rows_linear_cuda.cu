@@ -6,6 +6,7 @@
 
 #include "kernels/linear/few_rows_linear.hpp"
 #include "kernels/linear/joint_product_cuda.cuh"
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 
 namespace kvtransfer::kernels {

@@ -42,4 +42,11 @@ struct nf4_tensors {
 /// The result's shape: that of x with `out` last.
 [[nodiscard]] at::Tensor shaped_as_result(const at::Tensor& product, const at::Tensor& x, std::int64_t out);
 
+using optional_tensor = std::optional<at::Tensor>;
+
+/// `kvtransfer::nf4_linear` and `kvtransfer::nf4_dequantize` on a GPU.
+[[nodiscard]] at::Tensor nf4_linear_on_cuda(const nf4_tensors& matrix, const at::Tensor& x,
+                                            const optional_tensor& bias);
+[[nodiscard]] at::Tensor nf4_dequantize_on_cuda(const nf4_tensors& matrix);
+
 }  // namespace kvtransfer::kernels

@@ -3,6 +3,7 @@
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
+#include <fmt/format.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -13,7 +14,7 @@
 #include "kernels/linear/joint_product_cuda.cuh"
 #include "kernels/linear/nf4_linear.hpp"
 #include "kernels/linear/nf4_values.hpp"
-#include "kernels/operator_functions.hpp"
+#include "kvtransfer/core/error.hpp"
 
 // NF4 on a GPU. A product reads the codes once for up to eight rows of x; joint_product_cuda.cuh says how.
 
@@ -188,9 +189,13 @@ std::vector<at::Tensor> products_on_cuda(const std::vector<nf4_tensors>& matrice
   return products;
 }
 
+}  // namespace
+
 at::Tensor nf4_linear_on_cuda(const nf4_tensors& matrix, const at::Tensor& x, const optional_tensor& bias) {
   return products_on_cuda<false>({matrix}, x, {bias}, activation::silu).front();
 }
+
+namespace {
 
 /// One struct a matrix out of lists of their tensors; those of nested scales are empty where there are none.
 std::vector<nf4_tensors> listed(at::TensorList codes, at::TensorList absmax, at::TensorList nested_absmax,
@@ -243,6 +248,8 @@ void dequantize_into(const nf4_codes& codes, const at::Tensor& values) {
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
+}  // namespace
+
 at::Tensor nf4_dequantize_on_cuda(const nf4_tensors& matrix) {
   const c10::cuda::CUDAGuard guard(matrix.codes.device());
   const nf4_codes codes =
@@ -258,13 +265,10 @@ at::Tensor nf4_dequantize_on_cuda(const nf4_tensors& matrix) {
   return values;
 }
 
-}  // namespace
 }  // namespace kvtransfer::kernels
 
 TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
   using namespace kvtransfer::kernels;
-  library.impl("nf4_linear", TORCH_FN(operator_function<&nf4_linear_on_cuda>));
-  library.impl("nf4_dequantize", TORCH_FN(operator_function<&nf4_dequantize_on_cuda>));
   library.impl("nf4_linears", TORCH_FN(nf4_linears));
   library.impl("nf4_gate", TORCH_FN(nf4_gate));
 }

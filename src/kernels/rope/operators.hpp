@@ -10,7 +10,7 @@
 #include "kernels/rope/pairing_conversion.hpp"
 #include "kernels/rope/rotation_launch.hpp"
 
-// The operators for a device whose kernels are given; operators.cpp and operators_cuda.cu register them.
+// The operators for a device whose kernels are given; operators.cpp and kernels/operators_cuda.cpp register them.
 
 namespace kvtransfer::rope::kernels {
 

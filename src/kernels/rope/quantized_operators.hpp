@@ -4,7 +4,7 @@
 #include "kernels/rope/lower.hpp"
 #include "kernels/rope/quantized_rotation.hpp"
 
-// The operator for a device whose kernel is given; quantized_operators.cpp and quantized_rotation_cuda.cu register it.
+// The operator for a device whose kernel is given; quantized_operators.cpp and kernels/operators_cuda.cpp register it.
 
 namespace kvtransfer::rope::kernels {
 

@@ -1,7 +1,5 @@
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAStream.h>
-#include <fmt/format.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <bit>
@@ -9,12 +7,12 @@
 
 #include "kernels/cuda_layers.cuh"
 #include "kernels/rope/quantized_groups_cuda.cuh"
-#include "kernels/rope/quantized_operators.hpp"
+#include "kernels/rope/quantized_rotation.hpp"
 #include "kernels/rope/quantized_rotation_cuda.cuh"
 #include "kernels/rope/quantized_tokens_cuda.cuh"
 #include "kvtransfer/core/error.hpp"
 
-// The operator of quantized_operators.cpp on CUDA: which kernel rotates which keys.
+// Which kernel rotates which keys.
 
 namespace kvtransfer::rope::kernels {
 namespace {
@@ -139,9 +137,3 @@ void rotate_quantized_keys_on_cuda(const quantized_rotation& given, const quanti
 }
 
 }  // namespace kvtransfer::rope::kernels
-
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  using namespace kvtransfer::rope::kernels;
-  constexpr auto on_cuda = quantized_operator_function<&rotate_quantized_keys_<rotate_quantized_keys_on_cuda>>;
-  library.impl("rotate_quantized_keys_", kvtransfer::kernels::guarded<on_cuda>);
-}

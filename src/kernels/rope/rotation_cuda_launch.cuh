@@ -1,7 +1,7 @@
 #pragma once
 
-#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <algorithm>
@@ -49,7 +49,10 @@ struct launch_shape {
 
   /// Whether multiprocessors would be left idle: then it is a thread's own work that a rotation waits for, not memory.
   bool leaves_room() const {
-    return grid.x * grid.y <= 2u * static_cast<unsigned>(at::cuda::getCurrentDeviceProperties()->multiProcessorCount);
+    int multiprocessors = 0;
+    C10_CUDA_CHECK(
+        cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, c10::cuda::current_device()));
+    return grid.x * grid.y <= 2u * static_cast<unsigned>(multiprocessors);
   }
 };
 

@@ -6,7 +6,7 @@
 
 #include "kernels/tensor/slot_copy.hpp"
 
-// The operator for a device whose kernel is given; copy_slots.cpp and copy_slots_cuda.cu register it.
+// The operator for a device whose kernel is given; copy_slots.cpp and kernels/operators_cuda.cpp register it.
 
 namespace kvtransfer::kernels {
 

@@ -1,14 +1,13 @@
-#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAException.h>
-#include <torch/library.h>
+#include <c10/cuda/CUDAStream.h>
 
 #include <ATen/cuda/detail/IntegerDivider.cuh>
 #include <algorithm>
 #include <cstdint>
 
 #include "kernels/cuda_layers.cuh"
-#include "kernels/tensor/copy_slots.hpp"
 #include "kernels/tensor/layer_list_cuda.cuh"
+#include "kernels/tensor/slot_copy.hpp"
 
 namespace kvtransfer::kernels {
 namespace {
@@ -74,7 +73,7 @@ void launch(const slot_copy& copy, const layer_bytes* layers, std::int64_t count
     const auto words = static_cast<unsigned>(std::min<std::int64_t>(copy.head_bytes() / sizeof(Word), threads));
     const dim3 block(words, threads / words);
     const dim3 blocks(blocks_of_layer(copy.runs), listed);
-    copy_run<Word><<<blocks, block, 0, at::cuda::getCurrentCUDAStream()>>>(
+    copy_run<Word><<<blocks, block, 0, c10::cuda::getCurrentCUDAStream()>>>(
         copy, pieces_in_slot(static_cast<unsigned>(copy.kv_heads)), list);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
@@ -101,8 +100,3 @@ void copy_slots_on_cuda(const slot_copy& copy, const layer_bytes* layers, std::i
 }
 
 }  // namespace kvtransfer::kernels
-
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  using namespace kvtransfer::kernels;
-  library.impl("copy_slots_", guarded<&copy_slots_<copy_slots_on_cuda>>);
-}

@@ -1,5 +1,5 @@
-#include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAStream.h>
 
 #include <ATen/cuda/detail/IntegerDivider.cuh>
 #include <cstdint>
@@ -107,7 +107,7 @@ void launch(const slot_copy& copy, const layer_bytes* layers, std::int64_t count
   const std::int64_t groups = (copy.runs + in_group - 1) / in_group;
   for_each_layer_list(layers, count, [&](const layer_list& list, unsigned listed) {
     const dim3 blocks(blocks_of_layer(groups * copy.kv_heads), listed);
-    copy_head<Element, way><<<blocks, transposing_threads, 0, at::cuda::getCurrentCUDAStream()>>>(
+    copy_head<Element, way><<<blocks, transposing_threads, 0, c10::cuda::getCurrentCUDAStream()>>>(
         copy, heads_of_run(static_cast<unsigned>(copy.kv_heads)), list);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });

@@ -7,7 +7,7 @@ namespace {
 
 /// Gemma 2: four norms a layer, capped scores and logits, embeddings scaled by √hidden_size, every second layer with a
 /// window. Source: transformers, modeling_gemma2.py and Gemma2Config.
-void choose_blocks(const json_fields& fields, model_config& config) {
+void choose_gemma2_blocks(const json_fields& fields, model_config& config) {
   set_gemma_blocks(fields, config);
   for (attention_specification& layer : config.attention) {
     layer.softcap = fields.optional_number("attn_logit_softcapping", 50.0);
@@ -25,7 +25,7 @@ architecture gemma2() {
                        .max_position_embeddings = 8192,
                        .tie_word_embeddings = true,
                        .bos_token_id = 2},
-          .choose_blocks = choose_blocks};
+          .choose_blocks = choose_gemma2_blocks};
 }
 
 }  // namespace kvtransfer::detail

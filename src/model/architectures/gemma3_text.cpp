@@ -7,7 +7,7 @@ namespace {
 
 /// Gemma 3's decoder: as Gemma 2, with norms over heads instead of capped scores, and five layers with a window to one
 /// without. Source: transformers, modeling_gemma3.py and Gemma3TextConfig.
-void choose_blocks(const json_fields& fields, model_config& config) {
+void choose_gemma3_text_blocks(const json_fields& fields, model_config& config) {
   set_gemma_blocks(fields, config);
   config.norms_queries_and_keys = true;
   // Read and not used: transformers hands it to no attention of this architecture.
@@ -28,7 +28,7 @@ architecture gemma3_text() {
                        .tie_word_embeddings = true,
                        .bos_token_id = 2},
           .rotary_keys = {"rope_local_base_freq", "layer_types", "sliding_window_pattern"},
-          .choose_blocks = choose_blocks};
+          .choose_blocks = choose_gemma3_text_blocks};
 }
 
 }  // namespace kvtransfer::detail

@@ -7,7 +7,7 @@ namespace {
 
 /// Phi-3, 3.5 and 4: fused projections, and a window on every layer where there is one.
 /// Source: transformers, modeling_phi3.py and Phi3Config.
-void choose_blocks(const json_fields& fields, model_config& config) {
+void choose_phi3_blocks(const json_fields& fields, model_config& config) {
   config.fuses_projections = true;
   config.activation = read_activation(fields, "hidden_act", "silu");
   set_window_everywhere(fields, std::nullopt, config);
@@ -21,7 +21,7 @@ void choose_blocks(const json_fields& fields, model_config& config) {
 architecture phi3() {
   return {.model_type = "phi3",
           .defaults = {.max_position_embeddings = 4096, .rms_norm_eps = 1e-5, .bos_token_id = 1},
-          .choose_blocks = choose_blocks};
+          .choose_blocks = choose_phi3_blocks};
 }
 
 }  // namespace kvtransfer::detail

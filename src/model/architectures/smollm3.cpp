@@ -9,7 +9,7 @@ namespace kvtransfer::detail {
 namespace {
 
 /// SmolLM3: Llama with layers that do not rotate. Source: transformers, modeling_smollm3.py and SmolLM3Config.
-void choose_blocks(const json_fields& fields, model_config& config) {
+void choose_smollm3_blocks(const json_fields& fields, model_config& config) {
   set_llama_blocks(fields, config);
   (void)fields.has("max_window_layers");  // in files, and nowhere read
   const bool windowed = fields.boolean("use_sliding_window", false) && fields.has("sliding_window");
@@ -31,7 +31,7 @@ architecture smollm3() {
                        .tie_word_embeddings = true,
                        .bos_token_id = 128000},
           .rotary_keys = {"no_rope_layers", "no_rope_layer_interval"},
-          .choose_blocks = choose_blocks};
+          .choose_blocks = choose_smollm3_blocks};
 }
 
 }  // namespace kvtransfer::detail

@@ -5,21 +5,16 @@
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
+#include "model/is_there.hpp"
 
 namespace kvtransfer::detail {
 
 namespace {
-
-bool is_there(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored);
-}
 
 nlohmann::json read_if_there(const std::filesystem::path& path) {
   return is_there(path) ? read_json_object(path) : nlohmann::json::object();

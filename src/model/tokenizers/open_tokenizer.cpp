@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
@@ -12,6 +11,7 @@
 #include "kvtransfer/model/tokenizers/gguf_vocabulary.hpp"
 #include "kvtransfer/model/weights/find_gguf.hpp"
 #include "kvtransfer/model/weights/gguf_file.hpp"
+#include "model/is_there.hpp"
 #include "model/tokenizers/folder_settings.hpp"
 #include "model/tokenizers/sentencepiece_tokenizer.hpp"
 #include "model/tokenizers/tokenizer_json.hpp"
@@ -77,11 +77,10 @@ any_tokenizer open_tokenizer(const std::filesystem::path& path) {
   if (const auto file = find_gguf(path)) {
     return tokenizer_of(read_gguf_vocabulary(gguf_file::open(*file).metadata()));
   }
-  std::error_code ignored;
-  if (std::filesystem::exists(path / "tokenizer.json", ignored)) {
+  if (is_there(path / "tokenizer.json")) {
     return open_json(path, path / "tokenizer.json");
   }
-  if (std::filesystem::exists(path / "tokenizer.model", ignored)) {
+  if (is_there(path / "tokenizer.model")) {
     return open_sentencepiece(path, path / "tokenizer.model");
   }
   fail<file_error>(path.string(), "tokenizer", "tokenizer.json or tokenizer.model", "neither");

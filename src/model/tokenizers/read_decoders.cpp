@@ -6,7 +6,7 @@ namespace kvtransfer::detail {
 
 namespace {
 
-decode_step read_one(const json_reader& node) {
+decode_step read_decoder(const json_reader& node) {
   const json_reader type = node.member("type");
   if (type.text() == "Replace") {
     node.allow_only({"type", "pattern", "content"});
@@ -42,7 +42,7 @@ decode_step read_one(const json_reader& node) {
 
 std::vector<decode_step> read_decoders(const json_reader& node) {
   if (node.member("type").text() != "Sequence") {
-    return {read_one(node)};
+    return {read_decoder(node)};
   }
   return read_sequence(node, "decoders", read_decoders);
 }

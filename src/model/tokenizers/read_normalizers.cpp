@@ -32,7 +32,7 @@ char32_t read_character(const json_reader& node) {
 
 namespace {
 
-normalizer read_one(const json_reader& node) {
+normalizer read_normalizer(const json_reader& node) {
   const json_reader type = node.member("type");
   if (type.text() == "Prepend") {
     node.allow_only({"type", "prepend"});
@@ -67,7 +67,7 @@ normalizer read_one(const json_reader& node) {
 
 std::vector<normalizer> read_normalizers(const json_reader& node) {
   if (node.member("type").text() != "Sequence") {
-    return {read_one(node)};
+    return {read_normalizer(node)};
   }
   return read_sequence(node, "normalizers", read_normalizers);
 }

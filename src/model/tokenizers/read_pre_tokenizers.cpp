@@ -47,7 +47,7 @@ pre_tokenizer read_metaspace(const json_reader& node) {
   return metaspace(replacement, chosen, node.boolean("split", true));
 }
 
-pre_tokenizer read_one(const json_reader& node) {
+pre_tokenizer read_pre_tokenizer(const json_reader& node) {
   const json_reader type = node.member("type");
   if (type.text() == "Split") {
     node.allow_only({"type", "pattern", "behavior", "invert"});
@@ -104,7 +104,7 @@ std::vector<pre_tokenizer> read_pre_tokenizers(const json_reader& node) {
             split_at_characters(&is_punctuation, split_behavior::isolated)};
   }
   if (type != "Sequence") {
-    return {read_one(node)};
+    return {read_pre_tokenizer(node)};
   }
   return read_sequence(node, "pretokenizers", read_pre_tokenizers);
 }

@@ -1,21 +1,16 @@
 #include "model/tokenizers/tokenizer_digest.hpp"
 
 #include <string_view>
-#include <system_error>
 
 #include "kvtransfer/core/mapped_file.hpp"
 #include "kvtransfer/model/weights/find_gguf.hpp"
 #include "kvtransfer/model/weights/gguf_file.hpp"
+#include "model/is_there.hpp"
 #include "model/weights/digest.hpp"
 
 namespace kvtransfer::detail {
 
 namespace {
-
-bool is_there(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored);
-}
 
 std::string digest_of(const gguf_metadata& metadata) {
   constexpr std::string_view prefix = "tokenizer.";

@@ -13,7 +13,7 @@ using namespace kvtransfer::test;
 
 namespace {
 
-quantized_record sample_record() {
+quantized_record sample_quantized_record() {
   const code_record keys{{code_format::int4, quantization_axis::per_channel, 32},
                          slot_groups::of_runs({{3, 32}, {1, 7}, {2, 32}}),
                          safetensors_dtype::bf16,
@@ -24,7 +24,7 @@ quantized_record sample_record() {
 }
 
 std::string complaint_of_text_after(const std::function<void(nlohmann::ordered_json&)>& change) {
-  auto json = nlohmann::ordered_json::parse(format_quantized(sample_record()));
+  auto json = nlohmann::ordered_json::parse(format_quantized(sample_quantized_record()));
   change(json);
   return message_of<file_error>([&] { parse_quantized(json.dump(), 2, "FILE"); });
 }
@@ -32,7 +32,7 @@ std::string complaint_of_text_after(const std::function<void(nlohmann::ordered_j
 }  // namespace
 
 TEST_CASE("what is said of codes is read as it was written", "[cache][file][quantized]") {
-  CHECK(parse_quantized(format_quantized(sample_record()), 2, "FILE") == sample_record());
+  CHECK(parse_quantized(format_quantized(sample_quantized_record()), 2, "FILE") == sample_quantized_record());
 }
 
 TEST_CASE("what is said of codes is refused where it means nothing", "[cache][file][quantized]") {
