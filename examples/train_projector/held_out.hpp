@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +13,7 @@
 
 #include "../train_lab/recall.hpp"
 #include "examples.hpp"
+#include "kvtransfer/experiment/suite.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
@@ -58,17 +58,20 @@ struct held_out_set {
 
 /// The examples as a suite of phase2a's, under which the projector can be put to the matrix's controls and tests. No
 /// name of these is in any text that the lab models or a projector were trained on.
-inline nlohmann::ordered_json suite_of(const held_out_set& set, const std::string& name,
-                                       const std::string& description) {
-  nlohmann::ordered_json tests = nlohmann::ordered_json::array();
+inline suite suite_of(const held_out_set& set, const std::string& name, const std::string& description) {
+  suite made;
+  made.name = name;
+  made.description = description;
   for (const example& asked : set.examples) {
-    tests.push_back({{"name", fmt::format("{}_{:04}", name, tests.size())},
-                     {"source", asked.source},
-                     {"target", asked.question},
-                     {"markers", asked.markers},
-                     {"whole_words", true}});
+    test_case test;
+    test.name = fmt::format("{}_{:04}", name, made.tests.size());
+    test.source = asked.source;
+    test.target = asked.question;
+    test.markers = asked.markers;
+    test.whole_words = true;
+    made.tests.push_back(std::move(test));
   }
-  return {{"name", name}, {"description", description}, {"tests", tests}};
+  return made;
 }
 
 /// Questions that are put to a receiver behind a cache of its own.

@@ -21,6 +21,7 @@
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/device_choice.hpp"
+#include "kvtransfer/experiment/suite.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 #include "kvtransfer/project/layer_alignment.hpp"
@@ -218,7 +219,7 @@ void write_results(const choices& chosen, const model_pair& models, const text_p
                  {models.source.identity.digest, models.receiver.identity.digest,
                   *receiver_reading_named(plan.receiver_reads), *token_pairing_named(plan.tokens)});
   const auto write_suite = [&](const held_out_set& set, const std::string& name, const std::string& description) {
-    write_text(chosen.run.output / (name + ".json"), suite_of(set, name, description).dump(2) + "\n");
+    write_text(chosen.run.output / (name + ".json"), suite_text(suite_of(set, name, description)));
   };
   write_suite(questions, "held_out", "One to four invented facts, and a question that one of them answers.");
   if (plan.percent_modes > 0) {

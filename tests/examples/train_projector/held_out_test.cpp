@@ -1,15 +1,19 @@
 #include "train_projector/held_out.hpp"
 
+#include <cctype>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 #include "kvtransfer/project/projectors/identity.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+using namespace kvtransfer::test;
 using namespace kvtransfer::train_projector;
 
 namespace {
@@ -47,4 +51,25 @@ TEST_CASE("a harness's mistake is seen in what is projected, and not in the orac
   CHECK(mistaken.at("oracle").loss == Approx(right.at("oracle").loss).margin(1e-5));
   CHECK(mistaken.at("projected").loss > right.at("projected").loss + 1);
   CHECK(mistaken.at("projected").right == 0);
+}
+
+TEST_CASE("held-out examples are a suite, and their names are in no training text", "[train_projector]") {
+  const suite questions = suite_of(held_out_set::questions(20, 0), "questions", "some");
+  const suite modes = suite_of(held_out_set::modes(20, 0), "modes", "some");
+  const temporary_folder folder;
+  CHECK(read_suite(folder.put("questions.json", suite_text(questions))) == questions);
+  CHECK(read_suite(folder.put("modes.json", suite_text(modes))) == modes);
+  CHECK(questions.tests.size() == 20);
+  for (const test_case& test : modes.tests) {
+    CHECK(test.markers == std::vector<std::string>{"do not know"});
+    CHECK(test.source.find("do not know") == std::string::npos);
+  }
+  for (const test_case& test : questions.tests) {
+    for (const std::string& marker : test.markers) {
+      CHECK(test.source.find(marker) != std::string::npos);
+      const bool is_name = std::isupper(static_cast<unsigned char>(marker.front())) != 0 && marker != "Celsius" &&
+                           test.target.find("formula") == std::string::npos;
+      CHECK((!is_name || corpus::split_of(marker) == corpus::split::held_out));
+    }
+  }
 }
