@@ -10,6 +10,7 @@ training said (training.json) go to --output. Needs Python 3.9 and the two progr
 """
 
 import argparse
+import json
 import pathlib
 import shlex
 import shutil
@@ -17,6 +18,7 @@ import subprocess
 import sys
 
 from draw_cost import draw
+from paired_difference import difference
 
 HERE = pathlib.Path(__file__).resolve().parent
 MODELS = "examples/models"
@@ -24,13 +26,13 @@ SMOLLM2 = f"{MODELS}/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
 PROJECTORS = "results/projectors"
 EOS_BOS = "cache:generated_eos+second_bos"
 
-RIDGE = "--projector ridge --steps 1000 --rows 64"
-FUSER = "--steps 2000 --warm-up 200 --hidden-size 512 --intermediate-size 512 --cache-weight 1 --measure-every 500"
+RIDGE = "--projector ridge --steps 600 --rows 64 --cases 440"
+FUSER = "--steps 600 --warm-up 60 --hidden-size 512 --intermediate-size 512 --cache-weight 1 --measure-every 300 --cases 220"
 
 
 def trained(name, source, receiver, words):
     """A projector and the command that makes it."""
-    return name, f"--source {source} --receiver {receiver} --tokens text --cases 440 {words}"
+    return name, f"--source {source} --receiver {receiver} --tokens text {words}"
 
 
 def lab(model):
@@ -39,25 +41,19 @@ def lab(model):
 
 TRAINED = dict(
     [
-        trained("ridge_same", lab("llama"), lab("llama"), RIDGE),
-        trained("ridge_same_eos_bos", lab("llama"), lab("llama"), f"{RIDGE} --condition {EOS_BOS}"),
+        trained("ridge_same", lab("llama"), lab("llama"), "--projector ridge --steps 200 --rows 64 --cases 220"),
+        trained("ridge_same_eos_bos", lab("llama"), lab("llama"), f"--projector ridge --steps 100 --rows 64 --cases 220 --condition {EOS_BOS}"),
         trained("fuser_same", lab("llama"), lab("llama"), FUSER),
         trained("fuser_same_eos_bos", lab("llama"), lab("llama"), f"{FUSER} --condition {EOS_BOS}"),
         trained("fuser_same_restart", lab("llama"), lab("llama"), f"{FUSER} --condition restart"),
         trained("fuser_same_unrotated", lab("llama"), lab("llama"), f"{FUSER} --condition unrotated"),
-        trained("ridge_there", lab("llama"), lab("wide"), f"{RIDGE} --source-layers 6 --source-slots 4"),
-        trained("ridge_there_rotated", lab("llama"), lab("wide"), f"{RIDGE} --source-layers 6 --source-slots 4 --keys rotated"),
-        trained("ridge_there_slot", lab("llama"), lab("wide"), f"{RIDGE} --source-layers 6"),
-        trained("ridge_there_layer", lab("llama"), lab("wide"), RIDGE),
-        trained("fuser_there", lab("llama"), lab("wide"), f"{FUSER} --source-layers 6 --source-slots 4"),
-        trained("ridge_back", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5 --source-slots 4"),
-        trained("ridge_back_rotated", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5 --source-slots 4 --keys rotated"),
-        trained("ridge_back_slot", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5"),
-        trained("ridge_back_layer", lab("wide"), lab("llama"), RIDGE),
-        trained("fuser_back", lab("wide"), lab("llama"), f"{FUSER} --source-layers 5 --source-slots 4"),
-        trained("fuser_mode", SMOLLM2, SMOLLM2, "--receiver-reads text --percent-modes 50 --percent-needed 100 --steps 600 --warm-up 60 --rows 16 "
-                "--learning-rate 3e-4 --measure-every 200 --cost-lengths 64"),
-        trained("ridge_smollm2", SMOLLM2, SMOLLM2, "--projector ridge --steps 200 --rows 16 --cost-lengths 16,32,64,128,256,512,1024,2048"),
+        trained("ridge_there", lab("llama"), lab("wide"), f"{RIDGE} --source-layers 6 --source-slots 8"),
+        trained("ridge_there_rotated", lab("llama"), lab("wide"), f"{RIDGE} --source-layers 6 --source-slots 8 --keys rotated"),
+        trained("ridge_back", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5 --source-slots 8"),
+        trained("ridge_back_rotated", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5 --source-slots 8 --keys rotated"),
+        trained("fuser_mode", SMOLLM2, SMOLLM2, "--receiver-reads text --percent-modes 50 --percent-needed 100 --steps 400 --warm-up 40 --rows 16 "
+                "--learning-rate 3e-4 --measure-every 200 --cases 220 --cost-lengths 64"),
+        trained("ridge_smollm2", SMOLLM2, SMOLLM2, "--projector ridge --steps 50 --rows 16 --cases 8 --cost-lengths 16,32,64,128,256,512,1024,2048"),
     ]
 )
 
@@ -95,17 +91,22 @@ def mode(suite):
     return f"--model smollm2-135m-instruct --suite {suite} --conditions {','.join(conditions)}"
 
 
-THERE = ["ridge_there", "ridge_there_rotated", "ridge_there_slot", "ridge_there_layer", "fuser_there"]
-BACK = ["ridge_back", "ridge_back_rotated", "ridge_back_slot", "ridge_back_layer", "fuser_back"]
+THERE = ["ridge_there", "ridge_there_rotated"]
+BACK = ["ridge_back", "ridge_back_rotated"]
 
-# Page: what is trained for it, and the matrix that it shows; none where the page is a drawing.
+def against(page, a, b):
+    """Two conditions of a page, as its records name them."""
+    return f"results/{page}/records.jsonl", projected(a[0], a[1])[0], projected(b[0], b[1])[0]
+
+
+# Page: what is trained for it, the matrix that it shows (none: it is a drawing), and two of its projections that are compared besides.
 EXPERIMENTS = {
-    "same_model": ([name for name in TRAINED if "_same" in name], same_model()),
-    "cross_model_there": (THERE, cross_model("wide", "llama", THERE)),
-    "cross_model_back": (BACK, cross_model("llama", "wide", BACK)),
-    "mode": (["fuser_mode"], mode(f"{PROJECTORS}/fuser_mode/held_out_modes.json")),
-    "mode_content": (["fuser_mode"], mode("recall")),
-    "cost": (["ridge_there", "ridge_smollm2"], None),
+    "same_model": ([name for name in TRAINED if "_same" in name], same_model(), None),
+    "cross_model_there": (THERE, cross_model("wide", "llama", THERE), [(name, lab("llama")) for name in THERE]),
+    "cross_model_back": (BACK, cross_model("llama", "wide", BACK), [(name, lab("wide")) for name in BACK]),
+    "mode": (["fuser_mode"], mode(f"{PROJECTORS}/fuser_mode/held_out_modes.json"), None),
+    "mode_content": (["fuser_mode"], mode("recall"), None),
+    "cost": (["ridge_there", "ridge_smollm2"], None, None),
 }
 
 
@@ -133,7 +134,7 @@ def main():
     for name in chosen.train:
         train(name, chosen.device, chosen.programs)
     for page in chosen.experiment or ([] if chosen.train else EXPERIMENTS):
-        names, matrix = EXPERIMENTS[page]
+        names, matrix, compared = EXPERIMENTS[page]
         if chosen.list:
             for name in names:
                 print(f"train_projector --output {PROJECTORS}/{name} {TRAINED[name]}")
@@ -149,6 +150,10 @@ def main():
             said(f"{chosen.programs}/phase2a --device {chosen.device} --dtype float32 --output results/{page} --max-new-tokens 24 {matrix}")
             for file in ("report.html", "summary.json"):
                 shutil.copy(f"results/{page}/{file}", folder / file)
+            if compared:
+                found = difference(*against(page, *compared))
+                (folder / "paired_difference.json").write_text(json.dumps(found, indent=2) + "\n")
+                print(json.dumps(found), flush=True)
         else:
             draw([folder / f"{name}.json" for name in names], folder / "cost.svg")
 
