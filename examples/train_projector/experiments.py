@@ -26,8 +26,12 @@ SMOLLM2 = f"{MODELS}/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
 PROJECTORS = "results/projectors"
 EOS_BOS = "cache:generated_eos+second_bos"
 
-RIDGE = "--projector ridge --steps 600 --rows 64 --cases 440"
-FUSER = "--steps 600 --warm-up 60 --hidden-size 512 --intermediate-size 512 --cache-weight 1 --measure-every 300 --cases 220"
+RIDGE = "--projector ridge --rows 64"
+THERE = "--steps 60 --source-layers 6 --source-slots 4"
+FUSER = (
+    "--steps 200 --warm-up 20 --rows 16 --rows-at-once 16 --hidden-size 256 --intermediate-size 256 --learning-rate 2e-3 --cache-weight 1 "
+    "--measure-every 100 --cases 110 --cost-lengths 64"
+)
 
 
 def trained(name, source, receiver, words):
@@ -41,19 +45,19 @@ def lab(model):
 
 TRAINED = dict(
     [
-        trained("ridge_same", lab("llama"), lab("llama"), "--projector ridge --steps 200 --rows 64 --cases 220"),
-        trained("ridge_same_eos_bos", lab("llama"), lab("llama"), f"--projector ridge --steps 100 --rows 64 --cases 220 --condition {EOS_BOS}"),
+        trained("ridge_same", lab("llama"), lab("llama"), f"{RIDGE} --steps 20 --cases 220 --cost-lengths 16,64,256"),
+        trained("ridge_same_eos_bos", lab("llama"), lab("llama"), f"{RIDGE} --steps 10 --cases 110 --condition {EOS_BOS} --cost-lengths 64"),
         trained("fuser_same", lab("llama"), lab("llama"), FUSER),
         trained("fuser_same_eos_bos", lab("llama"), lab("llama"), f"{FUSER} --condition {EOS_BOS}"),
         trained("fuser_same_restart", lab("llama"), lab("llama"), f"{FUSER} --condition restart"),
         trained("fuser_same_unrotated", lab("llama"), lab("llama"), f"{FUSER} --condition unrotated"),
-        trained("ridge_there", lab("llama"), lab("wide"), f"{RIDGE} --source-layers 6 --source-slots 8"),
-        trained("ridge_there_rotated", lab("llama"), lab("wide"), f"{RIDGE} --source-layers 6 --source-slots 8 --keys rotated"),
-        trained("ridge_back", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5 --source-slots 8"),
-        trained("ridge_back_rotated", lab("wide"), lab("llama"), f"{RIDGE} --source-layers 5 --source-slots 8 --keys rotated"),
-        trained("fuser_mode", SMOLLM2, SMOLLM2, "--receiver-reads text --percent-modes 50 --percent-needed 100 --steps 400 --warm-up 40 --rows 16 "
-                "--learning-rate 3e-4 --measure-every 200 --cases 220 --cost-lengths 64"),
-        trained("ridge_smollm2", SMOLLM2, SMOLLM2, "--projector ridge --steps 50 --rows 16 --cases 8 --cost-lengths 16,32,64,128,256,512,1024,2048"),
+        trained("ridge_there", lab("llama"), lab("wide"), f"{RIDGE} {THERE} --cases 440 --cost-lengths 16,64,256"),
+        trained("ridge_there_rotated", lab("llama"), lab("wide"), f"{RIDGE} {THERE} --keys rotated --cases 110 --cost-lengths 64"),
+        trained("ridge_back", lab("wide"), lab("llama"), f"{RIDGE} --steps 60 --source-layers 5 --source-slots 4 --cases 440"),
+        trained("ridge_back_rotated", lab("wide"), lab("llama"), f"{RIDGE} --steps 60 --source-layers 5 --source-slots 4 --keys rotated --cases 440"),
+        trained("fuser_mode", SMOLLM2, SMOLLM2, "--receiver-reads text --percent-modes 50 --percent-needed 100 --steps 60 --warm-up 6 --rows 4 "
+                "--rows-at-once 4 --hidden-size 64 --intermediate-size 64 --measure-every 100 --cases 60 --cost-lengths 64"),
+        trained("ridge_smollm2", SMOLLM2, SMOLLM2, "--projector ridge --steps 8 --rows 16 --cases 4 --cost-lengths 16,32,64,128,256,512"),
     ]
 )
 
@@ -91,8 +95,8 @@ def mode(suite):
     return f"--model smollm2-135m-instruct --suite {suite} --conditions {','.join(conditions)}"
 
 
-THERE = ["ridge_there", "ridge_there_rotated"]
-BACK = ["ridge_back", "ridge_back_rotated"]
+def rotations(name):
+    return [name, f"{name}_rotated"]
 
 def against(page, a, b):
     """Two conditions of a page, as its records name them."""
@@ -102,10 +106,10 @@ def against(page, a, b):
 # Page: what is trained for it, the matrix that it shows (none: it is a drawing), and two of its projections that are compared besides.
 EXPERIMENTS = {
     "same_model": ([name for name in TRAINED if "_same" in name], same_model(), None),
-    "cross_model_there": (THERE, cross_model("wide", "llama", THERE), [(name, lab("llama")) for name in THERE]),
-    "cross_model_back": (BACK, cross_model("llama", "wide", BACK), [(name, lab("wide")) for name in BACK]),
+    "cross_model_there": (rotations("ridge_there"), cross_model("wide", "llama", rotations("ridge_there")), [(name, lab("llama")) for name in rotations("ridge_there")]),
+    "cross_model_back": (rotations("ridge_back"), cross_model("llama", "wide", rotations("ridge_back")), [(name, lab("wide")) for name in rotations("ridge_back")]),
     "mode": (["fuser_mode"], mode(f"{PROJECTORS}/fuser_mode/held_out_modes.json"), None),
-    "mode_content": (["fuser_mode"], mode("recall"), None),
+    "mode_content": (["fuser_mode"], mode("recall:60"), None),
     "cost": (["ridge_there", "ridge_smollm2"], None, None),
 }
 

@@ -2,6 +2,9 @@
 """The difference of two conditions' successes on the same tests, with Newcombe's interval: what a page doesn't compare by itself.
 
     examples/train_projector/paired_difference.py results/cross_model_there/records.jsonl CONDITION OTHER_CONDITION
+    examples/train_projector/paired_difference.py training.json
+
+The second takes the counts of a training's held-out questions: projected less another source's, and the share of what the text itself would give.
 
 Source: R. G. Newcombe, "Improved confidence intervals for the difference between binomial proportions based on paired data",
 Stat. Med. 17 (1998), method 10, as the library's own comparisons have it. Needs Python 3.9 and nothing else.
@@ -60,7 +63,18 @@ def difference(records, a, b):
     return {"a": a, "b": b, "metric": "success", "n": len(of_a), **table, "difference": value, "low": low, "high": high}
 
 
+def of_training(path):
+    """Content and recovered share of a training's own questions, whose pairs are known where another source never gave an answer."""
+    scores = {score["condition"]: score for score in json.loads(pathlib.Path(path).read_text())["held_out"]}
+    right, n = scores["projected"]["right"], scores["projected"]["cases"]
+    if scores["other"]["right"]:
+        sys.exit(f"{path}: expected no answer from another source, got {scores['other']['right']}: the pairs are not known")
+    value, low, high = newcombe(0, right, 0, n - right)
+    possible = scores["oracle"]["right"] / n
+    return {"n": n, "right": right, "content": value, "low": low, "high": high, "possible": possible, "share": value / possible}
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) not in (2, 4):
         sys.exit(__doc__)
-    print(json.dumps(difference(*sys.argv[1:]), indent=2))
+    print(json.dumps(difference(*sys.argv[1:]) if len(sys.argv) == 4 else of_training(sys.argv[1]), indent=2))
