@@ -102,3 +102,18 @@ TEST_CASE("a choice tells how close it was", "[model][sampling]") {
 TEST_CASE("of equal scores the first is chosen", "[model][sampling]") {
   CHECK(choose_token(logits_of({1.0F, 3.0F, 3.0F}), 0, 0, 0).token_id == 1);
 }
+
+TEST_CASE("a choice at a temperature is where the draw of its seed and step falls, to the last bit",
+          "[model][sampling]") {
+  const nlohmann::json known = read_json_object(KVT_SOURCE_DIR "/tests/model/fixtures/draws.json");
+  constexpr std::int64_t count = 4096;  // equal shares of a power of two: sums and products are exact
+  const at::Tensor even = at::zeros({count});
+  for (const nlohmann::json& draw : known.at("draws")) {
+    const double place = draw.at("uniform").get<double>() * count;
+    const double beyond = place - std::floor(place);
+    const token_choice choice =
+        choose_token(even, 0.7, draw.at("seed").get<std::uint64_t>(), draw.at("step").get<std::uint64_t>());
+    CHECK(choice.token_id == static_cast<std::int64_t>(place));
+    CHECK(choice.boundary_distance == std::min(beyond, 1 - beyond) / count);
+  }
+}
