@@ -57,7 +57,7 @@ const bool registered = [] {
       {"q_proj", 2048, 2048}, {"k_proj", 256, 2048}, {"gate_proj", 5632, 2048}, {"down_proj", 2048, 5632}};
   for (const at::Device device : bench::devices()) {
     for (const matrix_shape& shape : shapes) {
-      for (const std::int64_t rows : {1, 2, 4, 8, 16}) {
+      for (const std::int64_t rows : {1, 2, 4, 8}) {
         for (const bool brought_back : {false, true}) {
           const std::string name = std::string("nf4/") + (brought_back ? "brought_back/" : "product/") + shape.name +
                                    "/rows:" + std::to_string(rows) + "/" + device.str();

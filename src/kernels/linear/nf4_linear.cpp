@@ -30,6 +30,12 @@
 // that
 //               with the matrix that nf4_dequantize gives
 //
+// On CUDA, up to three matrices at once, of one width, dtype and block sizes: lists of their tensors, those of nested
+// scales empty where there are none.
+//
+//   nf4_linears(x, biases, codes, absmax, nested_absmax, quant_map, offset, out, block_size, nested_block_size, dtype)
+//   nf4_gate(..., name)  activation(the first product) * the second, see gated_activation
+//
 // `in` is a multiple of 8, block sizes are powers of two of at least 8. There are no gradients: dequantize for them.
 // Source: bitsandbytes, functional.gemv_4bit and dequantize_4bit.
 
@@ -178,6 +184,12 @@ TORCH_LIBRARY_FRAGMENT(kvtransfer, library) {
       "int nested_block_size, ScalarType dtype";
   library.def(("nf4_linear(Tensor x, Tensor? bias, " + matrix + ") -> Tensor").c_str());
   library.def(("nf4_dequantize(" + matrix + ") -> Tensor").c_str());
+  const std::string matrices =
+      "Tensor x, Tensor?[] biases, Tensor[] codes, Tensor[] absmax, Tensor[] nested_absmax, Tensor[] quant_map, "
+      "Tensor[] "
+      "offset, int[] out, int block_size, int nested_block_size, ScalarType dtype";
+  library.def(("nf4_linears(" + matrices + ") -> Tensor[]").c_str());
+  library.def(("nf4_gate(" + matrices + ", str name) -> Tensor").c_str());
 }
 
 TORCH_LIBRARY_IMPL(kvtransfer, CPU, library) {

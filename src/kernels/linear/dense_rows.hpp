@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/linear/dense_product.hpp"
+
+// Products of a few rows with a matrix on a CPU: the matrix is read once, four of its rows at a time, so that sums
+// don't wait for one another and x is read a quarter as often. Included once by each variant; `Variant` keeps what it
+// compiles apart from the others' copies.
+
+namespace kvtransfer::kernels {
+
+/// What a matrix is multiplied with on a CPU, compiled for one instruction set.
+struct dense_cpu_variant {
+  /// Writes columns [begin, end) of y.
+  using multiply = void (*)(const dense_product& product, std::int64_t begin, std::int64_t end);
+  multiply float32;   ///< a matrix of floats
+  multiply bfloat16;  ///< a matrix of bfloat16
+};
+
+extern const dense_cpu_variant dense_scalar_variant;
+extern const dense_cpu_variant dense_avx2_variant;
+extern const dense_cpu_variant dense_avx512_variant;
+
+/// The best variant for this machine, held back by ATEN_CPU_CAPABILITY as torch's own kernels are.
+const dense_cpu_variant& best_dense_variant();
+
+namespace dense_rows {
+
+constexpr std::int64_t lanes = 16;
+using floats = float __attribute__((vector_size(4 * lanes)));
+using words = std::uint32_t __attribute__((vector_size(4 * lanes)));
+using halves = std::uint16_t __attribute__((vector_size(2 * lanes)));
+
+/// A matrix element as it lies in memory.
+template <class Variant>
+struct bfloat16_bits {
+  std::uint16_t bits;
+};
+
+// By reference: how such a vector is returned depends on the instruction set.
+template <class Variant>
+inline void read(const float* from, floats& values) {
+  std::memcpy(&values, from, sizeof values);
+}
+
+template <class Variant>
+inline void read(const bfloat16_bits<Variant>* from, floats& values) {
+  halves bits;
+  std::memcpy(&bits, from, sizeof bits);
+  const words wide = __builtin_convertvector(bits, words) << 16;
+  std::memcpy(&values, &wide, sizeof values);
+}
+
+template <class Variant>
+inline float read_one(const float* from) {
+  return *from;
+}
+
+template <class Variant>
+inline float read_one(const bfloat16_bits<Variant>* from) {
+  const std::uint32_t wide = static_cast<std::uint32_t>(from->bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+template <class Variant>
+inline float sum_of(const floats& parts) {
+  float sum = 0;
+  for (std::int64_t lane = 0; lane < lanes; ++lane) {
+    sum += parts[lane];
+  }
+  return sum;
+}
+
+/// Rows [out, out + Count) of the matrix times one row of x.
+template <class Variant, int Count, class Element>
+inline void multiply_rows(const dense_product& product, std::int64_t out, const float* x, float* y) {
+  const Element* const weight = static_cast<const Element*>(product.weight) + out * product.in;
+  floats sums[Count] = {};
+  std::int64_t i = 0;
+  for (; i + lanes <= product.in; i += lanes) {
+    floats factors;
+    read<Variant>(x + i, factors);
+    for (int row = 0; row < Count; ++row) {
+      floats values;
+      read<Variant>(weight + row * product.in + i, values);
+      sums[row] += factors * values;
+    }
+  }
+  for (int row = 0; row < Count; ++row) {
+    float sum = sum_of<Variant>(sums[row]);
+    for (std::int64_t rest = i; rest < product.in; ++rest) {
+      sum += x[rest] * read_one<Variant>(weight + row * product.in + rest);
+    }
+    y[row] = sum;
+  }
+}
+
+template <class Variant, class Element>
+void multiply(const dense_product& product, std::int64_t begin, std::int64_t end) {
+  constexpr int together = 4;
+  std::int64_t out = begin;
+  for (; out + together <= end; out += together) {
+    for (std::int64_t row = 0; row < product.rows; ++row) {
+      multiply_rows<Variant, together, Element>(product, out, product.x + row * product.in,
+                                                product.y + row * product.out + out);
+    }
+  }
+  for (; out < end; ++out) {
+    for (std::int64_t row = 0; row < product.rows; ++row) {
+      multiply_rows<Variant, 1, Element>(product, out, product.x + row * product.in,
+                                         product.y + row * product.out + out);
+    }
+  }
+}
+
+}  // namespace dense_rows
+}  // namespace kvtransfer::kernels
