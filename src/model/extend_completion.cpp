@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/model/sampling.hpp"
 
 namespace kvtransfer::detail {
 
@@ -20,19 +19,23 @@ void require_valid(const generation_config& settings, std::int64_t batch) {
                        fmt::format("{}", seeds));
 }
 
-std::optional<std::int64_t> extend(completion& sequence, const at::Tensor& logits, const generation_config& settings,
-                                   std::uint64_t seed, std::int64_t step) {
-  const token_choice choice = choose_token(logits, settings.temperature, seed, static_cast<std::uint64_t>(step));
+std::optional<std::int64_t> extend(completion& sequence, const token_choice& choice,
+                                   const std::vector<std::int64_t>& eos_token_ids) {
   sequence.top2_margins.push_back(choice.top2_margin);
   sequence.close_calls += is_close(choice) ? 1 : 0;
-  const auto& eos = settings.eos_token_ids;
-  if (std::find(eos.begin(), eos.end(), choice.token_id) != eos.end()) {
+  if (std::find(eos_token_ids.begin(), eos_token_ids.end(), choice.token_id) != eos_token_ids.end()) {
     sequence.stop = stop_reason::eos;
     sequence.eos_token_id = choice.token_id;
     return std::nullopt;
   }
   sequence.token_ids.push_back(choice.token_id);
   return choice.token_id;
+}
+
+std::optional<std::int64_t> extend(completion& sequence, const at::Tensor& logits, const generation_config& settings,
+                                   std::uint64_t seed, std::int64_t step) {
+  return extend(sequence, choose_token(logits, settings.temperature, seed, static_cast<std::uint64_t>(step)),
+                settings.eos_token_ids);
 }
 
 }  // namespace kvtransfer::detail

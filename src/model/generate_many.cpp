@@ -1,6 +1,5 @@
 #include "kvtransfer/model/generate_many.hpp"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,9 +8,11 @@
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/model/sampling.hpp"
 #include "model/extend_completion.hpp"
 #include "model/free_memory.hpp"
 #include "model/plan_signature.hpp"
+#include "model/replayed_steps.hpp"
 #include "model/sequence_batch.hpp"
 
 namespace kvtransfer {
@@ -167,26 +168,20 @@ class many_generations {
   /// A place in the batch where a sequence runs.
   struct place {
     std::optional<sequence_job> job;
-    std::int64_t choices = 0;
-    std::optional<std::int64_t> next;  // token to be read
-    bool last = false;                 // the sequence ends with it
+    std::int64_t most = 0;  // choices after which the sequence ends
+    bool last = false;      // it reads the end-of-text token that ended it
   };
 
   void run_batch() {
     const batch_sizes sizes = next_sizes();
-    sequence_batch batch(model_, sizes);
+    sequence_batch batch(model_, sizes, how_.replays_steps.value_or(detail::replays_steps_unasked()));
     running_ = std::vector<std::optional<job_group>>(static_cast<std::size_t>(sizes.groups));
     tail_ = sizes.tail;
     std::vector<at::Tensor> firsts(running_.size());  // logits behind each group's plan
-    std::vector<place> places(static_cast<std::size_t>(sizes.groups * sizes.members));
+    std::vector<place> places(static_cast<std::size_t>(sizes.sequences()));
     while (true) {
       begin_groups(batch, sizes, firsts);
-      for (std::size_t p = 0; p < places.size(); ++p) {
-        const std::size_t g = p / static_cast<std::size_t>(sizes.members);
-        while (!places[p].job && running_[g] && !running_[g]->waiting.empty()) {
-          begin(batch, sizes, p, places[p], *running_[g], firsts[g]);
-        }
-      }
+      begin_sequences(batch, sizes, firsts, places);
       for (std::size_t g = 0; g < running_.size(); ++g) {
         const auto begin = places.begin() + static_cast<std::ptrdiff_t>(g * static_cast<std::size_t>(sizes.members));
         const bool idle = std::none_of(begin, begin + static_cast<std::ptrdiff_t>(sizes.members),
@@ -196,7 +191,7 @@ class many_generations {
         }
       }
       fill();
-      if (!step(batch, sizes, places) && !any_fits(sizes)) {
+      if (!step(batch, places) && !any_fits(sizes)) {
         return;
       }
     }
@@ -235,46 +230,70 @@ class many_generations {
     }
   }
 
-  /// Starts the next sequence of a group, which may end at once.
-  void begin(sequence_batch& batch, const batch_sizes& sizes, std::size_t index, place& where, job_group& group,
-             const at::Tensor& logits) {
-    const auto p = static_cast<std::int64_t>(index);
-    where = {};
-    where.job = std::move(group.waiting.front());
-    group.waiting.pop_front();
-    --waiting_;
-    batch.restart(p / sizes.members, p % sizes.members);
-    if (where.job->settings.max_new_tokens > 0) {
-      choose(where, logits, batch.next_position(p / sizes.members, p % sizes.members));
+  /// Fills free places with sequences of their groups that wait; one may end at once.
+  void begin_sequences(sequence_batch& batch, const batch_sizes& sizes, const std::vector<at::Tensor>& firsts,
+                       std::vector<place>& places) {
+    std::vector<detail::begun_sequence> begun;
+    for (std::size_t p = 0; p < places.size(); ++p) {
+      const std::size_t g = p / static_cast<std::size_t>(sizes.members);
+      while (!places[p].job && running_[g] && !running_[g]->waiting.empty()) {
+        place& where = places[p];
+        where = {};
+        where.job = std::move(running_[g]->waiting.front());
+        running_[g]->waiting.pop_front();
+        --waiting_;
+        const generation_config& settings = where.job->settings;
+        where.most = settings.max_new_tokens;
+        if (limit_) {
+          where.most = std::min(where.most, *limit_ - batch.next_position(static_cast<std::int64_t>(g)) + 1);
+        }
+        const bool goes_on = settings.max_new_tokens > 0 &&
+                             take(where, choose_token(firsts[g], settings.temperature, settings.seeds.front(), 0));
+        if (goes_on) {
+          const completion& said = where.job->said;
+          begun.push_back({static_cast<std::int64_t>(p), where.last ? *said.eos_token_id : said.token_ids.back(),
+                           where.most, where.job->reads_eos, where.last, &settings});
+        } else {
+          end(batch, p, where);
+        }
+      }
     }
-    if (!where.next) {
-      end(batch, sizes, index, where);
-    }
+    batch.begin(begun);
   }
 
-  /// Chooses the next token of a sequence. Afterwards `next` is what it reads; nothing where it has ended.
-  void choose(place& where, const at::Tensor& logits, std::int64_t next_position) const {
+  /// Records what a sequence has chosen. @return whether it reads on
+  static bool take(place& where, const token_choice& choice) {
     sequence_job& job = *where.job;
-    where.next = detail::extend(job.said, logits, job.settings, job.settings.seeds.front(), where.choices++);
-    if (!where.next) {
-      where.last = true;
-      where.next = job.reads_eos ? job.said.eos_token_id : std::nullopt;
-    } else if (where.choices == job.settings.max_new_tokens) {
-      where.next.reset();
-    } else if (limit_ && next_position >= *limit_) {
-      job.said.stop = stop_reason::positions;
-      where.next.reset();
+    const auto next = detail::extend(job.said, choice, job.settings.eos_token_ids);
+    if (!next) {
+      where.last = job.reads_eos;
+      return where.last;
     }
+    const auto choices = static_cast<std::int64_t>(job.said.top2_margins.size());
+    if (choices == where.most && choices < job.settings.max_new_tokens) {
+      job.said.stop = stop_reason::positions;
+    }
+    return choices < where.most;
+  }
+
+  /// The token ids that a sequence has read behind its plan.
+  static std::vector<std::int64_t> read_by(const sequence_job& job) {
+    std::vector<std::int64_t> read = job.said.token_ids;
+    if (job.said.stop != stop_reason::eos) {
+      read.resize(read.empty() ? 0 : read.size() - 1);  // the last one chosen is not read
+    } else if (job.reads_eos) {
+      read.push_back(*job.said.eos_token_id);
+    }
+    return read;
   }
 
   /// Hands out what a sequence has become.
-  void end(sequence_batch& batch, const batch_sizes& sizes, std::size_t index, place& where) {
+  void end(const sequence_batch& batch, std::size_t index, place& where) {
     sequence_job job = std::move(*where.job);
     where = {};
-    const auto p = static_cast<std::int64_t>(index);
     std::optional<cache> left;
     if (job.keeps_cache) {
-      left = batch.left_by(p / sizes.members, p % sizes.members);
+      left = batch.left_by(static_cast<std::int64_t>(index), read_by(job));
     }
     for (std::size_t i = 0; i + 1 < job.requests.size(); ++i) {
       finished_(job.requests[i], {job.said, left ? std::optional(left->clone()) : std::nullopt});
@@ -282,34 +301,29 @@ class many_generations {
     finished_(job.requests.back(), {job.said, std::move(left)});
   }
 
-  /// One step of all sequences that run. @return false if there is none
-  bool step(sequence_batch& batch, const batch_sizes& sizes, std::vector<place>& places) {
-    std::vector<sequence_batch::next_token> next;
-    std::vector<std::size_t> who;
+  /// A few steps of all sequences that run. @return false if there is none
+  bool step(sequence_batch& batch, std::vector<place>& places) {
+    std::vector<std::int64_t> going;
+    std::int64_t turns = 1;
     for (std::size_t p = 0; p < places.size(); ++p) {
-      if (places[p].job) {
-        const auto index = static_cast<std::int64_t>(p);
-        next.push_back({index / sizes.members, index % sizes.members, *places[p].next});
-        who.push_back(p);
+      if (const place& where = places[p]; where.job) {
+        going.push_back(static_cast<std::int64_t>(p));
+        const auto choices = static_cast<std::int64_t>(where.job->said.top2_margins.size());
+        turns = std::max(turns, where.last ? 1 : where.most - choices);
       }
     }
-    if (who.empty()) {
+    if (going.empty()) {
       return false;
     }
-    const at::Tensor logits = batch.step(next).to(at::kCPU, at::kFloat);
-    at::parallel_for(0, static_cast<std::int64_t>(who.size()), 1, [&](std::int64_t from, std::int64_t to) {
-      for (std::int64_t i = from; i < to; ++i) {
-        place& where = places[who[static_cast<std::size_t>(i)]];
-        where.next.reset();
-        if (!where.last) {
-          const sequence_batch::next_token& token = next[static_cast<std::size_t>(i)];
-          choose(where, logits[i], batch.next_position(token.group, token.member));
+    for (const auto& chosen : batch.run(going, std::min(turns, batch.most_turns()))) {
+      for (const std::int64_t sequence : going) {
+        const auto p = static_cast<std::size_t>(sequence);
+        if (!places[p].job) {
+          continue;  // it has ended in a step before
         }
-      }
-    });
-    for (const std::size_t p : who) {
-      if (!places[p].next) {
-        end(batch, sizes, p, places[p]);
+        if (places[p].last || !take(places[p], *chosen[p])) {
+          end(batch, p, places[p]);
+        }
       }
     }
     return true;

@@ -58,7 +58,9 @@ void kept_rotations::append(rotation_place first, std::int64_t count) {
       continue;
     }
     const rope::cos_sin fresh = rope::cos_sin_table(embedding.at(first.reach), positions, dtype_);
-    kept_[i].cos = grown(kept_[i].cos, used, used + count, fresh.cos);
+    const at::Tensor before = kept_[i].cos;
+    kept_[i].cos = grown(before, used, used + count, fresh.cos);
+    version_ += kept_[i].cos.is_same(before) ? 0 : 1;
     kept_[i].sin = grown(kept_[i].sin, used, used + count, fresh.sin);
     kept_[i].cos.slice(2, used, used + count).copy_(fresh.cos);
     kept_[i].sin.slice(2, used, used + count).copy_(fresh.sin);
@@ -83,13 +85,17 @@ std::int64_t kept_rotations::row_of(rotation_place place) {
   return rows_.at(place);
 }
 
-void kept_rotations::select(const std::vector<rotation_place>& places, std::int64_t batch) {
+std::vector<std::int64_t> kept_rotations::rows_of(const std::vector<rotation_place>& places) {
   std::vector<std::int64_t> rows;
   rows.reserve(places.size());
   for (const rotation_place& place : places) {
     rows.push_back(row_of(place));
   }
-  const at::Tensor index = uploaded(rows, at::kLong, device_);
+  return rows;
+}
+
+void kept_rotations::select(const std::vector<rotation_place>& places, std::int64_t batch) {
+  const at::Tensor index = uploaded(rows_of(places), at::kLong, device_);
   for (std::size_t i = 0; i < kept_.size(); ++i) {
     if (kept_[i].cos.defined()) {
       const auto chosen = [&](const at::Tensor& table) {

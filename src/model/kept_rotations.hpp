@@ -31,6 +31,18 @@ class kept_rotations {
   /// @param batch of how many sequences they are, one after the other
   void select(const std::vector<rotation_place>& places, std::int64_t batch = 1);
 
+  /// Where tokens at `places` stand in the tables that `table` gives; computed where they are not there yet.
+  [[nodiscard]] std::vector<std::int64_t> rows_of(const std::vector<rotation_place>& places);
+
+  /// All cosines and sines so far, `[1, 1, rows or more, rotary_dim/2]`; undefined for a layer that does not rotate. It
+  /// is replaced as it grows: see `version`.
+  [[nodiscard]] const rope::cos_sin& table(std::int64_t layer) const {
+    return kept_[group_of_[static_cast<std::size_t>(layer)]];
+  }
+
+  /// Changes when tables are replaced.
+  [[nodiscard]] std::int64_t version() const { return version_; }
+
   /// Of the places selected last: `[batch, 1, tokens of each, rotary_dim/2]`; undefined for a layer that does not
   /// rotate.
   [[nodiscard]] const rope::cos_sin& layer(std::int64_t index) const {
@@ -58,6 +70,7 @@ class kept_rotations {
   std::map<rotation_place, std::int64_t> rows_;
   std::vector<rope::cos_sin> kept_;  // table: `[1, 1, rows or more, rotary_dim/2]`
   std::vector<rope::cos_sin> selected_;
+  std::int64_t version_ = 0;
 };
 
 }  // namespace kvtransfer::detail

@@ -8,8 +8,10 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/score.hpp"
+#include "model/checked_plan.hpp"
 #include "model/free_memory.hpp"
 #include "model/plan_checks.hpp"
+#include "model/prefix_reader.hpp"
 #include "model/sequence_batch.hpp"
 #include "model/with_continuations.hpp"
 

@@ -9,11 +9,13 @@
 #include <cstddef>
 #include <span>
 #include <utility>
+#include <variant>
 
 #include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "model/attention.hpp"
+#include "model/block_attention.hpp"
 #include "model/kept_rotations.hpp"
 #include "model/model_snapshot.hpp"
 #include "model/plan_checks.hpp"
@@ -135,13 +137,11 @@ class session::implementation {
         });
   }
 
-  /// Reads the plan's tokens: all at once where attention needs no mask, else in turns, so that no mask of all queries
-  /// by all keys exists.
+  /// Reads the plan's tokens, so many at once that what layers make of them takes a bounded room.
   void read_plan(const plan& input) {
     const at::Tensor tokens = token_tensor(input.token_ids, 0, model_->device());
     const std::vector<std::vector<std::int64_t>> ids = detail::padded_ids(input.token_ids);
     const std::int64_t count = input.size();
-    const std::int64_t turn = needs_mask(input) ? masked_turn : plain_turn;
     for (std::int64_t begin = 0; begin < count; begin += turn) {
       const std::int64_t end = std::min(begin + turn, count);
       std::vector<std::vector<std::int64_t>> part;
@@ -151,16 +151,6 @@ class session::implementation {
       read(tokens.slice(1, begin, end),
            begin == 0 && end == count ? input.positions : input.positions.slice(begin, end), part, end == count);
     }
-  }
-
-  [[nodiscard]] bool needs_mask(const plan& input) const {
-    bool needs = std::ranges::any_of(
-        input.token_ids, [&](const auto& row) { return static_cast<std::int64_t>(row.size()) < input.size(); });
-    for (std::int64_t layer = 0; layer < model_->config.layers; ++layer) {
-      const std::optional<std::int64_t> window = model_->config.attention[static_cast<std::size_t>(layer)].window;
-      needs = needs || input.injected(layer) > 0 || (window && *window < input.size());
-    }
-    return needs;
   }
 
   /// The rotary specifications in force while the longest sequence has `reach` tokens.
@@ -178,17 +168,24 @@ class session::implementation {
     const std::int64_t count = positions.size();
     const std::int64_t reach = *std::max_element(next_position_.begin(), next_position_.end());
     const cache_frame tail = detail::written_frame(rotary_at(reach), positions, ids, origin_);
-    std::vector<detail::visible_keys> seen;
+    std::vector<std::variant<detail::visible_keys, detail::visible_slots>> seen;
     for (detail::slot_visibility& visibility : visibility_) {
       visibility.append(positions);
-      seen.push_back(visibility.seen_by(count, model_->config.q_heads));
+      if (visibility.mask_elements(count) > most_masked) {
+        seen.emplace_back(visibility.told_without_mask());
+      } else {
+        seen.emplace_back(visibility.seen_by(count, model_->config.q_heads));
+      }
     }
     const auto attend = [&](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-      const std::size_t group = visibility_of_[static_cast<std::size_t>(layer)];
+      const auto& shown = seen[visibility_of_[static_cast<std::size_t>(layer)]];
       const at::Tensor keys = grown(keys_, layer, k);
       const at::Tensor values = grown(values_, layer, v);
       const attention_specification& how = model_->config.attention[static_cast<std::size_t>(layer)];
-      return detail::attend_behind(how, prefix_of(layer), q, keys, values, seen[group]);
+      if (const auto* const slots = std::get_if<detail::visible_slots>(&shown)) {
+        return detail::attend_in_blocks(how, prefix_of(layer), q, keys, values, *slots);
+      }
+      return detail::attend_behind(how, prefix_of(layer), q, keys, values, std::get<detail::visible_keys>(shown));
     };
     const at::Tensor hidden = decoded(tokens, positions, reach, attend);
     if (scored) {
@@ -245,8 +242,9 @@ class session::implementation {
     buffer = at::cat({shared.expand({batch(), -1, -1, -1}), buffer.slice(2, 0, slots_by_sequence(layer))}, 2);
   }
 
-  static constexpr std::int64_t masked_turn = 512;  // tokens read at once behind a mask
-  static constexpr std::int64_t plain_turn = 8192;  // and without one
+  static constexpr std::int64_t turn = 8192;  // tokens read at once
+  /// Elements of a mask from which on attention goes block by block instead.
+  static constexpr std::int64_t most_masked = std::int64_t{1} << 18;
 
   const causal_lm* model_;
   cache_origin origin_;  // of what is written here

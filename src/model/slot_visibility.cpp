@@ -41,15 +41,28 @@ void slot_visibility::append(const position_map& positions) {
   add(positions.size(), has_no_padding(positions) ? at::Tensor() : validity_tensor(positions, device_));
 }
 
+std::int64_t slot_visibility::mask_elements(std::int64_t tokens) const {
+  const bool plain = !visible_.values.defined() && !window_bites() && (tokens == 1 || slots_ == tokens);
+  const std::int64_t rows = visible_.values.defined() ? visible_.values.size(0) * visible_.values.size(1) : 1;
+  return plain ? 0 : rows * tokens * slots_;
+}
+
+visible_slots slot_visibility::told_without_mask() const {
+  visible_slots told{visible_.values, window_bites() ? window_ : std::nullopt};
+  if (told.visible.defined() && told.window) {
+    told.ordinals = told.visible.cumsum(2);
+  }
+  return told;
+}
+
 visible_keys slot_visibility::seen_by(std::int64_t tokens, std::int64_t q_heads) const {
-  const bool bites = window_ && *window_ < slots_;
-  if (!visible_.values.defined() && !bites && (tokens == 1 || slots_ == tokens)) {
+  if (mask_elements(tokens) == 0) {
     return {std::nullopt, tokens > 1};
   }
   const at::TensorOptions options = at::TensorOptions().dtype(at::kBool).device(device_);
   const at::Tensor visible = visible_.values.defined() ? visible_.values : all_true(batch_, slots_, options);
   const at::Tensor mask = attention_mask(visible, tokens, q_heads);
-  return {bites ? mask.logical_and(for_query_heads(in_window(tokens), q_heads)) : mask, false};
+  return {window_bites() ? mask.logical_and(for_query_heads(in_window(tokens), q_heads)) : mask, false};
 }
 
 at::Tensor slot_visibility::in_window(std::int64_t tokens) const {

@@ -9,6 +9,7 @@
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "model/attention.hpp"
+#include "model/block_attention.hpp"
 
 namespace kvtransfer::detail {
 
@@ -28,7 +29,16 @@ class slot_visibility {
   /// the same.
   [[nodiscard]] visible_keys seen_by(std::int64_t tokens, std::int64_t q_heads) const;
 
+  /// Elements of the mask that `seen_by` would make; 0 where it needs none.
+  [[nodiscard]] std::int64_t mask_elements(std::int64_t tokens) const;
+
+  /// What queries at the end see, for attention that makes its own masks, block by block.
+  [[nodiscard]] visible_slots told_without_mask() const;
+
  private:
+  /// Whether a window hides a slot from the last query.
+  [[nodiscard]] bool window_bites() const { return window_ && *window_ < slots_; }
+
   /// bool `[batch, kv_heads or 1, slots]` that grows; no tensor while all are true.
   struct growing_mask {
     at::Tensor values;

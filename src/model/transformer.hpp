@@ -29,60 +29,65 @@ namespace transformer {
 /// Embeddings of `token_ids`, `[batch, seq, hidden_size]`, scaled where the model does so.
 [[nodiscard]] at::Tensor embed(const model_config& config, const model_weights& weights, const at::Tensor& token_ids);
 
-/// Fresh queries, keys and values `[batch, heads, seq, head_dim]`, not rotated.
-struct projections {
-  at::Tensor q, k, v;
-};
-
 /// The projections of normed input `[batch, seq, hidden_size]`, with norms over heads where the model has them.
 [[nodiscard]] projections project(const model_config& config, const layer_weights& layer, const at::Tensor& x);
 
 /// The gated MLP on normed input `[batch, seq, hidden_size]`.
 [[nodiscard]] at::Tensor mlp(const model_config& config, const layer_weights& layer, const at::Tensor& x);
 
-/// The attention block of one layer on normed input `[batch, seq, hidden_size]`.
-template <Attention Attend>
-at::Tensor self_attention(const model_config& config, std::int64_t index, const layer_weights& layer,
-                          const at::Tensor& x, const rotary_specification& rotary, const rope::cos_sin& table,
-                          Attend& attend) {
-  const projections fresh = project(config, layer, x);
-  const at::Tensor context = attend(index, rope::apply_rotary(fresh.q, table.cos, table.sin, rotary),
-                                    rope::apply_rotary(fresh.k, table.cos, table.sin, rotary), fresh.v);
-  return linear(context.transpose(1, 2).flatten(2), layer.o_proj, layer.o_bias);
-}
+/// The sum in front of a norm, and the norm: `hidden` becomes hidden + more.
+[[nodiscard]] at::Tensor add_rms_norm(at::Tensor& hidden, const at::Tensor& more, const at::Tensor& weight, double eps,
+                                      bool adds_one);
 
 }  // namespace transformer
 
 /// The decoder without its head: a pure function of weights, tokens and positions, for training and inference alike.
 /// Which blocks it is made of, the configuration says.
 /// @param token_ids `[batch, seq]`, int64
-/// @param rotary per layer, what `tables` were made from
-/// @param tables whose `layer(index)` is that layer's `rope::cos_sin` of the tokens
-/// @param attend called once per layer, in order
+/// @param attend called once per layer, in order, with what the layer's tokens are projected to, not rotated
 /// @return normed hidden states `[batch, seq, hidden_size]`
 /// Source: transformers, the models of the architectures in model/architectures/.
-template <class Tables, Attention Attend>
-at::Tensor hidden_states(const model_config& config, const model_weights& weights, const at::Tensor& token_ids,
-                         const std::vector<rotary_specification>& rotary, const Tables& tables, Attend&& attend) {
+template <ProjectedAttention Attend>
+at::Tensor decoder_states(const model_config& config, const model_weights& weights, const at::Tensor& token_ids,
+                          Attend&& attend) {
   const auto norm = [&](const at::Tensor& x, const at::Tensor& weight) {
     return transformer::rms_norm(x, weight, config.rms_norm_eps, config.norms_add_one);
   };
+  const auto add_norm = [&](at::Tensor& hidden, const at::Tensor& more, const at::Tensor& weight) {
+    return transformer::add_rms_norm(hidden, more, weight, config.rms_norm_eps, config.norms_add_one);
+  };
   at::Tensor hidden = transformer::embed(config, weights, token_ids);
+  at::Tensor normed = norm(hidden, config.layers > 0 ? weights.layers.front().input_layernorm : weights.norm);
   for (std::int64_t i = 0; i < config.layers; ++i) {
     const layer_weights& layer = weights.layers[static_cast<std::size_t>(i)];
-    const at::Tensor attended =
-        transformer::self_attention(config, i, layer, norm(hidden, layer.input_layernorm),
-                                    rotary[static_cast<std::size_t>(i)], tables.layer(i), attend);
+    const bool is_last = i + 1 == config.layers;
+    const at::Tensor& next = is_last ? weights.norm : weights.layers[static_cast<std::size_t>(i) + 1].input_layernorm;
+    const at::Tensor context = attend(i, transformer::project(config, layer, normed));
+    const at::Tensor attended = transformer::linear(context.transpose(1, 2).flatten(2), layer.o_proj, layer.o_bias);
     if (config.norms_outputs) {
-      hidden = hidden + norm(attended, layer.post_attention_layernorm);
-      const at::Tensor widened = transformer::mlp(config, layer, norm(hidden, layer.pre_feedforward_layernorm));
-      hidden = hidden + norm(widened, layer.post_feedforward_layernorm);
+      normed = add_norm(hidden, norm(attended, layer.post_attention_layernorm), layer.pre_feedforward_layernorm);
+      const at::Tensor widened = transformer::mlp(config, layer, normed);
+      normed = add_norm(hidden, norm(widened, layer.post_feedforward_layernorm), next);
     } else {
-      hidden = hidden + attended;
-      hidden = hidden + transformer::mlp(config, layer, norm(hidden, layer.post_attention_layernorm));
+      normed = add_norm(hidden, attended, layer.post_attention_layernorm);
+      normed = add_norm(hidden, transformer::mlp(config, layer, normed), next);
     }
   }
-  return norm(hidden, weights.norm);
+  return normed;
+}
+
+/// The same, with queries and keys rotated before `attend` is called.
+/// @param rotary per layer, what `tables` were made from
+/// @param tables whose `layer(index)` is that layer's `rope::cos_sin` of the tokens
+template <class Tables, Attention Attend>
+at::Tensor hidden_states(const model_config& config, const model_weights& weights, const at::Tensor& token_ids,
+                         const std::vector<rotary_specification>& rotary, const Tables& tables, Attend&& attend) {
+  return decoder_states(config, weights, token_ids, [&](std::int64_t i, const transformer::projections& fresh) {
+    const rotary_specification& how = rotary[static_cast<std::size_t>(i)];
+    const rope::cos_sin& table = tables.layer(i);
+    const auto rotated = [&](const at::Tensor& x) { return rope::apply_rotary(x, table.cos, table.sin, how); };
+    return attend(i, rotated(fresh.q), rotated(fresh.k), fresh.v);
+  });
 }
 
 /// Scores over the vocabulary `[…, vocab_size]` of hidden states `[…, hidden_size]`, capped where the model caps them;

@@ -152,6 +152,56 @@ TEST_CASE("texts continued together say what each says alone, however they are g
   CHECK(close < 40);  // of 270
 }
 
+namespace {
+
+causal_lm on_gpu(const causal_lm& model) {
+  model_weights weights = model.weights;
+  const bool tied = weights.lm_head.is_same(weights.embed_tokens);
+  for_each_parameter(weights, [](const std::string&, at::Tensor& tensor) { tensor = tensor.to(at::kCUDA); });
+  if (tied) {
+    weights.lm_head = weights.embed_tokens;
+  }
+  return causal_lm::of(model.config, std::move(weights));
+}
+
+/// Text alone, so that the same requests go to any device.
+std::vector<generation_request> text_requests() {
+  std::vector<generation_request> requests;
+  for (std::int64_t i = 0; i < 40; ++i) {
+    generation_config settings{.max_new_tokens = 3 + i % 29, .eos_token_ids = {i % 97}};
+    settings.temperature = i % 2 == 0 ? 0.0 : 1.2;
+    settings.seeds = {static_cast<std::uint64_t>(i)};
+    requests.push_back({plan_of({some_tokens(2 + i % 5, i % 3)}), settings, true, i % 3 == 0});
+  }
+  return requests;
+}
+
+}  // namespace
+
+TEST_CASE("a GPU says what the CPU says, whether steps are made anew or replayed", "[model][generate_many][cuda]") {
+  if (!cuda_available()) {
+    return;
+  }
+  for (const nlohmann::json& config : {small_config(), window_config(), dynamic_config()}) {
+    const causal_lm model = small_model(1, config);
+    const causal_lm there = on_gpu(model);
+    const std::vector<generation_request> requests = text_requests();
+    for (const std::int64_t most : {1, 5, 64}) {
+      const std::vector<generation_result> expected = generate_many(model, requests, {.most_sequences = most});
+      for (const bool replays : {false, true}) {
+        const std::vector<generation_result> made =
+            generate_many(there, requests, {.most_sequences = most, .replays_steps = replays});
+        for (std::size_t i = 0; i < requests.size(); ++i) {
+          CAPTURE(config["model_type"], config.contains("rope_scaling"), most, replays, i);
+          if (expected[i].said.close_calls == 0) {  // else chance may decide
+            check_alike(made[i], expected[i], true);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("every request has one result, in the order of the requests", "[model][generate_many]") {
   const causal_lm model = small_model();
   std::vector<generation_request> requests;

@@ -5,18 +5,16 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
-#include <c10/core/Allocator.h>
-#include <c10/util/ThreadLocalDebugInfo.h>
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
 #include "kvtransfer/cache/reorder.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
 #include "model/slow_reference.hpp"
+#include "support/memory_watch.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
 
@@ -44,27 +42,6 @@ at::Tensor attention_on_copies(const shared_prefix& prefix, const at::Tensor& q,
   const at::Tensor values = at::cat({expanded(prefix.values, q.size(0)), v}, 2);
   return at::scaled_dot_product_attention(q, keys, values, mask, 0.0, false, std::nullopt, true);
 }
-
-/// The most bytes of tensors that were held at a time since it was made, beyond those held before.
-class memory_watch {
- public:
-  memory_watch() : report_(std::make_shared<report>()), guard_(c10::DebugInfoKind::PROFILER_STATE, report_) {}
-  [[nodiscard]] std::int64_t peak() const { return report_->peak; }
-  [[nodiscard]] std::int64_t held() const { return report_->held; }
-
- private:
-  struct report : c10::MemoryReportingInfoBase {
-    void reportMemoryUsage(void*, std::int64_t bytes, std::size_t, std::size_t, c10::Device) override {
-      held += bytes;
-      peak = std::max(peak, held);
-    }
-    [[nodiscard]] bool memoryProfilingEnabled() const override { return true; }
-    std::int64_t held = 0;
-    std::int64_t peak = 0;
-  };
-  std::shared_ptr<report> report_;
-  c10::DebugInfoGuard guard_;
-};
 
 std::int64_t bytes_of(const cache_view<>& view) {
   std::int64_t bytes = 0;

@@ -31,6 +31,10 @@ struct generation_result {
 struct batching {
   std::int64_t most_sequences = 256;  ///< fewer where memory does not hold so many
   std::int64_t most_bytes = 0;        ///< for a batch; 0: half of what is free on the model's device as it is made
+  /// On a GPU, whether a step of a given size is told to the driver once, as a CUDA graph, and replayed from then on.
+  /// What is said is the same either way. Nothing: what the environment variable KVTRANSFER_CUDA_GRAPHS says, on or
+  /// off.
+  std::optional<bool> replays_steps = {};
 };
 
 /// Gives the next request; nothing when there are no more. Called as there is room for one.

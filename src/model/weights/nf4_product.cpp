@@ -1,19 +1,21 @@
 #include "model/weights/nf4_product.hpp"
 
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/core/grad_mode.h>
 
 #include <bit>
 #include <cstdint>
 
 #include "kernels/linear/nf4_product.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
+#include "model/fused_blocks.hpp"
+#include "model/needs_gradient.hpp"
 
 namespace kvtransfer::detail {
 
 namespace {
 
-constexpr std::int64_t most_rows = 16;  // of x: from there on bringing the matrix back is paid for
+/// Rows of x up to which codes are multiplied: beyond, bringing the matrix back is paid for.
+std::int64_t most_rows(at::Device device) { return device.is_cuda() ? kernels::nf4_rows_a_pass : 16; }
 
 bool is_floating(at::ScalarType dtype) { return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf; }
 
@@ -50,23 +52,96 @@ at::Tensor call_operator(const char* name, const nf4_matrix& matrix, const Befor
                      matrix.block_size, nested_block_size, matrix.dtype);
 }
 
-/// Whether a derivative with respect to it is wanted, backward or forward.
-bool needs_gradient(const at::Tensor& tensor) {
-  return tensor.defined() && ((at::GradMode::is_enabled() && tensor.requires_grad()) || tensor._fw_grad(0).defined());
+}  // namespace
+
+namespace {
+
+/// Whether the kernels multiply these.
+bool is_multiplied(const at::Tensor& x, const nf4_matrix& matrix, const at::Tensor& bias, const char* name) {
+  const at::ScalarType used = x.scalar_type();
+  const bool rounds_once =
+      is_floating(used) && (used == matrix.dtype || used == at::kFloat || matrix.dtype == at::kFloat);
+  const bool few = x.numel() <= most_rows(x.device()) * matrix.shape[1];
+  return rounds_once && few && !needs_gradient(x) && !needs_gradient(bias) && has_kernel_for(matrix, name);
+}
+
+optional_tensor given(const at::Tensor& bias) { return bias.defined() ? optional_tensor(bias) : std::nullopt; }
+
+/// What the operators for several matrices take of them.
+struct matrix_lists {
+  c10::List<optional_tensor> biases;
+  std::vector<at::Tensor> codes;
+  std::vector<at::Tensor> absmax;
+  std::vector<at::Tensor> nested_absmax;
+  std::vector<at::Tensor> quant_map;
+  std::vector<at::Tensor> offset;
+  std::vector<std::int64_t> out;
+};
+
+/// Nothing where the matrices are not of one kind.
+std::optional<matrix_lists> listed(const at::Tensor& x, const std::vector<const nf4_matrix*>& matrices,
+                                   const std::vector<at::Tensor>& biases, const char* name) {
+  const nf4_matrix& first = *matrices.front();
+  matrix_lists lists;
+  for (std::size_t i = 0; i < matrices.size(); ++i) {
+    const nf4_matrix& each = *matrices[i];
+    const bool alike = each.shape[1] == first.shape[1] && each.dtype == first.dtype &&
+                       each.block_size == first.block_size && each.nested.has_value() == first.nested.has_value() &&
+                       (!each.nested || each.nested->block_size == first.nested->block_size);
+    if (!alike || !is_multiplied(x, each, biases[i], name)) {
+      return std::nullopt;
+    }
+    lists.biases.push_back(given(biases[i]));
+    lists.codes.push_back(each.codes);
+    lists.absmax.push_back(each.absmax);
+    lists.out.push_back(each.shape[0]);
+    if (each.nested) {
+      lists.nested_absmax.push_back(each.nested->absmax);
+      lists.quant_map.push_back(each.nested->quant_map);
+      lists.offset.push_back(each.nested->offset);
+    }
+  }
+  return lists;
+}
+
+/// The operator of that name, called with lists of matrices.
+template <class Result, class... Behind>
+Result call_with_lists(const char* name, const at::Tensor& x, const nf4_matrix& first, const matrix_lists& lists,
+                       const Behind&... behind) {
+  using signature =
+      Result(const at::Tensor&, const c10::List<optional_tensor>&, at::TensorList, at::TensorList, at::TensorList,
+             at::TensorList, at::TensorList, at::IntArrayRef, std::int64_t, std::int64_t, at::ScalarType, Behind...);
+  static const auto called = c10::Dispatcher::singleton().findSchemaOrThrow(name, "").template typed<signature>();
+  return called.call(x, lists.biases, lists.codes, lists.absmax, lists.nested_absmax, lists.quant_map, lists.offset,
+                     lists.out, first.block_size, first.nested ? first.nested->block_size : 256, first.dtype,
+                     behind...);
 }
 
 }  // namespace
 
 std::optional<at::Tensor> nf4_product(const at::Tensor& x, const nf4_matrix& matrix, const at::Tensor& bias) {
-  const at::ScalarType used = x.scalar_type();
-  const bool rounds_once =
-      is_floating(used) && (used == matrix.dtype || used == at::kFloat || matrix.dtype == at::kFloat);
-  const bool few = x.numel() <= most_rows * matrix.shape[1];
-  if (!rounds_once || !few || needs_gradient(x) || needs_gradient(bias) ||
-      !has_kernel_for(matrix, "kvtransfer::nf4_linear")) {
+  if (!is_multiplied(x, matrix, bias, "kvtransfer::nf4_linear")) {
     return std::nullopt;
   }
-  return call_operator("kvtransfer::nf4_linear", matrix, x, bias.defined() ? optional_tensor(bias) : std::nullopt);
+  return call_operator("kvtransfer::nf4_linear", matrix, x, given(bias));
+}
+
+std::optional<std::vector<at::Tensor>> nf4_products(const at::Tensor& x, const std::vector<const nf4_matrix*>& matrices,
+                                                    const std::vector<at::Tensor>& biases) {
+  const std::optional<matrix_lists> lists = listed(x, matrices, biases, "kvtransfer::nf4_linears");
+  if (!lists) {
+    return std::nullopt;
+  }
+  return call_with_lists<std::vector<at::Tensor>>("kvtransfer::nf4_linears", x, *matrices.front(), *lists);
+}
+
+std::optional<at::Tensor> nf4_gate(const at::Tensor& x, const nf4_matrix& gate, const nf4_matrix& up,
+                                   const at::Tensor& gate_bias, const at::Tensor& up_bias, gate_activation activation) {
+  const std::optional<matrix_lists> lists = listed(x, {&gate, &up}, {gate_bias, up_bias}, "kvtransfer::nf4_gate");
+  if (!lists) {
+    return std::nullopt;
+  }
+  return call_with_lists<at::Tensor>("kvtransfer::nf4_gate", x, gate, *lists, name_of(activation));
 }
 
 std::optional<at::Tensor> nf4_values(const nf4_matrix& matrix) {

@@ -1,0 +1,218 @@
+#include "model/prefix_reader.hpp"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/model/session.hpp"
+#include "kvtransfer/tensor/upload.hpp"
+#include "model/attention.hpp"
+#include "model/transformer.hpp"
+
+namespace kvtransfer::detail {
+
+namespace {
+
+constexpr double nothing = -std::numeric_limits<double>::infinity();
+
+std::int64_t size_of(const std::vector<std::int64_t>& list) { return static_cast<std::int64_t>(list.size()); }
+
+at::ScalarType wide_type(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
+
+/// A buffer `[groups, kv_heads, slots, head_dim]` so that tokens come before heads.
+at::Tensor by_slot(const at::Tensor& buffer) { return buffer.transpose(1, 2); }
+
+/// Fresh `[1, heads, tokens, head_dim]` as `[tokens, heads, head_dim]`.
+at::Tensor by_token(const at::Tensor& fresh, at::ScalarType wide) { return fresh[0].transpose(0, 1).to(wide); }
+
+void put(const at::Tensor& buffer, std::initializer_list<at::Tensor> places, const at::Tensor& values) {
+  c10::List<std::optional<at::Tensor>> where;
+  for (const at::Tensor& place : places) {
+    where.push_back(place);
+  }
+  buffer.index_put_(where, values);
+}
+
+}  // namespace
+
+struct prefix_reader::reading {
+  std::int64_t longest = 0;        // text
+  at::Tensor groups;               // int64 [texts]
+  at::Tensor group_of;             // int64 [tokens]
+  std::vector<at::Tensor> places;  // of `slots_`: int64 [tokens], the slot that a token fills
+  std::vector<at::Tensor> hidden;  // of layers, shared: bool [texts, heads, longest, 1, prefix]
+  at::Tensor flat;                 // int64 [tokens]: text · longest + index in it
+  std::int64_t prefix = 0;         // slots looked at
+};
+
+at::Tensor prefix_reader::index(const std::vector<std::int64_t>& list) const {
+  return uploaded(list, at::kLong, model_->device());
+}
+
+at::Tensor prefix_reader::read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans,
+                               const std::vector<std::int64_t>& asked) {
+  at::NoGradGuard no_grad;
+  const std::vector<std::int64_t> wanted = asked.empty() ? std::vector<std::int64_t>(groups.size(), 1) : asked;
+  std::vector<at::Tensor> logits;
+  for (std::size_t begin = 0; begin < groups.size();) {
+    std::size_t end = begin;
+    std::int64_t longest = 0;
+    while (end < groups.size()) {
+      const std::int64_t next = std::max(longest, plans[end]->input.size());
+      const std::int64_t scores = static_cast<std::int64_t>(end - begin + 1) * model_->config.q_heads * next *
+                                  caches_->buffers(0).prefix_keys.size(2);
+      if (next > longest_read_together || (end > begin && scores > most_scores_read)) {
+        break;
+      }
+      longest = next;
+      ++end;
+    }
+    if (end == begin) {
+      require_count<value_error>(wanted[begin], 1, "sequence_batch::read", "asked", "{} of a long text");
+      logits.push_back(read_alone(groups[begin], *plans[begin]));
+      ++begin;
+      continue;
+    }
+    const auto first = static_cast<std::ptrdiff_t>(begin);
+    const auto last = static_cast<std::ptrdiff_t>(end);
+    logits.push_back(read_at_once({groups.begin() + first, groups.begin() + last},
+                                  {plans.begin() + first, plans.begin() + last},
+                                  {wanted.begin() + first, wanted.begin() + last}));
+    begin = end;
+  }
+  return logits.size() == 1 ? logits.front() : at::cat(logits, 0);
+}
+
+at::Tensor prefix_reader::read_alone(std::int64_t group, const checked_plan& read) {
+  caches_->inject(group, read);
+  session alone(*model_, read.input);
+  const at::Tensor logits = alone.logits();
+  const cache left = std::move(alone).release();
+  const cache_view<> all = left.view();
+  for (std::int64_t layer = 0; layer < model_->config.layers; ++layer) {
+    const layer_buffers& buffers = caches_->buffers(layer);
+    const std::int64_t end = all.layer(layer).size();
+    buffers.prefix_keys[group].slice(1, 0, end).copy_(all.layer(layer).keys()[0]);
+    buffers.prefix_values[group].slice(1, 0, end).copy_(all.layer(layer).values()[0]);
+  }
+  return logits;
+}
+
+at::Tensor prefix_reader::read_at_once(const std::vector<std::int64_t>& groups,
+                                       const std::vector<const checked_plan*>& plans,
+                                       const std::vector<std::int64_t>& asked) {
+  const std::vector<prefix_slots>& slots = caches_->slots();
+  reading now;
+  std::vector<std::int64_t> ids;
+  std::vector<rotation_place> places;
+  std::vector<std::int64_t> group_of;
+  std::vector<std::int64_t> flat;
+  std::vector<std::int64_t> behind;  // tokens
+  std::vector<std::vector<std::int64_t>> filled(slots.size());
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    caches_->inject(groups[i], *plans[i]);
+    now.longest = std::max(now.longest, plans[i]->input.size());
+  }
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const auto g = static_cast<std::size_t>(groups[i]);
+    const std::vector<std::int64_t>& text = plans[i]->input.token_ids.front();
+    const std::vector<std::int64_t> positions = plans[i]->input.positions.row(0, 0, 0).positions();
+    for (std::size_t j = 0; j < text.size(); ++j) {
+      ids.push_back(text[j]);
+      places.push_back({positions[j], caches_->next_position(groups[i])});
+      group_of.push_back(groups[i]);
+      flat.push_back(static_cast<std::int64_t>(i) * now.longest + static_cast<std::int64_t>(j));
+      for (std::size_t s = 0; s < slots.size(); ++s) {
+        filled[s].push_back(slots[s].lengths[g] - size_of(text) + static_cast<std::int64_t>(j));
+      }
+    }
+    for (std::int64_t j = asked[i]; j > 0; --j) {
+      behind.push_back(size_of(ids) - j);
+    }
+  }
+  now.groups = index(groups);
+  now.group_of = index(group_of);
+  now.flat = index(flat);
+  const at::Tensor steps = at::arange(1, now.longest + 1, now.groups.options());
+  const at::Tensor lengths = index([&] {
+    std::vector<std::int64_t> own;
+    for (const checked_plan* each : plans) {
+      own.push_back(each->input.size());
+    }
+    return own;
+  }());
+  for (std::size_t s = 0; s < slots.size(); ++s) {
+    now.places.push_back(index(filled[s]));
+    for (const std::int64_t g : groups) {
+      now.prefix = std::max(now.prefix, slots[s].lengths[static_cast<std::size_t>(g)]);
+    }
+  }
+  std::map<std::pair<std::size_t, std::int64_t>, at::Tensor> known;
+  for (std::int64_t layer = 0; layer < model_->config.layers; ++layer) {
+    const std::size_t which = caches_->slots_index(layer);
+    const std::optional<std::int64_t> window = model_->config.attention[static_cast<std::size_t>(layer)].window;
+    at::Tensor& hidden = known[{which, window.value_or(0)}];
+    if (!hidden.defined()) {
+      const at::Tensor ordinals =
+          slots[which].ordinals.index_select(0, now.groups).slice(2, 0, now.prefix).unsqueeze(2);  // [texts, heads, 1,
+                                                                                                   // prefix]
+      const at::Tensor before = slots[which].counts.index_select(0, now.groups).sub(lengths.unsqueeze(1));
+      const at::Tensor query = before.unsqueeze(2).add(steps).unsqueeze(3);  // [texts, heads, longest, 1]
+      hidden = ordinals.gt(query);
+      if (window) {
+        hidden = hidden.logical_or(ordinals.le(query.sub(*window)));
+      }
+      hidden = hidden.unsqueeze(3);
+    }
+    now.hidden.push_back(hidden);
+  }
+  rotations_->select(places);
+  const auto attend = [&](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+    return attend_reading(now, layer, q, k, v);
+  };
+  const at::Tensor hidden = hidden_states(model_->config, model_->weights, index(ids).unsqueeze(0),
+                                          rotations_->geometry(), *rotations_, attend);
+  return vocabulary_logits(model_->config, model_->weights, hidden[0].index_select(0, index(behind)));
+}
+
+at::Tensor prefix_reader::attend_reading(const reading& now, std::int64_t layer, const at::Tensor& q,
+                                         const at::Tensor& k, const at::Tensor& v) {
+  const attention_specification& how = model_->config.attention[static_cast<std::size_t>(layer)];
+  const layer_buffers& buffers = caches_->buffers(layer);
+  const at::Tensor& place = now.places[caches_->slots_index(layer)];
+  put(by_slot(buffers.prefix_keys), {now.group_of, place}, by_token(k, buffers.prefix_keys.scalar_type()));
+  put(by_slot(buffers.prefix_values), {now.group_of, place}, by_token(v, buffers.prefix_values.scalar_type()));
+  const at::ScalarType wide = wide_type(q.scalar_type());
+  const std::int64_t texts = now.groups.size(0);
+  const std::int64_t kv_heads = model_->config.kv_heads;
+  const std::int64_t shared = model_->config.q_heads / kv_heads;
+  at::Tensor queries = at::zeros({texts * now.longest, q.size(1), q.size(3)}, q.options().dtype(wide));
+  queries.index_copy_(0, now.flat, by_token(q, wide));
+  queries = queries.view({texts, now.longest, kv_heads, shared, q.size(3)}).transpose(1, 2).flatten(2, 3);
+  const at::Tensor keys = buffers.prefix_keys.index_select(0, now.groups).slice(2, 0, now.prefix).to(wide);
+  const at::Tensor values = buffers.prefix_values.index_select(0, now.groups).slice(2, 0, now.prefix).to(wide);
+  at::Tensor scores = capped(at::matmul(queries, keys.transpose(-2, -1)) * how.scale, how.softcap);
+  scores = scores.unflatten(2, {now.longest, shared});
+  scores.masked_fill_(now.hidden[static_cast<std::size_t>(layer)], nothing);
+  const at::Tensor context = at::matmul(at::softmax(scores, -1).flatten(2, 3), values);
+  return context.unflatten(2, {now.longest, shared})
+      .transpose(1, 2)
+      .reshape({texts * now.longest, q.size(1), q.size(3)})
+      .index_select(0, now.flat)
+      .to(q.scalar_type())
+      .transpose(0, 1)
+      .unsqueeze(0);
+}
+
+}  // namespace kvtransfer::detail

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "kvtransfer/model/causal_lm.hpp"
+#include "model/batch_caches.hpp"
+#include "model/checked_plan.hpp"
+#include "model/kept_rotations.hpp"
+
+namespace kvtransfer::detail {
+
+/// Texts longer than this are read one by one, by a `session`, whose attention holds no scores of all their slots.
+inline constexpr std::int64_t longest_read_together = 256;
+
+/// Scores that one pass over several texts may hold.
+inline constexpr std::int64_t most_scores_read = std::int64_t{1} << 24;
+
+/// Reads plans into the prefixes of a batch's caches, short ones together.
+class prefix_reader {
+ public:
+  /// All must outlive it.
+  prefix_reader(const causal_lm& model, batch_caches& caches, kept_rotations& rotations)
+      : model_(&model), caches_(&caches), rotations_(&rotations) {}
+
+  /// Has each of `groups` begin with what a plan injects and reads.
+  /// @param asked for each plan, behind how many of its last tokens scores are wanted; empty: behind the last of each
+  /// @return scores of what follows, `[all that were asked for, vocab_size]`, plan by plan
+  /// @throws value_error if more than one is asked for of a text too long to be read with others
+  [[nodiscard]] at::Tensor read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans,
+                                const std::vector<std::int64_t>& asked = {});
+
+ private:
+  /// Everything about the tokens that are being read.
+  struct reading;
+
+  [[nodiscard]] at::Tensor read_at_once(const std::vector<std::int64_t>& groups,
+                                        const std::vector<const checked_plan*>& plans,
+                                        const std::vector<std::int64_t>& asked);
+  [[nodiscard]] at::Tensor read_alone(std::int64_t group, const checked_plan& read);
+  [[nodiscard]] at::Tensor attend_reading(const reading& now, std::int64_t layer, const at::Tensor& q,
+                                          const at::Tensor& k, const at::Tensor& v);
+  [[nodiscard]] at::Tensor index(const std::vector<std::int64_t>& list) const;
+
+  const causal_lm* model_;
+  batch_caches* caches_;
+  kept_rotations* rotations_;
+};
+
+}  // namespace kvtransfer::detail
