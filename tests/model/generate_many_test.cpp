@@ -155,13 +155,13 @@ TEST_CASE("texts continued together say what each says alone, however they are g
 namespace {
 
 causal_lm on_gpu(const causal_lm& model) {
-  causal_lm copy = model;
-  const bool tied = copy.weights.lm_head.is_same(copy.weights.embed_tokens);
-  for_each_parameter(copy.weights, [](const std::string&, at::Tensor& tensor) { tensor = tensor.to(at::kCUDA); });
+  model_weights weights = model.weights;
+  const bool tied = weights.lm_head.is_same(weights.embed_tokens);
+  for_each_parameter(weights, [](const std::string&, at::Tensor& tensor) { tensor = tensor.to(at::kCUDA); });
   if (tied) {
-    copy.weights.lm_head = copy.weights.embed_tokens;
+    weights.lm_head = weights.embed_tokens;
   }
-  return copy;
+  return causal_lm::of(model.config, std::move(weights));
 }
 
 /// Text alone, so that the same requests go to any device.
