@@ -2,23 +2,11 @@
 
 #include <string>
 
+#include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
-
-namespace {
-
-template <class Error>
-std::string message_of(void (*thrower)()) {
-  try {
-    thrower();
-  } catch (const Error& caught) {
-    return caught.what();
-  }
-  return "nothing thrown";
-}
-
-}  // namespace
+using kvtransfer::test::message_of;
 
 TEST_CASE("fail throws the asked type with one line in the library's form", "[core][error]") {
   CHECK(message_of<shape_error>([] { fail<shape_error>("shift", "keys", "[1, 4]", "[2, 4]"); }) ==
