@@ -18,7 +18,7 @@ namespace kvtransfer::detail {
 
 namespace {
 
-constexpr double nothing = -std::numeric_limits<double>::infinity();
+constexpr double unseen_score = -std::numeric_limits<double>::infinity();
 
 constexpr std::int64_t queries_a_block = 256;
 constexpr std::int64_t keys_a_block = 2048;
@@ -37,7 +37,7 @@ struct running_softmax {
 
   void add(const at::Tensor& scores, const at::Tensor& values) {
     const at::Tensor now = at::maximum(highest, scores.amax(-1, true));
-    const at::Tensor base = now.masked_fill(now.eq(nothing), 0);  // of a row that sees nothing yet
+    const at::Tensor base = now.masked_fill(now.eq(unseen_score), 0);  // of a row that sees nothing yet
     const at::Tensor kept = highest.sub(base).exp_();
     const at::Tensor weights = scores.sub(base).exp_();
     sum.mul_(kept).add_(weights.sum(-1, true));
@@ -95,7 +95,7 @@ at::Tensor attend_in_blocks(const attention_specification& how, const shared_pre
     const slot_block queries{first + begin, first + end};
     const at::Tensor rows = q.slice(2, begin, end).to(wide).unflatten(1, {kv_heads, shared}).flatten(2, 3);
     const at::TensorOptions options = rows.options();
-    running_softmax running{at::full({batch, kv_heads, rows.size(2), 1}, nothing, options),
+    running_softmax running{at::full({batch, kv_heads, rows.size(2), 1}, unseen_score, options),
                             at::zeros({batch, kv_heads, rows.size(2), 1}, options), at::zeros_like(rows)};
     const auto add = [&](const slot_block& block, const at::Tensor& keys, const at::Tensor& values) {
       if (is_unseen(seen, queries, block)) {
@@ -104,7 +104,8 @@ at::Tensor attend_in_blocks(const attention_specification& how, const shared_pre
       at::Tensor scores = at::matmul(rows, keys.to(wide).transpose(-2, -1)).mul_(how.scale);
       scores = capped(scores, how.softcap);
       if (const std::optional<at::Tensor> mask = shown(seen, queries, block, q.device())) {
-        scores = scores.unflatten(2, {shared, end - begin}).masked_fill_(mask->logical_not(), nothing).flatten(2, 3);
+        scores =
+            scores.unflatten(2, {shared, end - begin}).masked_fill_(mask->logical_not(), unseen_score).flatten(2, 3);
       }
       running.add(scores, values.to(wide));
     };

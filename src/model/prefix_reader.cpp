@@ -24,11 +24,11 @@ namespace kvtransfer::detail {
 
 namespace {
 
-constexpr double nothing = -std::numeric_limits<double>::infinity();
+constexpr double masked_score = -std::numeric_limits<double>::infinity();
 
 std::int64_t size_of(const std::vector<std::int64_t>& list) { return static_cast<std::int64_t>(list.size()); }
 
-at::ScalarType wide_type(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
+at::ScalarType type_of_scores(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
 
 /// A buffer `[groups, kv_heads, slots, head_dim]` so that tokens come before heads.
 at::Tensor by_slot(const at::Tensor& buffer) { return buffer.transpose(1, 2); }
@@ -193,7 +193,7 @@ at::Tensor prefix_reader::attend_reading(const reading& now, std::int64_t layer,
   const at::Tensor& place = now.places[caches_->slots_index(layer)];
   put(by_slot(buffers.prefix_keys), {now.group_of, place}, by_token(k, buffers.prefix_keys.scalar_type()));
   put(by_slot(buffers.prefix_values), {now.group_of, place}, by_token(v, buffers.prefix_values.scalar_type()));
-  const at::ScalarType wide = wide_type(q.scalar_type());
+  const at::ScalarType wide = type_of_scores(q.scalar_type());
   const std::int64_t texts = now.groups.size(0);
   const std::int64_t kv_heads = model_->config.kv_heads;
   const std::int64_t shared = model_->config.q_heads / kv_heads;
@@ -204,7 +204,7 @@ at::Tensor prefix_reader::attend_reading(const reading& now, std::int64_t layer,
   const at::Tensor values = buffers.prefix_values.index_select(0, now.groups).slice(2, 0, now.prefix).to(wide);
   at::Tensor scores = capped(at::matmul(queries, keys.transpose(-2, -1)) * how.scale, how.softcap);
   scores = scores.unflatten(2, {now.longest, shared});
-  scores.masked_fill_(now.hidden[static_cast<std::size_t>(layer)], nothing);
+  scores.masked_fill_(now.hidden[static_cast<std::size_t>(layer)], masked_score);
   const at::Tensor context = at::matmul(at::softmax(scores, -1).flatten(2, 3), values);
   return context.unflatten(2, {now.longest, shared})
       .transpose(1, 2)

@@ -19,18 +19,18 @@ namespace kvtransfer::detail {
 
 namespace {
 
-constexpr double nothing = -std::numeric_limits<double>::infinity();
+constexpr double hidden_score = -std::numeric_limits<double>::infinity();
 
 using optional_tensor = std::optional<at::Tensor>;
 
-at::ScalarType wide_type(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
+at::ScalarType type_of_sums(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
 
 /// Whether kernels keep and attend with these.
 bool by_kernels(const model_config& config, const at::Tensor& q, const layer_buffers& buffers) {
   return q.scalar_type() == buffers.tail_keys.scalar_type() && attends_by_kernels(config, q.scalar_type(), q.device());
 }
 
-void put(const at::Tensor& tails, const step_rows& rows, const at::Tensor& fresh) {
+void put_into_tails(const at::Tensor& tails, const step_rows& rows, const at::Tensor& fresh) {
   c10::List<optional_tensor> where;
   where.push_back(rows.sequences);
   where.push_back(rows.lengths.index_select(0, rows.sequences));
@@ -58,15 +58,15 @@ bool attends_by_kernels(const model_config& config, at::ScalarType dtype, at::De
 }
 
 at::ScalarType slot_type(const model_config& config, at::ScalarType dtype, at::Device device) {
-  return attends_by_kernels(config, dtype, device) ? dtype : wide_type(dtype);
+  return attends_by_kernels(config, dtype, device) ? dtype : type_of_sums(dtype);
 }
 
 at::Tensor slot_attention::keep(const layer_buffers& buffers, const at::Tensor& q, const at::Tensor& k,
                                 const at::Tensor& v, const rope::cos_sin& table,
                                 const rotary_specification& rotary) const {
   if (!by_kernels(*config_, q, buffers)) {
-    put(buffers.tail_keys, *rows_, rotated(k, table, *rows_, rotary));
-    put(buffers.tail_values, *rows_, v);
+    put_into_tails(buffers.tail_keys, *rows_, rotated(k, table, *rows_, rotary));
+    put_into_tails(buffers.tail_values, *rows_, v);
     return rotated(q, table, *rows_, rotary);
   }
   using signature = void(const at::Tensor&, const at::Tensor&, const at::Tensor&, const optional_tensor&,
@@ -123,7 +123,7 @@ const at::Tensor& slot_attention::hidden(const attention_specification& how, con
 /// Three products for all groups: with prefixes, with tails, and of weights with values; what is hidden is masked.
 at::Tensor slot_attention::attend_in_products(const attention_specification& how, const layer_buffers& buffers,
                                               const prefix_slots& slots, const at::Tensor& q) {
-  const at::ScalarType wide = wide_type(q.scalar_type());
+  const at::ScalarType wide = type_of_sums(q.scalar_type());
   const std::int64_t groups = buffers.prefix_keys.size(0);
   const std::int64_t sequences = buffers.tail_keys.size(0);
   const std::int64_t members = sequences / groups;
@@ -143,7 +143,7 @@ at::Tensor slot_attention::attend_in_products(const attention_specification& how
       at::matmul(queries.flatten(2, 3), prefix_keys.transpose(-2, -1)).unflatten(2, {members, shared});
   const at::Tensor of_tail = at::matmul(queries, tails(buffers.tail_keys).transpose(-2, -1));
   at::Tensor scores = capped(at::cat({of_prefix, of_tail}, -1).mul_(how.scale), how.softcap);
-  scores.masked_fill_(hidden(how, slots, members), nothing);
+  scores.masked_fill_(hidden(how, slots, members), hidden_score);
   const at::Tensor weights = at::softmax(scores, -1);
   const at::Tensor from_prefix =
       at::matmul(weights.slice(-1, 0, rows_->prefix).flatten(2, 3), prefix_values).unflatten(2, {members, shared});

@@ -12,7 +12,7 @@ namespace kvtransfer::detail {
 
 namespace {
 
-void call(const char* name, const at::Tensor& on, std::int64_t graph) {
+void call_with_graph(const char* name, const at::Tensor& on, std::int64_t graph) {
   c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<void(const at::Tensor&, std::int64_t)>().call(on,
                                                                                                                graph);
 }
@@ -33,7 +33,7 @@ step_graphs::~step_graphs() {
 void step_graphs::forget() {
   for (auto& [rows, made] : steps_) {
     if (made.graph) {
-      call("kvtransfer::graph_drop", on_, *made.graph);
+      call_with_graph("kvtransfer::graph_drop", on_, *made.graph);
     }
   }
   steps_.clear();
@@ -54,7 +54,7 @@ void step_graphs::run(std::int64_t rows, const std::function<void()>& step) {
     made.graph = captured(step);
   }
   if (made.graph) {
-    call("kvtransfer::graph_replay", on_, *made.graph);
+    call_with_graph("kvtransfer::graph_replay", on_, *made.graph);
   } else {
     step();
   }
@@ -67,12 +67,12 @@ std::optional<std::int64_t> step_graphs::captured(const std::function<void()>& s
   const std::int64_t graph = begin.call(on_);
   try {
     step();
-    call("kvtransfer::graph_end", on_, graph);
+    call_with_graph("kvtransfer::graph_end", on_, graph);
     return graph;
   } catch (const std::exception& error) {
     TORCH_WARN("steps are made one kernel at a time: no CUDA graph: ", error.what());
     enabled_ = false;
-    call("kvtransfer::graph_drop", on_, graph);
+    call_with_graph("kvtransfer::graph_drop", on_, graph);
     return std::nullopt;
   }
 }

@@ -6,8 +6,9 @@
 #include <cstring>
 
 #include "kernels/decode/cached_attention.hpp"
+#include "kernels/vectors.hpp"
 
-// One query's attention on a CPU, written for the compiler to vectorise. Included once by each variant; `Variant` keeps
+// One query's attention on a CPU. Included once by each variant; `Variant` keeps
 // what it compiles apart from the others' copies.
 
 namespace kvtransfer::kernels {
@@ -30,51 +31,39 @@ const attention_cpu_variant& best_attention_variant();
 
 namespace attention_rows {
 
-template <class Variant>
-struct bfloat16_bits {
-  std::uint16_t bits;
-};
+using vectors::bfloat16_bits;
+using vectors::floats;
+using vectors::lanes;
+using vectors::read;
+using vectors::read_one;
+using vectors::sum_of;
 
-template <class Variant>
-inline float widened(float value) {
-  return value;
-}
-
-template <class Variant>
-inline float widened(bfloat16_bits<Variant> value) {
-  const std::uint32_t bits = static_cast<std::uint32_t>(value.bits) << 16;
-  float wide;
-  std::memcpy(&wide, &bits, sizeof wide);
-  return wide;
-}
-
-/// Sixteen sums side by side: one would wait for itself, and the order of a sum is not the compiler's to change.
 template <class Variant, class Element>
 inline float dot(const float* a, const Element* b, std::int64_t count) {
-  float sums[16] = {};
+  floats sums = {};
   std::int64_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    for (int lane = 0; lane < 16; ++lane) {
-      sums[lane] += a[i + lane] * widened<Variant>(b[i + lane]);
-    }
+  for (; i + lanes <= count; i += lanes) {
+    floats left;
+    floats right;
+    read<Variant>(a + i, left);
+    read<Variant>(b + i, right);
+    sums += left * right;
   }
-  for (int lane = 0; i + lane < count; ++lane) {
-    sums[lane] += a[i + lane] * widened<Variant>(b[i + lane]);
-  }
-  float sum = 0;
-  for (const float part : sums) {
-    sum += part;
+  float sum = sum_of<Variant>(sums);
+  for (; i < count; ++i) {
+    sum += a[i] * read_one<Variant>(b + i);
   }
   return sum;
 }
 
-/// sum += weight * values
-template <class Variant, class Element>
-inline void add_weighted(float* sum, float weight, const Element* values, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    sum[i] += weight * widened<Variant>(values[i]);
-  }
-}
+/// Slots whose keys and values lie one behind the other.
+template <class Element>
+struct slot_run {
+  const Element* keys;
+  const Element* values;
+  std::int64_t first;  // slot
+  std::int64_t count;
+};
 
 /// Scores of one query head become weights that add up to 1; a hidden slot's is minus infinity.
 template <class Variant>
@@ -93,6 +82,32 @@ inline void normalize(float* scores, std::int64_t count) {
   }
 }
 
+/// Elements [d, d + lanes) of a head's context: the values of all slots, weighted.
+template <class Variant, class Element>
+inline void sum_lanes(const slot_run<Element> (&runs)[2], const float* weights, std::int64_t head_dim, std::int64_t d,
+                      float* context) {
+  floats sums = {};
+  for (const slot_run<Element>& run : runs) {
+    for (std::int64_t i = 0; i < run.count; ++i) {
+      floats values;
+      read<Variant>(run.values + i * head_dim + d, values);
+      sums += values * *weights++;
+    }
+  }
+  std::memcpy(context + d, &sums, sizeof sums);
+}
+
+template <class Variant, class Element>
+inline float sum_one(const slot_run<Element> (&runs)[2], const float* weights, std::int64_t head_dim, std::int64_t d) {
+  float sum = 0;
+  for (const slot_run<Element>& run : runs) {
+    for (std::int64_t i = 0; i < run.count; ++i) {
+      sum += read_one<Variant>(run.values + i * head_dim + d) * *weights++;
+    }
+  }
+  return sum;
+}
+
 template <class Variant, class Element>
 void attend_row(const cached_attention& a, std::int64_t row, std::int64_t kv_head, float* scores) {
   const row_slots s = slots_of_row(a, row, kv_head);
@@ -100,32 +115,39 @@ void attend_row(const cached_attention& a, std::int64_t row, std::int64_t kv_hea
   const std::int64_t first_head = (row * a.kv_heads + kv_head) * a.shared;
   const float* const q = static_cast<const float*>(a.q) + first_head * a.head_dim;
   float* const context = static_cast<float*>(a.context) + first_head * a.head_dim;
-  const auto place = [&](const void* prefix, const void* tail, std::int64_t slot) {
-    return slot < s.prefix ? static_cast<const Element*>(prefix) + (s.prefix_at + slot) * a.head_dim
-                           : static_cast<const Element*>(tail) + (s.tail_at + slot - s.prefix) * a.head_dim;
+  const auto run = [&](const void* keys, const void* values, std::int64_t at, std::int64_t first, std::int64_t slots) {
+    const std::int64_t begin = at * a.head_dim;
+    return slot_run<Element>{static_cast<const Element*>(keys) + begin, static_cast<const Element*>(values) + begin,
+                             first, slots};
   };
-  for (std::int64_t i = 0; i < count; ++i) {
-    const bool visible = is_visible(a, s, s.first + i);
-    const Element* const key = place(a.prefix_keys, a.tail_keys, s.first + i);
-    for (std::int64_t j = 0; j < a.shared; ++j) {
-      float score = -__builtin_inff();
-      if (visible) {
-        score = dot<Variant>(q + j * a.head_dim, key, a.head_dim) * a.scale;
-        score = a.softcap > 0 ? ::tanhf(score / a.softcap) * a.softcap : score;
+  const std::int64_t in_prefix = s.first < s.prefix ? s.prefix - s.first : 0;
+  const std::int64_t in_tail = count - in_prefix;
+  const slot_run<Element> runs[2] = {
+      run(a.prefix_keys, a.prefix_values, s.prefix_at + s.first, s.first, in_prefix),
+      run(a.tail_keys, a.tail_values, s.tail_at + s.end - in_tail - s.prefix, s.end - in_tail, in_tail)};
+  std::int64_t scored = 0;
+  for (const slot_run<Element>& each : runs) {
+    for (std::int64_t i = 0; i < each.count; ++i, ++scored) {
+      const bool visible = is_visible(a, s, each.first + i);
+      for (std::int64_t j = 0; j < a.shared; ++j) {
+        float score = -__builtin_inff();
+        if (visible) {
+          score = dot<Variant>(q + j * a.head_dim, each.keys + i * a.head_dim, a.head_dim) * a.scale;
+          score = a.softcap > 0 ? ::tanhf(score / a.softcap) * a.softcap : score;
+        }
+        scores[j * count + scored] = score;
       }
-      scores[j * count + i] = score;
     }
   }
   for (std::int64_t j = 0; j < a.shared; ++j) {
+    const float* const weights = scores + j * count;
     normalize<Variant>(scores + j * count, count);
-  }
-  for (std::int64_t e = 0; e < a.shared * a.head_dim; ++e) {
-    context[e] = 0;
-  }
-  for (std::int64_t i = 0; i < count; ++i) {
-    const Element* const value = place(a.prefix_values, a.tail_values, s.first + i);
-    for (std::int64_t j = 0; j < a.shared; ++j) {
-      add_weighted<Variant>(context + j * a.head_dim, scores[j * count + i], value, a.head_dim);
+    std::int64_t d = 0;
+    for (; d + lanes <= a.head_dim; d += lanes) {
+      sum_lanes<Variant>(runs, weights, a.head_dim, d, context + j * a.head_dim);
+    }
+    for (; d < a.head_dim; ++d) {
+      context[j * a.head_dim + d] = sum_one<Variant>(runs, weights, a.head_dim, d);
     }
   }
 }

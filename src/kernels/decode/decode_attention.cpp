@@ -34,13 +34,13 @@ namespace kvtransfer::kernels {
 
 namespace {
 
-constexpr const char* where = "decode_attention";
+constexpr const char* in_decode_attention = "decode_attention";
 
 void require_cache(const at::Tensor& cache, const char* what, const at::Tensor& like, const at::Tensor& q) {
   require<shape_error>(
       cache.dim() == 4 && cache.is_contiguous() && cache.sizes() == like.sizes() && cache.size(3) == q.size(2) &&
           cache.device() == q.device() && cache.scalar_type() == like.scalar_type(),
-      where, what, "[groups or sequences, kv_heads, slots, head_dim], contiguous, keys and values alike",
+      in_decode_attention, what, "[groups or sequences, kv_heads, slots, head_dim], contiguous, keys and values alike",
       [&] { return describe(cache); });
 }
 
@@ -49,7 +49,8 @@ void require_numbers(const at::Tensor& numbers, const char* what, std::vector<st
   require<shape_error>(
       numbers.sizes() == at::IntArrayRef(shape) && numbers.scalar_type() == at::kLong &&
           numbers.device() == q.device() && (any_stride || numbers.is_contiguous()),
-      where, what, [&] { return "int64 of shape " + fmt::format("[{}]", fmt::join(shape, ", ")) + " beside q"; },
+      in_decode_attention, what,
+      [&] { return "int64 of shape " + fmt::format("[{}]", fmt::join(shape, ", ")) + " beside q"; },
       [&] { return describe(numbers); });
 }
 
@@ -60,7 +61,8 @@ cached_attention lower(const attention_tensors& tensors, const at::Tensor& conte
   require<shape_error>(q.dim() == 3 && q.is_contiguous() && tensors.prefix_keys.dim() == 4 &&
                            tensors.tail_keys.dim() == 4 && tensors.prefix_keys.size(1) == tensors.tail_keys.size(1) &&
                            tensors.tail_keys.size(1) > 0 && q.size(1) % tensors.tail_keys.size(1) == 0,
-                       where, "q", "[rows, q_heads, head_dim], contiguous, query heads a multiple of KV heads",
+                       in_decode_attention, "q",
+                       "[rows, q_heads, head_dim], contiguous, query heads a multiple of KV heads",
                        [&] { return describe(q); });
   require_cache(tensors.prefix_keys, "prefix_keys", tensors.prefix_keys, q);
   require_cache(tensors.prefix_values, "prefix_values", tensors.prefix_keys, q);
@@ -69,17 +71,17 @@ cached_attention lower(const attention_tensors& tensors, const at::Tensor& conte
   const std::int64_t groups = tensors.prefix_keys.size(0);
   const std::int64_t sequences = tensors.tail_keys.size(0);
   const std::int64_t kv_heads = tensors.tail_keys.size(1);
-  require<shape_error>(groups > 0 && sequences % groups == 0, where, "tail_keys", "as many sequences for each group",
-                       [&] { return describe(tensors.tail_keys); });
+  require<shape_error>(groups > 0 && sequences % groups == 0, in_decode_attention, "tail_keys",
+                       "as many sequences for each group", [&] { return describe(tensors.tail_keys); });
   const std::int64_t heads = tensors.counts.dim() == 2 ? tensors.counts.size(1) : 1;
-  require<shape_error>(heads == 1 || heads == kv_heads, where, "counts", "[groups, kv_heads or 1]",
+  require<shape_error>(heads == 1 || heads == kv_heads, in_decode_attention, "counts", "[groups, kv_heads or 1]",
                        [&] { return describe(tensors.counts); });
   require_numbers(tensors.sequences, "sequences", {q.size(0)}, q);
   require_numbers(tensors.lengths, "lengths", {sequences}, q, true);
   require_numbers(tensors.prefix_lengths, "prefix_lengths", {groups}, q);
   require_numbers(tensors.ordinals, "ordinals", {groups, heads, tensors.prefix_keys.size(2)}, q);
   require_numbers(tensors.counts, "counts", {groups, heads}, q);
-  require<value_error>(!tensors.window || *tensors.window > 0, where, "window", "1 or more", "less");
+  require<value_error>(!tensors.window || *tensors.window > 0, in_decode_attention, "window", "1 or more", "less");
   cached_attention lowered;
   lowered.q = q.const_data_ptr();
   lowered.context = context.mutable_data_ptr();
@@ -128,8 +130,8 @@ at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& prefix_keys, 
                             const at::Tensor& counts, std::optional<std::int64_t> window, double scale,
                             std::optional<double> softcap) {
   const at::ScalarType kept = tail_keys.scalar_type();
-  require<value_error>((kept == at::kFloat || kept == at::kBFloat16) && kept == prefix_keys.scalar_type(), where,
-                       "tail_keys", "float or bfloat16", [&] { return describe(tail_keys); });
+  require<value_error>((kept == at::kFloat || kept == at::kBFloat16) && kept == prefix_keys.scalar_type(),
+                       in_decode_attention, "tail_keys", "float or bfloat16", [&] { return describe(tail_keys); });
   const at::Tensor queries = q.to(at::kFloat).contiguous();
   const at::Tensor context = at::empty(q.sizes(), queries.options());
   const cached_attention lowered = lower({queries, prefix_keys, prefix_values, tail_keys, tail_values, sequences,

@@ -31,13 +31,13 @@ namespace kvtransfer::kernels {
 
 namespace {
 
-constexpr const char* where = "keep_rotated_";
+constexpr const char* in_keep_rotated = "keep_rotated_";
 
 void require_heads(const at::Tensor& x, const char* what, const at::Tensor& q, std::int64_t heads) {
   const bool fits = x.dim() == 3 && x.size(0) == q.size(0) && x.size(1) == heads && x.size(2) == q.size(2) &&
                     x.stride(2) == 1 && (heads == 1 || x.stride(1) == q.size(2)) &&
                     x.scalar_type() == q.scalar_type() && x.device() == q.device();
-  require<shape_error>(fits, where, what, "[rows, heads, head_dim] beside q, heads side by side",
+  require<shape_error>(fits, in_keep_rotated, what, "[rows, heads, head_dim] beside q, heads side by side",
                        [&] { return describe(x); });
 }
 
@@ -46,14 +46,15 @@ void require_index(const at::Tensor& index, const char* what, std::int64_t count
   require<shape_error>(
       index.dim() == 1 && index.size(0) == count && index.scalar_type() == at::kLong && index.device() == q.device() &&
           (any_stride || index.is_contiguous()),
-      where, what, [&] { return std::to_string(count) + " of int64 beside q"; }, [&] { return describe(index); });
+      in_keep_rotated, what, [&] { return std::to_string(count) + " of int64 beside q"; },
+      [&] { return describe(index); });
 }
 
 }  // namespace
 
 kept_rows lower(const kept_tensors& kept) {
   const at::Tensor& q = kept.q;
-  require<shape_error>(q.dim() == 3 && kept.tail_keys.dim() == 4 && q.size(2) % 2 == 0, where, "q",
+  require<shape_error>(q.dim() == 3 && kept.tail_keys.dim() == 4 && q.size(2) % 2 == 0, in_keep_rotated, "q",
                        "[rows, q_heads, head_dim], head_dim even", [&] { return describe(q); });
   const std::int64_t kv_heads = kept.tail_keys.size(1);
   require_heads(q, "q", q, q.size(1));
@@ -62,25 +63,25 @@ kept_rows lower(const kept_tensors& kept) {
   for (const at::Tensor& tail : {kept.tail_keys, kept.tail_values}) {
     require<shape_error>(tail.sizes() == kept.tail_keys.sizes() && tail.size(3) == q.size(2) && tail.is_contiguous() &&
                              tail.scalar_type() == q.scalar_type() && tail.device() == q.device(),
-                         where, "tail_keys", "[sequences, kv_heads, tail, head_dim], contiguous, beside q",
+                         in_keep_rotated, "tail_keys", "[sequences, kv_heads, tail, head_dim], contiguous, beside q",
                          [&] { return describe(tail); });
   }
   require_index(kept.table_rows, "table_rows", q.size(0), q);
   require_index(kept.sequences, "sequences", q.size(0), q);
   require_index(kept.lengths, "lengths", kept.tail_keys.size(0), q, true);
-  require<value_error>(kept.cos.has_value() == kept.sin.has_value(), where, "sin", "both or none", "one");
+  require<value_error>(kept.cos.has_value() == kept.sin.has_value(), in_keep_rotated, "sin", "both or none", "one");
   std::int64_t half = 0;
   if (kept.cos) {
     for (const at::Tensor& table : {*kept.cos, *kept.sin}) {
       require<shape_error>(table.dim() == 2 && table.sizes() == kept.cos->sizes() && table.is_contiguous() &&
                                table.scalar_type() == q.scalar_type() && table.device() == q.device(),
-                           where, "cos", "[places, rotary_dim / 2], contiguous, beside q",
+                           in_keep_rotated, "cos", "[places, rotary_dim / 2], contiguous, beside q",
                            [&] { return describe(table); });
     }
     half = kept.cos->size(1);
   }
-  require<shape_error>(kept.window_offset >= 0 && kept.window_offset + 2 * half <= q.size(2), where, "window_offset",
-                       "a window inside a head", [&] { return std::to_string(kept.window_offset); });
+  require<shape_error>(kept.window_offset >= 0 && kept.window_offset + 2 * half <= q.size(2), in_keep_rotated,
+                       "window_offset", "a window inside a head", [&] { return std::to_string(kept.window_offset); });
   return {.rows = q.size(0),
           .q_heads = q.size(1),
           .kv_heads = kv_heads,
@@ -158,7 +159,7 @@ void keep_rotated_(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
   const kept_tensors tensors{q,         k,       v,         cos,         sin,           table_rows,
                              sequences, lengths, tail_keys, tail_values, window_offset, interleaved};
   const kept_rows kept = lower(tensors);
-  AT_DISPATCH_V2(q.scalar_type(), where, AT_WRAP([&] { keep_on_cpu<scalar_t>(kept, tensors); }), at::kFloat,
+  AT_DISPATCH_V2(q.scalar_type(), in_keep_rotated, AT_WRAP([&] { keep_on_cpu<scalar_t>(kept, tensors); }), at::kFloat,
                  at::kBFloat16, at::kHalf);
 }
 

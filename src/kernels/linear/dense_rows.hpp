@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "kernels/linear/dense_product.hpp"
+#include "kernels/vectors.hpp"
 
 // Products of a few rows with a matrix on a CPU: the matrix is read once, four of its rows at a time, so that sums
 // don't wait for one another and x is read a quarter as often. Included once by each variant; `Variant` keeps what it
@@ -28,52 +28,12 @@ const dense_cpu_variant& best_dense_variant();
 
 namespace dense_rows {
 
-constexpr std::int64_t lanes = 16;
-using floats = float __attribute__((vector_size(4 * lanes)));
-using words = std::uint32_t __attribute__((vector_size(4 * lanes)));
-using halves = std::uint16_t __attribute__((vector_size(2 * lanes)));
-
-/// A matrix element as it lies in memory.
-template <class Variant>
-struct bfloat16_bits {
-  std::uint16_t bits;
-};
-
-// By reference: how such a vector is returned depends on the instruction set.
-template <class Variant>
-inline void read(const float* from, floats& values) {
-  std::memcpy(&values, from, sizeof values);
-}
-
-template <class Variant>
-inline void read(const bfloat16_bits<Variant>* from, floats& values) {
-  halves bits;
-  std::memcpy(&bits, from, sizeof bits);
-  const words wide = __builtin_convertvector(bits, words) << 16;
-  std::memcpy(&values, &wide, sizeof values);
-}
-
-template <class Variant>
-inline float read_one(const float* from) {
-  return *from;
-}
-
-template <class Variant>
-inline float read_one(const bfloat16_bits<Variant>* from) {
-  const std::uint32_t wide = static_cast<std::uint32_t>(from->bits) << 16;
-  float value;
-  std::memcpy(&value, &wide, sizeof value);
-  return value;
-}
-
-template <class Variant>
-inline float sum_of(const floats& parts) {
-  float sum = 0;
-  for (std::int64_t lane = 0; lane < lanes; ++lane) {
-    sum += parts[lane];
-  }
-  return sum;
-}
+using vectors::bfloat16_bits;
+using vectors::floats;
+using vectors::lanes;
+using vectors::read;
+using vectors::read_one;
+using vectors::sum_of;
 
 /// Rows [out, out + Count) of the matrix times one row of x.
 template <class Variant, int Count, class Element>
