@@ -290,6 +290,15 @@ class GradientTest(unittest.TestCase):
             ):
                 with self.assertRaisesRegex(RuntimeError, "layers that share no memory, got layers . and . that overlap"):
                     refused()
+        codes, scales, minimums, errors, *rest = quantized()
+        for twice in (
+            ([codes[0]] * 2, scales, minimums, errors),
+            (codes, [scales[0]] * 2, minimums, errors),
+            (codes, scales, scales, errors),
+            (codes, scales, minimums, [minimums[1], errors[1]]),
+        ):
+            with self.assertRaisesRegex(RuntimeError, "codes, scales, minimums and errors that share no memory"):
+                operators.rotate_quantized_keys_(*twice, *rest, *SHIFT)
         apart = parts(0, 1)
         expected = operators.rotate_keys(apart, *SHIFT)
         operators.rotate_keys_(apart, *SHIFT)

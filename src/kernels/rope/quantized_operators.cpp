@@ -4,11 +4,14 @@
 #include <fmt/format.h>
 #include <torch/library.h>
 
+#include <cstddef>
 #include <string_view>
+#include <vector>
 
 #include "kernels/rope/key_checks.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 
 // The operator that rotates quantized keys, as torch's dispatcher and `torch.ops.kvtransfer` in Python know it.
 //
@@ -110,6 +113,17 @@ void check_layer(const quantized_layers& keys, std::size_t i) {
   }
   require<shape_error>(keys.errors.empty() || keys.errors[i].sizes() == scales.sizes(), where, "errors",
                        "the sizes of scales", [&] { return describe(keys.errors[i]); });
+}
+
+/// @throws shape_error where two of the tensors that are written to share memory: a key would be rotated twice
+void check_apart(const quantized_layers& keys) {
+  std::vector<at::Tensor> written;
+  for (const auto& list : {keys.codes, keys.scales, keys.minimums, keys.errors}) {
+    written.insert(written.end(), list.begin(), list.end());
+  }
+  kvtransfer::detail::for_each_overlap(written, [](std::size_t, std::size_t) {
+    fail<shape_error>(where, "keys", "codes, scales, minimums and errors that share no memory", "two that overlap");
+  });
 }
 
 /// @throws shape_error unless the ends are those of groups of `seq` tokens
@@ -216,6 +230,7 @@ void rotate_quantized_keys_in_place(const rotation_tensors& rotation, const quan
   for (std::size_t i = 0; i < keys.codes.size(); ++i) {
     check_layer(keys, i);
   }
+  check_apart(keys);
   if (keys.codes.front().numel() > 0) {
     quantized_rotation lowered = lower_quantized(keys, rotation);
     launch_by_strides(lowered, keys, first_element(lowered, rotation.window_offset), launch);
