@@ -55,10 +55,12 @@ if(KVTRANSFER_HAS_MODEL)
   file(GLOB_RECURSE model_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/model/*.cpp" "${PROJECT_SOURCE_DIR}/src/experiment/*.cpp")
   add_library(kvtransfer_model STATIC ${model_sources})
   add_library(kvtransfer::model ALIAS kvtransfer_model)
-  target_link_libraries(kvtransfer_model PUBLIC kvtransfer)
   # Libraries that no public header names. Each has to be found in cmake/kvtransferConfig.cmake.in too: programs link them.
+  # In front of torch: SentencePiece and c10 both export a FLAGS_minloglevel, of which the first that is loaded counts. c10's has
+  # room for a number only; SentencePiece's object in its place would lie over the flag by which c10 aborts instead of throwing.
   target_link_libraries(kvtransfer_model PRIVATE SentencePiece::sentencepiece PCRE2::8BIT utf8proc::utf8proc
                                                 "$<BUILD_INTERFACE:xxHash::xxHash>" "$<BUILD_INTERFACE:Boost::headers>")
+  target_link_libraries(kvtransfer_model PUBLIC kvtransfer)
   target_include_directories(kvtransfer_model PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_sources(kvtransfer_model PUBLIC FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${model_headers})
   kvtransfer_compile_together(kvtransfer_model ${model_sources})

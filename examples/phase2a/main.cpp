@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <string>
@@ -18,24 +19,28 @@
 #include "model_path.hpp"
 #include "options.hpp"
 #include "passive_waiting.hpp"
-#include "progress_bar.hpp"
+#include "progress_line.hpp"
+#include "stop_signals.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 
 constexpr const char* program = "phase2a";  // in front of the names of its files
+
+// What the exit status says. A signal's is 128 more than its number, as shells report it.
+constexpr int failed = 1;
 constexpr int bad_input = 2;
-constexpr int interrupted_by_user = 130;  // what shells report for SIGINT
+constexpr int full_disk = 3;
+constexpr int out_of_memory = 4;
 
-volatile std::sig_atomic_t interrupt_asked = 0;
+constexpr const char* goes_on = "what was finished is kept, --resume goes on from here";
 
-/// Ends a run between two trials; no std::exception, so that nobody takes it for an error.
-struct interrupted {};
-
-/// One line: what a library says may have several.
+/// One line: what a library says may have several. Of several processes each says which it is.
 int complain(std::string_view what, int code) {
-  fmt::print(stderr, "phase2a: {}\n", what.substr(0, what.find('\n')));
+  const char* rank = std::getenv("RANK");
+  const std::string who = rank == nullptr ? std::string() : fmt::format("rank {}: ", rank);
+  fmt::print(stderr, "phase2a: {}{}\n", who, what.substr(0, what.find('\n')));
   return code;
 }
 
@@ -49,17 +54,18 @@ kvtransfer::suite_registry known_suites() {
   return known;
 }
 
-void run(const phase2a::options& chosen, const kvtransfer::matrix_registries& known) {
+void run(const phase2a::options& chosen, const kvtransfer::matrix_registries& known, kvtransfer::process_group& group) {
   kvtransfer::matrix_arguments arguments{chosen.settings, chosen.conditions, {}, program, chosen.command};
   arguments.model = phase2a::model_path(chosen.settings.model, KVT_EXAMPLES_DIR "/models");
-  phase2a::progress_bar bar;
+  phase2a::progress_display display;
   kvtransfer::matrix_events events;
+  events.begins = phase2a::stop_signals::note;
+  events.waits = phase2a::stop_signals::throw_if_noted;
   events.progress = [&](const kvtransfer::run_progress& progress) {
-    bar.show(progress);
-    if (interrupt_asked != 0) {
-      bar.clear();
-      throw interrupted{};  // NOLINT(bugprone-std-exception-baseclass)
+    if (group.rank() == 0) {
+      display.show(progress);
     }
+    phase2a::stop_signals::throw_if_noted();
   };
   events.left_out = [](const kvtransfer::left_out_crossing& each) {
     fmt::print(stderr, "Left out: {}: {}\n", each.crossing, each.reason);
@@ -67,10 +73,13 @@ void run(const phase2a::options& chosen, const kvtransfer::matrix_registries& kn
   events.older_folder = [](const fs::path& older) {
     fmt::print(stderr, "An earlier run's results are now in {}\n", older.string());
   };
-  const kvtransfer::results results = kvtransfer::run_matrix(known, arguments, events);
-  bar.clear();
-  fmt::print("{}\nWritten: {}, records.jsonl, cells.csv, summary.json, report.md, report.html\n", kvtransfer::report_terminal(results),
-             kvtransfer::results_file(chosen.settings.output, program).string());
+  const kvtransfer::results results = kvtransfer::run_matrix(known, arguments, events, group);
+  display.clear();
+  if (group.rank() == 0) {
+    fmt::print("{}\nWritten: {}, records.jsonl, cells.csv, summary.json, report.md, report.html\n",
+               kvtransfer::report_terminal(results),
+               kvtransfer::results_file(chosen.settings.output, program).string());
+  }
 }
 
 }  // namespace
@@ -88,18 +97,28 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     phase2a::wait_passively(argv);
-    std::signal(SIGINT, [](int) { interrupt_asked = 1; });
-    run(chosen, known);
+    std::signal(SIGXFSZ, SIG_IGN);  // a limit on a file's size is an error of the call that writes
+    phase2a::stop_signals::end_at_once();
+    kvtransfer::process_group group = kvtransfer::process_group::from_environment();
+    run(chosen, known, group);
     return 0;
   } catch (const CLI::ParseError& complaint) {
     return complaint.get_exit_code() == 0 ? app.exit(complaint) : complain(complaint.what(), bad_input);
+  } catch (const phase2a::stopped& asked) {
+    return complain(fmt::format("interrupted; {}", goes_on), 128 + asked.signal);
+  } catch (const kvtransfer::full_disk_error& complaint) {
+    return complain(fmt::format("{}; {}", complaint.what(), goes_on), full_disk);
+  } catch (const kvtransfer::out_of_memory_error& complaint) {
+    return complain(fmt::format("{}; {}", complaint.what(), goes_on), out_of_memory);
+  } catch (const kvtransfer::process_group_error& complaint) {
+    return complain(fmt::format("{}; {}", complaint.what(), goes_on), failed);
   } catch (const kvtransfer::error& complaint) {
     return complain(complaint.what(), bad_input);
-  } catch (const interrupted&) {
-    return complain("interrupted; --resume goes on from here", interrupted_by_user);
+  } catch (const c10::OutOfMemoryError& complaint) {
+    return complain(complaint.what_without_backtrace(), out_of_memory);
   } catch (const c10::Error& complaint) {
-    return complain(complaint.what_without_backtrace(), 1);
+    return complain(complaint.what_without_backtrace(), failed);
   } catch (const std::exception& complaint) {
-    return complain(complaint.what(), 1);
+    return complain(complaint.what(), failed);
   }
 }

@@ -56,6 +56,7 @@
 #include "kvtransfer/core/registry.hpp"
 #include "kvtransfer/core/slot_range.hpp"
 #include "kvtransfer/core/version.hpp"
+#include "kvtransfer/core/write_failure.hpp"
 #include "kvtransfer/inject/any_injection_policy.hpp"
 #include "kvtransfer/inject/attention_mask.hpp"
 #include "kvtransfer/inject/compose/blend.hpp"

@@ -22,17 +22,22 @@ int device_index(std::string_view digits) {
 
 }  // namespace
 
-at::Device choose_device(std::string_view name) {
+at::Device choose_device(std::string_view name, std::int64_t local_rank, std::int64_t local_size) {
   const at::CUDAHooksInterface& cuda = at::detail::getCUDAHooks();
-  const int count = cuda.hasCUDA() ? cuda.getNumGPUs() : 0;
+  const std::int64_t count = cuda.hasCUDA() ? cuda.getNumGPUs() : 0;
   if (name == "cpu" || (name == "auto" && count == 0)) {
     return at::Device(at::kCPU);
   }
   const bool named = name == "auto" || name == "cuda";
-  const int index = named ? 0 : name.starts_with("cuda:") ? device_index(name.substr(5)) : -1;
+  const std::int64_t index = named ? local_rank : name.starts_with("cuda:") ? device_index(name.substr(5)) : -1;
   require<value_error>(index >= 0, "device", "name", "auto, cpu, cuda or cuda:INDEX", name);
+  require<value_error>(named || local_size == 1, "device", "name",
+                       formatted("auto, cpu or cuda, as {} processes of this host take a GPU each", local_size), name);
   if (index >= count) {
-    fail<device_error>("device", name, "a GPU that this build of torch can use", fmt::format("{} of them", count));
+    fail<device_error>(
+        "device", local_size == 1 ? std::string(name) : fmt::format("cuda:{}", index),
+        local_size == 1 ? "a GPU that this build of torch can use" : "a GPU for each process of this host",
+        fmt::format("{} of them", count));
   }
   return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
 }

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <system_error>
 #include <utility>
 
 #include "experiment/file_lock.hpp"
@@ -17,15 +17,12 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
+#include "kvtransfer/core/write_failure.hpp"
 #include "kvtransfer/experiment/comparison.hpp"
 
 namespace kvtransfer {
 
 namespace {
-
-[[noreturn]] void refuse_journal(const std::filesystem::path& path, std::string_view expected) {
-  fail<file_error>(path.string(), "journal", expected, std::generic_category().message(errno));
-}
 
 /// @throws file_error unless the run kept its trials in the form that this version has
 void require_known_schema(const nlohmann::json& theirs, const std::filesystem::path& path) {
@@ -36,12 +33,20 @@ void require_known_schema(const nlohmann::json& theirs, const std::filesystem::p
   }
 }
 
+/// Which of equal GPUs a trial ran on makes no difference. @param device "cuda:1"
+nlohmann::json kind_of_device(const nlohmann::json& device) {
+  return device.is_string() ? nlohmann::json(device.get<std::string>().substr(0, device.get<std::string>().find(':')))
+                            : device;
+}
+
 /// @throws value_error that names the first of our columns in which a line differs
-void require_same_run(const nlohmann::json& ours, const nlohmann::json& line, const std::filesystem::path& path) {
+void require_same_run(nlohmann::json ours, const nlohmann::json& line, const std::filesystem::path& path) {
   nlohmann::json theirs = nlohmann::json::object();
   for (const auto& column : ours.items()) {
     theirs[column.key()] = line.value(column.key(), nlohmann::json());
   }
+  ours["device"] = kind_of_device(ours["device"]);
+  theirs["device"] = kind_of_device(theirs["device"]);
   if (ours == theirs) {
     return;
   }
@@ -52,6 +57,26 @@ void require_same_run(const nlohmann::json& ours, const nlohmann::json& line, co
   std::string field = place.to_string().substr(place.empty() ? 0 : 1);
   std::replace(field.begin(), field.end(), '/', '.');
   fail<value_error>("resume", field, fmt::format("{}, as in {}", shown(theirs), path.string()), shown(ours));
+}
+
+/// Takes a whole line of a journal, as text and read.
+using line_taker = std::function<void(std::string_view text, const json_reader& line)>;
+
+/// Reads the whole lines of a journal. @param ours the columns that all lines of our run have
+/// @return the length of these lines in bytes: one cut short is left out
+std::size_t read_lines(const std::filesystem::path& path, const nlohmann::json& ours, const line_taker& take) {
+  const std::string text = read_text(path);
+  std::size_t begin = 0;
+  for (std::size_t end = text.find('\n'), number = 1; end != text.npos; end = text.find('\n', begin), ++number) {
+    const std::string where = fmt::format("{} line {}", path.string(), number);
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    const nlohmann::json content = parse_json(line, where);
+    require_known_schema(content, path);
+    require_same_run(ours, content, path);
+    take(line, json_reader(content, where));
+    begin = end + 1;
+  }
+  return begin;
 }
 
 }  // namespace
@@ -110,6 +135,55 @@ struct journal::state {
     return found == trials.end() ? nullptr : &found->second;
   }
 
+  /// Takes over the trial of a line. @return its key, and whether it was not there yet
+  std::pair<detail::content_key, bool> take(const json_reader& line) {
+    trial_record trial = detail::read_trial(line);
+    detail::content_key key{line.text("test_digest"), line.text("condition"), line.text("inputs_digest", ""),
+                            trial.seed};
+    const bool is_new = trials.insert_or_assign(key, std::move(trial)).second;
+    return {std::move(key), is_new};
+  }
+
+  /// The trial of that condition beside another, whatever it depends on; null unless there is one, and one only.
+  [[nodiscard]] const trial_record* find_reference(const detail::content_key& key, const std::string& condition) const {
+    const trial_record* found = nullptr;
+    for (auto each = trials.lower_bound({key.test_digest, condition, {}, 0});
+         each != trials.end() && each->first.test_digest == key.test_digest && each->first.condition == condition;
+         ++each) {
+      if (each->first.seed == key.seed) {
+        if (found != nullptr) {
+          return nullptr;
+        }
+        found = &each->second;
+      }
+    }
+    return found;
+  }
+
+  /// A line with where its trial first differs from its reference, if both are there and it doesn't say so yet.
+  [[nodiscard]] std::string with_divergence(const std::string& text, const detail::content_key& key) const {
+    constexpr const char* column = "first_divergence";
+    constexpr const char* column_before = "stop_reason";
+    const auto line = nlohmann::ordered_json::parse(text);
+    const auto condition = conditions.find(key.condition);
+    if (line.contains(column) || condition == conditions.end() || !condition->second.reference) {
+      return text;
+    }
+    const trial_record* reference = find_reference(key, *condition->second.reference);
+    if (reference == nullptr) {
+      return text;
+    }
+    nlohmann::ordered_json completed = nlohmann::ordered_json::object();
+    for (const auto& each : line.items()) {
+      completed[each.key()] = each.value();
+      if (each.key() == column_before) {
+        completed[column] = detail::divergence_column(
+            difference_from(trials.at(key), *reference, line.at("trial").get<std::int64_t>()));
+      }
+    }
+    return detail::json_text(completed);
+  }
+
   /// The line of a trial. Where it first differs from its reference stands there if there is one.
   [[nodiscard]] nlohmann::ordered_json line(const trial_key& key, const trial_record& trial,
                                             const trial_record* reference) const {
@@ -136,9 +210,11 @@ struct journal::state {
 
 journal::journal(std::filesystem::path path, const results& run, bool resume)
     : path_(std::move(path)), file_(std::make_unique<detail::file_lock>(path_)), state_(std::make_unique<state>(run)) {
-  const std::size_t kept = resume ? read() : 0;
+  const std::size_t kept = resume ? read_lines(path_, state_->run_columns,
+                                               [&](std::string_view, const json_reader& line) { state_->take(line); })
+                                  : 0;
   if (::ftruncate(file_->descriptor(), static_cast<::off_t>(kept)) != 0) {
-    refuse_journal(path_, "a file that can be written");
+    fail_to_write(path_, "journal", "a file that can be written", errno);
   }
 }
 
@@ -152,40 +228,45 @@ void journal::append(const trial_key& key, const trial_record& trial, const tria
   const auto content = state_->content_of(key);
   require<value_error>(content && state_->conditions.contains(key.condition), path_.string(), "trial",
                        "a test and a condition of the run", formatted("{} under {}", key.test, key.condition));
-  write_line(detail::json_text(state_->line(key, trial, reference)));
+  write_lines(detail::json_text(state_->line(key, trial, reference)) + '\n');
   state_->trials.insert_or_assign(*content, trial);
 }
 
-std::size_t journal::read() {
-  const std::string text = read_text(path_);
-  const nlohmann::json ours = state_->run_columns;
-  std::size_t begin = 0;
-  for (std::size_t end = text.find('\n'), number = 1; end != text.npos; end = text.find('\n', begin), ++number) {
-    const std::string where = fmt::format("{} line {}", path_.string(), number);
-    const nlohmann::json content = parse_json(std::string_view(text).substr(begin, end - begin), where);
-    require_known_schema(content, path_);
-    require_same_run(ours, content, path_);
-    const json_reader line(content, where);
-    trial_record trial = detail::read_trial(line);
-    const detail::content_key key{line.text("test_digest"), line.text("condition"), line.text("inputs_digest", ""),
-                                  trial.seed};
-    state_->trials.insert_or_assign(key, std::move(trial));
-    begin = end + 1;
-  }
-  return begin;
+void journal::know(const std::filesystem::path& other) {
+  read_lines(other, state_->run_columns, [&](std::string_view, const json_reader& line) { state_->take(line); });
 }
 
-void journal::write_line(std::string_view line) {
-  const std::string whole = fmt::format("{}\n", line);
-  for (std::size_t done = 0; done < whole.size();) {
-    const ::ssize_t written = ::write(file_->descriptor(), whole.data() + done, whole.size() - done);
+void journal::absorb(const std::vector<std::filesystem::path>& others) {
+  std::vector<std::pair<detail::content_key, std::string>> taken;
+  for (const std::filesystem::path& other : others) {
+    read_lines(other, state_->run_columns, [&](std::string_view text, const json_reader& line) {
+      if (const auto [key, is_new] = state_->take(line); is_new) {
+        taken.emplace_back(key, text);
+      }
+    });
+  }
+  std::string lines;
+  for (const auto& [key, text] : taken) {
+    lines += state_->with_divergence(text, key) + '\n';
+  }
+  write_lines(lines);
+}
+
+void journal::write_lines(std::string_view lines) {
+  const ::off_t end = ::lseek(file_->descriptor(), 0, SEEK_END);
+  for (std::size_t done = 0; done < lines.size();) {
+    const ::ssize_t written = ::write(file_->descriptor(), lines.data() + done, lines.size() - done);
     if (written < 0 && errno != EINTR) {
-      refuse_journal(path_, "room for the data");
+      const int reason = errno;
+      // Whoever goes on after the error writes behind whole lines; where this fails too, reading drops a line cut
+      // short.
+      static_cast<void>(::ftruncate(file_->descriptor(), end) == 0);
+      fail_to_write(path_, "journal", "room for the data", reason);
     }
     done += written > 0 ? static_cast<std::size_t>(written) : 0;
   }
   if (::fdatasync(file_->descriptor()) != 0 && errno != EINVAL) {
-    refuse_journal(path_, "data that reaches the disk");
+    fail_to_write(path_, "journal", "data that reaches the disk", errno);
   }
 }
 

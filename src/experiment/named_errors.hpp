@@ -28,6 +28,10 @@ decltype(auto) naming(std::string_view where, Work&& work) {
     throw frame_error(named(problem));
   } catch (const device_error& problem) {
     throw device_error(named(problem));
+  } catch (const out_of_memory_error& problem) {
+    throw out_of_memory_error(named(problem));
+  } catch (const full_disk_error& problem) {
+    throw full_disk_error(named(problem));
   } catch (const file_error& problem) {
     throw file_error(named(problem));
   } catch (const value_error& problem) {

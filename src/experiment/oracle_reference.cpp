@@ -88,7 +88,7 @@ double log_prob_in_answer(const oracle_reference& oracle, const at::Tensor& logi
 
 std::vector<std::optional<oracle_reference>> read_oracles(const causal_lm& model, const prompt_encoding& encoding,
                                                           const std::vector<oracle_question>& questions,
-                                                          generation_config settings) {
+                                                          generation_config settings, const batching& how) {
   settings.temperature = 0;
   settings.seeds = {0};  // nothing is drawn
   const std::optional<std::int64_t> limit = position_limit(model.config);
@@ -101,18 +101,18 @@ std::vector<std::optional<oracle_reference>> read_oracles(const causal_lm& model
       requests.push_back({plan_of({ids_of(questions[i].prompts->whole())}), settings});
     }
   }
-  const std::vector<generation_result> answers = generate_many(model, requests);
+  const std::vector<generation_result> answers = generate_many(model, requests, how);
   std::vector<scored_plan> scored;
   for (std::size_t i = 0; i < asked.size(); ++i) {
     oracles[asked[i]] = oracle_answering(encoding, questions[asked[i]], answers[i].said);
     scored.push_back({std::move(requests[i].input), oracles[asked[i]]->answer});
   }
-  score_many(model, scored,
-             [&](std::size_t i, const at::Tensor& logits) { oracles[asked[i]]->logits = logits.clone(); });
+  score_many(
+      model, scored, [&](std::size_t i, const at::Tensor& logits) { oracles[asked[i]]->logits = logits.clone(); }, how);
   return oracles;
 }
 
-void measure_along(const causal_lm& model, const std::vector<measured_input>& inputs) {
+void measure_along(const causal_lm& model, const std::vector<measured_input>& inputs, const batching& how) {
   const at::NoGradGuard no_grad;
   const std::optional<std::int64_t> limit = position_limit(model.config);
   std::vector<scored_plan> scored;
@@ -138,7 +138,7 @@ void measure_along(const causal_lm& model, const std::vector<measured_input>& in
       }
     }
   }
-  score_many(model, scored, [&](std::size_t i, const at::Tensor& logits) { takers[i](logits); });
+  score_many(model, scored, [&](std::size_t i, const at::Tensor& logits) { takers[i](logits); }, how);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const std::size_t markers = inputs[i].oracle->markers.size();
     if (inputs[i].trial->next_token_kl && markers > 0) {

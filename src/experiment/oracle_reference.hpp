@@ -14,6 +14,7 @@
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate.hpp"
+#include "kvtransfer/model/generate_many.hpp"
 
 namespace kvtransfer::detail {
 
@@ -37,12 +38,15 @@ struct oracle_question {
   const prompt_ids* prompts;
 };
 
-/// Has the model answer, all questions together. @param settings how conditions are run; here the temperature is 0
+/// Has the model answer, all questions together.
+/// @param settings how conditions are run; here the temperature is 0
+/// @param how sequences are decoded together
 /// @return one a question; nothing where source and target together are longer than the model reads
 [[nodiscard]] std::vector<std::optional<oracle_reference>> read_oracles(const causal_lm& model,
                                                                         const prompt_encoding& encoding,
                                                                         const std::vector<oracle_question>& questions,
-                                                                        generation_config settings);
+                                                                        generation_config settings,
+                                                                        const batching& how = {});
 
 /// A plan to be measured, and the record that says so.
 struct measured_input {
@@ -53,6 +57,6 @@ struct measured_input {
 
 /// Fills in what trials' records say of their plans along the oracles' answers: the markers' log-probability and the
 /// divergence of next tokens. Nothing where a condition leaves no room for the answer. All plans are read together.
-void measure_along(const causal_lm& model, const std::vector<measured_input>& inputs);
+void measure_along(const causal_lm& model, const std::vector<measured_input>& inputs, const batching& how = {});
 
 }  // namespace kvtransfer::detail

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 #include <system_error>
 
 #include "experiment/file_lock.hpp"
@@ -14,6 +15,9 @@ namespace kvtransfer {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::string_view rank_records_begin = "records.rank-";
+constexpr std::string_view rank_records_end = ".jsonl";
 
 bool has_content(const fs::path& file) {
   std::error_code none;
@@ -65,6 +69,23 @@ fs::path set_aside(const fs::path& folder, const fs::path& journal) {
 
 fs::path records_file(const fs::path& folder) { return folder / "records.jsonl"; }
 
+fs::path records_file_of_rank(const fs::path& folder, std::int64_t rank) {
+  return folder / fmt::format("{}{}{}", rank_records_begin, rank, rank_records_end);
+}
+
+std::vector<fs::path> records_files_of_ranks(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code none;
+  for (fs::directory_iterator entry(folder, none), end; !none && entry != end; entry.increment(none)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(rank_records_begin) && name.ends_with(rank_records_end)) {
+      files.push_back(entry->path());
+    }
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
 fs::path results_file(const fs::path& folder, const std::string& name) {
   return folder / (name + "_transfer_results.json");
 }
@@ -74,7 +95,7 @@ std::optional<fs::path> make_output_folder(const fs::path& folder, const std::st
   if (std::error_code none; fs::exists(journal, none)) {
     const detail::file_lock only_run(journal);  // refuses where another has it, even if that has no trial yet
   }
-  const bool kept = has_content(journal);
+  const bool kept = has_content(journal) || std::ranges::any_of(records_files_of_ranks(folder), has_content);
   if (!(resume && kept) && (kept || has_content(results_file(folder, name)))) {
     return set_aside(folder, journal);
   }

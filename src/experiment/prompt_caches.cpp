@@ -5,8 +5,6 @@
 #include <set>
 #include <utility>
 
-#include "kvtransfer/model/generate_many.hpp"
-
 namespace kvtransfer {
 
 namespace {
@@ -22,8 +20,8 @@ std::int64_t bytes_of(const cache_view<>& kv) {
 
 }  // namespace
 
-prompt_caches::prompt_caches(const causal_lm& model, std::int64_t most_bytes)
-    : model_(&model), most_bytes_(most_bytes) {}
+prompt_caches::prompt_caches(const causal_lm& model, std::int64_t most_bytes, batching how)
+    : model_(&model), most_bytes_(most_bytes), how_(std::move(how)) {}
 
 prompt_caches::request prompt_caches::asked_for(const text_to_continue& text, const generation_config& settings) {
   request asked{text, settings};
@@ -88,7 +86,7 @@ void prompt_caches::continue_all(const std::vector<std::pair<text_to_continue, g
       asked.push_back(std::move(one));
     }
   }
-  std::vector<generation_result> made = generate_many(*model_, std::move(requests));
+  std::vector<generation_result> made = generate_many(*model_, std::move(requests), how_);
   for (std::size_t i = 0; i < asked.size(); ++i) {
     keep(asked[i], {std::move(made[i].said), std::move(*made[i].left)});
   }

@@ -46,6 +46,17 @@ nlohmann::ordered_json to_json_value(const program_info& program) {
           {"seconds", program.seconds}};
 }
 
+nlohmann::ordered_json to_json_value(const run_cost& cost) {
+  return {{"trials", cost.trials},
+          {"tokens", cost.tokens},
+          {"seconds", cost.seconds},
+          {"tokens_per_second", tokens_per_second(cost)},
+          {"processes", cost.processes},
+          {"peak_host_bytes", cost.peak_host_bytes},
+          {"peak_device_bytes",
+           cost.peak_device_bytes ? nlohmann::ordered_json(*cost.peak_device_bytes) : nlohmann::ordered_json()}};
+}
+
 nlohmann::ordered_json rope_json(const model_info& model) {
   return model.rope.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json::parse(model.rope);
 }
@@ -160,6 +171,7 @@ nlohmann::ordered_json to_json_value(const std::vector<left_out_crossing>& left_
 nlohmann::ordered_json to_json_value(const results& run) {
   nlohmann::ordered_json document = {{"schema_version", results_schema_version},
                                      {"program", to_json_value(run.program)},
+                                     {"cost", to_json_value(run.cost)},
                                      {"model", to_json_value(run.model)},
                                      {"settings", to_json_value(run.settings)},
                                      {"suite", {{"name", run.suite_name}, {"digest", text_or_null(run.suite_digest)}}},

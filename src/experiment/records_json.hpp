@@ -21,6 +21,8 @@ inline constexpr int results_schema_version = 2;
 
 [[nodiscard]] nlohmann::ordered_json to_json_value(const program_info& program);
 
+[[nodiscard]] nlohmann::ordered_json to_json_value(const run_cost& cost);
+
 [[nodiscard]] nlohmann::ordered_json to_json_value(const model_info& model);
 
 [[nodiscard]] nlohmann::ordered_json to_json_value(statistics::proportion observed, bool with_interval);

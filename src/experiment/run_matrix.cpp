@@ -3,10 +3,11 @@
 #include <ATen/Parallel.h>
 
 #include <chrono>
+#include <utility>
 #include <vector>
 
+#include "experiment/run/group_journals.hpp"
 #include "kvtransfer/experiment/device_choice.hpp"
-#include "kvtransfer/experiment/journal.hpp"
 #include "kvtransfer/experiment/model_info.hpp"
 #include "kvtransfer/experiment/output_folder.hpp"
 #include "kvtransfer/experiment/program_info.hpp"
@@ -14,6 +15,7 @@
 #include "kvtransfer/experiment/report.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/chat_format_registry.hpp"
+#include "model/lack_of_memory.hpp"
 
 namespace kvtransfer {
 
@@ -34,45 +36,84 @@ run_settings settled(run_settings settings, at::Device device) {
   return settings;
 }
 
-}  // namespace
+/// Makes the folder that the run writes to, and tells of what lay there.
+void make_output(const matrix_arguments& arguments, const matrix_events& events, bool resume) {
+  const auto older = make_output_folder(arguments.settings.output, arguments.program, resume);
+  if (older && events.older_folder) {
+    events.older_folder(*older);
+  }
+}
 
-results run_matrix(const matrix_registries& known, const matrix_arguments& arguments, const matrix_events& events) {
-  const auto start = std::chrono::steady_clock::now();
+/// What was asked for, opened and checked.
+struct ready_matrix {
+  prompt_encoding encoding;
+  causal_lm model;
+  std::vector<any_condition> conditions;
+  results run;
+};
+
+ready_matrix made_ready(const matrix_registries& known, const matrix_arguments& arguments, at::Device device) {
   std::vector<any_condition> conditions = known.conditions.parse(arguments.conditions);
-  const factorial_conditions cells = crossed(arguments.settings.factors, known.conditions);
+  factorial_conditions cells = crossed(arguments.settings.factors, known.conditions);
   const std::string& sweep = arguments.settings.sweep;
   const std::vector<std::string> swept = sweep.empty() ? std::vector<std::string>{} : known.sweeps.parse(sweep);
   const suite tests = known.suites.open(arguments.settings.suite);
-  const at::Device device = choose_device(arguments.settings.device);
   const run_settings settings = settled(arguments.settings, device);
 
   const std::filesystem::path path = arguments.model.empty() ? std::filesystem::path(settings.model) : arguments.model;
-  const prompt_encoding encoding = open_prompt_encoding(path, settings, chat_format_registry::standard());
-  const causal_lm model =
-      causal_lm::open(path, device, parse_dtype(settings.dtype),
-                      settings.quantize == "nf4" ? weight_quantization::nf4 : weight_quantization::none);
+  prompt_encoding encoding = open_prompt_encoding(path, settings, chat_format_registry::standard());
+  causal_lm model = causal_lm::open(path, device, parse_dtype(settings.dtype),
+                                    settings.quantize == "nf4" ? weight_quantization::nf4 : weight_quantization::none);
   conditions = united(conditions, cells.conditions);
   conditions = united(conditions, known.sweeps.conditions(swept, model.config, known.conditions));
   results run =
       planned_run(tests, conditions, settings, make_program_info(model, model.quantization, arguments.command),
                   make_model_info(model, settings.model));
-  static_cast<void>(checked_prompts(model, encoding, conditions, run));  // before anything is written
-  run.left_out = cells.left_out;
-  for (const left_out_crossing& each : run.left_out) {
-    if (events.left_out) {
-      events.left_out(each);
+  run.left_out = std::move(cells.left_out);
+  static_cast<void>(checked_prompts(model, encoding, conditions, run));
+  return {std::move(encoding), std::move(model), std::move(conditions), std::move(run)};
+}
+
+results run_of_process(const matrix_registries& known, const matrix_arguments& arguments, const matrix_events& events,
+                       process_group& group, at::Device device) {
+  const auto start = std::chrono::steady_clock::now();
+  ready_matrix ready = made_ready(known, arguments, device);
+  results& run = ready.run;
+  const std::filesystem::path output = run.settings.output;
+  const bool resume = run.settings.resume || group.restarts() > 0;
+  if (events.begins) {
+    events.begins();
+  }
+  if (group.rank() == 0) {
+    for (const left_out_crossing& each : run.left_out) {
+      if (events.left_out) {
+        events.left_out(each);
+      }
     }
+    make_output(arguments, events, resume);
   }
-  const std::filesystem::path output = settings.output;
-  const auto older = make_output_folder(output, arguments.program, settings.resume);
-  if (older && events.older_folder) {
-    events.older_folder(*older);
-  }
-  journal finished(records_file(output), run, settings.resume);
-  run_experiment(model, encoding, conditions, run, finished, events.progress);
+  detail::group_journals finished(output, run, resume, group, events.waits);
+  run_experiment(ready.model, ready.encoding, ready.conditions, run, finished.own(), events.progress, group);
   run.program.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  write_reports(run, output, arguments.program);
-  return run;
+  if (group.rank() == 0) {
+    finished.gather(run);
+    write_reports(run, output, arguments.program);
+  }
+  return std::move(ready.run);
+}
+
+}  // namespace
+
+results run_matrix(const matrix_registries& known, const matrix_arguments& arguments, const matrix_events& events,
+                   process_group& group) {
+  const at::Device device = choose_device(arguments.settings.device, group.local_rank(), group.local_size());
+  return detail::naming_lack_of_memory("run", device,
+                                       [&] { return run_of_process(known, arguments, events, group, device); });
+}
+
+results run_matrix(const matrix_registries& known, const matrix_arguments& arguments, const matrix_events& events) {
+  process_group alone;
+  return run_matrix(known, arguments, events, alone);
 }
 
 }  // namespace kvtransfer

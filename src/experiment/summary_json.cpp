@@ -100,6 +100,7 @@ nlohmann::ordered_json to_json_value(const statistics::paired_comparison& outcom
 nlohmann::ordered_json summary_json(const results& run, const run_summary& summary) {
   nlohmann::ordered_json document = {{"schema_version", results_schema_version},
                                      {"program", to_json_value(run.program)},
+                                     {"cost", to_json_value(run.cost)},
                                      {"model", to_json_value(run.model)},
                                      {"settings", to_json_value(run.settings)},
                                      {"suite",

@@ -2,29 +2,10 @@
 
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/DeviceGuard.h>
-#include <sys/sysinfo.h>
 
-#include <fstream>
-#include <string>
+#include "model/host_memory.hpp"
 
 namespace kvtransfer::detail {
-
-namespace {
-
-std::int64_t free_on_host() {
-  std::ifstream lines("/proc/meminfo");
-  std::string name;
-  std::string unit;
-  for (std::int64_t kibibytes = 0; lines >> name >> kibibytes; std::getline(lines, unit)) {
-    if (name == "MemAvailable:") {
-      return kibibytes * 1024;
-    }
-  }
-  struct ::sysinfo system{};
-  return ::sysinfo(&system) == 0 ? static_cast<std::int64_t>(system.freeram) * system.mem_unit : 0;
-}
-
-}  // namespace
 
 std::int64_t free_memory(c10::Device device) {
   if (device.is_cpu()) {

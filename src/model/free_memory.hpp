@@ -7,7 +7,7 @@
 namespace kvtransfer::detail {
 
 /// Bytes that can still be allocated on a device: what the driver of a GPU has and what torch keeps there unused; on
-/// the host what the kernel calls available.
+/// the host what `free_on_host` finds.
 [[nodiscard]] std::int64_t free_memory(c10::Device device);
 
 }  // namespace kvtransfer::detail

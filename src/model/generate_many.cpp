@@ -11,6 +11,7 @@
 #include "kvtransfer/model/sampling.hpp"
 #include "model/extend_completion.hpp"
 #include "model/free_memory.hpp"
+#include "model/lack_of_memory.hpp"
 #include "model/plan_signature.hpp"
 #include "model/replayed_steps.hpp"
 #include "model/sequence_batch.hpp"
@@ -147,7 +148,8 @@ class many_generations {
 
   [[nodiscard]] batch_sizes held_by_memory(batch_sizes sizes, std::int64_t shortest) const {
     const std::int64_t free = detail::free_memory(model_.device());
-    const std::int64_t most = how_.most_bytes > 0 ? how_.most_bytes : free / 2;
+    const std::int64_t most =
+        how_.most_bytes > 0 ? how_.most_bytes : static_cast<std::int64_t>(how_.share * static_cast<double>(free));
     while (detail::bytes_of(model_, sizes) > most) {
       if (sizes.groups > 1) {
         sizes.groups = (sizes.groups + 1) / 2;
@@ -156,10 +158,11 @@ class many_generations {
       } else if (sizes.prefix > shortest) {
         sizes.prefix = shortest;
       } else {
-        fail<device_error>("generate_many", "memory",
-                           fmt::format("{} bytes for one sequence of {} slots", detail::bytes_of(model_, sizes),
-                                       sizes.prefix + sizes.tail),
-                           fmt::format("{} bytes, of {} free", most, free));
+        fail<out_of_memory_error>(
+            "generate_many", "memory",
+            fmt::format("{} bytes on {} for one sequence of {} slots", detail::bytes_of(model_, sizes),
+                        model_.device().str(), sizes.prefix + sizes.tail),
+            fmt::format("{} bytes, of {} free", most, free));
       }
     }
     return sizes;
@@ -191,9 +194,17 @@ class many_generations {
         }
       }
       fill();
-      if (!step(batch, places) && !any_fits(sizes)) {
+      const bool stepped = step(batch, places);
+      tell_steps();
+      if (!stepped && !any_fits(sizes)) {
         return;
       }
+    }
+  }
+
+  void tell_steps() {
+    if (how_.after_steps) {
+      how_.after_steps(std::exchange(chosen_, 0));
     }
   }
 
@@ -247,6 +258,7 @@ class many_generations {
         if (limit_) {
           where.most = std::min(where.most, *limit_ - batch.next_position(static_cast<std::int64_t>(g)) + 1);
         }
+        chosen_ += settings.max_new_tokens > 0 ? 1 : 0;
         const bool goes_on = settings.max_new_tokens > 0 &&
                              take(where, choose_token(firsts[g], settings.temperature, settings.seeds.front(), 0));
         if (goes_on) {
@@ -321,6 +333,7 @@ class many_generations {
         if (!places[p].job) {
           continue;  // it has ended in a step before
         }
+        chosen_ += places[p].last ? 0 : 1;
         if (places[p].last || !take(places[p], *chosen[p])) {
           end(batch, p, places[p]);
         }
@@ -340,6 +353,7 @@ class many_generations {
   std::int64_t tail_ = 0;                          // slots that its sequences have for what they read
   std::int64_t waiting_ = 0;                       // sequences that have not begun
   std::size_t requests_ = 0;
+  std::int64_t chosen_ = 0;  // tokens since `after_steps` heard of them
   bool exhausted_ = false;
 };
 
@@ -347,7 +361,8 @@ class many_generations {
 
 void generate_many(const causal_lm& model, const request_source& source, const result_sink& finished,
                    const batching& how) {
-  many_generations(model, source, finished, how).run();
+  detail::naming_lack_of_memory("generate_many", model.device(),
+                                [&] { many_generations(model, source, finished, how).run(); });
 }
 
 std::vector<generation_result> generate_many(const causal_lm& model, std::vector<generation_request> requests,

@@ -10,6 +10,7 @@
 #include "kvtransfer/model/score.hpp"
 #include "model/checked_plan.hpp"
 #include "model/free_memory.hpp"
+#include "model/lack_of_memory.hpp"
 #include "model/plan_checks.hpp"
 #include "model/prefix_reader.hpp"
 #include "model/sequence_batch.hpp"
@@ -77,9 +78,14 @@ void score_pass(const causal_lm& model, const std::vector<waiting_plan>& waiting
   }
 }
 
-}  // namespace
+void tell_pass(const batching& how) {
+  if (how.after_steps) {
+    how.after_steps(0);
+  }
+}
 
-void score_many(const causal_lm& model, const std::vector<scored_plan>& plans, const logits_sink& found) {
+void score_in_passes(const causal_lm& model, const std::vector<scored_plan>& plans, const logits_sink& found,
+                     const batching& how) {
   const at::NoGradGuard no_grad;
   std::vector<waiting_plan> waiting;
   for (std::size_t i = 0; i < plans.size(); ++i) {
@@ -88,6 +94,7 @@ void score_many(const causal_lm& model, const std::vector<scored_plan>& plans, c
     const auto asked = static_cast<std::int64_t>(continuation.size());
     if (input.batch() != 1 || input.size() + asked - 1 > longest_read_together) {
       found(i, next_token_logits(model, input, continuation));
+      tell_pass(how);
       continue;
     }
     require_tokens_known(model.config, {continuation});
@@ -95,12 +102,20 @@ void score_many(const causal_lm& model, const std::vector<scored_plan>& plans, c
   }
   std::ranges::stable_sort(waiting, {},
                            [](const waiting_plan& each) { return std::pair(each.read.layers_alike, each.read.slots); });
-  const std::int64_t most_bytes = free_memory(model.device()) / 2;
+  const auto most_bytes = static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device())));
   for (std::size_t begin = 0; begin < waiting.size();) {
     const std::size_t end = end_of_pass(model, waiting, begin, most_bytes);
     score_pass(model, waiting, begin, end, found);
     begin = end;
+    tell_pass(how);
   }
+}
+
+}  // namespace
+
+void score_many(const causal_lm& model, const std::vector<scored_plan>& plans, const logits_sink& found,
+                const batching& how) {
+  naming_lack_of_memory("score", model.device(), [&] { score_in_passes(model, plans, found, how); });
 }
 
 }  // namespace kvtransfer::detail

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "kvtransfer/core/json_file.hpp"
+#include "support/file_size_limit.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
@@ -126,4 +127,19 @@ TEST_CASE("a write that the file system refuses is reported with the file's name
   constexpr std::uint64_t beyond_any_file = std::uint64_t{1} << 62;
   CHECK_THAT(message_of<file_error>([&] { file.write_at(beyond_any_file, bytes_of_text("x")); }),
              test::contains("a: write: expected room for the data"));
+}
+
+TEST_CASE("a disk without room for a file keeps the old one, and goes on when there is room", "[core][atomic_file]") {
+  const temporary_folder folder;
+  folder.put("a", "old");
+  const std::string large(100'000, 'x');
+  {
+    const test::file_size_limit limit(4096);
+    CHECK(message_of<full_disk_error>([&] { write_text(folder.path() / "a", large); }) ==
+          (folder.path() / "a").string() + ": write: expected room for the data, got File too large");
+  }
+  CHECK(read_text(folder.path() / "a") == "old");
+  CHECK(files_in(folder) == 1);
+  write_text(folder.path() / "a", large);
+  CHECK(read_text(folder.path() / "a") == large);
 }

@@ -22,6 +22,25 @@ TEST_CASE("without a GPU auto is the CPU and cuda is refused", "[experiment][dev
   }
 }
 
+TEST_CASE("each of several processes on a host takes a GPU of its own", "[experiment][device_choice]") {
+  CHECK(choose_device("cpu", 3, 8).is_cpu());
+  CHECK(message_of<value_error>([] { choose_device("cuda:0", 1, 2); }) ==
+        "device: name: expected auto, cpu or cuda, as 2 processes of this host take a GPU each, got cuda:0");
+  const std::string too_many = message_of<device_error>([] { choose_device("cuda", 99, 100); });
+  CHECK(too_many.starts_with("device: cuda:99: expected a GPU for each process of this host, got "));
+}
+
+TEST_CASE("the second process of a host takes the second GPU", "[experiment][device_choice][cuda]") {
+  if (cuda_available()) {
+    if (at::detail::getCUDAHooks().getNumGPUs() > 1) {
+      CHECK(choose_device("auto", 1, 2) == at::Device(at::kCUDA, 1));
+      CHECK(choose_device("cuda", 1, 2) == at::Device(at::kCUDA, 1));
+    } else {
+      CHECK_THROWS_AS(choose_device("auto", 1, 2), device_error);
+    }
+  }
+}
+
 TEST_CASE("with a GPU auto takes it, in a 16-bit dtype", "[experiment][device_choice][cuda]") {
   if (cuda_available()) {
     CHECK(choose_device("auto") == at::Device(at::kCUDA, 0));

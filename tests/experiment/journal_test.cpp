@@ -1,13 +1,17 @@
 #include "kvtransfer/experiment/journal.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "experiment/sample_results.hpp"
 #include "kvtransfer/core/json_file.hpp"
+#include "support/file_size_limit.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
@@ -249,4 +253,86 @@ TEST_CASE("a trial of a test or a condition that the run does not have is not ke
   journal kept(setup.file, setup.run, false);
   CHECK_THROWS_AS(kept.append({"other", "transfer", 0}, setup.trial), value_error);
   CHECK_THROWS_AS(kept.append({"names", "zero", 0}, setup.trial), value_error);
+}
+
+TEST_CASE("a full disk leaves a journal of whole lines, which goes on when there is room", "[experiment][journal]") {
+  journal_setup setup;
+  journal kept(setup.file, setup.run, false);
+  kept.append({"names", "transfer", 0}, setup.trial);
+  const std::string before = read_text(setup.file);
+  {
+    const file_size_limit limit(before.size() + 100);  // some of a line
+    CHECK_THROWS_AS(kept.append({"names", "transfer", 1}, setup.second), full_disk_error);
+  }
+  CHECK(read_text(setup.file) == before);
+  CHECK(kept.size() == 1);
+  kept.append({"names", "transfer", 1}, setup.second);
+  CHECK(kept.size() == 2);
+  const std::string after = read_text(setup.file);
+  CHECK(after.starts_with(before));
+  CHECK(std::count(after.begin(), after.end(), '\n') == 2);
+}
+
+TEST_CASE("a journal knows the trials of another without holding them", "[experiment][journal]") {
+  journal_setup setup;
+  setup.write_two();
+  const auto own_file = setup.folder.path() / "own.jsonl";
+  journal own(own_file, setup.run, false);
+  own.know(setup.file);
+  CHECK(own.size() == 2);
+  REQUIRE(own.find({"names", "transfer", 1}) != nullptr);
+  CHECK(read_text(own_file).empty());
+}
+
+TEST_CASE("a journal absorbs the trials of others once each, and says where they differ from their reference",
+          "[experiment][journal]") {
+  journal_setup setup;
+  const auto file = [&](const char* name) { return setup.folder.path() / name; };
+  {
+    journal first(file("1"), setup.run, false);
+    first.append({"names", "transfer", 0}, setup.trial);
+    journal second(file("2"), setup.run, false);
+    second.append({"names", "transfer", 0}, setup.trial);
+    second.append({"names", "text_oracle", 0}, setup.run.tests[0].find("text_oracle")->trials[0]);
+  }
+  const auto lines_of = [&](const std::filesystem::path& path) {
+    std::vector<nlohmann::ordered_json> lines;
+    std::istringstream stream(read_text(path));
+    for (std::string line; std::getline(stream, line);) {
+      lines.push_back(nlohmann::ordered_json::parse(line));
+    }
+    return lines;
+  };
+  CHECK_FALSE(lines_of(file("1"))[0].contains("first_divergence"));  // the oracle ran elsewhere
+  {
+    journal all(setup.file, setup.run, false);
+    all.absorb({file("1"), file("2")});
+    CHECK(all.size() == 2);
+    const std::string once = read_text(setup.file);
+    all.absorb({file("1"), file("2")});
+    CHECK(read_text(setup.file) == once);
+  }
+  // One journal that has run the oracle first writes the very same lines.
+  {
+    journal whole(file("whole"), setup.run, false);
+    whole.append({"names", "text_oracle", 0}, setup.run.tests[0].find("text_oracle")->trials[0]);
+    whole.append({"names", "transfer", 0}, setup.trial);
+  }
+  const auto absorbed = lines_of(setup.file);
+  const auto whole = lines_of(file("whole"));
+  REQUIRE(absorbed.size() == 2);
+  CHECK(absorbed[0].dump() == whole[1].dump());
+  CHECK(absorbed[1].dump() == whole[0].dump());
+  CHECK(journal(setup.file, setup.run, true).size() == 2);
+}
+
+TEST_CASE("trials of another GPU of the same kind are of the same run, those of another kind are not",
+          "[experiment][journal]") {
+  journal_setup setup;
+  setup.run.program.device = "cuda:0";
+  setup.write_two();
+  setup.run.program.device = "cuda:3";
+  CHECK(journal(setup.file, setup.run, true).size() == 2);
+  setup.run.program.device = "cpu";
+  CHECK_THAT(message_of<value_error>([&] { journal(setup.file, setup.run, true); }), contains("resume: device"));
 }

@@ -67,6 +67,13 @@ struct small_experiment {
   }
 };
 
+/// A run's document without what it took.
+nlohmann::ordered_json outcome_of(const results& run) {
+  nlohmann::ordered_json document = to_json_value(run);
+  document.erase("cost");
+  return document;
+}
+
 }  // namespace
 
 TEST_CASE("a run has every test, condition and trial, with the trials' seeds", "[experiment][run]") {
@@ -163,20 +170,68 @@ TEST_CASE("greedy trials of one plan are run once and recorded for each", "[expe
   }
 }
 
-TEST_CASE("progress counts every trial once", "[experiment][run]") {
+TEST_CASE("progress counts every trial, and goes on between trials", "[experiment][run]") {
   std::vector<std::int64_t> done;
+  std::int64_t calls = 0;
+  std::int64_t tokens = 0;
   small_experiment().run(false, [&](const run_progress& progress) {
-    done.push_back(progress.done);
+    ++calls;
+    if (done.empty() || done.back() != progress.done) {
+      done.push_back(progress.done);
+    }
     CHECK(progress.total == 14);
+    CHECK(progress.cost.trials == progress.done);
+    CHECK(progress.cost.tokens >= tokens);
+    tokens = progress.cost.tokens;
   });
-  REQUIRE(done.size() == 14);
-  CHECK(done.front() == 1);
-  CHECK(done.back() == 14);
+  CHECK(done == std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14});
+  CHECK(calls > 14);
+}
+
+TEST_CASE("what a run took counts what it ran, not what was finished", "[experiment][run]") {
+  small_experiment setup;
+  const run_cost whole = setup.run().cost;
+  CHECK(whole.trials == 14);
+  CHECK(whole.tokens > 14);  // greedy trials that read the same are run once
+  CHECK(whole.seconds > 0);
+  CHECK(tokens_per_second(whole) == Approx(static_cast<double>(whole.tokens) / whole.seconds));
+  CHECK(whole.processes == 1);
+  CHECK(whole.peak_host_bytes > 10'000'000);
+  CHECK_FALSE(whole.peak_device_bytes.has_value());
+  CHECK(setup.run(true).cost.trials == 0);
+  CHECK(setup.run(true).cost.tokens == 0);
+}
+
+TEST_CASE("the time left is that of the trials that are left", "[experiment][run]") {
+  run_progress progress;
+  progress.total = 20;
+  progress.done = 12;
+  CHECK_FALSE(seconds_left(progress).has_value());
+  progress.cost.trials = 4;  // eight were finished before
+  progress.cost.seconds = 6;
+  CHECK(seconds_left(progress) == 12.0);
+}
+
+TEST_CASE("a run may be ended between two steps", "[experiment][run]") {
+  small_experiment setup;
+  const nlohmann::ordered_json whole = outcome_of(setup.run());
+  struct stop {};
+  for (const std::int64_t last : {1, 4, 9}) {
+    std::int64_t calls = 0;
+    CHECK_THROWS_AS(setup.run(false,
+                              [&](const run_progress&) {
+                                if (++calls == last) {
+                                  throw stop{};
+                                }
+                              }),
+                    stop);
+    CHECK(alike(outcome_of(setup.run(true)), whole));
+  }
 }
 
 TEST_CASE("a run interrupted after any trial resumes to the same results", "[experiment][run]") {
   small_experiment setup;
-  const nlohmann::ordered_json whole = to_json_value(setup.run());
+  const nlohmann::ordered_json whole = outcome_of(setup.run());
   struct stop {};
   for (const std::int64_t last : {1, 5, 13}) {
     const auto stop_there = [&](const run_progress& progress) {
@@ -185,7 +240,7 @@ TEST_CASE("a run interrupted after any trial resumes to the same results", "[exp
       }
     };
     CHECK_THROWS_AS(setup.run(false, stop_there), stop);
-    CHECK(alike(to_json_value(setup.run(true)), whole));
+    CHECK(alike(outcome_of(setup.run(true)), whole));
   }
 }
 
@@ -248,7 +303,7 @@ TEST_CASE("no trials and no tokens are refused", "[experiment][run]") {
 
 TEST_CASE("a run without a journal gives what one with a journal gives", "[experiment][run]") {
   small_experiment setup;
-  CHECK(json_text(to_json_value(setup.run_without_journal())) == json_text(to_json_value(setup.run())));
+  CHECK(json_text(outcome_of(setup.run_without_journal())) == json_text(outcome_of(setup.run())));
 }
 
 namespace {

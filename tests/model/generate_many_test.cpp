@@ -254,7 +254,8 @@ TEST_CASE("generation in batches stops at the last position that the model knows
 TEST_CASE("a batch that memory does not hold is refused with what it needs", "[model][generate_many]") {
   const causal_lm model = small_model();
   const std::vector<generation_request> one{{plan_of({some_tokens(5)}), {.max_new_tokens = 3}}};
-  const std::string refused = message_of<device_error>([&] { (void)generate_many(model, one, {.most_bytes = 1000}); });
+  const std::string refused =
+      message_of<out_of_memory_error>([&] { (void)generate_many(model, one, {.most_bytes = 1000}); });
   CHECK_THAT(refused, contains("generate_many: memory: expected "));
   CHECK_THAT(refused, contains(" bytes for one sequence of 8 slots, got 1000 bytes, of "));
 }

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/write_failure.hpp"
 
 namespace kvtransfer {
 
@@ -108,14 +109,7 @@ class atomic_file {
     ::unlink(partial_.c_str());
   }
 
-  [[noreturn]] void complain(std::string_view expected) const {
-    const int reason = errno;
-    const std::string got = std::generic_category().message(reason);
-    if (reason == ENOSPC || reason == EDQUOT || reason == EFBIG) {
-      fail<full_disk_error>(target_.string(), "write", expected, got);
-    }
-    fail<file_error>(target_.string(), "write", expected, got);
-  }
+  [[noreturn]] void complain(std::string_view expected) const { fail_to_write(target_, "write", expected, errno); }
 
   /// Some file systems refuse to sync a folder; the data is safe by then, so that is no error.
   void make_name_durable() const {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kvtransfer/experiment/records.hpp"
 
@@ -37,13 +38,22 @@ class journal {
   /// Opens, or makes, the file, and keeps other runs out of it.
   /// @param run what is being run (planned or finished); trials kept of another run are not mixed with this one's
   /// @param resume keep the trials that are there; otherwise the file starts empty
-  /// @throws file_error if the file can't be written, is in use or is no journal; value_error that names the first
-  /// difference if it holds trials of another model, program or setting
+  /// @throws file_error, full_disk_error if the file can't be written, is in use or is no journal; value_error that
+  /// names the first difference if it holds trials of another model, program or setting
   journal(std::filesystem::path path, const results& run, bool resume);
 
   journal(const journal&) = delete;
   journal& operator=(const journal&) = delete;
   ~journal();
+
+  /// Takes the trials of another journal of this run for finished too. They stay in that file alone, which nobody may
+  /// write to meanwhile. @throws as the constructor
+  void know(const std::filesystem::path& other);
+
+  /// Puts the trials of other journals of this run, which nobody writes to any more, into this one's file: those that
+  /// are not there yet, on the disk before this returns. Where a trial first differs from its reference is put into its
+  /// line, if that was not known where it ran. @throws as the constructor and `append`
+  void absorb(const std::vector<std::filesystem::path>& others);
 
   /// Finished trials.
   [[nodiscard]] std::size_t size() const;
@@ -53,13 +63,12 @@ class journal {
 
   /// Keeps a finished trial, on the disk before this returns.
   /// @param reference the trial that it is compared with, if that has run: where they first differ is said beside
-  /// @throws file_error if it can't be written; value_error for a test or a condition that the run does not have
+  /// @throws file_error, full_disk_error if it can't be written (the file is then as it was); value_error for a test or
+  /// a condition that the run does not have
   void append(const trial_key& key, const trial_record& trial, const trial_record* reference = nullptr);
 
  private:
-  /// Takes over the whole lines of the file. @return their length in bytes
-  std::size_t read();
-  void write_line(std::string_view line);
+  void write_lines(std::string_view lines);
 
   struct state;
   std::filesystem::path path_;

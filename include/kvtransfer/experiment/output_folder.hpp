@@ -1,13 +1,21 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace kvtransfer {
 
 /// Where the trials of a run are kept from the first one on.
 [[nodiscard]] std::filesystem::path records_file(const std::filesystem::path& folder);
+
+/// Where one process of several keeps the trials that it finishes, until they are put into `records_file`.
+[[nodiscard]] std::filesystem::path records_file_of_rank(const std::filesystem::path& folder, std::int64_t rank);
+
+/// Those of all processes that there are, those that an interrupted run has left included, in the order of their names.
+[[nodiscard]] std::vector<std::filesystem::path> records_files_of_ranks(const std::filesystem::path& folder);
 
 /// Where the results of a finished run of the program `name` are.
 [[nodiscard]] std::filesystem::path results_file(const std::filesystem::path& folder, const std::string& name);

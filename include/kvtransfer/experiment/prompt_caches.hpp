@@ -11,6 +11,7 @@
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate.hpp"
+#include "kvtransfer/model/generate_many.hpp"
 
 namespace kvtransfer {
 
@@ -37,10 +38,14 @@ struct continuation_deferred {};
 /// Views stay valid however long they are kept, and show what nobody changes: to edit one, make a `cache` of it.
 class prompt_caches {
  public:
+  /// What is kept unless the caller says otherwise, in bytes.
+  static constexpr std::int64_t usual_bytes = std::int64_t{1} << 30;
+
   /// @param model must outlive this
   /// @param most_bytes kept for who may ask again; past it, what was asked for longest ago is given up and made again
   /// when it is asked for
-  explicit prompt_caches(const causal_lm& model, std::int64_t most_bytes = std::int64_t{1} << 30);
+  /// @param how texts are continued together
+  explicit prompt_caches(const causal_lm& model, std::int64_t most_bytes = usual_bytes, batching how = {});
 
   prompt_caches(const prompt_caches&) = delete;
   prompt_caches& operator=(const prompt_caches&) = delete;
@@ -95,6 +100,7 @@ class prompt_caches {
 
   const causal_lm* model_;
   std::int64_t most_bytes_;
+  batching how_;
   std::int64_t bytes_ = 0;
   std::int64_t asked_ = 0;
   std::int64_t made_ = 0;

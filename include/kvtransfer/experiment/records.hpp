@@ -13,6 +13,7 @@
 #include "kvtransfer/experiment/left_out_crossing.hpp"
 #include "kvtransfer/experiment/model_info.hpp"
 #include "kvtransfer/experiment/program_info.hpp"
+#include "kvtransfer/experiment/run_cost.hpp"
 #include "kvtransfer/experiment/sequence.hpp"
 #include "kvtransfer/experiment/statistics/equivalence.hpp"
 #include "kvtransfer/experiment/suite.hpp"
@@ -104,6 +105,7 @@ struct results {
   std::vector<condition_description> conditions;  ///< in the order asked for
   std::vector<left_out_crossing> left_out = {};   ///< of the factors' crossings those that mean nothing
   std::vector<test_record> tests;                 ///< in the suite's order
+  run_cost cost = {};                             ///< what running the trials took
 
   /// The description of that id; null if the run did not include it.
   [[nodiscard]] const condition_description* find_condition(std::string_view id) const {

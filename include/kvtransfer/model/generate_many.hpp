@@ -27,14 +27,17 @@ struct generation_result {
   std::optional<cache> left;  ///< what `session` would hold; nothing unless `keeps_cache` asked for it
 };
 
-/// How many sequences are decoded together.
+/// How many sequences are decoded together, and who hears of it.
 struct batching {
   std::int64_t most_sequences = 256;  ///< fewer where memory does not hold so many
-  std::int64_t most_bytes = 0;        ///< for a batch; 0: half of what is free on the model's device as it is made
+  std::int64_t most_bytes = 0;        ///< for a batch; 0: `share` of what is free on the model's device as it is made
+  double share = 0.5;                 ///< less where several processes share the device's memory
   /// On a GPU, whether a step of a given size is told to the driver once, as a CUDA graph, and replayed from then on.
   /// What is said is the same either way. Nothing: what the environment variable KVTRANSFER_CUDA_GRAPHS says, on or
   /// off.
   std::optional<bool> replays_steps = {};
+  /// Called every few steps with the number of tokens chosen since; what it throws ends the call.
+  std::function<void(std::int64_t tokens)> after_steps = {};
 };
 
 /// Gives the next request; nothing when there are no more. Called as there is room for one.
@@ -50,8 +53,7 @@ using result_sink = std::function<void(std::size_t index, generation_result resu
 /// tokens are those of `generate`, except behind a choice that is that close (see `completion::close_calls`).
 /// @param source its requests may share caches; a cache that several plans inject should be one
 /// @param finished what it throws ends the call
-/// @throws what `generate` throws of a request; device_error if memory doesn't hold a single one, with bytes needed and
-/// free
+/// @throws what `generate` throws of a request; out_of_memory_error if memory doesn't hold a single one
 void generate_many(const causal_lm& model, const request_source& source, const result_sink& finished,
                    const batching& how = {});
 

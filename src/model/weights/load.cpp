@@ -1,7 +1,9 @@
 #include "model/weights/load.hpp"
 
 #include <ATen/ops/equal.h>
+#include <c10/core/ScalarType.h>
 #include <c10/util/Exception.h>
+#include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
 #include <optional>
@@ -13,7 +15,10 @@
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
+#include "kvtransfer/tensor/safetensors_scalar_type.hpp"
+#include "model/lack_of_memory.hpp"
 #include "model/weights/load_nf4.hpp"
+#include "model/weights/room_for_weights.hpp"
 #include "model/weights/weight_digest.hpp"
 
 namespace kvtransfer {
@@ -82,6 +87,12 @@ std::string stored_name(const decoder_place& place, std::string_view name) {
   return fmt::format("{}{}", head ? place.head : place.decoder, name.substr(plain.size()));
 }
 
+/// The inverse, of a tensor of the decoder's.
+std::string plain_name(const decoder_place& place, std::string_view stored) {
+  const bool decoder = stored.starts_with(place.decoder);
+  return decoder ? fmt::format("{}{}", plain_place.decoder, stored.substr(place.decoder.size())) : std::string(stored);
+}
+
 /// Tensors without a use here: tables of the rotary embedding, and whatever sees images.
 bool is_ignored(std::string_view name, const decoder_place& place) {
   if (name.ends_with(".rotary_emb.inv_freq")) {
@@ -113,6 +124,26 @@ std::vector<detail::stored_tensor> stored_in(const safetensors_folder& folder) {
   return tensors;
 }
 
+/// Bytes that the decoder's tensors take on a device at least. On the CPU those of the wished type stay in the file.
+std::int64_t bytes_of_decoder(const safetensors_folder& files, const decoder_place& place, at::Device device,
+                              at::ScalarType dtype, weight_quantization quantize) {
+  std::int64_t bytes = 0;
+  for (const std::string& name : files.names()) {
+    const safetensors_entry& entry = files.file_of(name).entry(name);
+    const at::ScalarType stored = scalar_type_of(entry.dtype);
+    const bool floating = at::isFloatingType(stored);
+    const bool made_4_bits =
+        quantize == weight_quantization::nf4 && floating && is_layer_matrix(plain_name(place, name));
+    const bool stays_in_file = device.is_cpu() && !made_4_bits && (!floating || stored == dtype);
+    if (!is_ignored(name, place) && !stays_in_file) {
+      const auto size = static_cast<std::int64_t>(c10::elementSize(floating ? dtype : stored));
+      const std::int64_t numbers = c10::multiply_integers(entry.shape);
+      bytes += made_4_bits ? numbers / 2 : numbers * size;
+    }
+  }
+  return bytes;
+}
+
 }  // namespace
 
 namespace detail {
@@ -121,6 +152,7 @@ loaded_weights load_with_digest(const std::filesystem::path& folder, const model
                                 at::ScalarType dtype, weight_quantization quantize) {
   const safetensors_folder files = safetensors_folder::open(folder);
   const decoder_place place = find_decoder(files);
+  require_room_for_weights(bytes_of_decoder(files, place, device, dtype, quantize), device);
   std::unordered_set<std::string> used;
   try {
     const auto load = [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {
@@ -144,6 +176,9 @@ loaded_weights load_with_digest(const std::filesystem::path& folder, const model
     refuse_other_tensors(files, place, config, used);
     return {std::move(weights), digest_when_asked(stored_in(files))};
   } catch (const c10::Error& bad) {
+    if (is_lack_of_memory(bad)) {
+      fail_for_lack_of_memory("load_weights", device, bad.what_without_backtrace());
+    }
     fail<device_error>("load_weights", "device", fmt::format("memory for the model on {}", device.str()),
                        bad.what_without_backtrace());
   }

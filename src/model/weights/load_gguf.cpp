@@ -1,4 +1,6 @@
+#include <c10/core/ScalarType.h>
 #include <c10/util/Exception.h>
+#include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
 #include <string>
@@ -10,7 +12,9 @@
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/model/weights/gguf_weights.hpp"
+#include "model/lack_of_memory.hpp"
 #include "model/weights/load.hpp"
+#include "model/weights/room_for_weights.hpp"
 #include "model/weights/weight_digest.hpp"
 
 namespace kvtransfer {
@@ -26,6 +30,17 @@ std::vector<detail::stored_tensor> stored_in(const gguf_file& file) {
   return tensors;
 }
 
+/// Bytes that all weights take at least.
+std::int64_t bytes_of_weights(const gguf_weights& stored, at::ScalarType dtype, weight_quantization quantize) {
+  std::int64_t bytes = 0;
+  for (const std::string& name : stored.names()) {
+    const bool in_4_bits = quantize == weight_quantization::nf4 && is_layer_matrix(name);
+    const auto numbers = c10::multiply_integers(stored.shape(name));
+    bytes += in_4_bits ? numbers / 2 : numbers * static_cast<std::int64_t>(c10::elementSize(dtype));
+  }
+  return bytes;
+}
+
 }  // namespace
 
 namespace detail {
@@ -33,6 +48,7 @@ namespace detail {
 loaded_weights load_with_digest(const gguf_weights& stored, const model_config& config, at::Device device,
                                 at::ScalarType dtype, weight_quantization quantize) {
   const std::string file = stored.file().path().string();
+  require_room_for_weights(bytes_of_weights(stored, dtype, quantize), device);
   std::unordered_set<std::string> used;
   try {
     model_weights weights =
@@ -54,6 +70,9 @@ loaded_weights load_with_digest(const gguf_weights& stored, const model_config& 
     }
     return {std::move(weights), digest_when_asked(stored_in(stored.file()))};
   } catch (const c10::Error& bad) {
+    if (is_lack_of_memory(bad)) {
+      fail_for_lack_of_memory("load_weights", device, bad.what_without_backtrace());
+    }
     fail<device_error>("load_weights", "device", fmt::format("memory for the model on {}", device.str()),
                        bad.what_without_backtrace());
   }
