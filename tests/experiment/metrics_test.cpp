@@ -7,7 +7,7 @@
 
 using namespace kvtransfer;
 
-using tokens = std::vector<std::int64_t>;
+using token_list = std::vector<std::int64_t>;
 
 TEST_CASE("a whole word has no letter or digit beside it", "[experiment][metrics]") {
   const auto found = [](const char* text, const char* marker) {
@@ -57,9 +57,9 @@ TEST_CASE("a generation is stalled when EOS is among its first three tokens", "[
 }
 
 TEST_CASE("the first divergence is the first token that differs, or an earlier end", "[experiment][metrics]") {
-  CHECK(first_divergence(tokens{1, 2, 3}, tokens{1, 2, 3}) == std::nullopt);
-  CHECK(first_divergence(tokens{}, tokens{}) == std::nullopt);
-  CHECK(first_divergence(tokens{1, 2, 3}, tokens{1, 5, 3}) == divergence{1, 2, 5});
-  CHECK(first_divergence(tokens{1, 2}, tokens{1, 2, 3}) == divergence{2, std::nullopt, 3});
-  CHECK(first_divergence(tokens{1, 2, 3}, tokens{1, 2}) == divergence{2, 3, std::nullopt});
+  CHECK(first_divergence(token_list{1, 2, 3}, token_list{1, 2, 3}) == std::nullopt);
+  CHECK(first_divergence(token_list{}, token_list{}) == std::nullopt);
+  CHECK(first_divergence(token_list{1, 2, 3}, token_list{1, 5, 3}) == divergence{1, 2, 5});
+  CHECK(first_divergence(token_list{1, 2}, token_list{1, 2, 3}) == divergence{2, std::nullopt, 3});
+  CHECK(first_divergence(token_list{1, 2, 3}, token_list{1, 2}) == divergence{2, 3, std::nullopt});
 }

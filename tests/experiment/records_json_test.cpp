@@ -27,7 +27,8 @@ using names = std::vector<std::string>;
 
 TEST_CASE("the results file has the schema's fields in its order", "[experiment][records_json]") {
   const nlohmann::ordered_json document = to_json_value(sample_results());
-  CHECK(keys_of(document) == names{"schema_version", "program", "cost", "model", "settings", "suite", "left_out", "tests"});
+  CHECK(keys_of(document) ==
+        names{"schema_version", "program", "cost", "model", "settings", "suite", "left_out", "tests"});
   CHECK(document["schema_version"] == 2);
   CHECK(keys_of(document["program"]) == names{"version", "commit", "command", "date", "libtorch", "device", "dtype",
                                               "quantization", "threads", "seconds"});

@@ -162,8 +162,8 @@ TEST_CASE("a full crossing of factors gives main effects and interactions", "[ex
 TEST_CASE("summary.json has each comparison with its counts, interval, p values and verdict", "[experiment][summary]") {
   const results run = passing({{"baseline", 10}, {"text_oracle", 30}, {"transfer", 30}}, 80);
   const nlohmann::ordered_json document = summary_json(run, summarize(run));
-  for (const char* part : {"program", "cost", "model", "settings", "suite", "comparisons", "cells", "variants", "recoveries",
-                           "factors", "left_out"}) {
+  for (const char* part : {"program", "cost", "model", "settings", "suite", "comparisons", "cells", "variants",
+                           "recoveries", "factors", "left_out"}) {
     CHECK(document.contains(part));
   }
   const nlohmann::ordered_json& row = document["comparisons"][1];
