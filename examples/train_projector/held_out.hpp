@@ -13,6 +13,7 @@
 
 #include "../train_lab/recall.hpp"
 #include "examples.hpp"
+#include "kvtransfer/experiment/statistics/recovery.hpp"
 #include "kvtransfer/experiment/suite.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/generate.hpp"
@@ -25,9 +26,10 @@ namespace kvtransfer::train_projector {
 /// What a receiver made of held-out examples in one condition.
 struct held_out_score {
   std::string condition;
-  double loss = 0;         ///< nats a response token
-  std::int64_t right = 0;  ///< responses with every marker
-  std::int64_t cases = 0;  ///< questions asked; 0 where none were
+  double loss = 0;                     ///< nats a response token
+  std::int64_t right = 0;              ///< responses with every marker
+  std::int64_t cases = 0;              ///< questions asked; 0 where none were
+  std::vector<double> successes = {};  ///< of each question: 1 or 0
 };
 
 /// Held-out examples in tokens, and the words of a right answer.
@@ -131,14 +133,26 @@ std::vector<held_out_score> score_held_out(const model_pair& models, const P& pr
       const auto answers = generate(models.receiver, asked.to_answer, settings).sequences;
       for (std::size_t i = first; i < end; ++i) {
         const std::string answer = texts.decode(answers[i - first].token_ids);
-        score.right += std::ranges::all_of(set.examples[i].markers,
-                                           [&](const std::string& marker) { return train_lab::holds(answer, marker); });
+        const bool right = std::ranges::all_of(
+            set.examples[i].markers, [&](const std::string& marker) { return train_lab::holds(answer, marker); });
+        score.right += right;
+        score.successes.push_back(right ? 1 : 0);
         ++score.cases;
       }
     }
     score.loss /= static_cast<double>(std::max<std::int64_t>(tokens, 1));
   }
   return scores;
+}
+
+/// How much of what the text gives came through the projection, and how much any would have given; see `recover`.
+/// @param scores of `score_held_out`, with answers to two questions or more
+inline statistics::recovery recovery_of(const std::vector<held_out_score>& scores) {
+  const auto of = [&](std::string_view condition) -> const std::vector<double>& {
+    return std::ranges::find(scores, condition, &held_out_score::condition)->successes;
+  };
+  return statistics::recover({of("own"), of("other"), of("projected"), of("oracle")},
+                             statistics::metric_scale::success);
 }
 
 /// `projected 1.234 (12/110), other 2.345 (0/110), …`.

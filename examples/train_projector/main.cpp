@@ -192,6 +192,16 @@ void write_summary(const choices& chosen, const model_pair& models, const P& pro
     held_out.push_back(
         {{"condition", score.condition}, {"loss", score.loss}, {"right", score.right}, {"cases", score.cases}});
   }
+  const statistics::recovery recovered = recovery_of(scores);
+  const auto estimated = [](const statistics::mean_estimate& estimate) -> nlohmann::ordered_json {
+    const statistics::interval range = statistics::interval_of(estimate);
+    return {{"mean", estimate.mean}, {"low", range.low}, {"high", range.high}};
+  };
+  nlohmann::ordered_json share = nullptr;  // where the text itself gives no more than another's
+  if (recovered.share) {
+    share = {
+        {"mean", recovered.share->share}, {"low", recovered.share->range.low}, {"high", recovered.share->range.high}};
+  }
   const nlohmann::ordered_json summary{{"projector", chosen.run.projector},
                                        {"recipe", identity_of(chosen.plan)},
                                        {"lambda", chosen.run.lambda},
@@ -203,6 +213,8 @@ void write_summary(const choices& chosen, const model_pair& models, const P& pro
                                        {"last_loss", cost.last_loss},
                                        {"cost_of_use", cost_of_use(models, projector, chosen.run.cost_lengths)},
                                        {"held_out", held_out},
+                                       {"content", estimated(recovered.content)},
+                                       {"recovered_share", share},
                                        {"attention_cosine", json_of(likenesses)}};
   write_text(chosen.run.output / "training.json", summary.dump(2) + "\n");
 }

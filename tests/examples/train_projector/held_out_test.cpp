@@ -43,6 +43,15 @@ TEST_CASE("a response is scored in the tokens that the model writes", "[train_pr
   CHECK(scores.at("own").right == 0);
   CHECK(scores.at("own").loss > 1);
   CHECK(scores.at("other").loss > 1);
+  CHECK(scores.at("oracle").successes.size() == 16);
+  std::vector<held_out_score> all;
+  for (const auto& [condition, score] : scores) {
+    all.push_back(score);
+  }
+  const statistics::recovery recovered = recovery_of(all);  // the identity carries all that there is
+  CHECK(recovered.content.mean == Approx(recovered.possible.mean));
+  REQUIRE(recovered.share);
+  CHECK(recovered.share->share == Approx(1.0));
 }
 
 TEST_CASE("a harness's mistake is seen in what is projected, and not in the oracle", "[train_projector]") {

@@ -88,6 +88,7 @@ TEST_CASE("the program leaves a projector that opens and what came of it, and re
     CHECK(stored.models.source == causal_lm::open(folder.path() / "source", at::kCPU, at::kFloat).identity.digest);
     const nlohmann::json summary = read_json_object(output / "training.json");
     CHECK(summary["held_out"].size() == 4);
+    CHECK(summary["content"]["low"].get<double>() <= summary["content"]["high"].get<double>());
     CHECK(read_suite(output / "held_out.json").tests.size() == 2);
     CHECK(summary["receiver_model"] == nlohmann::json(stored.models.receiver));
     CHECK_FALSE(std::filesystem::exists(output / "checkpoint.safetensors"));

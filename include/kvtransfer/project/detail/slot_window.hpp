@@ -44,6 +44,7 @@ namespace kvtransfer::detail {
   const auto taken = [](const at::Tensor& tensor, const at::Tensor& slots) {
     return tensor.gather(2, slots.unsqueeze(1).unsqueeze(-1).expand(tensor.sizes()));
   };
+  require<shape_error>(frame != nullptr, "project", "source_frames", "one for each source layer", "none");
   std::vector<layer_kv> window;
   for (const at::Tensor& slots : slot_window(frame->positions, count, tensors.keys.device())) {
     window.push_back({taken(tensors.keys, slots), taken(tensors.values, slots)});
