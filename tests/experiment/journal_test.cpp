@@ -315,8 +315,9 @@ TEST_CASE("a journal absorbs the trials of others once each, and says where they
   // One journal that has run the oracle first writes the very same lines.
   {
     journal whole(file("whole"), setup.run, false);
-    whole.append({"names", "text_oracle", 0}, setup.run.tests[0].find("text_oracle")->trials[0]);
-    whole.append({"names", "transfer", 0}, setup.trial);
+    const trial_record& oracle = setup.run.tests[0].find("text_oracle")->trials[0];
+    whole.append({"names", "text_oracle", 0}, oracle);
+    whole.append({"names", "transfer", 0}, setup.trial, &oracle);
   }
   const auto absorbed = lines_of(setup.file);
   const auto whole = lines_of(file("whole"));
