@@ -99,7 +99,7 @@ void offer(CLI::App& app, choices& chosen) {
   app.add_flag("--resume", run.resume, "go on from the checkpoint in the output folder");
   app.add_option("--report-every", run.report_every, "steps between lines of progress")->check(CLI::PositiveNumber);
   app.add_option("--measure-every", run.measure_every, "steps between checkpoints")->check(CLI::PositiveNumber);
-  app.add_option("--cases", run.cases, "held-out questions of the last measure")->check(CLI::PositiveNumber);
+  app.add_option("--cases", run.cases, "held-out questions of the last measure")->check(CLI::Range(2, 1 << 20));
   app.add_option("--cost-lengths", run.cost_lengths, "tokens of texts by which the cost of a migration is measured")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
