@@ -14,6 +14,7 @@
 
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "model/draw_token.hpp"
+#include "model/replayed_steps.hpp"
 
 namespace kvtransfer::detail {
 
@@ -25,7 +26,7 @@ namespace {
 
 bool has_kernel_for(const at::Tensor& logits) {
   const at::ScalarType dtype = logits.scalar_type();
-  return (dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf) &&
+  return wants_gpu_kernels() && (dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf) &&
          has_kernel("kvtransfer::choose_tokens_", logits.device());
 }
 

@@ -10,6 +10,7 @@
 
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "model/needs_gradient.hpp"
+#include "model/replayed_steps.hpp"
 
 namespace kvtransfer::detail {
 
@@ -22,7 +23,7 @@ bool is_floating(at::ScalarType dtype) { return dtype == at::kFloat || dtype == 
 /// Whether a kernel of that name may be asked about `x` and a parameter.
 bool is_fused(const char* name, const at::Tensor& x, const at::Tensor& parameter) {
   return is_floating(x.scalar_type()) && parameter.scalar_type() == x.scalar_type() && !needs_gradient(x) &&
-         !needs_gradient(parameter) && has_kernel(name, x.device());
+         !needs_gradient(parameter) && (x.device().is_cpu() || wants_gpu_kernels()) && has_kernel(name, x.device());
 }
 
 template <class Signature>

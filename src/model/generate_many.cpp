@@ -53,7 +53,13 @@ class many_generations {
  public:
   many_generations(const causal_lm& model, const request_source& source, const result_sink& finished,
                    const batching& how)
-      : model_(model), source_(source), finished_(finished), how_(how), limit_(position_limit(model.config)) {
+      : model_(model),
+        source_(source),
+        finished_(finished),
+        how_(how),
+        limit_(position_limit(model.config)),
+        replays_(how.replays_steps ? *how.replays_steps : detail::replays_steps_unasked()),
+        kernels_(replays_) {
     require<value_error>(how.most_sequences > 0, "generate_many", "most_sequences", "1 or more",
                          fmt::format("{}", how.most_sequences));
   }
@@ -177,7 +183,7 @@ class many_generations {
 
   void run_batch() {
     const batch_sizes sizes = next_sizes();
-    sequence_batch batch(model_, sizes, how_.replays_steps.value_or(detail::replays_steps_unasked()));
+    sequence_batch batch(model_, sizes, replays_);
     running_ = std::vector<std::optional<job_group>>(static_cast<std::size_t>(sizes.groups));
     tail_ = sizes.tail;
     std::vector<at::Tensor> firsts(running_.size());  // logits behind each group's plan
@@ -347,6 +353,8 @@ class many_generations {
   const result_sink& finished_;
   batching how_;
   std::optional<std::int64_t> limit_;
+  bool replays_;                                   // whether a GPU's steps are made of our kernels and replayed
+  detail::gpu_kernels_wanted kernels_;             // while this lives
   std::list<job_group> groups_;                    // that wait
   std::vector<std::optional<job_group>> running_;  // those of the batch
   bool alone_ = false;                             // whether each of its groups has one sequence

@@ -7,11 +7,23 @@
 
 namespace kvtransfer::detail {
 
+namespace {
+
+thread_local bool kernels_are_wanted = false;
+
+}  // namespace
+
 bool replays_steps_unasked() {
   const char* const said = std::getenv("KVTRANSFER_CUDA_GRAPHS");
   const std::string value = said == nullptr ? "off" : said;
   require<value_error>(value == "on" || value == "off", "generate_many", "KVTRANSFER_CUDA_GRAPHS", "on or off", value);
   return value == "on";
 }
+
+bool wants_gpu_kernels() { return kernels_are_wanted; }
+
+gpu_kernels_wanted::gpu_kernels_wanted(bool wanted) : before_(kernels_are_wanted) { kernels_are_wanted = wanted; }
+
+gpu_kernels_wanted::~gpu_kernels_wanted() { kernels_are_wanted = before_; }
 
 }  // namespace kvtransfer::detail

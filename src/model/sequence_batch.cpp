@@ -15,7 +15,7 @@ namespace kvtransfer::detail {
 
 namespace {
 
-/// Steps on a GPU before the host looks: it waits for them then, and they for it.
+/// Steps of kernels on a GPU before the host looks: it waits for them then, and they for it.
 constexpr std::int64_t turns_on_gpu = 8;
 /// Tail slots are looked at in steps of so many where no kernel goes by each sequence's own, so that few shapes occur.
 constexpr std::int64_t tail_step = 32;
@@ -25,7 +25,8 @@ constexpr std::int64_t tail_step = 32;
 sequence_batch::sequence_batch(const causal_lm& model, const batch_sizes& sizes, bool replays)
     : model_(&model),
       sizes_(sizes),
-      turns_(model.device().is_cuda() ? turns_on_gpu : 1),
+      turns_(model.device().is_cuda() && attends_by_kernels(model.config, model.dtype(), model.device()) ? turns_on_gpu
+                                                                                                         : 1),
       caches_(model, sizes),
       rotations_(model.config, model.dtype(), model.device()),
       state_(sizes.sequences(), sizes.tail, turns_, model.device()),
@@ -77,7 +78,7 @@ std::vector<std::vector<std::optional<token_choice>>> sequence_batch::run(const 
 
 const sequence_batch::row_set& sequence_batch::rows_of(const std::vector<std::int64_t>& going) {
   std::vector<std::int64_t> listed = going;
-  if (model_->device().is_cuda()) {
+  if (turns_ > 1) {
     std::int64_t size = sizes_.sequences();
     while ((size + 1) / 2 >= static_cast<std::int64_t>(going.size()) && size > 1) {
       size = (size + 1) / 2;

@@ -14,6 +14,7 @@
 #include "kernels/decode/cached_attention.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "model/attention.hpp"
+#include "model/replayed_steps.hpp"
 
 namespace kvtransfer::detail {
 
@@ -51,7 +52,8 @@ at::Tensor rotated(const at::Tensor& x, const rope::cos_sin& table, const step_r
 }  // namespace
 
 bool attends_by_kernels(const model_config& config, at::ScalarType dtype, at::Device device) {
-  const bool known = device.is_cuda() ? (dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf) &&
+  const bool known = device.is_cuda() ? wants_gpu_kernels() &&
+                                            (dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf) &&
                                             kernels::attends_on_gpu(config.head_dim)
                                       : dtype == at::kFloat || dtype == at::kBFloat16;
   return known && has_kernel("kvtransfer::decode_attention", device) && has_kernel("kvtransfer::keep_rotated_", device);

@@ -9,6 +9,7 @@
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "model/fused_blocks.hpp"
 #include "model/needs_gradient.hpp"
+#include "model/replayed_steps.hpp"
 
 namespace kvtransfer::detail {
 
@@ -78,9 +79,12 @@ struct matrix_lists {
   std::vector<std::int64_t> out;
 };
 
-/// Nothing where the matrices are not of one kind.
+/// Nothing where the matrices are not of one kind, or kernels for them are not wanted.
 std::optional<matrix_lists> listed(const at::Tensor& x, const std::vector<const nf4_matrix*>& matrices,
                                    const std::vector<at::Tensor>& biases, const char* name) {
+  if (!wants_gpu_kernels()) {
+    return std::nullopt;
+  }
   const nf4_matrix& first = *matrices.front();
   matrix_lists lists;
   for (std::size_t i = 0; i < matrices.size(); ++i) {

@@ -13,6 +13,7 @@
 #include "kvtransfer/model/sampling.hpp"
 #include "kvtransfer/tensor/upload.hpp"
 #include "model/decode_state.hpp"
+#include "model/replayed_steps.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -119,6 +120,7 @@ TEST_CASE("a batch chooses what each sequence chooses alone", "[kernels][decode]
 
 TEST_CASE("a batch chooses what each sequence chooses alone, on a GPU", "[kernels][decode][cuda]") {
   if (cuda_available()) {
+    const detail::gpu_kernels_wanted kernels(true);
     for (const std::int64_t vocabulary : {1, 97, 5000, 152064}) {
       for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
         check_choices(at::kCUDA, dtype, vocabulary);
@@ -129,6 +131,7 @@ TEST_CASE("a batch chooses what each sequence chooses alone, on a GPU", "[kernel
 
 TEST_CASE("scores that are not numbers are refused on a GPU too", "[kernels][decode][cuda]") {
   if (cuda_available()) {
+    const detail::gpu_kernels_wanted kernels(true);
     detail::decode_state state(1, 4, 1, at::kCUDA);
     const generation_config settings{.max_new_tokens = 4};
     state.begin({{0, 0, 4, false, false, &settings}});

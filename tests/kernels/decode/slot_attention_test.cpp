@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "kvtransfer/model/config.hpp"
+#include "model/replayed_steps.hpp"
 #include "support/tensors.hpp"
 #include "support/test.hpp"
 
@@ -158,6 +159,7 @@ TEST_CASE("kernels keep and attend as products in double do", "[kernels][decode]
 
 TEST_CASE("kernels keep and attend as products in double do, on a GPU", "[kernels][decode][cuda]") {
   if (cuda_available()) {
+    const detail::gpu_kernels_wanted kernels(true);
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
       CAPTURE(at::toString(dtype));
       check_steps(at::kCUDA, dtype);

@@ -17,6 +17,7 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/weights/nf4_matrix.hpp"
+#include "model/replayed_steps.hpp"
 #include "model/weights/nf4_product.hpp"
 #include "support/message.hpp"
 #include "support/tensors.hpp"
@@ -149,6 +150,7 @@ TEST_CASE("products with several NF4 matrices at once are those with each, on a 
   if (!cuda_available()) {
     return;
   }
+  const detail::gpu_kernels_wanted kernels(true);
   at::manual_seed(8);
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
     for (const bool nested : {false, true}) {

@@ -1,0 +1,225 @@
+#include <ATen/core/List.h>
+#include <ATen/ops/empty.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <fmt/format.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/linear/joint_product_cuda.cuh"
+#include "kernels/linear/nf4_linear.hpp"
+#include "kernels/linear/nf4_values.hpp"
+#include "kvtransfer/core/error.hpp"
+
+// Products with several NF4 matrices at once on a GPU: codes are read once for up to eight rows of x;
+// joint_product_cuda.cuh says how.
+
+namespace kvtransfer::kernels {
+namespace {
+
+using optional_tensors = c10::List<std::optional<at::Tensor>>;
+
+__constant__ const float nf4_values[16] = {KVT_NF4_VALUES};
+
+/// What every thread looks values up in.
+struct nf4_table {
+  float values[16];  // each in a bank of its own: no two lanes wait for one another
+  float nested[256];
+};
+
+__device__ void fill_table(nf4_table& shared, const nf4_codes& matrix) {
+  for (unsigned i = threadIdx.x; i < 256; i += blockDim.x) {
+    if (i < 16) {
+      shared.values[i] = nf4_values[i];
+    }
+    if (matrix.nested_codes != nullptr) {
+      shared.nested[i] = matrix.quant_map[i];
+    }
+  }
+}
+
+template <nf4_rounding Rounding>
+__device__ float rounded(float value) {
+  if constexpr (Rounding == nf4_rounding::bfloat16) {
+    return __bfloat162float(__float2bfloat16_rn(value));
+  } else if constexpr (Rounding == nf4_rounding::float16) {
+    return __half2float(__float2half_rn(value));
+  } else {
+    return value;
+  }
+}
+
+/// Reads a matrix's codes; see joint_product_cuda.cuh.
+template <nf4_rounding Rounding>
+struct nf4_reader {
+  struct raw {
+    std::uint32_t codes;
+    float scale;           // of the elements; with nested scales, of their block's scales
+    std::uint32_t nested;  // the code of the elements' scale
+  };
+  using table = nf4_table;
+
+  nf4_codes matrix;
+
+  __device__ void fill(table& shared) const { fill_table(shared, matrix); }
+
+  __device__ raw read_at(std::int64_t first) const {
+    const std::int64_t block = first >> matrix.block_shift;
+    raw read;
+    read.codes = __ldcs(reinterpret_cast<const unsigned int*>(matrix.codes + first / 2));
+    if (matrix.nested_codes == nullptr) {
+      read.scale = __ldg(matrix.absmax + block);
+    } else {
+      read.scale = __ldg(matrix.nested_absmax + (block >> matrix.nested_shift));
+      read.nested = __ldg(matrix.nested_codes + block);
+    }
+    return read;
+  }
+
+  __device__ raw read(std::int64_t row, int k) const { return read_at(row * matrix.in + k); }
+
+  __device__ void bring_back(const raw& read, const table& shared, float (&values)[8]) const {
+    float scale = read.scale;
+    if (matrix.nested_codes != nullptr) {  // rounded as PyTorch multiplies and adds, one after the other
+      scale = __fadd_rn(__fmul_rn(shared.nested[read.nested], scale), __ldg(matrix.offset));
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const std::uint32_t byte = read.codes >> (8 * i);
+      values[2 * i] = rounded<Rounding>(shared.values[(byte >> 4) & 15U] * scale);
+      values[2 * i + 1] = rounded<Rounding>(shared.values[byte & 15U] * scale);
+    }
+  }
+};
+
+/// The matrix lowered for a GPU, which reads four bytes of codes at once.
+nf4_codes lower_aligned(const nf4_tensors& matrix, nf4_rounding rounding, const char* where) {
+  const nf4_codes codes = lower(matrix, rounding, where);
+  require<value_error>(reinterpret_cast<std::uintptr_t>(codes.codes) % 4 == 0, where, "codes",
+                       "an address divisible by 4", "another");
+  return codes;
+}
+
+/// @throws shape_error, device_error where bias is not [out] in x's dtype beside it
+void check_bias(const optional_tensor& bias, const at::Tensor& x, std::int64_t out) {
+  if (bias) {
+    require<shape_error>(bias->numel() == out && bias->is_contiguous() && bias->scalar_type() == x.scalar_type() &&
+                             bias->device() == x.device(),
+                         "nf4_linear", "bias", fmt::format("[{}] in the dtype and on the device of x", out),
+                         fmt::format("{} elements of {}", bias->numel(), at::toString(bias->scalar_type())));
+  }
+}
+
+/// Calls `visit` with an element of x's type and a reader's type for matrices that are rounded so.
+template <class Visit>
+void with_reader(at::ScalarType dtype, nf4_rounding rounding, Visit&& visit) {
+  if (dtype == at::kBFloat16) {
+    visit(__nv_bfloat16{}, nf4_reader<nf4_rounding::bfloat16>{});
+  } else if (dtype == at::kHalf) {
+    visit(__half{}, nf4_reader<nf4_rounding::float16>{});
+  } else if (rounding == nf4_rounding::bfloat16) {
+    visit(float{}, nf4_reader<nf4_rounding::bfloat16>{});
+  } else if (rounding == nf4_rounding::float16) {
+    visit(float{}, nf4_reader<nf4_rounding::float16>{});
+  } else {
+    visit(float{}, nf4_reader<nf4_rounding::none>{});
+  }
+}
+
+/// Products of any number of rows with up to three matrices of one width and rounding.
+template <bool Gated>
+std::vector<at::Tensor> products_on_cuda(const std::vector<nf4_tensors>& matrices, const at::Tensor& x,
+                                         const std::vector<optional_tensor>& biases, activation gate) {
+  constexpr const char* where = "nf4_linear";
+  const c10::cuda::CUDAGuard guard(x.device());
+  require<shape_error>(!matrices.empty() && matrices.size() <= most_joint && biases.size() == matrices.size(), where,
+                       "codes", "one to three matrices, each with its bias or none",
+                       [&] { return std::to_string(matrices.size()); });
+  const nf4_rounding rounding = rounding_of(matrices.front().dtype, x.scalar_type(), where);
+  const at::Tensor rows = checked_rows(x, matrices.front());
+  std::vector<nf4_codes> lowered;
+  std::vector<at::Tensor> products;
+  for (std::size_t i = 0; i < matrices.size(); ++i) {
+    lowered.push_back(lower_aligned(matrices[i], rounding, where));
+    require<shape_error>(lowered.back().in == rows.size(1), where, "codes", "matrices of one width", "others");
+    check_bias(biases[i], x, matrices[i].out);
+    if (!Gated || products.empty()) {
+      products.push_back(at::empty({rows.size(0), matrices[i].out}, rows.options()));
+    }
+  }
+  with_reader(x.scalar_type(), rounding, [&]<class Element, class Reader>(Element, Reader) {
+    joint_matrices<Reader, Element> job;
+    job.count = static_cast<int>(matrices.size());
+    job.in = static_cast<int>(rows.size(1));
+    job.gate = gate;
+    for (std::int64_t first = 0; first < rows.size(0); first += nf4_rows_a_pass) {
+      for (std::size_t i = 0; i < matrices.size(); ++i) {
+        job.readers[i] = {lowered[i]};
+        job.biases[i] = biases[i] ? elements_of<Element>(*biases[i]) : nullptr;
+        job.outs[i] = static_cast<int>(matrices[i].out);
+        job.products[i] = i < products.size() ? elements_to<Element>(products[i]) + first * matrices[i].out : nullptr;
+      }
+      launch_joint<Gated>(job, elements_of<Element>(rows) + first * rows.size(1),
+                          static_cast<int>(std::min(nf4_rows_a_pass, rows.size(0) - first)), where);
+    }
+  });
+  for (std::size_t i = 0; i < products.size(); ++i) {
+    products[i] = shaped_as_result(products[i], x, matrices[i].out);
+  }
+  return products;
+}
+
+/// One struct a matrix out of lists of their tensors; those of nested scales are empty where there are none.
+std::vector<nf4_tensors> listed(at::TensorList codes, at::TensorList absmax, at::TensorList nested_absmax,
+                                at::TensorList quant_map, at::TensorList offset, at::IntArrayRef out,
+                                std::int64_t block_size, std::int64_t nested_block_size, at::ScalarType dtype) {
+  const std::size_t nested = nested_absmax.size();
+  require<shape_error>(absmax.size() == codes.size() && out.size() == codes.size() &&
+                           (nested == 0 || nested == codes.size()) && quant_map.size() == nested &&
+                           offset.size() == nested,
+                       "nf4_linears", "absmax", "as many of each as codes", "others");
+  std::vector<nf4_tensors> matrices;
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const auto of_nested = [&](at::TensorList list) {
+      return nested == 0 ? optional_tensor() : optional_tensor(list[i]);
+    };
+    matrices.push_back({codes[i], absmax[i], of_nested(nested_absmax), of_nested(quant_map), of_nested(offset), out[i],
+                        block_size, nested_block_size, dtype});
+  }
+  return matrices;
+}
+
+std::vector<at::Tensor> nf4_linears(const at::Tensor& x, const optional_tensors& biases, at::TensorList codes,
+                                    at::TensorList absmax, at::TensorList nested_absmax, at::TensorList quant_map,
+                                    at::TensorList offset, at::IntArrayRef out, std::int64_t block_size,
+                                    std::int64_t nested_block_size, at::ScalarType dtype) {
+  return products_on_cuda<false>(
+      listed(codes, absmax, nested_absmax, quant_map, offset, out, block_size, nested_block_size, dtype), x,
+      {biases.begin(), biases.end()}, activation::silu);
+}
+
+at::Tensor nf4_gate(const at::Tensor& x, const optional_tensors& biases, at::TensorList codes, at::TensorList absmax,
+                    at::TensorList nested_absmax, at::TensorList quant_map, at::TensorList offset, at::IntArrayRef out,
+                    std::int64_t block_size, std::int64_t nested_block_size, at::ScalarType dtype,
+                    std::string_view name) {
+  require<shape_error>(codes.size() == 2 && out.size() == 2 && out[0] == out[1], "nf4_gate", "codes",
+                       "two matrices of one shape", "others");
+  return products_on_cuda<true>(
+             listed(codes, absmax, nested_absmax, quant_map, offset, out, block_size, nested_block_size, dtype), x,
+             {biases.begin(), biases.end()}, activation_named(name))
+      .front();
+}
+
+}  // namespace
+}  // namespace kvtransfer::kernels
+
+TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
+  using namespace kvtransfer::kernels;
+  library.impl("nf4_linears", TORCH_FN(nf4_linears));
+  library.impl("nf4_gate", TORCH_FN(nf4_gate));
+}
