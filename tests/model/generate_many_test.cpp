@@ -257,7 +257,7 @@ TEST_CASE("a batch that memory does not hold is refused with what it needs", "[m
   const std::string refused =
       message_of<out_of_memory_error>([&] { (void)generate_many(model, one, {.most_bytes = 1000}); });
   CHECK_THAT(refused, contains("generate_many: memory: expected "));
-  CHECK_THAT(refused, contains(" bytes for one sequence of 8 slots, got 1000 bytes, of "));
+  CHECK_THAT(refused, contains(" bytes on cpu for one sequence of 8 slots, got 1000 bytes, of "));
 }
 
 TEST_CASE("less memory makes smaller batches of the same results", "[model][generate_many]") {
