@@ -29,7 +29,9 @@ class process_group {
   /// store can't be reached; device_error where this build of torch has none
   [[nodiscard]] static process_group from_environment();
 
+  /// Takes over another's connection to the store.
   process_group(process_group&&) noexcept;
+  /// Likewise.
   process_group& operator=(process_group&&) noexcept;
   ~process_group();
 
