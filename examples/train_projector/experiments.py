@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Makes the pages in results/ again: trains projectors, puts them to phase2a's matrix, and draws what they cost.
+"""Trains projectors, puts them to phase2a's matrix, and draws what they cost: a page an experiment.
 
     examples/train_projector/experiments.py cross_model_there
     examples/train_projector/experiments.py --list
 
 Each experiment is a few commands of train_projector and phase2a, which are said before they run. Projectors are left in
 results/projectors, where one that is there already is not trained again; the page, its numbers (summary.json) and what
-training said (training.json) go to --output. Needs Python 3.9 and the two programs, nothing else.
+training said (training.json) go to --output. None of these pages is committed yet: what results/ shows comes from the commands in
+its README. Needs Python 3.9 and the two programs, nothing else.
 """
 
 import argparse
