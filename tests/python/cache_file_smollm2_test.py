@@ -3,7 +3,6 @@
     cache_file_smollm2_test.py PROGRAM FILE.gguf      the program that continue_cache.cpp makes; skipped where there is no such file
 """
 
-import dataclasses
 import json
 import sys
 import tempfile
@@ -50,7 +49,7 @@ class OnSmolLm2(unittest.TestCase):
             self.assertEqual(go_on(frame, QUESTION, NEW), expected)
             answer = ask(model=MODEL, cache=file, ids=QUESTION, new_tokens=NEW)
             self.assertEqual(answer["token_ids"], expected)
-            self.assertEqual(answer["identity"], dataclasses.asdict(identity))
+            self.assertEqual(answer["identity"], identity.record())
             ask(model=MODEL, text=SOURCE, save=back)
             self.assertEqual(go_on(load_cache(back, model, identity), QUESTION, NEW), expected)
 

@@ -105,7 +105,7 @@ class AcrossTheFence(unittest.TestCase):
                 save_cache(frame, self.file, identity)
                 expected = go_on(frame, MORE)
                 answer = ask(model=path, cache=self.file, ids=MORE, new_tokens=NEW, save=self.back)
-                self.assertEqual(answer["identity"], dataclasses.asdict(identity))
+                self.assertEqual(answer["identity"], identity.record())
                 self.assertEqual(answer["token_ids"], expected)
                 back = load_cache(self.back, model, identity)
                 self.assertEqual(back.next_position.tolist(), frame.next_position.tolist())

@@ -123,8 +123,7 @@ def _tensors_and_record(contents: Contents) -> tuple[dict[str, torch.Tensor], di
         tensors[f"frames.{index}.positions"] = frame.positions[None].masked_fill(frame.states == PADDING, 0).contiguous()
         tensors[f"frames.{index}.states"] = frame.states.to(torch.int32).contiguous()
     tensors |= _token_tensors(contents)
-    origin = {name: getattr(contents.origin, name) for name in ("digest", "quantization", "adapter", "tokenizer")}
-    origin |= {"rotary": contents.origin.rotary, "configuration": contents.origin.configuration, "basis": contents.basis}
+    origin = contents.origin.record() | {"basis": contents.basis}
     record = {
         "version": VERSION,
         "layout": LAYOUT,

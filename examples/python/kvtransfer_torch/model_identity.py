@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -59,6 +59,10 @@ class ModelIdentity:
     rotary: dict[str, str] = field(default_factory=dict)
     configuration: dict[str, str] = field(default_factory=dict)
     watch: ModelWatch | None = field(default=None, compare=False, repr=False)  # the model that it was taken of; not in files
+
+    def record(self) -> dict[str, str | dict[str, str]]:
+        """The fields that a cache file keeps, by name (`dataclasses.asdict` would copy the model that `watch` looks at)."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "watch"}
 
     def require_of(self, where: str, model) -> None:
         """Raises FrameError unless this is the identity of `model`, as `model_identity` gave it, and of what `model` is now."""
