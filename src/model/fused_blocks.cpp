@@ -1,9 +1,11 @@
 #include "model/fused_blocks.hpp"
 
+#include <ATen/Version.h>
 #include <ATen/core/List.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <cstdint>
+#include <limits>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -73,8 +75,20 @@ std::optional<at::Tensor> fused_gate(const at::Tensor& gate, const at::Tensor& u
 
 namespace {
 
-/// Rows of x up to which our products are the faster ones: from there on tiles of it are multiplied at once.
-std::int64_t most_rows(const at::Tensor& x) { return x.is_cuda() ? 2 : 1; }
+/// Whether torch multiplies matrices of bfloat16 in tiles on this processor, not one number of the product after the
+/// other.
+bool has_bfloat16_tiles() {
+  static const bool has = at::get_cpu_capability() == "AVX512";
+  return has;
+}
+
+/// Rows of x up to which our products are the faster ones: from there on torch multiplies tiles of it at once.
+std::int64_t most_rows(const at::Tensor& x) {
+  if (x.is_cuda()) {
+    return 2;
+  }
+  return x.scalar_type() == at::kBFloat16 && !has_bfloat16_tiles() ? std::numeric_limits<std::int32_t>::max() : 1;
+}
 
 bool is_multiplied(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const bool few = x.numel() <= most_rows(x) * weight.size(1);

@@ -33,18 +33,17 @@ namespace attention_rows {
 
 using vectors::bfloat16_bits;
 using vectors::floats;
-using vectors::lanes;
 using vectors::read;
 using vectors::read_one;
 using vectors::sum_of;
 
 template <class Variant, class Element>
 inline float dot(const float* a, const Element* b, std::int64_t count) {
-  floats sums = {};
+  floats<Variant> sums = {};
   std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    floats left;
-    floats right;
+  for (; i + Variant::lanes <= count; i += Variant::lanes) {
+    floats<Variant> left;
+    floats<Variant> right;
     read<Variant>(a + i, left);
     read<Variant>(b + i, right);
     sums += left * right;
@@ -86,10 +85,10 @@ inline void normalize(float* scores, std::int64_t count) {
 template <class Variant, class Element>
 inline void sum_lanes(const slot_run<Element> (&runs)[2], const float* weights, std::int64_t head_dim, std::int64_t d,
                       float* context) {
-  floats sums = {};
+  floats<Variant> sums = {};
   for (const slot_run<Element>& run : runs) {
     for (std::int64_t i = 0; i < run.count; ++i) {
-      floats values;
+      floats<Variant> values;
       read<Variant>(run.values + i * head_dim + d, values);
       sums += values * *weights++;
     }
@@ -143,7 +142,7 @@ void attend_row(const cached_attention& a, std::int64_t row, std::int64_t kv_hea
     const float* const weights = scores + j * count;
     normalize<Variant>(scores + j * count, count);
     std::int64_t d = 0;
-    for (; d + lanes <= a.head_dim; d += lanes) {
+    for (; d + Variant::lanes <= a.head_dim; d += Variant::lanes) {
       sum_lanes<Variant>(runs, weights, a.head_dim, d, context + j * a.head_dim);
     }
     for (; d < a.head_dim; ++d) {

@@ -6,8 +6,8 @@
 
 namespace kvtransfer::kernels {
 namespace {
-struct avx512;
-}
+struct avx512 : vectors::instruction_set<16> {};
+}  // namespace
 
 constinit const attention_cpu_variant attention_avx512_variant{
     attention_rows::attend_row<avx512, float>,

@@ -4,8 +4,8 @@
 
 namespace kvtransfer::kernels {
 namespace {
-struct scalar;
-}
+struct scalar : vectors::instruction_set<4> {};
+}  // namespace
 
 constinit const attention_cpu_variant attention_scalar_variant{
     attention_rows::attend_row<scalar, float>,

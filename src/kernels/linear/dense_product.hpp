@@ -14,7 +14,7 @@ struct dense_product {
   std::int64_t in = 0;
 };
 
-/// Rows of x from which on a matrix product as torch has it is faster.
+/// Rows of x that a GPU's kernels take: of more, a matrix product as torch has it is faster.
 inline constexpr std::int64_t most_few_rows = 8;
 
 }  // namespace kvtransfer::kernels

@@ -5,9 +5,9 @@
 #include "kernels/linear/dense_product.hpp"
 #include "kernels/vectors.hpp"
 
-// Products of a few rows with a matrix on a CPU: the matrix is read once, four of its rows at a time, so that sums
-// don't wait for one another and x is read a quarter as often. Included once by each variant; `Variant` keeps what it
-// compiles apart from the others' copies.
+// Products of a few rows with a matrix on a CPU: the matrix is read once, from its beginning to its end, as processors
+// fetch memory ahead best. Included once by each variant; `Variant` keeps what it compiles apart from the others'
+// copies.
 
 namespace kvtransfer::kernels {
 
@@ -30,50 +30,99 @@ namespace dense_rows {
 
 using vectors::bfloat16_bits;
 using vectors::floats;
-using vectors::lanes;
 using vectors::read;
 using vectors::read_one;
 using vectors::sum_of;
 
-/// Rows [out, out + Count) of the matrix times one row of x.
-template <class Variant, int Count, class Element>
-inline void multiply_rows(const dense_product& product, std::int64_t out, const float* x, float* y) {
-  const Element* const weight = static_cast<const Element*>(product.weight) + out * product.in;
-  floats sums[Count] = {};
+/// Asks for what stands `bytes_ahead` behind the next `Bytes` of a matrix.
+template <int Bytes>
+inline void fetch_ahead(const void* from) {
+  constexpr int line = 64;
+  constexpr int bytes_ahead = 1024;
+  for (int byte = 0; byte < Bytes; byte += line) {
+    __builtin_prefetch(static_cast<const char*>(from) + bytes_ahead + byte);
+  }
+}
+
+/// A row of the matrix times a row of x.
+template <class Variant, class Element>
+inline float dot(const Element* weight, const float* x, std::int64_t count) {
+  constexpr int chains = 4;  // sums that don't wait for one another
+  constexpr std::int64_t step = chains * Variant::lanes;
+  floats<Variant> sums[chains] = {};
   std::int64_t i = 0;
-  for (; i + lanes <= product.in; i += lanes) {
-    floats factors;
-    read<Variant>(x + i, factors);
-    for (int row = 0; row < Count; ++row) {
-      floats values;
-      read<Variant>(weight + row * product.in + i, values);
-      sums[row] += factors * values;
+  for (; i + step <= count; i += step) {
+    fetch_ahead<step * sizeof(Element)>(weight + i);
+    for (int chain = 0; chain < chains; ++chain) {
+      floats<Variant> factors;
+      floats<Variant> values;
+      read<Variant>(x + i + chain * Variant::lanes, factors);
+      read<Variant>(weight + i + chain * Variant::lanes, values);
+      sums[chain] += factors * values;
     }
   }
-  for (int row = 0; row < Count; ++row) {
-    float sum = sum_of<Variant>(sums[row]);
-    for (std::int64_t rest = i; rest < product.in; ++rest) {
-      sum += x[rest] * read_one<Variant>(weight + row * product.in + rest);
+  float sum = sum_of<Variant>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  for (; i < count; ++i) {
+    sum += x[i] * read_one<Variant>(weight + i);
+  }
+  return sum;
+}
+
+/// Columns [out, out + Outs) of `Rows` rows of y: each vector of x is used `Outs` times, each of the matrix `Rows`
+/// times.
+template <class Variant, int Outs, int Rows, class Element>
+inline void multiply_tile(const dense_product& product, std::int64_t out, std::int64_t row) {
+  const Element* const weight = static_cast<const Element*>(product.weight) + out * product.in;
+  const float* const x = product.x + row * product.in;
+  floats<Variant> sums[Outs][Rows] = {};
+  std::int64_t i = 0;
+  for (; i + Variant::lanes <= product.in; i += Variant::lanes) {
+    floats<Variant> values[Outs];
+    for (int o = 0; o < Outs; ++o) {
+      read<Variant>(weight + o * product.in + i, values[o]);
     }
-    y[row] = sum;
+    for (int r = 0; r < Rows; ++r) {
+      floats<Variant> factors;
+      read<Variant>(x + r * product.in + i, factors);
+      for (int o = 0; o < Outs; ++o) {
+        sums[o][r] += factors * values[o];
+      }
+    }
+  }
+  for (int o = 0; o < Outs; ++o) {
+    for (int r = 0; r < Rows; ++r) {
+      float sum = sum_of<Variant>(sums[o][r]);
+      for (std::int64_t rest = i; rest < product.in; ++rest) {
+        sum += x[r * product.in + rest] * read_one<Variant>(weight + o * product.in + rest);
+      }
+      product.y[(row + r) * product.out + out + o] = sum;
+    }
+  }
+}
+
+template <class Variant, int Outs, class Element>
+inline void multiply_rows(const dense_product& product, std::int64_t out) {
+  std::int64_t row = 0;
+  for (; row + 4 <= product.rows; row += 4) {
+    multiply_tile<Variant, Outs, 4, Element>(product, out, row);
+  }
+  for (; row < product.rows; ++row) {
+    multiply_tile<Variant, Outs, 1, Element>(product, out, row);
   }
 }
 
 template <class Variant, class Element>
 void multiply(const dense_product& product, std::int64_t begin, std::int64_t end) {
-  constexpr int together = 4;
   std::int64_t out = begin;
-  for (; out + together <= end; out += together) {
-    for (std::int64_t row = 0; row < product.rows; ++row) {
-      multiply_rows<Variant, together, Element>(product, out, product.x + row * product.in,
-                                                product.y + row * product.out + out);
-    }
+  for (; product.rows == 1 && out < end; ++out) {
+    product.y[out] =
+        dot<Variant>(static_cast<const Element*>(product.weight) + out * product.in, product.x, product.in);
+  }
+  for (; out + 2 <= end; out += 2) {
+    multiply_rows<Variant, 2, Element>(product, out);
   }
   for (; out < end; ++out) {
-    for (std::int64_t row = 0; row < product.rows; ++row) {
-      multiply_rows<Variant, 1, Element>(product, out, product.x + row * product.in,
-                                         product.y + row * product.out + out);
-    }
+    multiply_rows<Variant, 1, Element>(product, out);
   }
 }
 

@@ -4,8 +4,8 @@
 
 namespace kvtransfer::kernels {
 namespace {
-struct scalar;
-}
+struct scalar : vectors::instruction_set<4> {};
+}  // namespace
 
 constinit const dense_cpu_variant dense_scalar_variant{dense_rows::multiply<scalar, float>,
                                                        dense_rows::multiply<scalar, dense_rows::bfloat16_bits<scalar>>};

@@ -21,7 +21,7 @@
 //   few_rows_linears(x, weights, biases)         the same with up to three matrices
 //   few_rows_gate(x, gate, up, biases, name)     activation(x · gateᵀ) * (x · upᵀ), see gated_activation
 //
-// x       [..., in], up to 8 rows, float or bfloat16, on a GPU half too; results are [..., out] in its dtype
+// x       [..., in], float or bfloat16; on a GPU half too, and up to 8 rows; results are [..., out] in its dtype
 // weight  [out, in], contiguous, in x's dtype; bias [out] likewise, or absent
 //
 // Sums are fp32, rounded once; a gate's two products before they are used. There are no gradients.
@@ -37,8 +37,8 @@ joint_tensors checked_few_rows(const at::Tensor& x, const std::vector<at::Tensor
     const at::Tensor& weight = weights[i];
     require<shape_error>(
         weight.dim() == 2 && weight.is_contiguous() && x.dim() > 0 && x.size(-1) == weight.size(1) && x.size(-1) > 0 &&
-            x.numel() <= most_few_rows * x.size(-1),
-        where, "x", [&] { return "[..., in], 8 rows or fewer, for weight " + describe(weight); },
+            (x.is_cpu() || x.numel() <= most_few_rows * x.size(-1)),
+        where, "x", [&] { return "[..., in], on a GPU 8 rows or fewer, for weight " + describe(weight); },
         [&] { return describe(x); });
     require<value_error>(
         weight.scalar_type() == x.scalar_type(), where, "weight", [&] { return "the dtype of x " + describe(x); },

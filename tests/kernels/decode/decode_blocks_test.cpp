@@ -105,7 +105,11 @@ void check_few_rows(at::Device device) {
     }
     for (const auto& [out, in] : std::vector<std::pair<std::int64_t, std::int64_t>>{
              {1, 8}, {3, 72}, {257, 576}, {64, 1536}, {130, 264}, {7, 5632}}) {
-      for (std::int64_t rows = 0; rows <= 8; ++rows) {
+      std::vector<std::int64_t> counts{0, 1, 2, 3, 4, 5, 6, 7, 8};
+      if (device.is_cpu()) {
+        counts.push_back(37);
+      }
+      for (const std::int64_t rows : counts) {
         CAPTURE(at::toString(dtype), out, in, rows);
         const at::Tensor x = at::randn({1, rows, in}).to(device, dtype);
         const at::Tensor weight = at::randn({out, in}).to(device, dtype);
@@ -124,7 +128,9 @@ void check_few_rows(at::Device device) {
     }
   }
   const at::Tensor weight = at::randn({4, 8}).to(device);
-  CHECK_THROWS_AS(multiply.call(at::randn({9, 8}).to(device), weight, std::nullopt), shape_error);
+  if (device.is_cuda()) {
+    CHECK_THROWS_AS(multiply.call(at::randn({9, 8}).to(device), weight, std::nullopt), shape_error);
+  }
   CHECK_THROWS_AS(multiply.call(at::randn({1, 16}).to(device), weight, std::nullopt), shape_error);
   CHECK_THROWS_AS(multiply.call(at::randn({1, 8}).to(device, at::kBFloat16), weight, std::nullopt), value_error);
   CHECK_THROWS_AS(multiply.call(at::randn({1, 8}).to(device), weight, at::randn({5}).to(device)), shape_error);
