@@ -5,17 +5,14 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include <charconv>
-#include <cstdlib>
-#include <optional>
 #include <string_view>
-#include <system_error>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/device_choice.hpp"
+#include "kvtransfer/experiment/torchrun_variables.hpp"
 #include "nccl_sum.hpp"
 
 namespace kvtransfer::train_projector {
@@ -23,21 +20,6 @@ namespace kvtransfer::train_projector {
 namespace {
 
 using shared_store = c10::intrusive_ptr<c10d::Store>;
-
-std::optional<std::string> variable(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
-std::int64_t number_in(const char* name, std::int64_t low, std::int64_t high) {
-  const std::string text = variable(name).value_or("");
-  std::int64_t value = low - 1;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = problem == std::errc{} && end == text.data() + text.size();
-  require<value_error>(whole && value >= low && value <= high, "environment", name,
-                       formatted("a whole number from {} to {}", low, high), formatted("\"{}\"", text));
-  return value;
-}
 
 /// Sums by way of a store: every process leaves its numbers there and adds up those of all, in the same order.
 class store_sum final : public gradient_exchange::sum {
@@ -75,16 +57,14 @@ class store_sum final : public gradient_exchange::sum {
 };
 
 /// torchrun's own store, or one that the first process holds.
-shared_store open_store(std::int64_t rank, std::int64_t size) {
+shared_store open_store(const torchrun_variables& told) {
   c10d::TCPStoreOptions options;
-  options.port = static_cast<std::uint16_t>(number_in("MASTER_PORT", 1, 65535));
-  options.isServer = rank == 0 && variable("TORCHELASTIC_USE_AGENT_STORE") != "True";
-  options.numWorkers = static_cast<std::size_t>(size);
-  const std::string restart = variable("TORCHELASTIC_RESTART_COUNT").value_or("0");
-  const std::string host = variable("MASTER_ADDR").value_or("127.0.0.1");
+  options.port = told.port;
+  options.isServer = told.hosts_store;
+  options.numWorkers = static_cast<std::size_t>(told.size);
   try {
-    return c10::make_intrusive<c10d::PrefixStore>("train_projector/" + restart,
-                                                  c10::make_intrusive<c10d::TCPStore>(host, options));
+    return c10::make_intrusive<c10d::PrefixStore>(fmt::format("train_projector/{}", told.restarts),
+                                                  c10::make_intrusive<c10d::TCPStore>(told.host, options));
   } catch (const c10::Error& problem) {
     const std::string_view what = problem.what_without_backtrace();
     fail<value_error>("environment", "MASTER_ADDR", "a host whose store answers", what.substr(0, what.find('\n')));
@@ -96,21 +76,19 @@ shared_store open_store(std::int64_t rank, std::int64_t size) {
 gradient_exchange gradient_exchange::from_environment(const std::string& device) {
   gradient_exchange exchange;
   exchange.device_ = device;
-  if (!variable("WORLD_SIZE")) {
+  const auto told = torchrun_variables::read();
+  if (!told) {
     return exchange;
   }
-  constexpr std::int64_t most = 4096;
-  exchange.size_ = number_in("WORLD_SIZE", 1, most);
-  exchange.rank_ = number_in("RANK", 0, exchange.size_ - 1);
-  if (!choose_device(device).is_cpu() && (device == "auto" || device == "cuda")) {
-    exchange.device_ = fmt::format("cuda:{}", number_in("LOCAL_RANK", 0, exchange.size_ - 1));
-  }
-  const at::Device chosen = choose_device(exchange.device_);
-  shared_store store = open_store(exchange.rank_, exchange.size_);
+  exchange.rank_ = told->rank;
+  exchange.size_ = told->size;
+  const at::Device chosen = choose_device(device, told->local_rank, told->local_size);
+  exchange.device_ = chosen.str();
+  shared_store store = open_store(*told);
   if (chosen.is_cpu()) {
-    exchange.sum_ = std::make_shared<store_sum>(std::move(store), exchange.rank_, exchange.size_);
+    exchange.sum_ = std::make_shared<store_sum>(std::move(store), told->rank, told->size);
   } else {
-    exchange.sum_ = nccl_sum(std::move(store), exchange.rank_, exchange.size_, chosen);
+    exchange.sum_ = nccl_sum(std::move(store), told->rank, told->size, chosen);
   }
   return exchange;
 }

@@ -17,10 +17,9 @@ class gradient_exchange {
   /// One process, alone.
   gradient_exchange() = default;
 
-  /// Those that RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT name; without these variables one process,
-  /// alone. Returns when all have come.
+  /// Those that torchrun's variables tell of; without them one process, alone. Returns when all have come.
   /// @param device as on the command line: with `auto` or `cuda` each process gets the GPU of its LOCAL_RANK
-  /// @throws value_error for variables that make no sense, or a store that doesn't answer
+  /// @throws as `torchrun_variables::read` and `choose_device`; value_error for a store that doesn't answer
   /// @throws device_error where this build of the program lacks NCCL
   [[nodiscard]] static gradient_exchange from_environment(const std::string& device);
 

@@ -45,3 +45,4 @@
 #include "kvtransfer/experiment/suites.hpp"
 #include "kvtransfer/experiment/summary.hpp"
 #include "kvtransfer/experiment/sweeps.hpp"
+#include "kvtransfer/experiment/torchrun_variables.hpp"

@@ -19,7 +19,7 @@ std::string csv_field(const nlohmann::ordered_json& value) {
     text = value.get<std::string>();
   } else if (value.is_array()) {
     for (const auto& each : value) {
-      text += (text.empty() ? "" : "; ") + each.get<std::string>();
+      text.append(text.empty() ? "" : "; ").append(each.get<std::string>());
     }
   } else if (!value.is_null()) {
     text = value.dump();
@@ -86,7 +86,7 @@ std::string cells_csv(const results& run) {
   }
   std::string text;
   for (const auto& column : heading.items()) {
-    text += (text.empty() ? "" : ",") + csv_field(column.key());
+    text.append(text.empty() ? "" : ",").append(csv_field(column.key()));
   }
   text += '\n';
   for (const nlohmann::ordered_json& row : rows) {

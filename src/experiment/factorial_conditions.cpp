@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -39,6 +40,7 @@ struct known_factor {
 const std::vector<known_factor>& listed_factors() {
   static const std::vector<known_factor> table{
       {"bos", {{"once", ""}, {"second", "second_bos"}}},
+      {"prompt", {{"source", ""}, {"target", "prompt:target"}}},
       {"cache", {{"prompt", ""}, {"generated", "cache:generated"}, {"generated_eos", "cache:generated_eos"}}},
       {"position", {{"offset", ""}, {"restart", "restart"}, {"gap:16", "gap:16"}}, other_levels::places_text},
       {"keys", {{"as_written", ""}, {"unrotated", "unrotated"}, {"rerotated", "rerotated"}}, other_levels::places_keys},
@@ -116,16 +118,8 @@ std::string levels_text(const known_factor& factor) {
 
 /// One way through the factors: a level of each.
 struct crossing {
-  std::vector<std::pair<std::string, std::string>> levels;
+  std::map<std::string, std::string> levels;
   std::string words;
-
-  [[nodiscard]] std::string text() const {
-    std::vector<std::string> all;
-    for (const auto& [factor, level] : levels) {
-      all.push_back(fmt::format("{}={}", factor, level));
-    }
-    return fmt::format("{}", fmt::join(all, ", "));
-  }
 };
 
 std::vector<crossing> all_crossings(const std::vector<condition_factor>& factors, const condition_registry& known) {
@@ -137,7 +131,7 @@ std::vector<crossing> all_crossings(const std::vector<condition_factor>& factors
       for (const std::string& level : factor.levels) {
         const std::string words = words_of(*found, level, known).value();
         crossing next = cell;
-        next.levels.emplace_back(factor.name, level);
+        next.levels.emplace(factor.name, level);
         next.words += (next.words.empty() || words.empty() ? "" : "+") + words;
         more.push_back(std::move(next));
       }
@@ -212,6 +206,14 @@ std::vector<std::string_view> factor_items(std::string_view list, const conditio
 
 }  // namespace
 
+std::string crossing_text(const std::map<std::string, std::string>& levels) {
+  std::vector<std::string> all;
+  for (const auto& [factor, level] : levels) {
+    all.push_back(fmt::format("{}={}", factor, level));
+  }
+  return fmt::format("{}", fmt::join(all, ", "));
+}
+
 std::vector<std::string> known_factors() {
   std::vector<std::string> all;
   for (const known_factor& factor : listed_factors()) {
@@ -240,10 +242,10 @@ factorial_conditions full_factorial(const std::vector<condition_factor>& factors
       const any_condition made =
           cell.words.empty() ? base : known.parse_one(fmt::format("{}+{}", base.describe().id, cell.words));
       condition_description named = made.describe();
-      named.factors = {cell.levels.begin(), cell.levels.end()};
+      named.factors = cell.levels;
       all.conditions.push_back(detail::described(made, std::move(named)));
     } catch (const meaningless_condition& why) {
-      all.left_out.push_back({cell.text(), why.reason()});
+      all.left_out.push_back({crossing_text(cell.levels), why.reason()});
     }
   }
   return all;

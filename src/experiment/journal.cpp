@@ -1,23 +1,20 @@
 #include "kvtransfer/experiment/journal.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "experiment/file_lock.hpp"
+#include "experiment/line_file.hpp"
 #include "experiment/record_line.hpp"
 #include "experiment/records_json.hpp"
 #include "experiment/trial_json.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
-#include "kvtransfer/core/write_failure.hpp"
 #include "kvtransfer/experiment/comparison.hpp"
 
 namespace kvtransfer {
@@ -99,6 +96,15 @@ struct known_test {
   nlohmann::ordered_json columns;
 };
 
+/// A line of another journal, as it stands there and what it says beside its trial.
+struct kept_line {
+  std::string text;
+  content_key content;
+  trial_key place;
+  nlohmann::ordered_json origin;  ///< its `origin_columns`
+  bool is_compared = false;       ///< says where its trial first differs from its reference
+};
+
 }  // namespace detail
 
 struct journal::state {
@@ -144,6 +150,21 @@ struct journal::state {
     return {std::move(key), is_new};
   }
 
+  /// @param content of the line's trial
+  [[nodiscard]] detail::kept_line kept(std::string_view text, const json_reader& line,
+                                       const detail::content_key& content) const {
+    detail::kept_line kept{
+        std::string(text),
+        content,
+        {line.text("test"), content.condition, line.member("trial").integer(0), content.inputs_digest},
+        nlohmann::ordered_json::object(),
+        line.value().contains("first_divergence")};
+    for (const auto& column : origin_columns.items()) {
+      kept.origin[column.key()] = line.value().value(column.key(), nlohmann::json());
+    }
+    return kept;
+  }
+
   /// The trial of that condition beside another, whatever it depends on; null unless there is one, and one only.
   [[nodiscard]] const trial_record* find_reference(const detail::content_key& key, const std::string& condition) const {
     const trial_record* found = nullptr;
@@ -160,38 +181,34 @@ struct journal::state {
     return found;
   }
 
-  /// A line with where its trial first differs from its reference, if both are there and it doesn't say so yet.
-  [[nodiscard]] std::string with_divergence(const std::string& text, const detail::content_key& key) const {
-    constexpr const char* column = "first_divergence";
-    constexpr const char* column_before = "stop_reason";
-    const auto line = nlohmann::ordered_json::parse(text);
-    const auto condition = conditions.find(key.condition);
-    if (line.contains(column) || condition == conditions.end() || !condition->second.reference) {
-      return text;
-    }
-    const trial_record* reference = find_reference(key, *condition->second.reference);
-    if (reference == nullptr) {
-      return text;
-    }
-    nlohmann::ordered_json completed = nlohmann::ordered_json::object();
-    for (const auto& each : line.items()) {
-      completed[each.key()] = each.value();
-      if (each.key() == column_before) {
-        completed[column] = detail::divergence_column(
-            difference_from(trials.at(key), *reference, line.at("trial").get<std::int64_t>()));
-      }
-    }
-    return detail::json_text(completed);
+  /// What our run knows of a line that says nothing yet of a difference from a reference: the reference's trial; null
+  /// where there is none.
+  [[nodiscard]] const trial_record* reference_missing_in(const detail::kept_line& line) const {
+    const auto condition = conditions.find(line.content.condition);
+    const auto test = tests.find(line.place.test);
+    const bool is_ours = condition != conditions.end() && test != tests.end() &&
+                         test->second.columns.at("test_digest") == line.content.test_digest;
+    return is_ours && !line.is_compared && condition->second.reference
+               ? find_reference(line.content, *condition->second.reference)
+               : nullptr;
+  }
+
+  /// A line's text; with where its trial first differs from its reference, if that is known here for the first time.
+  [[nodiscard]] std::string completed(const detail::kept_line& kept) const {
+    const trial_record* reference = reference_missing_in(kept);
+    return reference == nullptr ? kept.text
+                                : detail::json_text(line(kept.place, trials.at(kept.content), reference, kept.origin));
   }
 
   /// The line of a trial. Where it first differs from its reference stands there if there is one.
+  /// @param origin its `origin_columns`
   [[nodiscard]] nlohmann::ordered_json line(const trial_key& key, const trial_record& trial,
-                                            const trial_record* reference) const {
+                                            const trial_record* reference, const nlohmann::ordered_json& origin) const {
     const detail::known_test& test = tests.at(key.test);
     const condition_description& condition = conditions.at(key.condition);
     nlohmann::ordered_json line = nlohmann::ordered_json::object();
     line["schema_version"] = detail::results_schema_version;
-    line["suite"] = origin_columns.at("suite");
+    line["suite"] = origin.at("suite");
     detail::append_columns(line, test.columns);
     detail::append_columns(line, detail::condition_columns(condition));
     line["inputs_digest"] = detail::text_or_null(key.inputs);
@@ -203,19 +220,17 @@ struct journal::state {
     }
     detail::append_columns(line, detail::full_json(trial));
     detail::append_columns(line, run_columns);
-    detail::append_columns(line, origin_columns);
+    detail::append_columns(line, origin);
     return line;
   }
 };
 
 journal::journal(std::filesystem::path path, const results& run, bool resume)
-    : path_(std::move(path)), file_(std::make_unique<detail::file_lock>(path_)), state_(std::make_unique<state>(run)) {
+    : path_(std::move(path)), file_(std::make_unique<detail::line_file>(path_)), state_(std::make_unique<state>(run)) {
   const std::size_t kept = resume ? read_lines(path_, state_->run_columns,
                                                [&](std::string_view, const json_reader& line) { state_->take(line); })
                                   : 0;
-  if (::ftruncate(file_->descriptor(), static_cast<::off_t>(kept)) != 0) {
-    fail_to_write(path_, "journal", "a file that can be written", errno);
-  }
+  file_->cut_to(kept);
 }
 
 journal::~journal() = default;
@@ -228,7 +243,7 @@ void journal::append(const trial_key& key, const trial_record& trial, const tria
   const auto content = state_->content_of(key);
   require<value_error>(content && state_->conditions.contains(key.condition), path_.string(), "trial",
                        "a test and a condition of the run", formatted("{} under {}", key.test, key.condition));
-  write_lines(detail::json_text(state_->line(key, trial, reference)) + '\n');
+  file_->append(detail::json_text(state_->line(key, trial, reference, state_->origin_columns)) + '\n');
   state_->trials.insert_or_assign(*content, trial);
 }
 
@@ -237,37 +252,20 @@ void journal::know(const std::filesystem::path& other) {
 }
 
 void journal::absorb(const std::vector<std::filesystem::path>& others) {
-  std::vector<std::pair<detail::content_key, std::string>> taken;
+  std::vector<detail::kept_line> taken;
   for (const std::filesystem::path& other : others) {
     read_lines(other, state_->run_columns, [&](std::string_view text, const json_reader& line) {
       if (const auto [key, is_new] = state_->take(line); is_new) {
-        taken.emplace_back(key, text);
+        taken.push_back(state_->kept(text, line, key));
       }
     });
   }
   std::string lines;
-  for (const auto& [key, text] : taken) {
-    lines += state_->with_divergence(text, key) + '\n';
+  for (const detail::kept_line& each : taken) {
+    lines += state_->completed(each) + '\n';
   }
-  write_lines(lines);
-}
-
-void journal::write_lines(std::string_view lines) {
-  const ::off_t end = ::lseek(file_->descriptor(), 0, SEEK_END);
-  for (std::size_t done = 0; done < lines.size();) {
-    const ::ssize_t written = ::write(file_->descriptor(), lines.data() + done, lines.size() - done);
-    if (written < 0 && errno != EINTR) {
-      const int reason = errno;
-      // Whoever goes on after the error writes behind whole lines; where this fails too, reading drops a line cut
-      // short.
-      static_cast<void>(::ftruncate(file_->descriptor(), end) == 0);
-      fail_to_write(path_, "journal", "room for the data", reason);
-    }
-    done += written > 0 ? static_cast<std::size_t>(written) : 0;
-  }
-  if (::fdatasync(file_->descriptor()) != 0 && errno != EINVAL) {
-    fail_to_write(path_, "journal", "data that reaches the disk", errno);
-  }
+  file_->append(lines);
+  file_->sync();
 }
 
 }  // namespace kvtransfer

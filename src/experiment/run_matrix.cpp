@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "experiment/run/applicable_crossings.hpp"
 #include "experiment/run/group_journals.hpp"
+#include "experiment/run/ready_conditions.hpp"
 #include "kvtransfer/experiment/device_choice.hpp"
 #include "kvtransfer/experiment/model_info.hpp"
 #include "kvtransfer/experiment/output_folder.hpp"
@@ -64,6 +66,9 @@ ready_matrix made_ready(const matrix_registries& known, const matrix_arguments& 
   prompt_encoding encoding = open_prompt_encoding(path, settings, chat_format_registry::standard());
   causal_lm model = causal_lm::open(path, device, parse_dtype(settings.dtype),
                                     settings.quantize == "nf4" ? weight_quantization::nf4 : weight_quantization::none);
+  const results crossings = planned_run(tests, cells.conditions, settings, {}, {});
+  const auto ready = detail::with_prompts(model, encoding, cells.conditions, crossings);
+  cells = detail::applicable_crossings(std::move(cells), ready, crossings);
   conditions = united(conditions, cells.conditions);
   conditions = united(conditions, known.sweeps.conditions(swept, model.config, known.conditions));
   results run =

@@ -14,7 +14,7 @@
 
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "model/draw_token.hpp"
-#include "model/replayed_steps.hpp"
+#include "model/step_kernels.hpp"
 
 namespace kvtransfer::detail {
 

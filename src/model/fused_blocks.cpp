@@ -12,7 +12,7 @@
 
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "model/needs_gradient.hpp"
-#include "model/replayed_steps.hpp"
+#include "model/step_kernels.hpp"
 
 namespace kvtransfer::detail {
 

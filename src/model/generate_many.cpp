@@ -13,8 +13,8 @@
 #include "model/free_memory.hpp"
 #include "model/lack_of_memory.hpp"
 #include "model/plan_signature.hpp"
-#include "model/replayed_steps.hpp"
 #include "model/sequence_batch.hpp"
+#include "model/step_kernels.hpp"
 
 namespace kvtransfer {
 

@@ -14,7 +14,7 @@
 #include "kernels/decode/cached_attention.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "model/attention.hpp"
-#include "model/replayed_steps.hpp"
+#include "model/step_kernels.hpp"
 
 namespace kvtransfer::detail {
 

@@ -52,6 +52,17 @@ TEST_CASE("crossings that mean nothing are left out and listed with their reason
   CHECK(all.left_out.front().reason == "nothing of the cache is seen, so it does not matter what it holds");
 }
 
+TEST_CASE("whose cache is taken is a factor", "[experiment][factorial_conditions]") {
+  const factorial_conditions all = factorial("prompt,cache:prompt/generated,control:none/other_source");
+  REQUIRE(all.conditions.size() == 6);
+  CHECK(all.conditions[4].describe().id == "transfer+prompt:target");
+  CHECK(all.conditions[4].describe().reference == "baseline");
+  CHECK(all.conditions[5].describe().id == "transfer+prompt:target+cache:generated");
+  REQUIRE(all.left_out.size() == 2);
+  CHECK(all.left_out[0].crossing == "cache=prompt, control=other_source, prompt=target");
+  CHECK(all.left_out[0].reason == "the cache is the target's own, for which nothing of another source stands in");
+}
+
 TEST_CASE("levels may be policies of the factor's kind", "[experiment][factorial_conditions]") {
   const factorial_conditions all = factorial("select:all/layers:0,2/keys+tokens:1-4,position:offset/gap:3");
   REQUIRE(all.conditions.size() == 6);
@@ -65,7 +76,8 @@ TEST_CASE("levels may be policies of the factor's kind", "[experiment][factorial
 TEST_CASE("a wrong factor or level is refused with its place and what would be right",
           "[experiment][factorial_conditions]") {
   CHECK(complaint_about_factors("bos,colour") ==
-        "factors \"bos,colour\": character 5: expected one of bos, cache, position, keys, select, visible, control, "
+        "factors \"bos,colour\": character 5: expected one of bos, prompt, cache, position, keys, select, visible, "
+        "control, "
         "cache_precision, form, got \"colour\"");
   CHECK(complaint_about_factors("cache:prompt/later") ==
         "factors \"cache:prompt/later\": character 14: expected of cache one of prompt/generated/generated_eos, got "

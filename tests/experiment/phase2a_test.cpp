@@ -11,6 +11,7 @@
 #include "experiment/json_alike.hpp"
 #include "experiment/phase2a_program.hpp"
 #include "kvtransfer/experiment/condition_registry.hpp"
+#include "support/message.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -233,4 +234,31 @@ TEST_CASE("a damaged model is refused in one line", "[experiment][phase2a]") {
   config.erase("hidden_size");
   std::ofstream(setup.model / "config.json") << config;
   setup.refuses("", "hidden_size");
+}
+
+TEST_CASE("a factor that this model has no second level of is dropped with a word, and the others have their effects",
+          "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  nlohmann::json tokenizer = read_json_object(setup.model / "tokenizer_config.json");
+  tokenizer["add_bos_token"] = false;
+  std::ofstream(setup.model / "tokenizer_config.json", std::ios::binary) << tokenizer.dump();
+  const program_outcome outcome =
+      run_phase2a(setup.arguments("--conditions baseline --factors bos,cache:prompt/generated"));
+  CAPTURE(outcome.complaint);
+  REQUIRE(outcome.exit_code == 0);
+  const std::string reason =
+      "this model puts no BOS in front of a text, so there is no second one; bos is no factor of this run";
+  CHECK_THAT(outcome.complaint, contains("Left out: bos=second, cache=generated: " + reason));
+  const nlohmann::json summary = read_json_object(setup.output / "summary.json");
+  for (const nlohmann::json& left_out : {summary["left_out"], read_json_object(setup.results)["left_out"]}) {
+    REQUIRE(left_out.size() == 2);
+    CHECK(left_out[0] == nlohmann::json{{"crossing", "bos=second, cache=prompt"}, {"reason", reason}});
+  }
+  REQUIRE_FALSE(summary["factors"].empty());
+  for (const nlohmann::json& table : summary["factors"]) {
+    REQUIRE(table["effects"].size() == 1);
+    CHECK(table["effects"][0]["factor"] == "cache");
+  }
+  CHECK_THAT(read_text(setup.output / "report.html"), contains("bos is no factor of this run"));
+  CHECK_THAT(read_text(setup.output / "report.md"), contains("bos is no factor of this run"));
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <thread>
 
@@ -36,8 +38,9 @@ std::string last_line(const std::string& text) {
   return whole.substr(whole.rfind('\n') + 1);  // from 0 where there is none
 }
 
-/// Sends a signal to a run as soon as its first trial is finished.
-program_outcome stop_by(int signal, const babbling_run& setup, const std::string& output) {
+/// Does something to the process of a run as soon as its first trial is finished.
+program_outcome interrupted(const babbling_run& setup, const std::string& output,
+                            const std::function<void(::pid_t)>& interrupt) {
   const fs::path complaint = setup.folder.path() / "complaint";
   const std::string command = fmt::format("exec '{}/phase2a' {} >/dev/null 2>'{}'", KVT_PROGRAMS_DIR,
                                           setup.with_output(output), complaint.string());
@@ -54,7 +57,7 @@ program_outcome stop_by(int signal, const babbling_run& setup, const std::string
   while (::waitpid(child, &status, WNOHANG) == 0 && (!fs::exists(records, none) || fs::file_size(records, none) == 0)) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  ::kill(child, signal);
+  interrupt(child);
   ::waitpid(child, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, "", read_text(complaint)};
 }
@@ -73,7 +76,7 @@ TEST_CASE("a run that is interrupted or terminated ends between steps, and goes 
   REQUIRE(setup.run("whole").exit_code == 0);
   for (const auto& [signal, status] : {std::pair(SIGINT, 130), std::pair(SIGTERM, 143)}) {
     const std::string output = fmt::format("stopped by {}", signal);
-    const program_outcome stopped = stop_by(signal, setup, output);
+    const program_outcome stopped = interrupted(setup, output, [&](::pid_t run) { ::kill(run, signal); });
     CAPTURE(signal, stopped.complaint);
     CHECK(stopped.exit_code == status);
     CHECK(last_line(stopped.complaint) ==
@@ -119,6 +122,26 @@ TEST_CASE("a disk that has no room for the report keeps all trials", "[experimen
   CHECK(setup.trials("full").size() == setup.trials("whole").size());
   REQUIRE(setup.run("full", "--resume").exit_code == 0);
   setup.check_alike("full", "whole");
+}
+
+TEST_CASE("a run that memory fails midway ends with its own status and one line, and goes on when there is more",
+          "[experiment][phase2a]") {
+  const babbling_run setup(12);
+  REQUIRE(setup.run("whole").exit_code == 0);
+  const program_outcome outcome = interrupted(setup, "short of memory", [](::pid_t run) {
+    const struct ::rlimit no_more{1, RLIM_INFINITY};  // what it has it keeps
+    ::prlimit(run, RLIMIT_AS, &no_more, nullptr);
+  });
+  CAPTURE(outcome.complaint);
+  CHECK(outcome.exit_code == 4);
+  const std::string complaint = last_line(outcome.complaint);
+  CHECK(complaint.starts_with("phase2a: "));
+  CHECK_THAT(complaint, contains(": memory: expected "));
+  CHECK(complaint.ends_with(" free; what was finished is kept, --resume goes on from here"));
+  CHECK(has_some_whole_lines(setup.folder.path() / "short of memory/records.jsonl", setup.trials("whole").size()));
+  CHECK_FALSE(fs::exists(setup.folder.path() / "short of memory/summary.json"));
+  REQUIRE(setup.run("short of memory", "--resume").exit_code == 0);
+  setup.check_alike("short of memory", "whole");
 }
 
 TEST_CASE("weights that memory does not hold are refused before they are loaded, with what is needed and free",

@@ -16,7 +16,7 @@ struct condition_factor {
   std::vector<std::string> levels;  ///< as records call them, in order; the first is what the others are compared with
 };
 
-/// All crossings of some factors: a condition each, but for those that mean nothing.
+/// All crossings of some factors: a condition each, but for those that are not run.
 struct factorial_conditions {
   std::vector<any_condition> conditions;    ///< each with its levels in `describe().factors`
   std::vector<left_out_crossing> left_out;  ///< in the same order

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "kvtransfer/experiment/records.hpp"
@@ -13,7 +12,7 @@
 namespace kvtransfer {
 
 namespace detail {
-class file_lock;
+class line_file;
 }
 
 /// Which trial of a run.
@@ -29,6 +28,10 @@ struct trial_key {
 /// The finished trials of a run that may be interrupted at any moment, `records.jsonl`: a JSON object a line, a line a
 /// trial, flat: a table's columns, and each says by which run of which model it was made. A line cut short by a kill is
 /// dropped, and its trial runs again.
+///
+/// A finished trial outlives its process, however that ends. The file is synced to the disk by a trial that finishes a
+/// second or more after the last sync, and when the journal is closed: only a power failure may take
+/// the trials kept since, and they run again.
 ///
 /// A trial is known by its content: the test's prompts and markers, the condition, what that depends on beside (files,
 /// another test's source, a projector), the seed. So a run that is resumed
@@ -61,18 +64,16 @@ class journal {
   /// The trial, if it has finished already; null otherwise.
   [[nodiscard]] const trial_record* find(const trial_key& key) const;
 
-  /// Keeps a finished trial, on the disk before this returns.
+  /// Keeps a finished trial: from here on a killed process leaves it to whoever resumes.
   /// @param reference the trial that it is compared with, if that has run: where they first differ is said beside
   /// @throws file_error, full_disk_error if it can't be written (the file is then as it was); value_error for a test or
   /// a condition that the run does not have
   void append(const trial_key& key, const trial_record& trial, const trial_record* reference = nullptr);
 
  private:
-  void write_lines(std::string_view lines);
-
   struct state;
   std::filesystem::path path_;
-  std::unique_ptr<detail::file_lock> file_;
+  std::unique_ptr<detail::line_file> file_;
   std::unique_ptr<state> state_;
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/experiment/torchrun_variables.hpp"
 
 namespace kvtransfer {
 
@@ -23,10 +24,9 @@ class process_group {
   /// This process alone.
   process_group();
 
-  /// The group that RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT and torchrun's own
-  /// variables tell of; this process alone where RANK is not set.
-  /// @throws value_error naming a variable that is missing or no number in its range; process_group_error where the
-  /// store can't be reached; device_error where this build of torch has none
+  /// The group that torchrun's variables tell of; this process alone where there are none.
+  /// @throws as `torchrun_variables::read`; process_group_error where the store can't be reached; device_error where
+  /// this build of torch has none
   [[nodiscard]] static process_group from_environment();
 
   /// Takes over another's connection to the store.
@@ -56,16 +56,9 @@ class process_group {
   [[nodiscard]] bool is_marked(const std::string& event);
 
  private:
-  struct place {
-    std::int64_t rank = 0;
-    std::int64_t size = 1;
-    std::int64_t local_rank = 0;
-    std::int64_t local_size = 1;
-    std::int64_t restarts = 0;
-  };
   class store;
 
-  place place_;
+  torchrun_variables place_;
   std::unique_ptr<store> store_;
 };
 

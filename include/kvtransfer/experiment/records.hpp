@@ -103,7 +103,7 @@ struct results {
   std::string suite_digest = {};                  ///< of the tests' content
   std::string metric = "success";                 ///< what the suite asks about: "success" or "stalled"
   std::vector<condition_description> conditions;  ///< in the order asked for
-  std::vector<left_out_crossing> left_out = {};   ///< of the factors' crossings those that mean nothing
+  std::vector<left_out_crossing> left_out = {};   ///< of the factors' crossings those that are not run
   std::vector<test_record> tests;                 ///< in the suite's order
   run_cost cost = {};                             ///< what running the trials took
 

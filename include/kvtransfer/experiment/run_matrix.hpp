@@ -33,7 +33,7 @@ struct matrix_arguments {
 /// What is told on the way. What one of them throws ends the run; finished trials stay in the journal.
 struct matrix_events {
   progress_callback progress = {};                                      ///< after every step and every trial
-  std::function<void(const left_out_crossing&)> left_out = {};          ///< of each crossing that means nothing
+  std::function<void(const left_out_crossing&)> left_out = {};          ///< of each crossing that is not run
   std::function<void(const std::filesystem::path&)> older_folder = {};  ///< where an earlier run's results are now
   std::function<void()> begins = {};  ///< once, when all is loaded and checked, before anything is written
   std::function<void()> waits = {};   ///< again and again while rank 0 prepares the output folder

@@ -273,6 +273,7 @@ any_condition at_point(condition_point point, const condition_description& base,
   named.title = fmt::format("{} +{}", base.title, text);
   named.injected = fmt::format("{}; changed by {}", base.injected, text);
   named.tells = fmt::format("what {} does to {}", text, base.id);
+  named.reference = point.prompt == cached_prompt::target ? "baseline" : base.reference;
   named.must_equal_reference = false;
   named.reconstructs = std::nullopt;
   named.mistake.clear();

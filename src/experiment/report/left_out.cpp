@@ -34,7 +34,8 @@ std::string html_left_out(const results& run) {
   }
   const text_table rows = left_out_table(run);
   std::string html = fmt::format(
-      "<h3>Crossings left out</h3><p>{} of the factors' crossings are no experiments of their own.</p><table "
+      "<h3>Crossings left out</h3><p>{} of the factors' crossings are no experiments of their own, or none that this "
+      "model and suite allow.</p><table "
       "class=\"cards wrap\"><thead><tr>",
       run.left_out.size());
   for (const std::string& title : rows.front()) {

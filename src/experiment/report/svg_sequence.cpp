@@ -47,13 +47,15 @@ std::string svg_part(const sequence_part& part, double x, double y, double width
 }  // namespace
 
 std::string svg_sequences(const std::vector<named_sequence>& strips) {
-  constexpr double names = 190;
-  constexpr double strip_width = 780;
+  constexpr double letter = 7.2;
   constexpr double pitch = 30;
+  double names = 190;
   std::int64_t longest = 1;
   for (const named_sequence& strip : strips) {
+    names = std::max(names, letter * static_cast<double>(strip.name.size()) + 12);
     longest = std::max(longest, length_of(strip.parts));
   }
+  const double strip_width = std::max(970 - names, 500.0);
   const double token = std::min(strip_width / static_cast<double>(longest), 24.0);
   const double height = pitch * static_cast<double>(strips.size()) + 22;
   std::string svg = fmt::format(

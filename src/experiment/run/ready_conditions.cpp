@@ -51,8 +51,10 @@ prompt_encoding encoding_for(const any_condition& condition, const prompt_encodi
   return own;
 }
 
-std::vector<ready_condition> made_ready(const causal_lm& model, const prompt_encoding& encoding,
-                                        const std::vector<any_condition>& conditions, const results& run) {
+}  // namespace
+
+std::vector<ready_condition> with_prompts(const causal_lm& model, const prompt_encoding& encoding,
+                                          const std::vector<any_condition>& conditions, const results& run) {
   std::vector<ready_condition> ready;
   for (const any_condition& condition : conditions) {
     const prompt_encoding own = encoding_for(condition, encoding);
@@ -66,8 +68,6 @@ std::vector<ready_condition> made_ready(const causal_lm& model, const prompt_enc
   return ready;
 }
 
-}  // namespace
-
 std::string place_of(const test_case& test, const any_condition& condition) {
   return fmt::format("test {} under {}", test.name, condition.describe().id);
 }
@@ -80,7 +80,7 @@ std::optional<std::string> why_not_applicable(const test_case& test, const any_c
 std::vector<ready_condition> checked_conditions(const causal_lm& model, const prompt_encoding& encoding,
                                                 const std::vector<any_condition>& conditions, const results& run) {
   require_valid(run.settings);
-  std::vector<ready_condition> ready = made_ready(model, encoding, conditions, run);
+  std::vector<ready_condition> ready = with_prompts(model, encoding, conditions, run);
   for (std::size_t t = 0; t < run.tests.size(); ++t) {
     for (const ready_condition& each : ready) {
       if (!why_not_applicable(run.tests[t].test, each.condition, each.prompts[t])) {

@@ -23,6 +23,12 @@ struct ready_condition {
   std::vector<prompt_ids> prompts;
 };
 
+/// Conditions with the prompts of a planned run's tests, nothing checked but the forms that they name.
+/// @throws value_error for a prompt form that the run does not have
+[[nodiscard]] std::vector<ready_condition> with_prompts(const causal_lm& model, const prompt_encoding& encoding,
+                                                        const std::vector<any_condition>& conditions,
+                                                        const results& run);
+
 /// Where a condition that throws was at work.
 [[nodiscard]] std::string place_of(const test_case& test, const any_condition& condition);
 

@@ -30,4 +30,13 @@ struct attention_tensors {
 /// @throws shape_error, value_error, device_error naming what does not fit
 [[nodiscard]] cached_attention lower(const attention_tensors& tensors, const at::Tensor& context);
 
+/// The operator on a GPU.
+[[nodiscard]] at::Tensor decode_attention_on_cuda(const at::Tensor& q, const at::Tensor& prefix_keys,
+                                                  const at::Tensor& prefix_values, const at::Tensor& tail_keys,
+                                                  const at::Tensor& tail_values, const at::Tensor& sequences,
+                                                  const at::Tensor& lengths, const at::Tensor& prefix_lengths,
+                                                  const at::Tensor& ordinals, const at::Tensor& counts,
+                                                  std::optional<std::int64_t> window, double scale,
+                                                  std::optional<double> softcap);
+
 }  // namespace kvtransfer::kernels

@@ -1,6 +1,5 @@
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <torch/library.h>
 
 #include <algorithm>
 
@@ -287,11 +286,14 @@ division division_of(const cached_attention& a) {
   return {heads, tiles > 2 ? static_cast<int>(std::clamp<std::int64_t>(shares, 1, most_shares)) : 1};
 }
 
-at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& prefix_keys, const at::Tensor& prefix_values,
-                            const at::Tensor& tail_keys, const at::Tensor& tail_values, const at::Tensor& sequences,
-                            const at::Tensor& lengths, const at::Tensor& prefix_lengths, const at::Tensor& ordinals,
-                            const at::Tensor& counts, std::optional<std::int64_t> window, double scale,
-                            std::optional<double> softcap) {
+}  // namespace
+
+at::Tensor decode_attention_on_cuda(const at::Tensor& q, const at::Tensor& prefix_keys, const at::Tensor& prefix_values,
+                                    const at::Tensor& tail_keys, const at::Tensor& tail_values,
+                                    const at::Tensor& sequences, const at::Tensor& lengths,
+                                    const at::Tensor& prefix_lengths, const at::Tensor& ordinals,
+                                    const at::Tensor& counts, std::optional<std::int64_t> window, double scale,
+                                    std::optional<double> softcap) {
   constexpr const char* where = "decode_attention";
   const c10::cuda::CUDAGuard guard(q.device());
   const at::Tensor queries = q.contiguous();
@@ -345,9 +347,4 @@ at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& prefix_keys, 
   return context;
 }
 
-}  // namespace
 }  // namespace kvtransfer::kernels
-
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  library.impl("decode_attention", TORCH_FN(kvtransfer::kernels::decode_attention));
-}

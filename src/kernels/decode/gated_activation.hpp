@@ -25,4 +25,7 @@ struct gated_rows {
 /// The operator on a CPU.
 [[nodiscard]] at::Tensor gated_on_cpu(const at::Tensor& gate, const at::Tensor& up, std::string_view name);
 
+/// The operator on a GPU.
+[[nodiscard]] at::Tensor gated_on_cuda(const at::Tensor& gate, const at::Tensor& up, std::string_view name);
+
 }  // namespace kvtransfer::kernels

@@ -66,4 +66,11 @@ __host__ __device__
   return {behind_window(outside), behind_window(outside + 1)};
 }
 
+/// The operator on a GPU.
+void keep_rotated_on_cuda(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                          const std::optional<at::Tensor>& cos, const std::optional<at::Tensor>& sin,
+                          const at::Tensor& table_rows, const at::Tensor& sequences, const at::Tensor& lengths,
+                          const at::Tensor& tail_keys, const at::Tensor& tail_values, std::int64_t window_offset,
+                          bool interleaved);
+
 }  // namespace kvtransfer::kernels

@@ -1,5 +1,4 @@
 #include <c10/cuda/CUDAGuard.h>
-#include <torch/library.h>
 
 #include "kernels/cuda_layers.cuh"
 #include "kernels/decode/keep_rotated.hpp"
@@ -60,10 +59,13 @@ __global__ void keep(kept_rows kept, Element* q, const Element* k, const Element
   write(to + at.second, __fadd_rn(rounded_to<Element>(__fmul_rn(b, c)), rounded_to<Element>(__fmul_rn(a, s))));
 }
 
-void keep_rotated_(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::optional<at::Tensor>& cos,
-                   const std::optional<at::Tensor>& sin, const at::Tensor& table_rows, const at::Tensor& sequences,
-                   const at::Tensor& lengths, const at::Tensor& tail_keys, const at::Tensor& tail_values,
-                   std::int64_t window_offset, bool interleaved) {
+}  // namespace
+
+void keep_rotated_on_cuda(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                          const std::optional<at::Tensor>& cos, const std::optional<at::Tensor>& sin,
+                          const at::Tensor& table_rows, const at::Tensor& sequences, const at::Tensor& lengths,
+                          const at::Tensor& tail_keys, const at::Tensor& tail_values, std::int64_t window_offset,
+                          bool interleaved) {
   const c10::cuda::CUDAGuard guard(q.device());
   const kept_rows kept = lower(kept_tensors{q, k, v, cos, sin, table_rows, sequences, lengths, tail_keys, tail_values,
                                             window_offset, interleaved});
@@ -81,9 +83,4 @@ void keep_rotated_(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v
   });
 }
 
-}  // namespace
 }  // namespace kvtransfer::kernels
-
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  library.impl("keep_rotated_", TORCH_FN(kvtransfer::kernels::keep_rotated_));
-}

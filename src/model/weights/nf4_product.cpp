@@ -9,7 +9,7 @@
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "model/fused_blocks.hpp"
 #include "model/needs_gradient.hpp"
-#include "model/replayed_steps.hpp"
+#include "model/step_kernels.hpp"
 
 namespace kvtransfer::detail {
 

@@ -1,5 +1,7 @@
 #include "experiment/report/svg_sequence.hpp"
 
+#include <string>
+
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -16,4 +18,12 @@ TEST_CASE("cached parts are filled and fed ones pale", "[experiment][report]") {
 
 TEST_CASE("no sequence at all is a plot without strips", "[experiment][report]") {
   CHECK(svg_sequences({}).find("rect") == std::string::npos);
+}
+
+TEST_CASE("strips begin behind the longest name", "[experiment][report]") {
+  const std::string name = "transfer+without-layers:3:zero.values+restart";
+  const std::string svg = svg_sequences({{name, {{token_role::source, 30, true}}}, {"a", {}}});
+  const std::string before = R"(<rect class="source" x=")";
+  REQUIRE(svg.find(before) != std::string::npos);
+  CHECK(std::stod(svg.substr(svg.find(before) + before.size())) > 7.0 * static_cast<double>(name.size()));
 }

@@ -13,7 +13,7 @@
 #include "kvtransfer/model/sampling.hpp"
 #include "kvtransfer/tensor/upload.hpp"
 #include "model/decode_state.hpp"
-#include "model/replayed_steps.hpp"
+#include "model/step_kernels.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

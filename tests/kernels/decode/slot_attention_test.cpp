@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "kvtransfer/model/config.hpp"
-#include "model/replayed_steps.hpp"
+#include "model/step_kernels.hpp"
 #include "support/tensors.hpp"
 #include "support/test.hpp"
 

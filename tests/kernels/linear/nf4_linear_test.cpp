@@ -17,7 +17,7 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/weights/nf4_matrix.hpp"
-#include "model/replayed_steps.hpp"
+#include "model/step_kernels.hpp"
 #include "model/weights/nf4_product.hpp"
 #include "support/message.hpp"
 #include "support/tensors.hpp"

@@ -76,7 +76,7 @@ inline void require_heads_known(const std::vector<head_group>& groups, const inj
 inline std::string text_of(const std::vector<head_group>& groups) {
   std::string text;
   for (const head_group& group : groups) {
-    text += (text.empty() ? "" : ",") + group.text();
+    text.append(text.empty() ? "" : ",").append(group.text());
   }
   return text;
 }

@@ -1,4 +1,4 @@
-#include "model/replayed_steps.hpp"
+#include "model/step_kernels.hpp"
 
 #include <cstdlib>
 #include <string>
