@@ -1,7 +1,7 @@
 #include <c10/cuda/CUDAGuard.h>
-#include <torch/library.h>
 
 #include "kernels/cuda_layers.cuh"
+#include "kernels/decode/choose_tokens.hpp"
 #include "kernels/decode/sequence_state.hpp"
 #include "kernels/elements_cuda.cuh"
 #include "kernels/overlapping_launch_cuda.cuh"
@@ -206,8 +206,10 @@ __global__ void __launch_bounds__(threads)
   }
 }
 
-void choose_tokens_(const at::Tensor& logits, const at::Tensor& sequences, const at::Tensor& state,
-                    const at::Tensor& draws, const at::Tensor& record, const at::Tensor& turn) {
+}  // namespace
+
+void choose_tokens_on_cuda(const at::Tensor& logits, const at::Tensor& sequences, const at::Tensor& state,
+                           const at::Tensor& draws, const at::Tensor& record, const at::Tensor& turn) {
   constexpr const char* where = "choose_tokens_";
   const c10::cuda::CUDAGuard guard(logits.device());
   require<shape_error>(logits.dim() == 2 && logits.is_contiguous() && logits.size(1) > 0, where, "logits",
@@ -242,9 +244,4 @@ void choose_tokens_(const at::Tensor& logits, const at::Tensor& sequences, const
   });
 }
 
-}  // namespace
 }  // namespace kvtransfer::kernels
-
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  library.impl("choose_tokens_", TORCH_FN(kvtransfer::kernels::choose_tokens_));
-}

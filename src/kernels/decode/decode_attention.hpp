@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <tuple>
 
 #include "kernels/decode/cached_attention.hpp"
 
@@ -24,10 +25,19 @@ struct attention_tensors {
   std::optional<std::int64_t> window;
   double scale = 1;
   std::optional<double> softcap;
+
+  /// All of them in the schema's order.
+  [[nodiscard]] auto arguments() const {
+    return std::tie(q, prefix_keys, prefix_values, tail_keys, tail_values, sequences, lengths, prefix_lengths, ordinals,
+                    counts, window, scale, softcap);
+  }
 };
 
 /// @param context what will be written, [rows, q_heads, head_dim], contiguous
 /// @throws shape_error, value_error, device_error naming what does not fit
 [[nodiscard]] cached_attention lower(const attention_tensors& tensors, const at::Tensor& context);
+
+/// The operator on a GPU.
+[[nodiscard]] at::Tensor decode_attention_on_cuda(const attention_tensors& tensors);
 
 }  // namespace kvtransfer::kernels

@@ -1,6 +1,5 @@
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <torch/library.h>
 
 #include "kernels/cuda_layers.cuh"
 #include "kernels/decode/activation_cuda.cuh"
@@ -28,7 +27,9 @@ __global__ void gate_rows(const Element* gate, std::int64_t gate_stride, const E
   write(result + e, rounded_to<Element>(activated(x, how)) * factor);
 }
 
-at::Tensor gated_activation(const at::Tensor& gate, const at::Tensor& up, std::string_view name) {
+}  // namespace
+
+at::Tensor gated_on_cuda(const at::Tensor& gate, const at::Tensor& up, std::string_view name) {
   const c10::cuda::CUDAGuard guard(gate.device());
   const gated_rows in = checked_gate(gate, up);
   at::Tensor result = at::empty(gate.sizes(), gate.options());
@@ -44,9 +45,4 @@ at::Tensor gated_activation(const at::Tensor& gate, const at::Tensor& up, std::s
   return result;
 }
 
-}  // namespace
 }  // namespace kvtransfer::kernels
-
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  library.impl("gated_activation", TORCH_FN(kvtransfer::kernels::gated_activation));
-}

@@ -1,6 +1,5 @@
 #include <ATen/ops/empty_like.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <tuple>
@@ -140,19 +139,15 @@ std::tuple<at::Tensor, at::Tensor> normed_on_cuda(const at::Tensor& x, const std
   return {sum, normed};
 }
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, bool adds_one) {
+}  // namespace
+
+at::Tensor rms_norm_on_cuda(const at::Tensor& x, const at::Tensor& weight, double eps, bool adds_one) {
   return std::get<1>(normed_on_cuda(x, std::nullopt, weight, eps, adds_one));
 }
 
-std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& more, const at::Tensor& weight,
-                                                double eps, bool adds_one) {
+std::tuple<at::Tensor, at::Tensor> add_rms_norm_on_cuda(const at::Tensor& x, const at::Tensor& more,
+                                                        const at::Tensor& weight, double eps, bool adds_one) {
   return normed_on_cuda(x, more, weight, eps, adds_one);
 }
 
-}  // namespace
 }  // namespace kvtransfer::kernels
-
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  library.impl("rms_norm", TORCH_FN(kvtransfer::kernels::rms_norm));
-  library.impl("add_rms_norm", TORCH_FN(kvtransfer::kernels::add_rms_norm));
-}

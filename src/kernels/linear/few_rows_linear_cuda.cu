@@ -1,6 +1,5 @@
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <torch/library.h>
 
 #include <vector>
 
@@ -11,8 +10,6 @@
 
 namespace kvtransfer::kernels {
 namespace {
-
-using optional_tensors = c10::List<std::optional<at::Tensor>>;
 
 /// Reads a matrix of floating numbers; see joint_product_cuda.cuh.
 template <class Element>
@@ -76,25 +73,22 @@ std::vector<at::Tensor> products_on_cuda(const at::Tensor& x, const std::vector<
   return products;
 }
 
-at::Tensor few_rows_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+}  // namespace
+
+at::Tensor few_rows_linear_on_cuda(const at::Tensor& x, const at::Tensor& weight,
+                                   const std::optional<at::Tensor>& bias) {
   return products_on_cuda<false>(x, {weight}, {bias}, activation::silu).front();
 }
 
-std::vector<at::Tensor> few_rows_linears(const at::Tensor& x, at::TensorList weights, const optional_tensors& biases) {
+std::vector<at::Tensor> few_rows_linears_on_cuda(const at::Tensor& x, at::TensorList weights,
+                                                 const optional_tensors& biases) {
   return products_on_cuda<false>(x, weights.vec(), {biases.begin(), biases.end()}, activation::silu);
 }
 
-at::Tensor few_rows_gate(const at::Tensor& x, const at::Tensor& gate, const at::Tensor& up,
-                         const optional_tensors& biases, std::string_view name) {
+at::Tensor few_rows_gate_on_cuda(const at::Tensor& x, const at::Tensor& gate, const at::Tensor& up,
+                                 const optional_tensors& biases, std::string_view name) {
   require_gate({gate.size(0), up.size(0)}, "few_rows_gate");
   return products_on_cuda<true>(x, {gate, up}, {biases.begin(), biases.end()}, activation_named(name)).front();
 }
 
-}  // namespace
 }  // namespace kvtransfer::kernels
-
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  library.impl("few_rows_linear", TORCH_FN(kvtransfer::kernels::few_rows_linear));
-  library.impl("few_rows_linears", TORCH_FN(kvtransfer::kernels::few_rows_linears));
-  library.impl("few_rows_gate", TORCH_FN(kvtransfer::kernels::few_rows_gate));
-}

@@ -1,10 +1,8 @@
-#include <ATen/core/List.h>
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <fmt/format.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <string>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "kernels/linear/joint_product_cuda.cuh"
+#include "kernels/linear/nf4_joint.hpp"
 #include "kernels/linear/nf4_linear.hpp"
 #include "kernels/linear/nf4_values.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -21,8 +20,6 @@
 
 namespace kvtransfer::kernels {
 namespace {
-
-using optional_tensors = c10::List<std::optional<at::Tensor>>;
 
 __constant__ const float nf4_values[16] = {KVT_NF4_VALUES};
 
@@ -194,19 +191,22 @@ std::vector<nf4_tensors> listed(at::TensorList codes, at::TensorList absmax, at:
   return matrices;
 }
 
-std::vector<at::Tensor> nf4_linears(const at::Tensor& x, const optional_tensors& biases, at::TensorList codes,
-                                    at::TensorList absmax, at::TensorList nested_absmax, at::TensorList quant_map,
-                                    at::TensorList offset, at::IntArrayRef out, std::int64_t block_size,
-                                    std::int64_t nested_block_size, at::ScalarType dtype) {
+}  // namespace
+
+std::vector<at::Tensor> nf4_linears_on_cuda(const at::Tensor& x, const optional_tensors& biases, at::TensorList codes,
+                                            at::TensorList absmax, at::TensorList nested_absmax,
+                                            at::TensorList quant_map, at::TensorList offset, at::IntArrayRef out,
+                                            std::int64_t block_size, std::int64_t nested_block_size,
+                                            at::ScalarType dtype) {
   return products_on_cuda<false>(
       listed(codes, absmax, nested_absmax, quant_map, offset, out, block_size, nested_block_size, dtype), x,
       {biases.begin(), biases.end()}, activation::silu);
 }
 
-at::Tensor nf4_gate(const at::Tensor& x, const optional_tensors& biases, at::TensorList codes, at::TensorList absmax,
-                    at::TensorList nested_absmax, at::TensorList quant_map, at::TensorList offset, at::IntArrayRef out,
-                    std::int64_t block_size, std::int64_t nested_block_size, at::ScalarType dtype,
-                    std::string_view name) {
+at::Tensor nf4_gate_on_cuda(const at::Tensor& x, const optional_tensors& biases, at::TensorList codes,
+                            at::TensorList absmax, at::TensorList nested_absmax, at::TensorList quant_map,
+                            at::TensorList offset, at::IntArrayRef out, std::int64_t block_size,
+                            std::int64_t nested_block_size, at::ScalarType dtype, std::string_view name) {
   require<shape_error>(codes.size() == 2 && out.size() == 2 && out[0] == out[1], "nf4_gate", "codes",
                        "two matrices of one shape", "others");
   return products_on_cuda<true>(
@@ -215,11 +215,4 @@ at::Tensor nf4_gate(const at::Tensor& x, const optional_tensors& biases, at::Ten
       .front();
 }
 
-}  // namespace
 }  // namespace kvtransfer::kernels
-
-TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
-  using namespace kvtransfer::kernels;
-  library.impl("nf4_linears", TORCH_FN(nf4_linears));
-  library.impl("nf4_gate", TORCH_FN(nf4_gate));
-}
