@@ -1,8 +1,9 @@
 # The one compiled part: a shared library that registers its operators with torch's dispatcher when loaded. Shared, because a
 # second registration of the same operator aborts, so every program and Python must meet the very same copy.
 
-file(GLOB kernel_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/*/*.cpp")
-file(GLOB kernel_cuda_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/*_cuda.cpp" "${PROJECT_SOURCE_DIR}/src/kernels/*/*.cu")
+file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/*.cpp")
+file(GLOB_RECURSE kernel_cuda_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/*_cuda.cpp" "${PROJECT_SOURCE_DIR}/src/kernels/*.cu")
+list(REMOVE_ITEM kernel_sources ${kernel_cuda_sources})
 
 # A variant is chosen at run time by the processor's capabilities; the end of its file name says what it may assume. Such a file
 # includes plain structs and intrinsics only: an inline function of a shared header, compiled here for AVX-512, could be the copy
@@ -25,7 +26,7 @@ add_library(kvtransfer::kernels ALIAS kvtransfer_kernels)
 target_link_libraries(kvtransfer_kernels PUBLIC kvtransfer)
 target_include_directories(kvtransfer_kernels PRIVATE "${PROJECT_SOURCE_DIR}/src")
 set_target_properties(kvtransfer_kernels PROPERTIES EXPORT_NAME kernels CXX_VISIBILITY_PRESET hidden)
-kvtransfer_precompile(kvtransfer_kernels)
+kvtransfer_precompile(kvtransfer_kernels <torch/library.h>)
 
 # at::parallel_for is a template over OpenMP: compiled without, it runs on one thread and says nothing. Not OpenMP::OpenMP_CXX,
 # which names the compiler's copy of the library by path; the one to load is the copy that torch brings.

@@ -15,8 +15,10 @@ mark_as_advanced(CCACHE_PROGRAM)
 if(CCACHE_PROGRAM)
   foreach(language CXX CUDA)
     if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
-      # Else it takes no file that includes a precompiled header.
-      set(CMAKE_${language}_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env CCACHE_SLOPPINESS=pch_defines,time_macros "${CCACHE_PROGRAM}")
+      # Without the first it takes no file that includes a precompiled header. The second has it ask the compiler what a file includes,
+      # where it would run the preprocessor for that: a second for each file that it does not know.
+      set(CMAKE_${language}_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_DEPEND=1
+                                              "${CCACHE_PROGRAM}")
     endif()
   endforeach()
 endif()

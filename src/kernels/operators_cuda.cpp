@@ -4,10 +4,10 @@
 #include "kernels/decode/choose_tokens.hpp"
 #include "kernels/decode/decode_attention.hpp"
 #include "kernels/decode/gated_activation.hpp"
-#include "kernels/decode/graph.hpp"
 #include "kernels/decode/keep_rotated.hpp"
 #include "kernels/decode/rms_norm.hpp"
 #include "kernels/linear/few_rows_linear.hpp"
+#include "kernels/linear/nf4_joint.hpp"
 #include "kernels/linear/nf4_linear.hpp"
 #include "kernels/operator_functions.hpp"
 #include "kernels/rope/operators.hpp"
@@ -15,7 +15,7 @@
 #include "kernels/tensor/copy_slots.hpp"
 
 // The operators on CUDA. This file is compiled where nvcc is there for the kernels; otherwise torch says that there is
-// no such kernel. It stands apart from them because nvcc takes half a minute for the header of torch's registrations.
+// no such kernel. It stands apart from them because nvcc reads the header of torch's registrations three times a file.
 
 namespace kvtransfer::kernels {
 namespace {
@@ -44,17 +44,12 @@ TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
   library.impl("few_rows_linear", TORCH_FN(few_rows_linear_on_cuda));
   library.impl("few_rows_linears", TORCH_FN(few_rows_linears_on_cuda));
   library.impl("few_rows_gate", TORCH_FN(few_rows_gate_on_cuda));
-
   library.impl("rms_norm", TORCH_FN(rms_norm_on_cuda));
   library.impl("add_rms_norm", TORCH_FN(add_rms_norm_on_cuda));
   library.impl("gated_activation", TORCH_FN(gated_on_cuda));
-  library.impl("keep_rotated_", TORCH_FN(keep_rotated_on_cuda));
-  library.impl("decode_attention", TORCH_FN(decode_attention_on_cuda));
+  library.impl("keep_rotated_", TORCH_FN(operator_function<&keep_rotated_on_cuda>));
+  library.impl("decode_attention", TORCH_FN(operator_function<&decode_attention_on_cuda>));
   library.impl("choose_tokens_", TORCH_FN(choose_tokens_on_cuda));
-  library.impl("graph_begin", TORCH_FN(graph_begin_on_cuda));
-  library.impl("graph_end", TORCH_FN(graph_end_on_cuda));
-  library.impl("graph_replay", TORCH_FN(graph_replay_on_cuda));
-  library.impl("graph_drop", TORCH_FN(graph_drop_on_cuda));
 
   using namespace rope::kernels;
   library.impl("rotate_keys_", guarded<operator_function<&rotate_keys_<rotate_on_cuda>>>);

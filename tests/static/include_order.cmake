@@ -1,10 +1,16 @@
-# Reads the includes of every header and fails on an arrow that goes back, on another folder's detail, on torch/torch.h where it is
+# Reads the includes of every header and of every compiled source, and fails on an arrow that goes back, on another folder's detail, on torch/torch.h where it is
 # not allowed, on JSON where a header's job is neither a file nor a configuration, on a header that has outgrown one idea, and on an
 # umbrella that lacks a public header or lists a private one.
-#   cmake -D INCLUDE_DIR=<folder that holds kvtransfer/> -P include_order.cmake
+#   cmake -D INCLUDE_DIR=<folder that holds kvtransfer/> [-D SOURCE_DIR=<folder that holds model/>] -P include_order.cmake
 
-# A folder may include itself and those to its left. A projector works on caches, whoever wrote them, so `project` knows no model.
+# A folder may include itself and those to its left.
 set(order core tensor rope cache inject project model experiment)
+
+# But a projector works on caches, whoever wrote them, and a model runs without one: these two stand beside each other.
+set(may_not_know "model project")
+
+# Among compiled sources, kernels work on tensors and their rotations; a model may share a kernel's private arithmetic.
+set(source_order core tensor rope kernels cache inject project model experiment)
 
 # torch/torch.h takes 15 s to compile. Only what trains a model needs its optimisers and modules.
 set(may_include_all_of_torch "^(model|project|experiment)/(.*/)?train[a-z_]*\\.hpp$")
@@ -16,9 +22,13 @@ list(JOIN may_show_json "" may_show_json)
 
 set(most_lines 400)
 
+function(complain file complaint)
+  message(NOTICE "${file}: ${complaint}") # an error would be broken into lines of its own
+  set_property(GLOBAL APPEND PROPERTY complaints "${file}")
+endfunction()
+
 function(report header complaint)
-  message(NOTICE "include/kvtransfer/${header}: ${complaint}") # an error would be broken into lines of its own
-  set_property(GLOBAL APPEND PROPERTY complaints "${header}")
+  complain("include/kvtransfer/${header}" "${complaint}")
 endfunction()
 
 function(check_arrow header from included)
@@ -29,7 +39,7 @@ function(check_arrow header from included)
   list(FIND order "${to}" to_rank)
   if(to_rank EQUAL -1)
     report("${header}" "includes kvtransfer/${included}, which lies in none of: ${order}")
-  elseif(to_rank GREATER from_rank)
+  elseif(to_rank GREATER from_rank OR "${from} ${to}" IN_LIST may_not_know)
     report("${header}" "includes kvtransfer/${included}, but ${from} may not know ${to}")
   elseif(NOT owner STREQUAL included AND NOT within EQUAL 0)
     report("${header}" "includes kvtransfer/${included}, which is private to ${owner}")
@@ -90,6 +100,22 @@ function(check_header header)
   endif()
 endfunction()
 
+# `source` below SOURCE_DIR: private headers and public ones in one order.
+function(check_source source)
+  string(REGEX REPLACE "/.*" "" from "${source}")
+  list(FIND source_order "${from}" from_rank)
+  file(STRINGS "${SOURCE_DIR}/${source}" includes REGEX "^ *# *include")
+  foreach(include IN LISTS includes)
+    if(include MATCHES "\"(kvtransfer/)?([a-z]+)/")
+      set(to "${CMAKE_MATCH_2}")
+      list(FIND source_order "${to}" to_rank)
+      if(to_rank GREATER from_rank OR "${from} ${to}" IN_LIST may_not_know)
+        complain("src/${source}" "${include}, but ${from} may not know ${to}")
+      endif()
+    endif()
+  endforeach()
+endfunction()
+
 # An umbrella lists the public headers of its `folders`, and nothing else. The further arguments are all headers.
 function(check_umbrella umbrella folders)
   list(JOIN folders "|" any_folder)
@@ -127,6 +153,17 @@ endforeach()
 check_umbrella(kvtransfer.hpp "core;tensor;rope;cache;inject;project" ${headers})
 check_umbrella(model.hpp model ${headers})
 check_umbrella(experiment.hpp experiment ${headers})
+
+if(SOURCE_DIR)
+  file(GLOB_RECURSE sources RELATIVE "${SOURCE_DIR}" "${SOURCE_DIR}/*.cpp" "${SOURCE_DIR}/*.hpp" "${SOURCE_DIR}/*.cu" "${SOURCE_DIR}/*.cuh")
+  if(NOT sources)
+    message(FATAL_ERROR "no sources below ${SOURCE_DIR}")
+  endif()
+  list(FILTER sources INCLUDE REGEX "/") # fmt.cpp is a library's own
+  foreach(source IN LISTS sources)
+    check_source("${source}")
+  endforeach()
+endif()
 
 get_property(complaints GLOBAL PROPERTY complaints)
 if(complaints)

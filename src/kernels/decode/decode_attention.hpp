@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <tuple>
 
 #include "kernels/decode/cached_attention.hpp"
 
@@ -24,6 +25,12 @@ struct attention_tensors {
   std::optional<std::int64_t> window;
   double scale = 1;
   std::optional<double> softcap;
+
+  /// All of them in the schema's order.
+  [[nodiscard]] auto arguments() const {
+    return std::tie(q, prefix_keys, prefix_values, tail_keys, tail_values, sequences, lengths, prefix_lengths, ordinals,
+                    counts, window, scale, softcap);
+  }
 };
 
 /// @param context what will be written, [rows, q_heads, head_dim], contiguous
@@ -31,12 +38,6 @@ struct attention_tensors {
 [[nodiscard]] cached_attention lower(const attention_tensors& tensors, const at::Tensor& context);
 
 /// The operator on a GPU.
-[[nodiscard]] at::Tensor decode_attention_on_cuda(const at::Tensor& q, const at::Tensor& prefix_keys,
-                                                  const at::Tensor& prefix_values, const at::Tensor& tail_keys,
-                                                  const at::Tensor& tail_values, const at::Tensor& sequences,
-                                                  const at::Tensor& lengths, const at::Tensor& prefix_lengths,
-                                                  const at::Tensor& ordinals, const at::Tensor& counts,
-                                                  std::optional<std::int64_t> window, double scale,
-                                                  std::optional<double> softcap);
+[[nodiscard]] at::Tensor decode_attention_on_cuda(const attention_tensors& tensors);
 
 }  // namespace kvtransfer::kernels

@@ -288,23 +288,18 @@ division division_of(const cached_attention& a) {
 
 }  // namespace
 
-at::Tensor decode_attention_on_cuda(const at::Tensor& q, const at::Tensor& prefix_keys, const at::Tensor& prefix_values,
-                                    const at::Tensor& tail_keys, const at::Tensor& tail_values,
-                                    const at::Tensor& sequences, const at::Tensor& lengths,
-                                    const at::Tensor& prefix_lengths, const at::Tensor& ordinals,
-                                    const at::Tensor& counts, std::optional<std::int64_t> window, double scale,
-                                    std::optional<double> softcap) {
+at::Tensor decode_attention_on_cuda(const attention_tensors& tensors) {
   constexpr const char* where = "decode_attention";
+  const at::Tensor& q = tensors.q;
   const c10::cuda::CUDAGuard guard(q.device());
-  const at::Tensor queries = q.contiguous();
+  attention_tensors in = tensors;
+  in.q = q.contiguous();
   at::Tensor context = at::empty(q.sizes(), q.options());
-  const cached_attention lowered = lower({queries, prefix_keys, prefix_values, tail_keys, tail_values, sequences,
-                                          lengths, prefix_lengths, ordinals, counts, window, scale, softcap},
-                                         context);
+  const cached_attention lowered = lower(in, context);
   require<shape_error>(attends_on_gpu(lowered.head_dim), where, "q", "heads of a multiple of 8 elements, up to 256",
                        [&] { return describe(q); });
-  require<value_error>(prefix_keys.scalar_type() == q.scalar_type() && tail_keys.scalar_type() == q.scalar_type(),
-                       where, "tail_keys", "q's dtype", [&] { return describe(tail_keys); });
+  require<value_error>(in.prefix_keys.scalar_type() == q.scalar_type() && in.tail_keys.scalar_type() == q.scalar_type(),
+                       where, "tail_keys", "q's dtype", [&] { return describe(in.tail_keys); });
   if (lowered.rows == 0) {
     return context;
   }

@@ -22,10 +22,8 @@ struct gated_rows {
 /// @throws shape_error, value_error where the two do not fit one another
 [[nodiscard]] gated_rows checked_gate(const at::Tensor& gate, const at::Tensor& up);
 
-/// The operator on a CPU.
+/// The operator on a CPU and on a GPU.
 [[nodiscard]] at::Tensor gated_on_cpu(const at::Tensor& gate, const at::Tensor& up, std::string_view name);
-
-/// The operator on a GPU.
 [[nodiscard]] at::Tensor gated_on_cuda(const at::Tensor& gate, const at::Tensor& up, std::string_view name);
 
 }  // namespace kvtransfer::kernels

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <tuple>
 
 namespace kvtransfer::kernels {
 
@@ -22,6 +23,12 @@ struct kept_tensors {
   at::Tensor tail_values;
   std::int64_t window_offset = 0;
   bool interleaved = false;
+
+  /// All of them in the schema's order.
+  [[nodiscard]] auto arguments() const {
+    return std::tie(q, k, v, cos, sin, table_rows, sequences, lengths, tail_keys, tail_values, window_offset,
+                    interleaved);
+  }
 };
 
 /// The same, lowered: a plain struct for kernels. Strides in elements; heads lie side by side.
@@ -46,6 +53,9 @@ struct kept_rows {
 /// @throws shape_error, value_error, device_error naming what does not fit
 [[nodiscard]] kept_rows lower(const kept_tensors& kept);
 
+/// The operator on a GPU.
+void keep_rotated_on_cuda(const kept_tensors& in);
+
 /// Two elements of a head that belong together: those that are rotated first, then, in twos, those outside the rotary
 /// window. @param pair below head_dim / 2
 struct element_pair {
@@ -65,12 +75,5 @@ __host__ __device__
   const auto behind_window = [&](std::int64_t i) { return i < kept.window_offset ? i : i + 2 * kept.half; };
   return {behind_window(outside), behind_window(outside + 1)};
 }
-
-/// The operator on a GPU.
-void keep_rotated_on_cuda(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                          const std::optional<at::Tensor>& cos, const std::optional<at::Tensor>& sin,
-                          const at::Tensor& table_rows, const at::Tensor& sequences, const at::Tensor& lengths,
-                          const at::Tensor& tail_keys, const at::Tensor& tail_values, std::int64_t window_offset,
-                          bool interleaved);
 
 }  // namespace kvtransfer::kernels

@@ -61,25 +61,21 @@ __global__ void keep(kept_rows kept, Element* q, const Element* k, const Element
 
 }  // namespace
 
-void keep_rotated_on_cuda(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                          const std::optional<at::Tensor>& cos, const std::optional<at::Tensor>& sin,
-                          const at::Tensor& table_rows, const at::Tensor& sequences, const at::Tensor& lengths,
-                          const at::Tensor& tail_keys, const at::Tensor& tail_values, std::int64_t window_offset,
-                          bool interleaved) {
-  const c10::cuda::CUDAGuard guard(q.device());
-  const kept_rows kept = lower(kept_tensors{q, k, v, cos, sin, table_rows, sequences, lengths, tail_keys, tail_values,
-                                            window_offset, interleaved});
+void keep_rotated_on_cuda(const kept_tensors& in) {
+  const c10::cuda::CUDAGuard guard(in.q.device());
+  const kept_rows kept = lower(in);
   if (kept.rows == 0) {
     return;
   }
   const std::int64_t items = (kept.q_heads + 2 * kept.kv_heads) * kept.head_dim / 2;
   const dim3 grid(grid_axis(kept.rows, "keep_rotated_", "q", "rows"),
                   static_cast<unsigned>((items + threads - 1) / threads));
-  with_cuda_element(q.scalar_type(), "keep_rotated_", [&]<class Element>(Element) {
-    launch_overlapping(keep<Element>, grid, threads, 0, kept, elements_to<Element>(q), elements_of<Element>(k),
-                       elements_of<Element>(v), cos ? elements_of<Element>(*cos) : static_cast<const Element*>(nullptr),
-                       sin ? elements_of<Element>(*sin) : static_cast<const Element*>(nullptr),
-                       elements_to<Element>(tail_keys), elements_to<Element>(tail_values));
+  with_cuda_element(in.q.scalar_type(), "keep_rotated_", [&]<class Element>(Element) {
+    const Element* const cos = in.cos ? elements_of<Element>(*in.cos) : nullptr;
+    const Element* const sin = in.sin ? elements_of<Element>(*in.sin) : nullptr;
+    launch_overlapping(keep<Element>, grid, threads, 0, kept, elements_to<Element>(in.q), elements_of<Element>(in.k),
+                       elements_of<Element>(in.v), cos, sin, elements_to<Element>(in.tail_keys),
+                       elements_to<Element>(in.tail_values));
   });
 }
 

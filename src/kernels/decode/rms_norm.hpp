@@ -20,7 +20,7 @@ struct norm_rows {
 [[nodiscard]] norm_rows checked_norm(const at::Tensor& x, const std::optional<at::Tensor>& more,
                                      const at::Tensor& weight);
 
-/// The operators on a GPU.
+/// The operators on a GPU; rms_norm.cpp describes them.
 [[nodiscard]] at::Tensor rms_norm_on_cuda(const at::Tensor& x, const at::Tensor& weight, double eps, bool adds_one);
 [[nodiscard]] std::tuple<at::Tensor, at::Tensor> add_rms_norm_on_cuda(const at::Tensor& x, const at::Tensor& more,
                                                                       const at::Tensor& weight, double eps,

@@ -2,6 +2,7 @@
 #include <c10/cuda/CUDAGuard.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "kernels/cuda_layers.cuh"
 #include "kernels/decode/rms_norm.hpp"

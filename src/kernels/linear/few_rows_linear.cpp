@@ -80,8 +80,6 @@ const dense_cpu_variant& best_dense_variant() {
 
 namespace {
 
-using optional_tensors = c10::List<std::optional<at::Tensor>>;
-
 std::vector<at::Tensor> products_on_cpu(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                                         const std::vector<std::optional<at::Tensor>>& biases) {
   constexpr std::int64_t elements_worth_a_thread = 65536;

@@ -30,13 +30,14 @@ struct joint_tensors {
 /// @throws shape_error unless a gate and what it multiplies are two of one shape
 void require_gate(const std::vector<std::int64_t>& outs, const char* where);
 
+using optional_tensors = c10::List<std::optional<at::Tensor>>;
+
 /// The operators on a GPU.
 [[nodiscard]] at::Tensor few_rows_linear_on_cuda(const at::Tensor& x, const at::Tensor& weight,
                                                  const std::optional<at::Tensor>& bias);
 [[nodiscard]] std::vector<at::Tensor> few_rows_linears_on_cuda(const at::Tensor& x, at::TensorList weights,
-                                                               const c10::List<std::optional<at::Tensor>>& biases);
+                                                               const optional_tensors& biases);
 [[nodiscard]] at::Tensor few_rows_gate_on_cuda(const at::Tensor& x, const at::Tensor& gate, const at::Tensor& up,
-                                               const c10::List<std::optional<at::Tensor>>& biases,
-                                               std::string_view name);
+                                               const optional_tensors& biases, std::string_view name);
 
 }  // namespace kvtransfer::kernels

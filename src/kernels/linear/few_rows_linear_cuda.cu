@@ -81,12 +81,12 @@ at::Tensor few_rows_linear_on_cuda(const at::Tensor& x, const at::Tensor& weight
 }
 
 std::vector<at::Tensor> few_rows_linears_on_cuda(const at::Tensor& x, at::TensorList weights,
-                                                 const c10::List<std::optional<at::Tensor>>& biases) {
+                                                 const optional_tensors& biases) {
   return products_on_cuda<false>(x, weights.vec(), {biases.begin(), biases.end()}, activation::silu);
 }
 
 at::Tensor few_rows_gate_on_cuda(const at::Tensor& x, const at::Tensor& gate, const at::Tensor& up,
-                                 const c10::List<std::optional<at::Tensor>>& biases, std::string_view name) {
+                                 const optional_tensors& biases, std::string_view name) {
   require_gate({gate.size(0), up.size(0)}, "few_rows_gate");
   return products_on_cuda<true>(x, {gate, up}, {biases.begin(), biases.end()}, activation_named(name)).front();
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/linear/joint_product_cuda.cuh"
+#include "kernels/linear/nf4_joint.hpp"
 #include "kernels/linear/nf4_linear.hpp"
 #include "kernels/linear/nf4_values.hpp"
 #include "kvtransfer/core/error.hpp"
@@ -192,8 +193,8 @@ std::vector<nf4_tensors> listed(at::TensorList codes, at::TensorList absmax, at:
 
 }  // namespace
 
-std::vector<at::Tensor> nf4_linears_on_cuda(const at::Tensor& x, const c10::List<std::optional<at::Tensor>>& biases,
-                                            at::TensorList codes, at::TensorList absmax, at::TensorList nested_absmax,
+std::vector<at::Tensor> nf4_linears_on_cuda(const at::Tensor& x, const optional_tensors& biases, at::TensorList codes,
+                                            at::TensorList absmax, at::TensorList nested_absmax,
                                             at::TensorList quant_map, at::TensorList offset, at::IntArrayRef out,
                                             std::int64_t block_size, std::int64_t nested_block_size,
                                             at::ScalarType dtype) {
@@ -202,11 +203,10 @@ std::vector<at::Tensor> nf4_linears_on_cuda(const at::Tensor& x, const c10::List
       {biases.begin(), biases.end()}, activation::silu);
 }
 
-at::Tensor nf4_gate_on_cuda(const at::Tensor& x, const c10::List<std::optional<at::Tensor>>& biases,
-                            at::TensorList codes, at::TensorList absmax, at::TensorList nested_absmax,
-                            at::TensorList quant_map, at::TensorList offset, at::IntArrayRef out,
-                            std::int64_t block_size, std::int64_t nested_block_size, at::ScalarType dtype,
-                            std::string_view name) {
+at::Tensor nf4_gate_on_cuda(const at::Tensor& x, const optional_tensors& biases, at::TensorList codes,
+                            at::TensorList absmax, at::TensorList nested_absmax, at::TensorList quant_map,
+                            at::TensorList offset, at::IntArrayRef out, std::int64_t block_size,
+                            std::int64_t nested_block_size, at::ScalarType dtype, std::string_view name) {
   require<shape_error>(codes.size() == 2 && out.size() == 2 && out[0] == out[1], "nf4_gate", "codes",
                        "two matrices of one shape", "others");
   return products_on_cuda<true>(

@@ -1,13 +1,10 @@
 #pragma once
 
-#include <ATen/core/List.h>
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <tuple>
-#include <vector>
 
 #include "kernels/linear/nf4_product.hpp"
 
@@ -51,16 +48,5 @@ using optional_tensor = std::optional<at::Tensor>;
 [[nodiscard]] at::Tensor nf4_linear_on_cuda(const nf4_tensors& matrix, const at::Tensor& x,
                                             const optional_tensor& bias);
 [[nodiscard]] at::Tensor nf4_dequantize_on_cuda(const nf4_tensors& matrix);
-
-/// `kvtransfer::nf4_linears` and `kvtransfer::nf4_gate` on a GPU.
-[[nodiscard]] std::vector<at::Tensor> nf4_linears_on_cuda(
-    const at::Tensor& x, const c10::List<std::optional<at::Tensor>>& biases, at::TensorList codes,
-    at::TensorList absmax, at::TensorList nested_absmax, at::TensorList quant_map, at::TensorList offset,
-    at::IntArrayRef out, std::int64_t block_size, std::int64_t nested_block_size, at::ScalarType dtype);
-[[nodiscard]] at::Tensor nf4_gate_on_cuda(const at::Tensor& x, const c10::List<std::optional<at::Tensor>>& biases,
-                                          at::TensorList codes, at::TensorList absmax, at::TensorList nested_absmax,
-                                          at::TensorList quant_map, at::TensorList offset, at::IntArrayRef out,
-                                          std::int64_t block_size, std::int64_t nested_block_size, at::ScalarType dtype,
-                                          std::string_view name);
 
 }  // namespace kvtransfer::kernels

@@ -1,14 +1,16 @@
+#include <ATen/core/Tensor.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
+#include <torch/library.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 
-#include "kernels/decode/graph.hpp"
 #include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer::kernels {
@@ -43,9 +45,7 @@ std::shared_ptr<kept_calls> graph_at(std::int64_t index) {
   return found->second;
 }
 
-}  // namespace
-
-std::int64_t graph_begin_on_cuda(const at::Tensor& on) {
+std::int64_t graph_begin(const at::Tensor& on) {
   const c10::cuda::CUDAGuard guard(on.device());
   static std::int64_t made = 0;
   auto calls = std::make_shared<kept_calls>();
@@ -63,7 +63,7 @@ std::int64_t graph_begin_on_cuda(const at::Tensor& on) {
   return made;
 }
 
-void graph_end_on_cuda(const at::Tensor& on, std::int64_t index) {
+void graph_end(const at::Tensor& on, std::int64_t index) {
   const c10::cuda::CUDAGuard guard(on.device());
   const std::shared_ptr<kept_calls> calls = graph_at(index);
   require<value_error>(calls->captures, "graph_end", "graph", "one that is being made", "a finished one");
@@ -79,17 +79,17 @@ void graph_end_on_cuda(const at::Tensor& on, std::int64_t index) {
   c10::cuda::setCurrentCUDAStream(calls->before);
 }
 
-void graph_replay_on_cuda(const at::Tensor& on, std::int64_t index) {
+void graph_replay(const at::Tensor& on, std::int64_t index) {
   const c10::cuda::CUDAGuard guard(on.device());
   graph_at(index)->graph.replay();
 }
 
-void graph_drop_on_cuda(const at::Tensor& on, std::int64_t index) {
+void graph_drop(const at::Tensor& on, std::int64_t index) {
   const c10::cuda::CUDAGuard guard(on.device());
   const std::shared_ptr<kept_calls> calls = graph_at(index);
   if (calls->captures) {
     try {
-      graph_end_on_cuda(on, index);
+      graph_end(on, index);
     } catch (const std::exception&) {  // it is given up anyway
     }
   }
@@ -99,4 +99,12 @@ void graph_drop_on_cuda(const at::Tensor& on, std::int64_t index) {
   graphs().erase(index);
 }
 
+}  // namespace
 }  // namespace kvtransfer::kernels
+
+TORCH_LIBRARY_IMPL(kvtransfer, CUDA, library) {
+  library.impl("graph_begin", TORCH_FN(kvtransfer::kernels::graph_begin));
+  library.impl("graph_end", TORCH_FN(kvtransfer::kernels::graph_end));
+  library.impl("graph_replay", TORCH_FN(kvtransfer::kernels::graph_replay));
+  library.impl("graph_drop", TORCH_FN(kvtransfer::kernels::graph_drop));
+}

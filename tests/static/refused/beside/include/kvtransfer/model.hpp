@@ -1,0 +1,3 @@
+#pragma once
+
+#include "kvtransfer/model/session.hpp"

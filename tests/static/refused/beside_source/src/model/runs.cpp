@@ -1,0 +1,1 @@
+#include "kvtransfer/project/maps.hpp"
