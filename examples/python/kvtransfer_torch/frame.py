@@ -145,6 +145,9 @@ class CacheFrame(FrameState):
 
         The last token that it says is not in the cache yet.
         """
+        own = settings.keys() & {"past_key_values", "use_cache", "cache_implementation", "position_ids", "inputs_embeds"}
+        if own:
+            raise FrameError("generate", "settings", "none of what the frame itself decides", ", ".join(sorted(own)))
         past = input_ids.new_ones(input_ids.shape[0], self.cache.get_seq_length())
         new = torch.ones_like(input_ids) if attention_mask is None else attention_mask.to(past)
         mask = torch.cat([past, new], dim=1)
@@ -256,7 +259,8 @@ def join_frames(*frames: CacheFrame) -> CacheFrame:
     The tokens of one do not know of those of another: it equals a prefill under a block-diagonal mask. The frames stay as they are,
     and one that is given twice stands there twice.
 
-    Raises FrameError for frames of other models, rows or frequencies, for empty ones, and for padding where layers have windows.
+    Raises FrameError for frames of other models, rows or frequencies, for empty ones, for keys that a gradient is wanted of, and for
+    padding where layers have windows.
     """
     if not frames:
         raise FrameError("join_frames", "frames", "at least one", "none")
@@ -268,6 +272,9 @@ def join_frames(*frames: CacheFrame) -> CacheFrame:
         frame._require_same_model("join_frames")
         if len(frame._next) != len(first._next):
             raise FrameError("join_frames", "rows", f"batch={len(first._next)}", f"batch={len(frame._next)}")
+        tracked = [moves.gradient_of(each) for layer in frame.cache.layers for each in (layer.keys, layer.values)]
+        if any(tracked):
+            raise FrameError("join_frames", "cache", "no gradient, which copies would lose", next(filter(None, tracked)))
         if not are_equal(first.rotary, frame.rotary):
             raise FrameError("join_frames", "rotary", "keys under the same frequencies (reframe_)", what_differs(first.rotary, frame.rotary))
         windowed = any(window is not None for window in frame.windows)
