@@ -10,6 +10,7 @@ Positions by layer and head, validity of padding, the rotary embedding that the 
 the frame's own. A forward pass gets its positions and each layer's mask from it, windows by position and not by slot. What it cannot
 justify it refuses with a FrameError, and nothing has changed then: keys rotated twice, positions that go back, a cache that
 somebody else moved or grew, a forward pass that does not say where its tokens stand, a model that was changed since it wrote the keys.
+Keys that were changed in place are noticed as torch counts changes: not in inference mode, nor through `.data` or numpy.
 
 Moves go through operators in place. Where a key moves again, it moves from what the model wrote, which the frame keeps from the
 first move on (half as much memory again as the cache; `keep_written=False` does without): a thousand moves are off by one rounding.
