@@ -76,12 +76,22 @@ class session::implementation {
     detail::require_tokens_known(model_->config, tokens);
     detail::require_positions_known(model_->config, positions);
     require_capacity(1);
+    require_same_model("session::step");
     at::NoGradGuard no_grad;
-    next_position_ = std::move(after);
-    read(token_tensor(tokens, 0, model_->device()), positions, ids);
+    const std::vector<detail::slot_visibility> visible = visibility_;
+    std::swap(next_position_, after);
+    try {
+      read(token_tensor(tokens, 0, model_->device()), positions, ids);
+    } catch (...) {  // for lack of memory, say: the token was not read
+      std::swap(next_position_, after);
+      visibility_ = visible;
+      throw;
+    }
   }
 
   [[nodiscard]] cache release() {
+    require_same_model("session::release");
+    detail::require_weights_on_disk_unchanged(*model_);
     for (std::int64_t layer = 0; layer < frame_.layers(); ++layer) {
       if (const detail::shared_prefix& prefix = prefix_of(layer); prefix.segments > 0) {
         put_in_front(prefix.keys, keys_, layer);
@@ -188,10 +198,12 @@ class session::implementation {
       return detail::attend_behind(how, prefix_of(layer), q, keys, values, std::get<detail::visible_keys>(shown));
     };
     const at::Tensor hidden = decoded(tokens, positions, reach, attend);
+    at::Tensor logits = logits_;
     if (scored) {
-      logits_ = detail::vocabulary_logits(model_->config, model_->weights, hidden.select(1, count - 1));
+      logits = detail::vocabulary_logits(model_->config, model_->weights, hidden.select(1, count - 1));
     }
     frame_.append(tail);
+    logits_ = std::move(logits);
   }
 
   /// The decoder over tokens at `positions`: tables of single tokens are looked up, those of texts made for them alone.
@@ -208,6 +220,14 @@ class session::implementation {
     }
     rotations_.select(places, batch());
     return detail::hidden_states(model_->config, model_->weights, tokens, rotary, rotations_, attend);
+  }
+
+  /// @throws frame_error where the model is no longer the one that what is held here is said to be of
+  void require_same_model(std::string_view where) const {
+    const std::string changed = origin_.is_known() ? model_->changed() : std::string();
+    require<frame_error>(changed.empty(), where, "model",
+                         "the weights that wrote what it holds (begin another session)",
+                         [&] { return fmt::format("a change of {}", changed); });
   }
 
   /// Before anything has changed. @throws shape_error unless there are slots for `count` more tokens

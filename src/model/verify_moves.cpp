@@ -62,6 +62,12 @@ double fastest(const rotary_specification& specification) {
   return most;
 }
 
+/// 0 of nothing is 0.
+double share(double part, double whole) { return part == 0 ? 0 : part / whole; }
+
+/// What is no number is larger than any: `std::max` would let it pass.
+double larger(double a, double b) { return std::isnan(b) || b > a ? b : a; }
+
 /// The keys' relative error, layer by layer.
 std::vector<double> key_errors(const cache& found, const cache& expected) {
   std::vector<double> errors;
@@ -70,7 +76,7 @@ std::vector<double> key_errors(const cache& found, const cache& expected) {
   for (std::int64_t layer = 0; layer < ours.layers(); ++layer) {
     const at::Tensor a = ours.layer(layer).keys().cpu().to(at::kDouble);  // what was loaded is on the CPU
     const at::Tensor b = theirs.layer(layer).keys().cpu().to(at::kDouble);
-    errors.push_back(a.sub(b).norm().item<double>() / b.norm().item<double>());
+    errors.push_back(share(a.sub(b).norm().item<double>(), b.norm().item<double>()));
   }
   return errors;
 }
@@ -92,7 +98,7 @@ class move_verifier {
     const cache here = taken(read(*model_, length, 0));
     const cache expected = read(*model_, length, delta);
     const std::vector<double> floors =
-        larger(key_errors(here, read(wide_, length, 0)), key_errors(expected, read(wide_, length, delta)));
+        larger_ones(key_errors(here, read(wide_, length, 0)), key_errors(expected, read(wide_, length, delta)));
     const bool same = rotary_at(length) == rotary_at(delta + length);
     const auto moved = [&](auto&& move) {
       cache copy = here.clone();
@@ -142,8 +148,8 @@ class move_verifier {
       const at::Tensor theirs = logits_of(expected);
       const double spread = theirs.std().item<double>();
       const double off = ours.sub(theirs).abs().max().item<double>();
-      said.error = std::max(said.error, off / spread);
-      said.floor = std::max(said.floor, theirs.sub(logits_of(exact)).abs().max().item<double>() / spread);
+      said.error = larger(said.error, share(off, spread));
+      said.floor = larger(said.floor, share(theirs.sub(logits_of(exact)).abs().max().item<double>(), spread));
       const at::Tensor best = std::get<0>(theirs.topk(2));
       const auto token = theirs.argmax().item<std::int64_t>();
       if (ours.argmax().item<std::int64_t>() != token) {
@@ -267,9 +273,9 @@ class move_verifier {
     return check;
   }
 
-  [[nodiscard]] static std::vector<double> larger(std::vector<double> a, const std::vector<double>& b) {
+  [[nodiscard]] static std::vector<double> larger_ones(std::vector<double> a, const std::vector<double>& b) {
     for (std::size_t i = 0; i < a.size(); ++i) {
-      a[i] = std::max(a[i], b[i]);
+      a[i] = larger(a[i], b[i]);
     }
     return a;
   }

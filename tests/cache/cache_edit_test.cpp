@@ -99,3 +99,18 @@ TEST_CASE("the most often rounded of several layers and caches counts, and posit
   CHECK(exact.followed_by(cache_frame(2, plain_layer(5, 1)).with_roundings(2)).roundings() == 2);
   CHECK(moved.slice(1, 2).shared(0)->roundings == 3);
 }
+
+TEST_CASE("an edit is found again, in whatever order its layers, heads and slots are named", "[cache][cache_edit]") {
+  cache_frame frame(4, plain_layer(0, 9));
+  cache_edit named = noise_in({3, 1, 2, 1}, {{6, 2}, {0, 1}, {1, 2}, {7, 1}});
+  named.heads = {5, 0, 5};
+  frame.add_edit(named);
+  cache_edit ordered = noise_in({1, 2, 3}, {{0, 3}, {6, 2}});
+  ordered.heads = {0, 5};
+  CHECK((frame.edits() == std::vector{ordered}));
+  CHECK(frame.of_layer(1).edits().size() == 1);
+  CHECK(frame.of_layer(0).edits().empty());
+  CHECK(detail::edits_of_items(frame.edits(), &cache_edit::heads, {0}).size() == 1);
+  frame.set_edits({noise_in({0}, {{4, 0}})});
+  CHECK(frame.edits().empty());  // nothing was changed
+}

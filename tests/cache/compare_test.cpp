@@ -76,3 +76,15 @@ TEST_CASE("caches that cannot be compared are refused", "[cache][compare]") {
   CHECK_THROWS_AS(compare(source.view(), source.view().slice(0, 4)), shape_error);
   CHECK_THROWS_AS(compare(source.view(), latent_reference_in(at::kFloat, padding_side::left).view()), shape_error);
 }
+
+TEST_CASE("what is no number is no small difference", "[cache][compare]") {
+  const reference_cache expected = reference_in(at::kFloat, padding_side::none);
+  for (const float broken : {std::nanf(""), HUGE_VALF}) {
+    const cache found(expected.view());
+    found.view().layer(0).keys()[2][1][4][3] = broken;
+    const cache_difference difference = compare(found.view(), expected.view());
+    CHECK_FALSE(difference.largest() < 1e30);
+    CHECK_FALSE(difference.relative() < 1e30);
+    CHECK(difference.layers[1].keys.largest.max().item<double>() == 0);
+  }
+}

@@ -9,11 +9,14 @@
 #include "cache/layout_cases.hpp"
 #include "kvtransfer/cache/borrowed_cache.hpp"
 #include "kvtransfer/cache/convert.hpp"
+#include "kvtransfer/cache/edited.hpp"
 #include "kvtransfer/cache/file/cache_file.hpp"
 #include "kvtransfer/cache/file/save_cache.hpp"
+#include "kvtransfer/cache/halves.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/cache/select_layers.hpp"
 #include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/rope/convert_pairing.hpp"
 #include "kvtransfer/rope/shift.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
@@ -205,4 +208,34 @@ TEST_CASE("keys of a cache that are rotated as plain tensors are not read as if 
   rope::shift_(view.layer(0).keys(), 5, known_specification());
   CHECK_THAT(message_of<frame_error>([&] { view.layer(0).keys(); }), contains("a change by shift_"));
   CHECK_THROWS_AS(known.kv.view(), frame_error);
+}
+
+TEST_CASE("keys of a cache that are put in the other pairing's order are not read as they lay", "[cache][stale_view]") {
+  const known_cache known = known_cache_of(1, 4);
+  const cache_view<> view = known.kv.view();
+  rope::convert_pairing_(view.layer(0).keys(), known_specification(), rope::pairing::interleaved);
+  CHECK_THAT(message_of<frame_error>([&] { view.layer(0).keys(); }), contains("a change by convert_pairing_"));
+  CHECK_THROWS_AS(known.kv.view(), frame_error);
+}
+
+TEST_CASE("values of a file that is written to are not read beside keys that lie elsewhere", "[cache][stale_view]") {
+  const temporary_folder folder;
+  const std::filesystem::path path = folder.path() / "kv.safetensors";
+  const known_cache known = known_cache_of(1, 4);
+  save_cache(path, known.kv);
+  const cache_file file = cache_file::open(path);
+  const cache_view<> mapped = file.view(any_model);
+  const cache changed = edited(mapped, {mapped.layer(0).keys().add(1)}, {mapped.layer(0).values()},
+                               {edit_kind::other, cache_half::keys, {}, {}, {}, "a test"});
+  const cache_view<> mixed = keys_with_values_of(known.kv.view(), mapped);
+  CHECK_NOTHROW(mixed.layer(0).values());
+  CHECK_NOTHROW(changed.view().layer(0).values());
+  {
+    std::fstream writer(path, std::ios::in | std::ios::out | std::ios::binary);
+    writer.seekp(-8, std::ios::end);
+    writer << "changed!";
+  }
+  CHECK_THAT(message_of<file_error>([&] { mixed.layer(0).values(); }), contains("a file that was written to since"));
+  CHECK_THROWS_AS(mixed.layer(0).keys(), file_error);
+  CHECK_THROWS_AS(changed.view(), file_error);
 }

@@ -160,3 +160,24 @@ TEST_CASE("weights that were written in place on the disk while they are mapped 
   CHECK_THAT(message_of<file_error>([&] { (void)generate_many(model, {{.input = text, .settings = {}}}); }), refused);
   CHECK_NOTHROW(session(converted, text));  // which has numbers of its own
 }
+
+TEST_CASE("a session does not go on with other weights than it began with, nor is what it holds said to be theirs",
+          "[model][changed_model]") {
+  causal_lm model = small_model();
+  session running(model, plan_of({{3, 4, 5}}), 4);
+  running.step({6});
+  const at::Tensor own = model.weights.norm;
+  model.weights.norm = own.mul(2);
+  const auto refused = contains("expected the weights that wrote what it holds (begin another session), got a change");
+  CHECK_THAT(message_of<frame_error>([&] { running.step({7}); }), refused);
+  CHECK_THAT(message_of<frame_error>([&] { (void)std::move(running).release(); }), refused);
+  model.weights.norm = own;
+  running.step({7});
+  CHECK(std::move(running).release().length() == 5);
+
+  causal_lm changed = small_model();
+  changed.weights.norm.mul_(2);  // before it begins: what it holds is of unknown origin
+  session unknown(changed, plan_of({{3, 4, 5}}), 1);
+  unknown.step({6});
+  CHECK_FALSE(std::move(unknown).release().stored().origin().is_known());
+}

@@ -2,9 +2,14 @@
 
 #include <ATen/ops/equal.h>
 
+#include <new>
+#include <utility>
+#include <vector>
+
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/generate.hpp"
+#include "support/failing_allocator.hpp"
 #include "support/small_model.hpp"
 #include "support/test.hpp"
 
@@ -106,4 +111,31 @@ TEST_CASE("what a plan hides from a layer's head is not seen", "[model][session]
   const at::Tensor half = session(model, one_head).logits();
   CHECK(max_difference(half, hidden) > 1e-2);
   CHECK(max_difference(half, session(model, all).logits()) > 1e-2);
+}
+
+TEST_CASE("a step that runs out of memory anywhere reads nothing, and may be made again", "[model][session]") {
+  const causal_lm model = small_model();
+  const plan text = plan_of({{3, 4}, {5}});
+  session expected(model, text, 2);
+  expected.step({6, 7});
+  const at::Tensor first = expected.logits().clone();
+  expected.step({8, 9});
+  int interrupted = 0;
+  for (std::int64_t number = 0;; number += 3) {
+    session running(model, text, 2);
+    running.step({6, 7});
+    try {
+      const failing_allocator until(number);
+      running.step({8, 9});
+      break;
+    } catch (const std::bad_alloc&) {
+      ++interrupted;
+    }
+    REQUIRE(at::equal(running.logits(), first));
+    REQUIRE(running.next_positions() == std::vector<std::int64_t>{3, 2});
+    running.step({8, 9});
+    REQUIRE(max_difference(running.logits(), expected.logits()) < 1e-5);
+    REQUIRE(std::move(running).release().length() == 4);
+  }
+  CHECK(interrupted > 10);
 }

@@ -158,3 +158,22 @@ TEST_CASE("a verdict is written as JSON with all it rests on", "[model][verify_m
   found.greedy[0].text = "said";
   CHECK(nlohmann::json::parse(to_json(found)).at("greedy").at(0).at("text") == "said");
 }
+
+TEST_CASE("logits that are no numbers do not hold, and nothing is off by nothing", "[model][verify_moves]") {
+  for (const float broken : {std::nanf(""), HUGE_VALF}) {
+    causal_lm model = small_model();
+    model.weights.norm.fill_(broken);  // which no key has read
+    const moves_verdict found = verify_moves(causal_lm::of(model.config, model.weights), brief());
+    CAPTURE(describe(found));
+    CHECK(found.verdict == move_verdict::does_not_hold);
+    CHECK(found.reason == "greedy text at length 6");
+  }
+  causal_lm silent = small_model();
+  silent.weights.layers[1].input_layernorm.fill_(0);
+  silent.weights.lm_head.fill_(0);
+  const moves_verdict found = verify_moves(causal_lm::of(silent.config, silent.weights), brief());
+  CAPTURE(describe(found));
+  CHECK(found.verdict == move_verdict::holds);
+  CHECK(found.checks.front().errors[1] == 0);
+  CHECK(found.greedy.front().error == 0);
+}

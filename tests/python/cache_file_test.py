@@ -391,6 +391,10 @@ class AcrossTheFence(unittest.TestCase):
         kvtransfer.save_frame(frame, link)
         self.assertTrue(link.is_symlink())
         self.assertEqual(self.file.stat().st_mode & 0o777, 0o640)
+        with self.assertRaisesRegex(OSError, "nowhere/cache: expected a file that can be written, got .*No such file"):
+            save_cache(frame, self.file.parent / "nowhere" / "cache", identity)
+        with self.assertRaisesRegex(FrameError, "save_cache: identity: expected that of a model, got nobody's"):
+            save_cache(frame, self.file, None)
         pipe = self.file.with_name("pipe")
         os.mkfifo(pipe)
         with self.assertRaisesRegex(OSError, "expected a regular file or none"):

@@ -243,6 +243,59 @@ class FrameTest(unittest.TestCase):
         self.assertEqual(join_frames(frame, frame).edited_values, [1])
         self.assertEqual(frame.copy().edited_values, [1])
 
+    def test_a_forward_pass_that_fails_leaves_nothing_in_the_cache(self):
+        for name in FAMILIES:
+            for has_read in (True, False):
+                with self.subTest(name, has_read=has_read):
+                    model = causal_lm(name)
+                    frame, slow = both(model) if has_read else (CacheFrame(model), SlowModel(model))
+                    calls = []
+
+                    def interrupt(*_):
+                        calls.append(None)
+                        if len(calls) > 2:  # generate's third pass
+                            raise KeyboardInterrupt
+
+                    with self.assertRaises(IndexError):
+                        frame.forward(torch.tensor([[999]]))
+                    hook = model.model.layers[1].mlp.register_forward_pre_hook(interrupt)
+                    with self.assertRaises(KeyboardInterrupt):
+                        frame.generate(IDS, max_new_tokens=9)
+                    hook.remove()
+                    self.assertEqual(int(frame.next_position), 9 * has_read + 10)  # what was read whole is there
+                    said = slow.forward(IDS)[0, -1].argmax().view(1, 1)
+                    slow.forward(said)
+                    self.assert_goes_on_as(frame, slow)
+
+    def test_copies_that_would_lose_a_gradient_are_refused(self):
+        model = causal_lm("llama")
+        frame = CacheFrame(model)
+        with torch.enable_grad():
+            frame.forward(IDS)
+        for copies in (frame.copy, lambda: join_frames(frame, frame)):
+            self.assert_refused("no gradient, which copies would lose, got requires_grad", frame, copies)
+
+    def test_a_row_of_padding_alone_begins_at_zero_whatever_is_moved_beside_it(self):
+        model = causal_lm("llama")
+        ids, mask = IDS.repeat(2, 1), torch.ones(2, 9, dtype=torch.int64)
+        mask[1] = 0
+        frame, slow = CacheFrame(model), SlowModel(model)
+        frame.forward(ids, attention_mask=mask)
+        slow.forward(ids, mask)
+        frame.remap_(torch.arange(3, 12))
+        slow.remap([[[list(range(3, 12))] * 2, [[0] * 9] * 2]] * 3)
+        self.assertEqual(frame.next_position.tolist(), [12, 0])
+        self.assert_goes_on_as(frame, slow, MORE.repeat(2, 1))
+        cache = DynamicCache(config=model.config)
+        model(ids, past_key_values=cache)
+        self.assertEqual(CacheFrame.adopt(model, cache, torch.arange(9), valid=mask).next_position.tolist(), [9, 0])
+
+    def test_an_attention_that_takes_no_mask_of_ours_is_refused_whenever_it_is_chosen(self):
+        model = causal_lm("llama")
+        frame, _ = both(model)
+        model.config._attn_implementation_internal = "flash_attention_2"
+        self.assert_refused("forward: attn_implementation: expected eager or sdpa", frame, lambda: frame.forward(MORE))
+
     def test_a_copied_cache_has_no_frame_to_read_it_by(self):
         model = causal_lm("llama")
         frame, slow = both(model)
@@ -272,6 +325,11 @@ class FrameTest(unittest.TestCase):
             "rows: expected batch=1": lambda: frame.forward(MORE.repeat(2, 1)),
             "new tokens alone": lambda: frame.forward(MORE, attention_mask=torch.ones(1, 12)),
             "padding in front": lambda: frame.forward(MORE, attention_mask=torch.tensor([[0, 1, 1]])),
+            "0 for padding and 1 for tokens": lambda: frame.forward(MORE, attention_mask=torch.tensor([[0.0, 0.0, -1e9]])),
+            "one token or more, got .1, 0.": lambda: frame.forward(MORE[:, :0]),
+            "one token or more, got .3.": lambda: frame.forward(MORE[0]),
+            "frame itself decides, got use_cache": lambda: frame.generate(MORE, use_cache=False),
+            "frame itself decides, got position_ids": lambda: frame.generate(MORE, position_ids=MORE),
             "token_type_ids": lambda: frame.forward(MORE, token_type_ids=torch.zeros_like(MORE)),
             "one beam": lambda: frame.generate(MORE, num_beams=2, max_new_tokens=3),
         }.items():

@@ -39,6 +39,23 @@ class ModelDigestTest(unittest.TestCase):
             (copy / "model.safetensors").write_bytes(weights)
             self.assertNotEqual(model_digest(copy), before)
 
+    def test_a_file_that_is_not_whole_has_no_digest(self):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "model"
+            shutil.copytree(FIXTURES / "gqa-tied-fp32", copy)
+            weights = copy / "model.safetensors"
+            whole = weights.read_bytes()
+            for name, content in {
+                "got 0 bytes that do not hold one": b"",
+                "got 7 bytes": whole[:7],
+                "got 100 bytes": whole[:100],
+                "expected bytes .*, got a file that ends at": whole[:-1],
+                "model.safetensors: header: expected a safetensors file's": whole[:8] + b"}" + whole[9:],
+            }.items():
+                weights.write_bytes(content)
+                with self.subTest(name), self.assertRaisesRegex(ValueError, name):
+                    model_digest(copy)
+
     def test_two_gguf_files_are_no_model(self):
         with tempfile.TemporaryDirectory() as folder:
             for name in ("a.gguf", "b.gguf"):

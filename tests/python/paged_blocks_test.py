@@ -92,6 +92,13 @@ class PagedBlocksTest(unittest.TestCase):
         for table, message in (([6, 1], "blocks for 13 tokens"), ([6, 1, 6, 3], "each once"), ([6, 1, 9, 3], "block < 9")):
             with self.assertRaisesRegex(ValueError, message):
                 kvtransfer.shift_blocks_(keys, ROTARY, table, 13, 5)
+        for table, length, message in (
+            (TABLE, -3, "seq_len: expected 0 tokens or more, got -3"),
+            (TABLE, 12.5, "seq_len: expected integers, got 12.5"),
+            ([6, 1.5, 0, 3], 13, "block_table: expected integers, got 1.5"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                kvtransfer.shift_blocks_(keys, ROTARY, table, length, 5)
         with self.assertRaisesRegex(ValueError, "expected 5 axes"):
             kvtransfer.paged_keys(torch.zeros(3, 9, 4, 2, 16))
 

@@ -54,7 +54,7 @@ class SlowModel:
                         slot[1] = position
         for row in range(len(self.next)):
             of_row = [slot[1] for layer in self.slots for slot in sum(layer[row], []) if slot[2]]
-            self.next[row] = max(of_row) + 1
+            self.next[row] = max(of_row) + 1 if of_row else self.next[row]
 
     def close_gap(self) -> None:
         for row in range(len(self.next)):

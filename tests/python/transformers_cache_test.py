@@ -135,6 +135,20 @@ class CacheTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "empty"):
             kvtransfer.shift_cache_(DynamicCache(config=model.config), rotary, 1)
 
+    def test_what_is_no_cache_is_named(self):
+        from transformers import EncoderDecoderCache
+
+        rotary = kvtransfer.rotary_of(small())
+        both = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        for name, given in {"tuple": ((), ()), "NoneType": None, "EncoderDecoderCache .its self_attention_cache is one.": both}.items():
+            for use in (
+                lambda: kvtransfer.shift_cache_(given, rotary, 1),
+                lambda: kvtransfer.keep_slots_(given, torch.arange(1)),
+                lambda: kvtransfer.held_keys(given),
+            ):
+                with self.assertRaisesRegex(ValueError, f"cache: expected a Cache of transformers, with layers, got {name}"):
+                    use()
+
     def test_slots_that_do_not_fit_evict_nothing(self):
         model = small("llama", num_key_value_heads=2)
         for message, slots in {

@@ -16,7 +16,7 @@ from slow_model import SlowModel
 from small_models import FAMILIES, causal_lm
 
 import kvtransfer_torch as kvtransfer
-from kvtransfer_torch import CacheFrame, FrameError, verify_moves as verify
+from kvtransfer_torch import CacheFrame, FrameError, saved_frame, verify_moves as verify
 
 kvtransfer.load()
 torch.set_num_threads(1)
@@ -81,6 +81,35 @@ class VerdictTest(unittest.TestCase):
             self.assertEqual(verdict.verdict, "refused")
             self.assertIn(reason, verdict.reason)
 
+    def test_settings_that_nothing_could_be_seen_by_are_refused_by_name(self):
+        for name, settings in {
+            "lengths: expected one or more, each 2": dict(lengths=(8, 1)),
+            "lengths: expected one or more": dict(lengths=()),
+            "delta: expected 1 or more, got 0": dict(delta=0),
+            "tokens: expected 0 or more, got -1": dict(tokens=-1),
+            "input_ids: expected at least 16": dict(input_ids=IDS),
+        }.items():
+            verdict = verify(causal_lm("llama"), **dict(lengths=(16,)) | settings)
+            self.assertEqual(verdict.verdict, "refused")
+            self.assertIn(f"verify_moves: {name}", verdict.reason)
+
+    def test_logits_that_are_no_numbers_do_not_hold(self):
+        """All keys are right here: only what is read from them is not."""
+        for broken in (float("nan"), float("inf")):
+            model = causal_lm("llama")
+            model.model.layers[-1].mlp.down_proj.weight.fill_(broken)
+            verdict = verify(model, lengths=(8,), tokens=3)
+            self.assertEqual((verdict.verdict, verdict.reason), ("does not hold", "greedy text at length 8"))
+
+    def test_keys_and_logits_of_zeros_are_off_by_nothing(self):
+        model = causal_lm("llama")
+        model.model.layers[1].self_attn.k_proj.weight.fill_(0)
+        model.lm_head.weight.fill_(0)
+        verdict = verify(model, lengths=(8,), tokens=3)
+        self.assertTrue(verdict.holds, str(verdict))
+        self.assertEqual({check.errors[1] for check in verdict.checks} | {verdict.greedy[0].error}, {0})
+        kvtransfer.check_moves(model)
+
     def test_the_program_says_it_by_its_exit_status(self):
         from kvtransfer_torch.verification import main
         from transformers import AutoTokenizer
@@ -94,6 +123,7 @@ class VerdictTest(unittest.TestCase):
             out, err = io.StringIO(), io.StringIO()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 self.assertEqual(main(arguments), 0)
+                self.assertEqual(json.loads(report.read_text())["verdict"], "holds")
                 config = Path(folder, "config.json")
                 config.write_text(config.read_text().replace('"llama"', '"bloom"'))
                 self.assertEqual(main([folder]), 2)
@@ -135,7 +165,10 @@ class SavedFrameTest(unittest.TestCase):
         model = causal_lm("llama", rope_parameters=scaling | dict(factor=8.0))
         self.saved(model)
         for name, other, message in (
-            ("frequencies", causal_lm("llama", rope_parameters=scaling | dict(factor=32.0)), "rotary"),
+            ("frequencies", causal_lm("llama", rope_parameters=scaling | dict(factor=32.0)), "rotary: .*, got frequency 1 "),
+            ("epsilon", causal_lm("llama", rope_parameters=scaling | dict(factor=8.0), rms_norm_eps=0.5),
+             "configuration: expected rms_norm_eps 1e-06, got rms_norm_eps 0.5"),
+            ("activation", causal_lm("llama", rope_parameters=scaling | dict(factor=8.0), hidden_act="gelu"), "configuration: .*gelu"),
             ("type", causal_lm("llama", rope_parameters=scaling | dict(factor=8.0)).bfloat16(), "model"),
             ("family", causal_lm("qwen2"), "model"),
         ):
@@ -145,6 +178,39 @@ class SavedFrameTest(unittest.TestCase):
         with self.assertRaisesRegex(FrameError, "load_frame: model: expected the one of digest"):
             kvtransfer.load_frame(self.path, model)
 
+    def test_another_window_over_the_same_weights_is_refused(self):
+        self.saved(causal_lm("gemma3_text"))
+        with self.assertRaisesRegex(FrameError, "load_frame: configuration: expected sliding_window 6, got sliding_window 7"):
+            kvtransfer.load_frame(self.path, causal_lm("gemma3_text", sliding_window=7))
+
+    def test_values_that_were_edited_in_place_are_remembered(self):
+        model = causal_lm("llama")
+        frame, _ = self.saved(model)
+        self.assertEqual(kvtransfer.load_frame(self.path, model).edited_values, [])
+        frame.cache.layers[2].values.mul_(0.5)
+        kvtransfer.save_frame(frame, self.path)
+        self.assertEqual(kvtransfer.load_frame(self.path, model).edited_values, [2])
+
+    def test_no_flipped_bit_changes_what_is_loaded(self):
+        """torch reads a tensor whose checksum differs."""
+        model = causal_lm("llama")
+        frame, _ = self.saved(model)
+        whole, refused = self.path.read_bytes(), 0
+        for place in range(0, len(whole), 17):
+            self.path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+            try:
+                loaded = kvtransfer.load_frame(self.path, model)
+            except FrameError:
+                refused += 1
+                continue
+            for ours, theirs in zip(loaded.cache.layers, frame.cache.layers):
+                self.assertTrue(torch.equal(ours.keys, theirs.keys) and torch.equal(ours.values, theirs.values))
+            for ours, theirs in zip([*loaded.positions, *loaded.valid], [*frame.positions, *frame.valid]):
+                self.assertTrue(torch.equal(ours, theirs))
+            said = [(each.next_position.tolist(), each.roundings, each.is_rotated, each.edited_values) for each in (loaded, frame)]
+            self.assertEqual(*said)
+        self.assertGreater(refused, len(whole) // 17 // 2)
+
     def test_files_that_are_something_else_are_refused_by_name(self):
         model = causal_lm("llama")
         self.saved(model)
@@ -152,7 +218,7 @@ class SavedFrameTest(unittest.TestCase):
         good = torch.load(self.path, weights_only=True)
         for content in (b"", b"text", whole[: len(whole) // 2]):
             self.path.write_bytes(content)
-            with self.assertRaisesRegex(FrameError, "frame.pt: expected kvtransfer-torch cache 1"):
+            with self.assertRaisesRegex(FrameError, "frame.pt: expected kvtransfer-torch cache 2"):
                 kvtransfer.load_frame(self.path, model)
         first = good["layers"][0]
         for name, forged in {
@@ -163,8 +229,10 @@ class SavedFrameTest(unittest.TestCase):
             "valid": good | {"layers": [first | {"valid": first["valid"].long()}] + good["layers"][1:]},
             "layer 0": good | {"layers": [first | {"keys": first["keys"][:, :1]}] + good["layers"][1:]},
             "next_position": good | {"next_position": good["next_position"] - 5},
+            "contents of digest .*, so they have changed": good | {"sha256": "0" * 64},
         }.items():
-            torch.save(forged, self.path)
+            sealed = forged if forged["sha256"] != good["sha256"] else forged | {"sha256": saved_frame._digest_of(forged)}
+            torch.save(sealed, self.path)
             with self.subTest(name), self.assertRaisesRegex(ValueError, name):
                 kvtransfer.load_frame(self.path, model)
         with self.assertRaises(FileNotFoundError):

@@ -44,11 +44,11 @@ def save_cache(
     behind the last key, which such a file does not tell.
     """
     frame._require_state("save_cache", rotated=None)
-    following = frame._last_positions(frame._positions) + 1
+    following = frame._behind(frame._positions, torch.zeros_like(frame._next))
     if not torch.equal(frame.next_position, following):
         got = f"{frame.next_position.tolist()}"
         raise FrameError("save_cache", "next_position", f"behind the last key, at {following.tolist()} (go_on_at_)", got)
-    if not identity.digest:
+    if not isinstance(identity, ModelIdentity) or not identity.digest:
         raise FrameError("save_cache", "identity", "that of a model", "nobody's")
     identity.require_of("save_cache", frame.model)
     frame._require_same_model("save_cache")
@@ -107,7 +107,7 @@ def load_cache(
         layer |= dict(positions=positions, valid=valid)
     frame._next = torch.zeros(len(layers[0]["keys"]), dtype=torch.int64)
     fill(frame, name, layers)
-    frame._next = frame._last_positions(frame._positions) + 1
+    frame._next = frame._behind(frame._positions, frame._next)
     if bool((frame._next < 0).any()):
         raise FrameError(name, "positions", "the next token at 0 or behind", f"{frame._next.tolist()}")
     _require_windows_filled(name, frame)

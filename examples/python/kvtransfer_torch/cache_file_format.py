@@ -74,6 +74,7 @@ class Contents:
 
 def write(path: str | os.PathLike, contents: Contents) -> None:
     """Writes the file, whole or not at all; an older one of its name is replaced."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors, record = _tensors_and_record(contents)
@@ -85,7 +86,10 @@ def write(path: str | os.PathLike, contents: Contents) -> None:
     names = f"{_header_checksum(headers, metadata):08x}"
     metadata[CHECKSUM] = json.dumps({"algorithm": "crc32", "header": names, "values": values})
     with whole_file(path) as partial:
-        save_file(tensors, partial, metadata)
+        try:
+            save_file(tensors, partial, metadata)
+        except SafetensorError as error:
+            raise OSError(f"{os.fspath(path)}: expected a file that can be written, got {str(error).partition(chr(10))[0]}") from error
 
 
 def read(path: str | os.PathLike) -> Contents:

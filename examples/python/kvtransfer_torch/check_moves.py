@@ -54,7 +54,8 @@ def _prefill(model, start: int, tokens: int):
 
 
 def _errors(keys: list[torch.Tensor], expected: list[torch.Tensor]) -> list[float]:
-    return [float((a.double() - b.double()).norm() / b.double().norm()) for a, b in zip(keys, expected, strict=True)]
+    pairs = [(a.double(), b.double()) for a, b in zip(keys, expected, strict=True)]
+    return [float((a - b).norm() / b.norm().clamp_min(torch.finfo(b.dtype).tiny)) for a, b in pairs]
 
 
 def _fastest(rotary: Rotary | None) -> float:

@@ -10,6 +10,7 @@ Positions by layer and head, validity of padding, the rotary embedding that the 
 the frame's own. A forward pass gets its positions and each layer's mask from it, windows by position and not by slot. What it cannot
 justify it refuses with a FrameError, and nothing has changed then: keys rotated twice, positions that go back, a cache that
 somebody else moved or grew, a forward pass that does not say where its tokens stand, a model that was changed since it wrote the keys.
+Keys that were changed in place are noticed as torch counts changes: not in inference mode, nor through `.data` or numpy.
 
 Moves go through operators in place. Where a key moves again, it moves from what the model wrote, which the frame keeps from the
 first move on (half as much memory again as the cache; `keep_written=False` does without): a thousand moves are off by one rounding.
@@ -145,6 +146,9 @@ class CacheFrame(FrameState):
 
         The last token that it says is not in the cache yet.
         """
+        own = settings.keys() & {"past_key_values", "use_cache", "cache_implementation", "position_ids", "inputs_embeds"}
+        if own:
+            raise FrameError("generate", "settings", "none of what the frame itself decides", ", ".join(sorted(own)))
         past = input_ids.new_ones(input_ids.shape[0], self.cache.get_seq_length())
         new = torch.ones_like(input_ids) if attention_mask is None else attention_mask.to(past)
         mask = torch.cat([past, new], dim=1)
@@ -256,7 +260,8 @@ def join_frames(*frames: CacheFrame) -> CacheFrame:
     The tokens of one do not know of those of another: it equals a prefill under a block-diagonal mask. The frames stay as they are,
     and one that is given twice stands there twice.
 
-    Raises FrameError for frames of other models, rows or frequencies, for empty ones, and for padding where layers have windows.
+    Raises FrameError for frames of other models, rows or frequencies, for empty ones, for keys that a gradient is wanted of, and for
+    padding where layers have windows.
     """
     if not frames:
         raise FrameError("join_frames", "frames", "at least one", "none")
@@ -268,6 +273,9 @@ def join_frames(*frames: CacheFrame) -> CacheFrame:
         frame._require_same_model("join_frames")
         if len(frame._next) != len(first._next):
             raise FrameError("join_frames", "rows", f"batch={len(first._next)}", f"batch={len(frame._next)}")
+        tracked = [moves.gradient_of(each) for layer in frame.cache.layers for each in (layer.keys, layer.values)]
+        if any(tracked):
+            raise FrameError("join_frames", "cache", "no gradient, which copies would lose", next(filter(None, tracked)))
         if not are_equal(first.rotary, frame.rotary):
             raise FrameError("join_frames", "rotary", "keys under the same frequencies (reframe_)", what_differs(first.rotary, frame.rotary))
         windowed = any(window is not None for window in frame.windows)

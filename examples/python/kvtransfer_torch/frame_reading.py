@@ -14,9 +14,7 @@ _IMPLEMENTATIONS = ("eager", "sdpa")  # those that take a mask per head
 
 def attention_modules(decoder, count: int) -> list[torch.nn.Module]:
     """The attention of each of `count` layers. Raises FrameError where one cannot be told, or takes no mask of ours."""
-    implementation = getattr(decoder.config, "_attn_implementation", None)
-    if implementation not in _IMPLEMENTATIONS:
-        raise FrameError("CacheFrame", "attn_implementation", " or ".join(_IMPLEMENTATIONS), repr(implementation))
+    _require_implementation("CacheFrame", decoder)
     found: list[list[torch.nn.Module]] = [[] for _ in range(count)]
     for module in decoder.modules():
         layer = getattr(module, "layer_idx", None)
@@ -29,6 +27,13 @@ def attention_modules(decoder, count: int) -> list[torch.nn.Module]:
         if not getattr(modules[0], "is_causal", True):
             raise FrameError("CacheFrame", f"layer {layer}", "causal attention", "one that sees later tokens")
     return [modules[0] for modules in found]
+
+
+def _require_implementation(where: str, decoder) -> None:
+    """Raises FrameError where attention goes by another way than it may: a model can be told another at any time."""
+    implementation = getattr(decoder.config, "_attn_implementation", None)
+    if implementation not in _IMPLEMENTATIONS:
+        raise FrameError(where, "attn_implementation", " or ".join(_IMPLEMENTATIONS), repr(implementation))
 
 
 class Reading:
@@ -45,6 +50,7 @@ class Reading:
 
     def __enter__(self) -> "Reading":
         decoder = self.frame.decoder
+        _require_implementation("forward", decoder)
         self.handles = [decoder.register_forward_pre_hook(self._before, with_kwargs=True), decoder.register_forward_hook(self._after)]
         for layer, module in enumerate(self.frame.attention):
             self.handles.append(module.register_forward_pre_hook(self._hook_for(layer), with_kwargs=True))
@@ -62,6 +68,8 @@ class Reading:
         if given is None or kwargs.get("past_key_values") is not frame.cache:
             got = "no tokens by name" if given is None else f"{type(kwargs.get('past_key_values')).__name__} that is another's"
             raise FrameError("CacheFrame", "forward pass", "its own cache and tokens by name", got)
+        if given.dim() < 2 or given.numel() == 0:
+            raise FrameError("forward", "input_ids", "[batch, seq] of one token or more", f"{list(given.shape)}")
         batch, seq = given.shape[:2]
         self.valid, self.positions = frame.placed(batch, seq, self.attention_mask, self.position_ids)
         self.attention_mask = self.position_ids = None  # what generate adds comes behind

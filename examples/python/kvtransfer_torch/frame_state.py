@@ -54,8 +54,23 @@ class FrameState:
             raise FrameError("forward", "keys", "rotated ones (rotate_ puts them back)", "keys without rotation")
         self._require_unchanged("forward")
         self._require_same_model("forward")  # once for all tokens that `generate` reads
-        with Reading(self, attention_mask, position_ids):
-            yield
+        try:
+            with Reading(self, attention_mask, position_ids):
+                yield
+        except BaseException:  # an interrupt too leaves some layers with tokens that others lack
+            self._go_back()
+            raise
+
+    def _go_back(self) -> None:
+        """Leaves nothing in the cache of a forward pass that did not come to its end."""
+        from .framed_cache import layers_for
+
+        if not self._seen:
+            self.cache.layers = layers_for(self.model)
+        for layer, (keys, _, values, _, length) in zip(self.cache.layers, self._seen):
+            layer.keys, layer.values = keys, values
+            if length is not None:
+                layer.cumulative_length = length
 
     def placed(self, batch: int, seq: int, attention_mask, position_ids) -> tuple[torch.Tensor, torch.Tensor]:
         """Validity and positions [batch, seq] of tokens that are about to be read. Raises FrameError; nothing has changed then."""
@@ -66,6 +81,8 @@ class FrameState:
         if valid.shape != (batch, seq):
             got = f"{list(valid.shape)}"
             raise FrameError("forward", "attention_mask", f"that of the new tokens alone, [batch={batch}, seq={seq}]", got)
+        if attention_mask is not None and not torch.equal(attention_mask.cpu(), valid.to(attention_mask.dtype)):
+            raise FrameError("forward", "attention_mask", "0 for padding and 1 for tokens", f"{attention_mask.unique().tolist()}")
         positions = (self._start(batch)[:, None] + valid.long().cumsum(-1) - 1).masked_fill(~valid, 0)
         if position_ids is not None:
             positions = self._agreed(positions, valid, position_ids)
@@ -313,7 +330,7 @@ class FrameState:
         targets = shared([each.cpu().expand(shape).clone() for each, shape in zip(every, shapes)])
         self._require_order(where, targets)
         last = self._last_positions(targets)
-        following = last + 1 if next_position is None else self._by_row(where, "next_position", next_position)
+        following = self._behind(targets, self._next) if next_position is None else self._by_row(where, "next_position", next_position)
         if bool((following <= last).any()):
             raise FrameError(where, "next_position", f"one behind the last key, > {last.tolist()}", f"{following.tolist()}")
         return targets, following
@@ -324,6 +341,11 @@ class FrameState:
         nothing = torch.full((max(1, len(self._next)), 1), before)
         last = [each.masked_fill(~valid, before).flatten(1) for each, valid in zip(positions, self._valid)]
         return torch.cat([nothing, *last], dim=1).amax(-1)
+
+    def _behind(self, positions: list[torch.Tensor], otherwise: torch.Tensor) -> torch.Tensor:
+        """One past the largest position in each row; `otherwise` where a row has no token."""
+        last = self._last_positions(positions)
+        return torch.where(last < -moves.LARGEST_POSITION, otherwise, last + 1)
 
     def _first_positions(self) -> torch.Tensor:
         """The smallest position of a token in each row; the next one where a row has none."""
@@ -354,7 +376,7 @@ class FrameState:
         """Raises FrameError where somebody else has moved, grown or cut the cache since the frame last saw it."""
         if self._seen and len(self.cache.layers) != len(self._seen):
             raise FrameError(where, "layers", f"{len(self._seen)}", f"{len(self.cache.layers)}")
-        for index, (layer, (keys, count, values, values_count)) in enumerate(zip(self.cache.layers, self._seen)):
+        for index, (layer, (keys, count, values, values_count, _)) in enumerate(zip(self.cache.layers, self._seen)):
             if layer.keys is not keys or layer.values is not values or version(layer.keys) != count:
                 raise FrameError(where, f"layer {index}", "the keys that the frame knows", "a cache changed behind its frame's back")
             if version(layer.values) != values_count:
@@ -363,7 +385,10 @@ class FrameState:
             raise FrameError(where, "cache", "an empty one", "what a failed forward pass has left")
 
     def _remember(self) -> None:
-        self._seen = [(layer.keys, version(layer.keys), layer.values, version(layer.values)) for layer in self.cache.layers]
+        self._seen = [
+            (layer.keys, version(layer.keys), layer.values, version(layer.values), getattr(layer, "cumulative_length", None))
+            for layer in self.cache.layers
+        ]
 
 
 def _last(tensor: torch.Tensor, window: int | None, axis: int = -1) -> torch.Tensor:

@@ -11,6 +11,7 @@ converted to when they are loaded, does not. Run as a program, it prints both fo
 
 import json
 import mmap
+import os
 import pathlib
 import struct
 import sys
@@ -33,12 +34,21 @@ def _text(value):
 def _tensors_of_file(path):
     """Yields name, dtype, shape and bytes of every tensor in a safetensors file; the bytes are mapped, not read."""
     with open(path, "rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    (header_bytes,) = struct.unpack("<Q", mapped[:8])
+        size = os.fstat(file.fileno()).st_size
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size > 0 else b""
+    header_bytes = struct.unpack("<Q", mapped[:8])[0] if size >= 8 else size
+    if 8 + header_bytes > size:
+        raise ValueError(f"{path}: header: expected a safetensors file, got {size} bytes that do not hold one")
+    try:
+        entries = json.loads(mapped[8:8 + header_bytes])
+    except ValueError as error:
+        raise ValueError(f"{path}: header: expected a safetensors file's, got {error}") from None
     data = memoryview(mapped)[8 + header_bytes:]
-    for name, entry in json.loads(mapped[8:8 + header_bytes]).items():
+    for name, entry in entries.items():
         if name != "__metadata__":
             begin, end = entry["data_offsets"]
+            if not 0 <= begin <= end <= len(data):
+                raise ValueError(f"{path}: {name}: expected bytes {begin} to {end}, got a file that ends at {len(data)}")
             yield name, entry["dtype"], entry["shape"], data[begin:end]
 
 

@@ -200,6 +200,13 @@ def one_a_layer(given, count: int, what: str) -> list:
     return list(given)
 
 
+def gradient_of(tensor: torch.Tensor) -> str | None:
+    """How a derivative of `tensor` is asked for, as errors say it; None: not at all."""
+    if tensor.requires_grad:
+        return "requires_grad"
+    return None if forward_ad.unpack_dual(tensor).tangent is None else "a dual with a tangent"
+
+
 def require_positions(where: str, positions, extents: Sequence[int]) -> None:
     """Raises ValueError unless `positions` are int64 [seq], or [batch, kv_heads, seq] where 1 stands for any, within range."""
     batch, kv_heads, seq = extents
@@ -211,6 +218,8 @@ def require_positions(where: str, positions, extents: Sequence[int]) -> None:
     if positions.dtype != torch.int64 or not fits:
         hint = " (of two axes it is not known which is meant)" if len(shape) == 2 else ""
         raise ValueError(f"{where}: positions: expected {expected}, got {positions.dtype} {list(shape)}{hint}")
+    if positions.is_meta:
+        raise ValueError(f"{where}: positions: expected numbers, got a tensor on meta")
     if positions.numel() > 0 and not torch.compiler.is_compiling():
         least, most = (int(each) for each in positions.aminmax())
         if max(-least, most) > LARGEST_POSITION:
@@ -250,10 +259,9 @@ def _check_keys(where: str, keys) -> None:
         raise ValueError(f"{where}: keys: expected 4 axes of 32 bits or fewer, got {got}")
     if keys.is_meta:
         raise ValueError(f"{where}: keys: expected numbers, got a tensor on meta")
-    if keys.requires_grad or forward_ad.unpack_dual(keys).tangent is not None:
+    if (tracked := gradient_of(keys)) is not None:
         raise ValueError(
-            f"{where}: keys: expected no gradient (torch.ops.kvtransfer.rotate_keys returns copies and has one), "
-            f"got {'requires_grad' if keys.requires_grad else 'a dual with a tangent'}"
+            f"{where}: keys: expected no gradient (torch.ops.kvtransfer.rotate_keys returns copies and has one), got {tracked}"
         )
     if keys.size(3) > 1 and keys.stride(3) != 1:
         raise ValueError(f"{where}: keys: expected a contiguous head_dim, got strides {keys.stride()}")

@@ -5,6 +5,7 @@ caching shares with other sequences would move for them too: those are the calle
 Everything is checked before the first key changes.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 
 import torch
@@ -66,6 +67,13 @@ def remap_blocks_(
     run(calls)
 
 
+def _index(where: str, what: str, given) -> int:
+    try:
+        return operator.index(given)
+    except TypeError:
+        raise ValueError(f"{where}: {what}: expected integers, got {given!r}") from None
+
+
 def _owned(
     where: str, layers: Sequence[torch.Tensor], block_table: Sequence[int], seq_len: int
 ) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor] | None]:
@@ -76,7 +84,10 @@ def _owned(
     for layer in layers:
         if (layer.shape[0], layer.shape[2]) != (num_blocks, block_size):
             raise ValueError(f"{where}: layers: expected {num_blocks} blocks of {block_size} in each, got {list(layer.shape)}")
-    blocks = [int(block) for block in block_table][: -(-seq_len // block_size)]
+    seq_len = _index(where, "seq_len", seq_len)
+    if seq_len < 0:
+        raise ValueError(f"{where}: seq_len: expected 0 tokens or more, got {seq_len}")
+    blocks = [_index(where, "block_table", block) for block in block_table][: -(-seq_len // block_size)]
     if len(blocks) * block_size < seq_len:
         raise ValueError(f"{where}: block_table: expected blocks for {seq_len} tokens, got {len(blocks)} of {block_size}")
     if len(set(blocks)) < len(blocks) or not all(0 <= block < num_blocks for block in blocks):

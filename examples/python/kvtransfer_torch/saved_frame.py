@@ -1,4 +1,7 @@
-"""A frame with its cache in a file, by torch.save; opened only with the model that it was made by."""
+"""A frame with its cache in a file, by torch.save; opened only with the model that it was made by.
+
+torch compares no checksum when it reads: the file carries a digest of its own.
+"""
 
 import hashlib
 import json
@@ -10,28 +13,56 @@ from . import moves
 from .errors import FrameError
 from .frame import CacheFrame
 from .model_watch import ModelWatch
-from .rotary import Rotary, are_equal, depends_on_length
+from .rotary import Rotary, are_equal, depends_on_length, what_differs
 from .slots import Written, shared
 from .whole_file import whole_file
 
-FORMAT = "kvtransfer-torch cache 1"
-_FIELDS = {"format", "model", "rope", "rotary", "layers", "next_position", "is_rotated", "roundings"}
+FORMAT = "kvtransfer-torch cache 2"
+_FIELDS = {
+    "format", "model", "configuration", "rotary", "layers", "next_position", "is_rotated", "roundings", "edited_values", "sha256",
+}  # fmt: skip
 _OF_LAYER = {"keys", "values", "positions", "valid", "written", "written_positions"}
+# Keys of a configuration that change no number. Types are those of the weights.
+_WITHOUT_EFFECT = frozenset(
+    "architectures attention_dropout bos_token_id chunk_size_feed_forward dtype eos_token_id id2label initializer_range is_encoder_decoder "
+    "label2id output_attentions output_hidden_states pad_token_id problem_type return_dict torch_dtype transformers_version use_cache".split()
+)
 
 
 def weights_digest(model) -> str:
     """SHA-256 over name, type, shape and bytes of every parameter and buffer that a checkpoint holds, in name order."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)};".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        _add(digest, name, tensor)
     return digest.hexdigest()
 
 
-def _rope_of(model) -> str:
-    """What the model's configuration says of its rotary embedding, as JSON."""
-    config = model.config.get_text_config()
-    return json.dumps([config.model_type, config.max_position_embeddings, config.rope_parameters], sort_keys=True)
+def _add(digest, name: str, value) -> None:
+    """Puts `value`, and all that it consists of, into `digest`."""
+    if isinstance(value, torch.Tensor):
+        digest.update(f"{name} {value.dtype} {list(value.shape)};".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, dict):
+        for key in sorted(value, key=repr):
+            _add(digest, f"{name}.{key}", value[key])
+    elif isinstance(value, (list, tuple)):
+        for index, each in enumerate(value):
+            _add(digest, f"{name}[{index}]", each)
+    else:
+        digest.update(f"{name} {value!r};".encode())
+
+
+def _digest_of(contents: dict) -> str:
+    digest = hashlib.sha256()
+    _add(digest, "", {name: value for name, value in contents.items() if name != "sha256"})
+    return digest.hexdigest()
+
+
+def _configuration_of(model) -> dict[str, str]:
+    """What of the configuration may change a number, each value as JSON."""
+    config = model.config.get_text_config().to_dict()
+    meant = {key: value for key, value in config.items() if key not in _WITHOUT_EFFECT and not key.startswith("_")}
+    return {key: json.dumps(value, sort_keys=True, default=str) for key, value in meant.items()}
 
 
 def save_frame(frame: CacheFrame, path: str | os.PathLike) -> None:
@@ -50,8 +81,10 @@ def save_frame(frame: CacheFrame, path: str | os.PathLike) -> None:
             )
         )
     rotary = [None if r is None else (r.inv_freq, r.attention_scaling, r.interleaved, r.streams) for r in frame.rotary]
-    contents = dict(format=FORMAT, model=weights_digest(frame.model), rope=_rope_of(frame.model), rotary=rotary, layers=layers)
-    contents |= dict(next_position=frame._next, is_rotated=frame._is_rotated, roundings=frame._settled_roundings)
+    contents = dict(format=FORMAT, model=weights_digest(frame.model), configuration=_configuration_of(frame.model), rotary=rotary)
+    contents |= dict(layers=layers, next_position=frame._next, is_rotated=frame._is_rotated, roundings=frame._settled_roundings)
+    contents |= dict(edited_values=frame.edited_values)
+    contents |= dict(sha256=_digest_of(contents))
     with whole_file(path) as partial:
         torch.save(contents, partial)
 
@@ -59,7 +92,8 @@ def save_frame(frame: CacheFrame, path: str | os.PathLike) -> None:
 def load_frame(path: str | os.PathLike, model, keep_written: bool = True, conventions: dict | None = None) -> CacheFrame:
     """The frame in `path`, to go on with `model`.
 
-    Raises FrameError for a file of another model (any parameter, any type), of other frequencies, or that does not hold together.
+    Raises FrameError for a file of another model (any parameter, any type, any number of its configuration), of other frequencies, whose
+    bytes are not those that were written, or that does not hold together.
     """
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True)
@@ -70,14 +104,21 @@ def load_frame(path: str | os.PathLike, model, keep_written: bool = True, conven
         raise FrameError("load_frame", str(path), FORMAT, f"{type(error).__name__}: {said}") from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT or contents.keys() != _FIELDS:
         raise FrameError("load_frame", str(path), FORMAT, str(contents.get("format") if isinstance(contents, dict) else type(contents)))
+    if contents["sha256"] != (digest := _digest_of(contents)):
+        raise FrameError("load_frame", str(path), f"contents of digest {str(contents['sha256'])[:16]}", f"{digest[:16]}, so they have changed")
     frame = CacheFrame(model, keep_written, conventions)
     if contents["model"] != (digest := weights_digest(model)):
         raise FrameError("load_frame", "model", f"the one of digest {contents['model'][:16]}", digest[:16])
     saved = [None if each is None else Rotary(*each) for each in contents["rotary"]]
     # Frequencies that change with the length are those of a length: a forward pass compares them with the one that it has.
     own = saved if depends_on_length(frame.decoder) else frame.rotary
-    if contents["rope"] != _rope_of(model) or not are_equal(own, saved):
-        raise FrameError("load_frame", "rotary", f"that of the keys, {contents['rope']}", _rope_of(model))
+    if not are_equal(own, saved):
+        raise FrameError("load_frame", "rotary", "that of the keys", what_differs(saved, own))
+    wrote, now = contents["configuration"], _configuration_of(model)
+    differing = sorted(key for key in wrote.keys() | now.keys() if wrote.get(key) != now.get(key))
+    if differing:
+        sides = (", ".join(f"{key} {side.get(key, 'nothing')}" for key in differing) for side in (wrote, now))
+        raise FrameError("load_frame", "configuration", *sides)
     _fill(frame, contents)
     frame.rotary = saved
     return frame
@@ -94,6 +135,7 @@ def _fill(frame: CacheFrame, contents: dict) -> None:
             moves.require_positions("load_frame", saved["written_positions"], saved["written"].shape[:3])
             frame._written[index] = Written(saved["written"].to(frame.model.device), saved["written_positions"])
     frame._is_rotated, frame._settled_roundings = contents["is_rotated"], contents["roundings"]
+    frame._edited_values = set(contents["edited_values"])
     if not frame.keep_written:
         frame._settled_roundings += any(each["written"] is not None for each in layers)
     if bool((following <= frame._last_positions(frame._positions)).any()):

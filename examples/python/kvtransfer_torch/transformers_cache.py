@@ -58,6 +58,7 @@ def keep_slots_(cache, slots: Positions) -> None:
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
     _require_frameless(cache)
+    _require_layers(cache)
     layers = [layer for layer in cache.layers if holds_keys(layer)]
     for layer in layers:
         whole = type(layer) is DynamicSlidingWindowLayer and layer.keys.shape[-2] == layer.cumulative_length
@@ -96,6 +97,7 @@ def take_slots(tensor: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
 
 def held_keys(cache) -> list[torch.Tensor]:
     """The keys of every layer that holds some, [batch, kv_heads, held, head_dim], to be read: views, or dequantized copies."""
+    _require_layers(cache)
     return [open_layer(layer).keys for layer in cache.layers if holds_keys(layer)]
 
 
@@ -103,6 +105,7 @@ def held_keys(cache) -> list[torch.Tensor]:
 def keys_in_place(cache) -> Iterator[list[torch.Tensor]]:
     """`held_keys`, to be changed in place. Quantized layers are quantized again at the end; not after an exception."""
     _require_frameless(cache)
+    _require_layers(cache)
     if getattr(cache, "offloading", False):
         raise ValueError("cache: expected keys that stay where they are, got a cache that is offloaded (offloading=True)")
     opened = [open_layer(layer) for layer in cache.layers if holds_keys(layer)]
@@ -115,6 +118,12 @@ def keys_in_place(cache) -> Iterator[list[torch.Tensor]]:
 def _require_frameless(cache) -> None:
     if hasattr(cache, "frame"):
         raise ValueError("cache: expected one without a frame, got one whose CacheFrame keeps its positions: move it by that")
+
+
+def _require_layers(cache) -> None:
+    if not isinstance(getattr(cache, "layers", None), list):
+        hint = " (its self_attention_cache is one)" if hasattr(cache, "self_attention_cache") else ""
+        raise ValueError(f"cache: expected a Cache of transformers, with layers, got {type(cache).__name__}{hint}")
 
 
 def _of_holding(cache, rotary: Rotaries) -> list[Rotary | None]:

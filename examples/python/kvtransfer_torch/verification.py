@@ -8,6 +8,7 @@ Exit status 0: the moves hold; 1: they do not; 2: refused, with the reason.
 import argparse
 import copy
 import json
+import math
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -113,6 +114,7 @@ def verify_moves(
     name, dtype = getattr(model.config, "name_or_path", "") or type(model).__name__, str(model.dtype).removeprefix("torch.")
     try:
         library.operators()
+        _require_settings(lengths, delta, tokens)
         verifier = _Verifier(model, delta, input_ids, max(lengths), conventions)
         checks, greedy = [], []
         for length in lengths:
@@ -125,6 +127,15 @@ def verify_moves(
     failed += [f"greedy text at length {each.length}" for each in greedy if not each.holds]
     reason = ", ".join(failed) or None
     return Verdict(DOES_NOT_HOLD if failed else HOLDS, reason, name, dtype, checks, greedy)
+
+
+def _require_settings(lengths: tuple[int, ...], delta: int, tokens: int) -> None:
+    """Raises ValueError for what nothing could be seen by."""
+    if not lengths or min(lengths) < 2:
+        raise ValueError(f"verify_moves: lengths: expected one or more, each 2 tokens or more, got {list(lengths)}")
+    for name, number, least in (("delta", delta, 1), ("tokens", tokens, 0)):
+        if number < least:
+            raise ValueError(f"verify_moves: {name}: expected {least} or more, got {number}")
 
 
 class _Verifier:
@@ -218,7 +229,8 @@ class _Verifier:
         for number in range(tokens):
             ours, theirs, exact = (each.forward(step).logits[0, -1].double() for each in (moved, expected, wide))
             spread, off = float(theirs.std()), float((ours - theirs).abs().max())
-            error, floor = max(error, off / spread), max(floor, float((theirs - exact).abs().max()) / spread)
+            error = _larger(error, _share(off, spread))
+            floor = _larger(floor, _share(float((theirs - exact).abs().max()), spread))
             best, second = theirs.topk(2).values
             if ours.argmax() != theirs.argmax():
                 differing.append(number)
@@ -234,7 +246,17 @@ class _Verifier:
 def _errors(frame: CacheFrame, expected: CacheFrame) -> list[float]:
     pairs = zip(frame.cache.layers, expected.cache.layers, strict=True)
     differences = [(a.keys.double(), b.keys.double()) for a, b in pairs]
-    return [float((a - b).norm() / b.norm()) for a, b in differences]
+    return [_share(float((a - b).norm()), float(b.norm())) for a, b in differences]
+
+
+def _share(part: float, whole: float) -> float:
+    """0 of nothing is 0."""
+    return 0.0 if part == 0 else math.inf if whole == 0 else part / whole
+
+
+def _larger(a: float, b: float) -> float:
+    """What is no number is larger than any: `max` would let it pass."""
+    return b if math.isnan(b) or b > a else a
 
 
 def _tails(frame: CacheFrame, positions: torch.Tensor) -> list[torch.Tensor]:
@@ -245,6 +267,15 @@ def _tails(frame: CacheFrame, positions: torch.Tensor) -> list[torch.Tensor]:
 def _fastest(rotary: Rotary | None) -> float:
     """Radians per token."""
     return 0.0 if rotary is None else float(rotary.inv_freq.abs().max())
+
+
+def _without_nan(value):
+    """JSON has no name for what is no number: null, as the C++ program writes it."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _open(path: Path, dtype: torch.dtype):
@@ -270,7 +301,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         verdict = Verdict(REFUSED, str(error).splitlines()[0], str(args.model), args.dtype)
     if args.json is not None:
-        text = json.dumps(asdict(verdict), indent=1)
+        text = json.dumps(_without_nan(asdict(verdict)), indent=1)
         print(text) if str(args.json) == "-" else args.json.write_text(text + "\n")
     if verdict.verdict == REFUSED:
         print(f"verify_moves: {verdict.model}: refused: {verdict.reason}", file=sys.stderr)

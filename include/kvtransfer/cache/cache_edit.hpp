@@ -88,13 +88,14 @@ template <class Enum, std::size_t Count>
 /// One change to the numbers of a cache: what, where, and from where the new ones came. It turns no check off; it says,
 /// in files and reports, that a cache no longer holds what its model wrote.
 ///
-/// Where rows or heads were cut in different places since, `slots` covers all that the edit may have reached.
+/// In a frame, layers, heads and slots rise, each once. Where rows or heads were cut in different places since, `slots`
+/// covers all that the edit may have reached.
 struct cache_edit {
   edit_kind kind = edit_kind::other;   ///< what was done
   cache_half half = cache_half::both;  ///< whether to keys, values or both
-  std::vector<std::int64_t> layers;    ///< rising; empty, when given to `cache_frame::add_edit`: all of them
-  std::vector<std::int64_t> heads;     ///< KV heads, rising; empty: all of them
-  std::vector<slot_range> slots;       ///< rising, apart; empty, when given to `cache_frame::add_edit`: all of them
+  std::vector<std::int64_t> layers;    ///< empty, when given to `cache_frame::add_edit`: all of them
+  std::vector<std::int64_t> heads;     ///< KV heads; empty: all of them
+  std::vector<slot_range> slots;       ///< empty, when given to `cache_frame::add_edit`: all of them
   std::string origin;                  ///< from where the new numbers came, as text: a seed, a model, a projector
 
   friend bool operator==(const cache_edit&, const cache_edit&) = default;

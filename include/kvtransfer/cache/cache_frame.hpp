@@ -234,7 +234,8 @@ class cache_frame {
 
   /// What was done to the numbers since a model wrote them, in the order in which it was done.
   [[nodiscard]] const std::vector<cache_edit>& edits() const { return edits_; }
-  /// Takes note of a change. @throws shape_error unless its layers are there and its slots in the longest of them
+  /// Takes note of a change, its layers, heads and slots put in order. @throws shape_error unless its layers are there
+  /// and its slots in the longest of them
   void add_edit(cache_edit edit) {
     edit.layers = edit.layers.empty() ? all_layers() : std::move(edit.layers);
     std::int64_t longest = 0;
@@ -245,7 +246,8 @@ class cache_frame {
     for (const slot_range& range : edit.slots) {
       require_range<shape_error>(range.begin, range.end(), longest, "cache_frame::add_edit", "slots");
     }
-    if (longest > 0 && std::ranges::find(edits_, edit) == edits_.end()) {
+    detail::put_in_order(edit);
+    if (!edit.slots.empty() && std::ranges::find(edits_, edit) == edits_.end()) {
       edits_.push_back(std::move(edit));
     }
   }

@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -30,11 +30,11 @@ struct layer_difference {
 struct cache_difference {
   std::vector<layer_difference> layers;  ///< one per layer
 
-  /// The largest absolute difference of any key or value.
+  /// The largest absolute difference of any key or value; NaN where one is no number.
   [[nodiscard]] double largest() const {
     return worst([](const head_differences& heads) { return heads.largest; });
   }
-  /// The largest relative difference of any layer's head.
+  /// The largest relative difference of any layer's head; NaN likewise.
   [[nodiscard]] double relative() const {
     return worst([](const head_differences& heads) { return heads.relative; });
   }
@@ -45,7 +45,8 @@ struct cache_difference {
     double found = 0;
     for (const layer_difference& layer : layers) {
       for (const at::Tensor& heads : {part(layer.keys), part(layer.values)}) {
-        found = std::max(found, heads.numel() == 0 ? 0.0 : heads.max().template item<double>());
+        const double most = heads.numel() == 0 ? 0.0 : heads.max().template item<double>();
+        found = std::isnan(most) || most > found ? most : found;  // std::max would pass over NaN
       }
     }
     return found;

@@ -75,8 +75,8 @@ template <LayerLayout To, LayerLayout From>
     from.push_back(source.layer(i).value_storage());
   }
   detail::require_written_once(to, from, "convert");
+  memory_changes::instance().note(detail::memory_of(to), "convert_into");  // however far the copy gets
   layouts::copy_storage_(to, from, use, "convert");
-  memory_changes::instance().note(detail::memory_of(to), "convert_into");
   return cache_view<To>(keys, values, source.frame(), as_written, layout);
 }
 

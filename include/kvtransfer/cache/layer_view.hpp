@@ -166,8 +166,10 @@ class layer_view {
   }
 
   void require_unchanged() const {
-    if (keys_.numel() > 0) {
-      mapped_file::require_unchanged_at(keys_.const_data_ptr());
+    for (const at::Tensor* const tensor : {&keys_, &values_}) {  // which may be of two files, or one of none
+      if (tensor->numel() > 0) {
+        mapped_file::require_unchanged_at(tensor->const_data_ptr());
+      }
     }
     detail::require_unchanged(
         known_,

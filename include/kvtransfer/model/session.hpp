@@ -48,12 +48,13 @@ class session {
   /// Reads one more token of every sequence at the position after its last; nothing as a sequence's token leaves a
   /// padding slot there.
   /// @throws shape_error unless there is one entry per sequence and a slot for it, value_error for a token or a
-  /// position
-  ///         that the model does not know; then nothing has changed
+  ///         position that the model does not know, frame_error where the model's weights were changed since the
+  ///         session began; then, as after any other exception, nothing has changed
   void step(const std::vector<std::optional<std::int64_t>>& next);
 
   /// Ends the session and hands out its cache: all that was injected and all that was read. What the plan hid is
   /// padding there, so that it stays hidden; what sequences shared, each has a copy of.
+  /// @throws frame_error as `step`, file_error where weights that are mapped were written to since
   [[nodiscard]] cache release() &&;
 
  private:

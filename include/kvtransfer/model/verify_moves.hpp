@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -52,7 +53,7 @@ struct move_check {
     const auto share = [&](std::size_t layer) { return errors[layer] / std::max(tolerance[layer], 1e-30); };
     std::size_t worst = 0;
     for (std::size_t layer = 1; layer < errors.size(); ++layer) {
-      worst = share(layer) > share(worst) ? layer : worst;
+      worst = std::isnan(share(layer)) || share(layer) > share(worst) ? layer : worst;
     }
     return worst;
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kvtransfer/core/memory_changes.hpp"
 #include "kvtransfer/rope/angles.hpp"
 #include "kvtransfer/rope/detail/fused_kernels.hpp"
 #include "kvtransfer/rope/detail/rotation_checks.hpp"
@@ -12,6 +13,7 @@
 #include "kvtransfer/rope/pairing.hpp"
 #include "kvtransfer/rope/specification.hpp"
 #include "kvtransfer/tensor/checks.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 
 namespace kvtransfer::rope {
 
@@ -50,7 +52,8 @@ inline void require_convertible(const at::Tensor& keys, const rotary_specificati
   return replace_window(keys, detail::repaired_window(keys, specification, to), specification.window_offset);
 }
 
-/// `convert_pairing` in place, by the fused kernel where one is loaded.
+/// `convert_pairing` in place, by the fused kernel where one is loaded. Views and owners of a cache that the keys
+/// belong to find out, and refuse to read them as they lay.
 /// @throws shape_error also where strides overlap; value_error for keys that require a gradient; device_error as
 /// `rotate_keys_`
 inline void convert_pairing_(const at::Tensor& keys, const rotary_specification& specification, pairing to,
@@ -62,7 +65,9 @@ inline void convert_pairing_(const at::Tensor& keys, const rotary_specification&
   }
   constexpr const char* kernel = "kvtransfer::convert_pairing_";
   const bool readable = detail::kernels_read(keys, specification.rotary_dim());
-  if (detail::choose_fused(keys, readable, how, kernel, "convert_pairing_")) {
+  const bool fused = detail::choose_fused(keys, readable, how, kernel, "convert_pairing_");
+  memory_changes::instance().note({memory_of(keys)}, "convert_pairing_");
+  if (fused) {
     return detail::kernels()->convert_pairing_({keys}, specification.window_offset, specification.rotary_dim(),
                                                to == pairing::interleaved);
   }

@@ -107,14 +107,15 @@ inline void rotate_checked_blocks_(const std::vector<at::Tensor>& layers, const 
 inline void rotate_blocks_(const std::vector<at::Tensor>& layers, const std::vector<std::int64_t>& blocks,
                            const rotation& how_far, const options& how = {},
                            std::string_view where = "rotate_blocks_") {
-  rotate_checked_blocks_(layers, blocks, require_blocks_rotatable(layers, blocks, how_far, how, where));
+  const checked_rotation checked = require_blocks_rotatable(layers, blocks, how_far, how, where);
   std::vector<memory_range> moved;
   for (const at::Tensor& layer : layers) {
     for (const std::int64_t block : blocks) {
       moved.push_back(memory_of(layer.select(0, block)));
     }
   }
-  memory_changes::instance().note(std::move(moved), where);
+  memory_changes::instance().note(std::move(moved), where);  // however far the rotation gets
+  rotate_checked_blocks_(layers, blocks, checked);
 }
 
 }  // namespace kvtransfer::rope

@@ -127,8 +127,9 @@ inline void rotate_checked_keys_(const std::vector<at::Tensor>& layers, const ch
 /// for the model that rotates it.
 inline void rotate_keys_(const std::vector<at::Tensor>& layers, const rotation& how_far, const options& how = {},
                          std::string_view where = "rotate_keys_") {
-  rotate_checked_keys_(layers, require_rotatable(layers, how_far, how, where));
-  memory_changes::instance().note(memory_of(layers), where);
+  const checked_rotation checked = require_rotatable(layers, how_far, how, where);
+  memory_changes::instance().note(memory_of(layers), where);  // however far the rotation gets
+  rotate_checked_keys_(layers, checked);
 }
 
 /// Rotated copies of the keys of every layer. Differentiable: the gradient rotates back by the same angle.

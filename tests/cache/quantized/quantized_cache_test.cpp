@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cache/quantized/quantized_cases.hpp"
+#include "kvtransfer/rope/quantized/rotate_quantized_keys.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
@@ -276,6 +277,15 @@ TEST_CASE("codes that were moved through another cache are not read in a frame t
   CHECK_THROWS_AS(first.clone(), frame_error);
   CHECK(second.stored().roundings() == 1);
   CHECK_FALSE(second.stored().origin().is_known());
+}
+
+TEST_CASE("codes of a cache that are rotated as plain codes are not read as if they had stayed", "[cache][quantized]") {
+  const reference_cache reference = reference_in(at::kFloat, padding_side::none);
+  const quantized_cache kv = quantize(reference.view(), kivi_keys(8, 11), kivi_values(8, 8));
+  quantized_tensor codes = kv.keys(0);
+  rope::rotate_quantized_keys_(codes, rope::rotation::shift(5, kv.stored().layer(0).specifications.front()));
+  CHECK_THAT(message_of<frame_error>([&] { kv.keys(0); }), contains("a change by rotate_quantized_keys_"));
+  CHECK_THROWS_AS(kv.dequantize(), frame_error);
 }
 
 TEST_CASE("layers that share codes are moved once", "[cache][quantized]") {

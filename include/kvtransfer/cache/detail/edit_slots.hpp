@@ -46,6 +46,15 @@ inline std::vector<slot_range> without_ranges(const std::vector<slot_range>& ran
   return joined_ranges(std::move(left));
 }
 
+/// Layers, heads and slots rising, each once, as they are looked up: an edit that is not found would be forgotten.
+inline void put_in_order(cache_edit& edit) {
+  for (std::vector<std::int64_t>* const items : {&edit.layers, &edit.heads}) {
+    std::ranges::sort(*items);
+    items->erase(std::ranges::unique(*items).begin(), items->end());
+  }
+  edit.slots = joined_ranges(std::move(edit.slots));
+}
+
 inline bool holds_slot(const std::vector<slot_range>& ranges, std::int64_t slot) {
   return std::ranges::any_of(ranges,
                              [=](const slot_range& range) { return range.begin <= slot && slot < range.end(); });

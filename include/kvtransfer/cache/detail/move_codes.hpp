@@ -70,6 +70,8 @@ class key_codes {
     rope::rotate_checked_quantized_keys_(move.keys, *move.checked, valid_[rotated_++], where);
   }
 
+  static memory_range memory(const quantized_tensor& keys) { return memory_of(keys.codes); }
+
   /// The layers once all is moved.
   std::vector<quantized_tensor> tensors() && {
     for (std::size_t layer = 0; layer < layers_.size(); ++layer) {

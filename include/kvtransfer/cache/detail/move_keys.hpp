@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/memory_changes.hpp"
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/core/slot_range.hpp"
 #include "kvtransfer/rope/options.hpp"
@@ -215,20 +217,22 @@ struct planned_rotation {
 ///
 /// Layers may be one memory: `first_with_keys_of(layer)` is the first that has the same keys, which moves for all.
 /// `prepare` is called for every rotation, then `check` for every one, which fills in what is left of it and throws
-/// what `rotate` would; then `rotate` for every one: so all keys move, or none.
+/// what `rotate` would; then `rotate` for every one: so all keys move, or none. Should one fail all the same, for lack
+/// of memory, `memory` of all keys is noted as changed, and their owners refuse to read them.
 template <class T>
-concept KeyStorage =
-    requires(T storage, const T constant, std::size_t layer, const layer_frame& frame,
-             planned_rotation<typename T::keys_type>& planned, const rope::options& options, std::string_view where) {
-      { constant.layers() } -> std::same_as<std::size_t>;
-      { constant.device(layer) } -> std::same_as<at::Device>;
-      { constant.are_alike(layer, layer) } -> std::same_as<bool>;
-      { constant.first_with_keys_of(layer) } -> std::same_as<std::size_t>;
-      { constant.place(layer, frame, frame, where) } -> std::same_as<placed_positions>;
-      storage.prepare(planned);
-      storage.check(planned, frame, options, where);
-      storage.rotate(planned, where);
-    };
+concept KeyStorage = requires(T storage, const T constant, std::size_t layer, const layer_frame& frame,
+                              planned_rotation<typename T::keys_type>& planned, const typename T::keys_type& keys,
+                              const rope::options& options, std::string_view where) {
+  { constant.layers() } -> std::same_as<std::size_t>;
+  { constant.device(layer) } -> std::same_as<at::Device>;
+  { constant.are_alike(layer, layer) } -> std::same_as<bool>;
+  { constant.first_with_keys_of(layer) } -> std::same_as<std::size_t>;
+  { constant.place(layer, frame, frame, where) } -> std::same_as<placed_positions>;
+  storage.prepare(planned);
+  storage.check(planned, frame, options, where);
+  storage.rotate(planned, where);
+  { T::memory(keys) } -> std::same_as<memory_range>;
+};
 
 /// Positions of whole tensors: sequence b in row b.
 inline placed_positions placed_in_rows(const position_map& stored, const position_map& target) {
@@ -389,8 +393,17 @@ void move_storage(Storage& storage, const cache_frame& stored, const cache_frame
   for (auto& planned : rotations) {
     storage.check(planned, stored.layer(static_cast<std::int64_t>(planned.layers.front())), options, where);
   }
-  for (auto& planned : rotations) {
-    storage.rotate(planned, where);
+  try {
+    for (auto& planned : rotations) {
+      storage.rotate(planned, where);
+    }
+  } catch (...) {
+    std::vector<memory_range> reached;
+    for (const auto& planned : rotations) {
+      std::ranges::transform(planned.keys, std::back_inserter(reached), &Storage::memory);
+    }
+    memory_changes::instance().note(std::move(reached), fmt::format("{} that failed", where));
+    throw;
   }
 }
 

@@ -168,6 +168,8 @@ class key_tensors {
     }
   }
 
+  static memory_range memory(const at::Tensor& keys) { return memory_of(keys); }
+
   /// The layers' tensors once all is moved.
   std::vector<at::Tensor> tensors() && {
     std::vector<at::Tensor> tensors;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/memory_changes.hpp"
 #include "kvtransfer/rope/detail/reference_quantized_rotation.hpp"
 #include "kvtransfer/rope/detail/rotation_checks.hpp"
 #include "kvtransfer/rope/options.hpp"
@@ -17,6 +18,7 @@
 #include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 #include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/quantized/quantize.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
@@ -135,7 +137,7 @@ inline void rotate_checked_quantized_keys_(std::vector<quantized_tensor>& layers
 
 /// Rotates the quantized keys of every layer in place: dequantizes, rotates and quantizes with new scales, since a
 /// rotated element may be √2 times as large. What the scheme's error comes to is added to `carried_error`. Groups that
-/// no pair reaches keep their codes.
+/// no pair reaches keep their codes. A cache that the codes belong to finds out, and refuses to read them as they were.
 /// @param layers all of one shape, scheme, groups and device. Their tensors are written to; only `carried_error` may be
 /// new
 /// @param valid bool `[batch or 1, kv_heads or 1, seq]`: false for padding, which counts for nothing in its group;
@@ -144,7 +146,13 @@ inline void rotate_checked_quantized_keys_(std::vector<quantized_tensor>& layers
 inline void rotate_quantized_keys_(std::vector<quantized_tensor>& layers, const rotation& how_far,
                                    const options& how = {}, const at::Tensor& valid = {},
                                    std::string_view where = "rotate_quantized_keys_") {
-  rotate_checked_quantized_keys_(layers, require_quantized_rotatable(layers, how_far, how, where), valid, where);
+  const checked_rotation checked = require_quantized_rotatable(layers, how_far, how, where);
+  std::vector<memory_range> rotated;
+  for (const quantized_tensor& keys : layers) {
+    rotated.push_back(memory_of(keys.codes));
+  }
+  memory_changes::instance().note(std::move(rotated), where);  // however far the rotation gets
+  rotate_checked_quantized_keys_(layers, checked, valid, where);
 }
 
 /// The same for one layer.
