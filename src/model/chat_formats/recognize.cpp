@@ -52,7 +52,8 @@ probed_template probe(const detail::chat_template& source, const special_token_t
   return probed;
 }
 
-/// Whether a template's text is a format's, or that with a system turn of the template's own in it.
+/// Whether a template's text is a format's, or that with a system turn of the template's own in it. SmolLM3's leaves
+/// that turn open: it ends where the user's begins.
 bool equals_less_default(const std::string& text, const std::string& bos, const chat_format& format,
                          const std::string& expected) {
   if (text == bos + expected) {
@@ -60,9 +61,13 @@ bool equals_less_default(const std::string& text, const std::string& bos, const 
   }
   const bool inside = format.placement == system_placement::in_user_turn;
   const std::string begin = bos + (inside ? format.before_user : "") + format.before_system;
-  const std::string end = format.after_system + expected.substr(inside ? format.before_user.size() : 0);
+  const std::string end = expected.substr(inside ? format.before_user.size() : 0);
   const bool recognizable = !format.before_system.empty() && format.placement != system_placement::refused;
-  return recognizable && text.size() >= begin.size() + end.size() && text.starts_with(begin) && text.ends_with(end);
+  if (!recognizable || text.size() < begin.size() + end.size() || !text.starts_with(begin) || !text.ends_with(end)) {
+    return false;
+  }
+  const std::string_view own = std::string_view(text).substr(begin.size(), text.size() - begin.size() - end.size());
+  return own.ends_with(format.after_system) || (!inside && own.find(format.after_system) == own.npos);
 }
 
 bool says_alone(const probed_template& probed, const std::string& bos, const chat_format& format) {

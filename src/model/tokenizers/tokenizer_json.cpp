@@ -11,20 +11,6 @@ namespace kvtransfer::detail {
 
 namespace {
 
-/// What would cut or lengthen a text's ids without being asked.
-void refuse_changes_of_length(const json_reader& node) {
-  if (const auto truncation = node.find("truncation")) {
-    truncation->refuse("null: a text is never cut");
-  }
-  if (const auto padding = node.find("padding")) {
-    const auto strategy = padding->find("strategy");
-    const bool harmless = strategy && strategy->value() == "BatchLongest" && !padding->find("pad_to_multiple_of");
-    if (!harmless) {
-      padding->refuse("null, or padding to the longest of a batch");
-    }
-  }
-}
-
 added_token read_added_token(const json_reader& node) {
   node.allow_only({"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
   return {.content = node.member("content").text(),
@@ -57,12 +43,13 @@ void read_added_tokens(const json_reader& node, byte_pair_parts& parts) {
 byte_pair_parts read_tokenizer_json(std::string_view content, std::string_view file) {
   const nlohmann::json parsed = parse_json(content, file);
   const json_reader root(parsed, file);
+  // `truncation` and `padding` are what the last batch of a training was cut and filled up to; transformers resets both
+  // at every call, and nothing is cut here.
   root.allow_only({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
                    "decoder", "model"});
   if (const auto version = root.find("version"); version && version->text() != "1.0") {
     version->refuse("\"1.0\"");
   }
-  refuse_changes_of_length(root);
 
   byte_pair_parts parts;
   if (const auto node = root.find("normalizer")) {
