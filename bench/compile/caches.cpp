@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache.hpp"
+#include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/concat.hpp"
 #include "kvtransfer/cache/file/cache_file.hpp"
+#include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/file/save_cache.hpp"
 #include "kvtransfer/cache/slice.hpp"
 
