@@ -111,7 +111,7 @@ class MovesTest(unittest.TestCase):
             ("same rotary_dim", lambda layers: kvtransfer.reframe_(layers, rotary, positions, KINDS["interleaved"], positions)),
             ("three streams", lambda layers: kvtransfer.unrotate_(layers, three, positions)),
             ("not known which is meant", lambda layers: kvtransfer.remap_(layers, rotary, rows_or_heads, positions)),
-            ("positions: expected numbers, got a tensor on meta", lambda layers: kvtransfer.remap_(layers, rotary, positions.to("meta"), positions)),
+            ("positions: expected numbers", lambda layers: kvtransfer.remap_(layers, rotary, positions.to("meta"), positions)),
             ("expected a tensor", lambda layers: kvtransfer.remap_(layers, rotary, list(range(len(layers))), positions)),
             ("one for each of 2 layers", lambda layers: kvtransfer.remap_(layers, rotary, [positions] * 3, positions)),
             ("one for each of 2 layers", lambda layers: kvtransfer.shift_(layers, [rotary], 1)),

@@ -24,8 +24,9 @@ _FIELDS = {
 _OF_LAYER = {"keys", "values", "positions", "valid", "written", "written_positions"}
 # Keys of a configuration that change no number. Types are those of the weights.
 _WITHOUT_EFFECT = frozenset(
-    "architectures attention_dropout bos_token_id chunk_size_feed_forward dtype eos_token_id id2label initializer_range is_encoder_decoder "
-    "label2id output_attentions output_hidden_states pad_token_id problem_type return_dict torch_dtype transformers_version use_cache".split()
+    "architectures attention_dropout bos_token_id chunk_size_feed_forward dtype eos_token_id id2label initializer_range label2id "
+    "is_encoder_decoder output_attentions output_hidden_states pad_token_id problem_type return_dict torch_dtype transformers_version "
+    "use_cache".split()
 )
 
 
@@ -105,7 +106,8 @@ def load_frame(path: str | os.PathLike, model, keep_written: bool = True, conven
     if not isinstance(contents, dict) or contents.get("format") != FORMAT or contents.keys() != _FIELDS:
         raise FrameError("load_frame", str(path), FORMAT, str(contents.get("format") if isinstance(contents, dict) else type(contents)))
     if contents["sha256"] != (digest := _digest_of(contents)):
-        raise FrameError("load_frame", str(path), f"contents of digest {str(contents['sha256'])[:16]}", f"{digest[:16]}, so they have changed")
+        wrote = str(contents["sha256"])[:16]
+        raise FrameError("load_frame", str(path), f"contents of digest {wrote}", f"{digest[:16]}, so they have changed")
     frame = CacheFrame(model, keep_written, conventions)
     if contents["model"] != (digest := weights_digest(model)):
         raise FrameError("load_frame", "model", f"the one of digest {contents['model'][:16]}", digest[:16])
