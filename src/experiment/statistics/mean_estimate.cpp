@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "checks.hpp"
@@ -89,7 +90,8 @@ interval interval_of(const mean_estimate& estimate, double confidence) {
   detail::require_fraction("interval_of", "confidence", confidence);
   const double half_width =
       detail::student_quantile(estimate.degrees_of_freedom, (1 + confidence) / 2) * estimate.standard_error;
-  return {estimate.center - half_width, estimate.center + half_width};
+  const double most = estimate.scale == metric_scale::success ? 1 : std::numeric_limits<double>::infinity();
+  return {std::max(estimate.center - half_width, -most), std::min(estimate.center + half_width, most)};
 }
 
 double two_sided_p(const mean_estimate& estimate) {

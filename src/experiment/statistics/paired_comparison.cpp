@@ -58,14 +58,12 @@ void compare_counts(paired_comparison& row) {
 
 void compare_means(paired_comparison& row, const comparison_request& request, std::span<const double> differences,
                    std::span<const std::int64_t> clusters) {
-  const bool rates = request.scale == metric_scale::success;
   const mean_estimate estimate = estimate_mean(differences, clusters, request.scale);
-  const interval range = interval_of(estimate, 1 - row.alpha);
   row.method = clusters.empty() ? method::paired_t : method::clustered_t;
   row.estimate = estimate;
   row.p = two_sided_p(estimate);
   row.p_exact = sign_flip_test(differences, clusters, request.permutation).p;
-  set_range(row, rates ? interval{std::max(-1.0, range.low), std::min(1.0, range.high)} : range);
+  set_range(row, interval_of(estimate, 1 - row.alpha));
   if (row.margin) {
     set_equivalence(row, equivalence_test(estimate, *row.margin, row.alpha));
   }

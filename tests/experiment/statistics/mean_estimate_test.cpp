@@ -1,6 +1,8 @@
 #include "kvtransfer/experiment/statistics/mean_estimate.hpp"
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -14,6 +16,21 @@ using kvtransfer::test::Approx;
 using statistics::estimate_mean;
 using statistics::mean_estimate;
 using statistics::metric_scale;
+
+TEST_CASE("an interval of rates ends where rates do", "[experiment][statistics]") {
+  const std::vector<double> all(80, 1.0);
+  std::vector<std::int64_t> clusters(80);
+  for (std::size_t i = 0; i < clusters.size(); ++i) {
+    clusters[i] = static_cast<std::int64_t>(i % 4);
+  }
+  const mean_estimate up = estimate_mean(all, clusters, metric_scale::success);
+  CHECK(statistics::interval_of(up).high == 1);
+  CHECK(statistics::interval_of(up).low < 1);
+  const mean_estimate down = estimate_mean(std::vector<double>(80, -1.0), clusters, metric_scale::success);
+  CHECK(statistics::interval_of(down).low == -1);
+  const mean_estimate wide = estimate_mean(std::vector<double>{1.5, 2.5, 3.5});
+  CHECK(statistics::interval_of(wide).high > 1);
+}
 
 TEST_CASE("the paired t test equals that of statsmodels", "[experiment][statistics]") {
   for (const test::expected_line& line : test::expected_lines("differences")) {

@@ -47,7 +47,7 @@ struct mean_estimate {
                                           std::span<const std::int64_t> clusters = {},
                                           metric_scale scale = metric_scale::continuous);
 
-/// center ± t · standard error.
+/// center ± t · standard error; of rates no further than from -1 to 1.
 /// @throws value_error unless 0 < confidence < 1
 [[nodiscard]] interval interval_of(const mean_estimate& estimate, double confidence = default_confidence);
 
