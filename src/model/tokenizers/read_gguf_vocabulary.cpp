@@ -1,9 +1,9 @@
-#include <algorithm>
 #include <limits>
 #include <string_view>
 
 #include "kvtransfer/model/tokenizers/gguf_vocabulary.hpp"
 #include "kvtransfer/model/weights/gguf_metadata.hpp"
+#include "model/weights/gguf_turn_ends.hpp"
 
 namespace kvtransfer {
 
@@ -39,13 +39,7 @@ gguf_vocabulary read_gguf_vocabulary(const gguf_metadata& metadata) {
   vocabulary.token_types = token_types(metadata);
   vocabulary.bos_token_id = metadata.integer("tokenizer.ggml.bos_token_id");
   vocabulary.eos_token_id = metadata.integer("tokenizer.ggml.eos_token_id");
-  for (const std::string_view key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
-    const std::optional<std::int64_t> id = metadata.integer(key);
-    std::vector<std::int64_t>& more = vocabulary.more_eos_ids;
-    if (id && id != vocabulary.eos_token_id && std::ranges::find(more, *id) == more.end()) {
-      more.push_back(*id);
-    }
-  }
+  vocabulary.more_eos_ids = detail::gguf_turn_ends(metadata);
   vocabulary.add_bos_token = metadata.boolean("tokenizer.ggml.add_bos_token");
   vocabulary.add_eos_token = metadata.boolean("tokenizer.ggml.add_eos_token");
   vocabulary.add_space_prefix = metadata.boolean("tokenizer.ggml.add_space_prefix");

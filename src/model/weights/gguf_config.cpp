@@ -11,6 +11,7 @@
 #include "gguf_architecture.hpp"
 #include "gguf_hyperparameters.hpp"
 #include "gguf_rope.hpp"
+#include "gguf_turn_ends.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 
@@ -61,25 +62,30 @@ void add_sizes(nlohmann::json& config, gguf_hyperparameters& keys, const gguf_fi
 
 /// A null says that there is none, where a missing key would mean an id of transformers' own.
 void add_token_ids(nlohmann::json& config, const gguf_metadata& metadata) {
+  const auto vocab_size = config["vocab_size"].get<std::int64_t>();
   const auto id = [&](std::string_view key) {
     const std::optional<std::int64_t> value = metadata.integer(key);
-    if (value && (*value < 0 || *value >= config["vocab_size"])) {
-      metadata.refuse(key, fmt::format("a token id below {}", config["vocab_size"].get<std::int64_t>()));
+    if (value && (*value < 0 || *value >= vocab_size)) {
+      metadata.refuse(key, fmt::format("a token id below {}", vocab_size));
     }
     return value ? nlohmann::json(*value) : nlohmann::json();
   };
   config["bos_token_id"] = id("tokenizer.ggml.bos_token_id");
   config["eos_token_id"] = id("tokenizer.ggml.eos_token_id");
   config["pad_token_id"] = id("tokenizer.ggml.padding_token_id");
+  static_cast<void>(id("tokenizer.ggml.eot_token_id"));
+  static_cast<void>(id("tokenizer.ggml.eom_token_id"));
   nlohmann::json ends = nlohmann::json::array();
-  for (const char* key : {"eos", "eot", "eom"}) {
-    const nlohmann::json end = id(fmt::format("tokenizer.ggml.{}_token_id", key));
-    if (!end.is_null() && std::find(ends.begin(), ends.end(), end) == ends.end()) {
+  if (!config["eos_token_id"].is_null()) {
+    ends.push_back(config["eos_token_id"]);
+  }
+  for (const std::int64_t end : detail::gguf_turn_ends(metadata)) {
+    if (end < vocab_size) {  // a token behind the embedding's rows is never generated
       ends.push_back(end);
     }
   }
-  if (ends.size() > 1) {
-    config["eos_token_id"] = std::move(ends);
+  if (!ends.empty()) {
+    config["eos_token_id"] = ends.size() == 1 ? ends.front() : ends;
   }
 }
 

@@ -116,6 +116,21 @@ TEST_CASE("today's date in front of a prompt is no format's, in a default system
   CHECK(found.placement == system_placement::own_turn);
 }
 
+TEST_CASE(
+    "a default system turn that a template leaves open is left out whole, a closed one with words behind it is not",
+    "[model][chat]") {
+  // SmolLM3's: its system turn, whoever's text is in it, ends where the user's begins.
+  const std::string open =
+      "{{ '<|im_start|>system\n## Metadata\n\nToday Date: ' ~ strftime_now('%d %B %Y') ~ '\n\n' }}"
+      "{% if messages[0].role == 'system' %}{{ messages[0].content + '\n\n' }}{% else %}{{ 'Be kind.\n\n' }}"
+      "{% endif %}{% for m in messages if m.role == 'user' %}"
+      "{{ '<|im_start|>user\n' + m.content + '<|im_end|>\n' }}{% endfor %}{{ '<|im_start|>assistant\n' }}";
+  const chat_format found = chat_format_registry::standard().recognize(open, sentencepiece, "f");
+  CHECK(found.name == "chatml");
+  CHECK(found.placement == system_placement::refused);
+  CHECK_THAT(complaint(with(open, "Be kind.", "Be kind.<|im_end|>\n")), contains("got another one"));
+}
+
 TEST_CASE("an unknown template is refused in one line with the formats that can be named", "[model][chat]") {
   const std::string unknown = complaint("{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}");
   CHECK_THAT(unknown, contains("some.json: chat_template: expected the template of a known chat format"));

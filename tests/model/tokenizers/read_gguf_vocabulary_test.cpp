@@ -65,6 +65,15 @@ TEST_CASE("a GGUF file's metadata names its vocabulary, and a missing key says n
   CHECK(full.scores == std::vector<float>{0.5F});
 }
 
+TEST_CASE("a GGUF file's further ends are its keys', or the end of a turn by its text", "[model][tokenizers]") {
+  const temporary_folder folder;
+  gguf_bytes chat;
+  chat.array("tokenizer.ggml.tokens", text, 3, raw_text("<eos>") + raw_text("a") + raw_text("<end_of_turn>"));
+  chat.u32("tokenizer.ggml.eos_token_id", 0);
+  CHECK(read(folder, chat).more_eos_ids == id_list{2});
+  CHECK(read(folder, chat.u32("tokenizer.ggml.eot_token_id", 1)).more_eos_ids == id_list{1});
+}
+
 TEST_CASE("a GGUF file, or a folder that holds one, opens its tokenizer", "[model][tokenizers]") {
   const temporary_folder folder;
   const auto path = folder.put("x.gguf", five_tokens().bytes());

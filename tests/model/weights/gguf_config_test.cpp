@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
@@ -18,6 +19,7 @@ using namespace kvtransfer;
 using kvtransfer::test::gguf_bytes;
 using kvtransfer::test::gguf_fixtures;
 using kvtransfer::test::raw;
+using kvtransfer::test::raw_text;
 
 namespace {
 
@@ -133,6 +135,19 @@ TEST_CASE("every token that a GGUF file says ends a turn ends a generation", "[m
   CHECK(config_of(file)["bos_token_id"] == 0);
   CHECK(config_complaint(file.u32("tokenizer.ggml.eom_token_id", 5)) ==
         "\"tokenizer.ggml.eom_token_id\": expected a token id below 5, got 5 (uint32)");
+}
+
+TEST_CASE("the end of a turn that no key of a GGUF file names is known by its text", "[model][gguf]") {
+  const auto with_tokens = [](std::string_view third) {
+    gguf_bytes file = smallest_llama();
+    const std::string tokens = raw_text("<s>") + raw_text("a") + raw_text("<|end|>") + raw_text(third) +
+                               raw_text("</s>") + raw_text("<|eot_id|>");  // the last has no row in the embedding
+    constexpr std::uint32_t text = 8;
+    return file.array("tokenizer.ggml.tokens", text, 6, tokens).u32("tokenizer.ggml.eos_token_id", 4);
+  };
+  CHECK(config_of(with_tokens("b"))["eos_token_id"] == nlohmann::json{4, 2});
+  CHECK(config_of(with_tokens("<end_of_turn>"))["eos_token_id"] == nlohmann::json{4, 2, 3});
+  CHECK(config_of(with_tokens("b").u32("tokenizer.ggml.eot_token_id", 1))["eos_token_id"] == nlohmann::json{4, 1});
 }
 
 TEST_CASE("sizes listed layer by layer are read where they agree", "[model][gguf]") {
