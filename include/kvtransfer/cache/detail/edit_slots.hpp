@@ -50,7 +50,7 @@ inline std::vector<slot_range> without_ranges(const std::vector<slot_range>& ran
 inline void put_in_order(cache_edit& edit) {
   for (std::vector<std::int64_t>* const items : {&edit.layers, &edit.heads}) {
     std::ranges::sort(*items);
-    items->erase(std::ranges::unique(*items).begin(), items->end());
+    items->erase(std::unique(items->begin(), items->end()), items->end());
   }
   edit.slots = joined_ranges(std::move(edit.slots));
 }
