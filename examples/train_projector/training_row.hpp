@@ -14,7 +14,7 @@ struct training_row {
   token_row receiver;         ///< what the receiver reads in its place
   token_row target;           ///< what the receiver reads behind it: question and response, the question not empty
   std::int64_t response = 0;  ///< how many of the target's last tokens are the response
-  token_row text;             ///< the source's text in the receiver's tokens, as long as `receiver`
+  token_row text = {};        ///< the source's text in the receiver's tokens, as long as `receiver`
 };
 
 /// One list of each row: `column(rows, &training_row::target)`.

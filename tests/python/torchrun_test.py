@@ -54,6 +54,13 @@ def said(trials):
     return {key: (trial["token_ids"], trial["text"]) for key, trial in trials.items()}
 
 
+def spoken_otherwise(trials, others):
+    """Which trials say something else than the same of another run, each at a choice that rounding decides, as both count it."""
+    found = {key for key in trials if said(trials)[key] != said(others)[key]}
+    assert all(each[key]["close_calls"] for key in found for each in (trials, others)), f"without a close choice: {found}"
+    return found
+
+
 def lines_in(file):
     return file.read_text().count("\n") if file.exists() else 0
 
@@ -99,9 +106,15 @@ class TorchrunTest(unittest.TestCase):
         cls.scratch.cleanup()
 
     def assert_same_as_alone(self, output):
-        self.assertEqual(said(trials_of(output)), said(self.trials))
+        trials = trials_of(output)
+        self.assertEqual(trials.keys(), self.trials.keys())
+        apart = spoken_otherwise(trials, self.trials)
+        self.assertLessEqual(len(apart), 2)  # of hundreds: draws as near to a boundary as that are rare
         tests = [json.loads((folder / RESULTS).read_text())["tests"] for folder in (self.alone, output)]
-        self.assertTrue(almost_equal(*tests))
+        cells = [{(test["name"], id): cell for test in each for id, cell in test["conditions"].items()} for each in tests]
+        self.assertEqual(cells[0].keys(), cells[1].keys())
+        for cell in cells[0].keys() - {key[:2] for key in apart}:
+            self.assertTrue(almost_equal(cells[0][cell], cells[1][cell]), cell)
         self.assertEqual(list(output.glob("records.rank-*")), [])
 
     def test_many_processes_say_what_one_says(self):

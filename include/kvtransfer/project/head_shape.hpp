@@ -44,7 +44,7 @@ inline void require_shape(const layer_kv& tensors, const head_shape& shape, std:
         tensor.defined() && tensor.dim() == 4 && tensor.size(1) == shape.kv_heads && tensor.size(3) == shape.head_dim;
     require<shape_error>(fits, where, formatted("{}: {}", whose, half),
                          formatted("[batch, {}, seq, {}] ({})", shape.kv_heads, shape.head_dim, describe(shape)),
-                         [&] { return tensor.defined() ? describe(tensor) : std::string("nothing"); });
+                         [&found = tensor] { return found.defined() ? describe(found) : std::string("nothing"); });
   }
 }
 

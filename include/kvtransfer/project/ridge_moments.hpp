@@ -175,7 +175,7 @@ class ridge_moments {
     for (std::size_t i = 0; i < source_layers.size(); ++i) {
       std::vector<std::int64_t> rising = source_layers[i];
       std::ranges::sort(rising);
-      rising.erase(std::ranges::unique(rising).begin(), rising.end());
+      rising.erase(std::unique(rising.begin(), rising.end()), rising.end());
       auto group = std::ranges::find(groups, rising, &layer_group::source_layers);
       if (group == groups.end()) {
         group = groups.insert(group, layer_group{std::move(rising), {}});
