@@ -28,10 +28,11 @@ PROJECTORS = "results/projectors"
 EOS_BOS = "cache:generated_eos+second_bos"
 
 RIDGE = "--projector ridge --rows 64"
-THERE = "--steps 60 --source-layers 6 --source-slots 4"
+THERE = "--steps 1000 --source-layers 6 --source-slots 4"
+BACK = "--steps 1000 --source-layers 5 --source-slots 4"
 FUSER = (
-    "--steps 200 --warm-up 20 --rows 16 --rows-at-once 16 --hidden-size 256 --intermediate-size 256 --learning-rate 2e-3 --cache-weight 1 "
-    "--measure-every 100 --cases 110 --cost-lengths 64"
+    "--steps 600 --warm-up 30 --rows 32 --rows-at-once 32 --hidden-size 512 --intermediate-size 512 --cache-weight 1 --measure-every 300 "
+    "--cases 220 --cost-lengths 64"
 )
 
 
@@ -46,18 +47,18 @@ def lab(model):
 
 TRAINED = dict(
     [
-        trained("ridge_same", lab("llama"), lab("llama"), f"{RIDGE} --steps 20 --cases 220 --cost-lengths 16,64,256"),
-        trained("ridge_same_eos_bos", lab("llama"), lab("llama"), f"{RIDGE} --steps 10 --cases 110 --condition {EOS_BOS} --cost-lengths 64"),
+        trained("ridge_same", lab("llama"), lab("llama"), f"{RIDGE} --steps 200 --cases 440 --cost-lengths 16,64,256"),
+        trained("ridge_same_eos_bos", lab("llama"), lab("llama"), f"{RIDGE} --steps 200 --cases 220 --condition {EOS_BOS} --cost-lengths 64"),
         trained("fuser_same", lab("llama"), lab("llama"), FUSER),
         trained("fuser_same_eos_bos", lab("llama"), lab("llama"), f"{FUSER} --condition {EOS_BOS}"),
         trained("fuser_same_restart", lab("llama"), lab("llama"), f"{FUSER} --condition restart"),
         trained("fuser_same_unrotated", lab("llama"), lab("llama"), f"{FUSER} --condition unrotated"),
         trained("ridge_there", lab("llama"), lab("wide"), f"{RIDGE} {THERE} --cases 440 --cost-lengths 16,64,256"),
-        trained("ridge_there_rotated", lab("llama"), lab("wide"), f"{RIDGE} {THERE} --keys rotated --cases 110 --cost-lengths 64"),
-        trained("ridge_back", lab("wide"), lab("llama"), f"{RIDGE} --steps 60 --source-layers 5 --source-slots 4 --cases 440"),
-        trained("ridge_back_rotated", lab("wide"), lab("llama"), f"{RIDGE} --steps 60 --source-layers 5 --source-slots 4 --keys rotated --cases 440"),
-        trained("fuser_mode", SMOLLM2, SMOLLM2, "--receiver-reads text --percent-modes 50 --percent-needed 100 --steps 60 --warm-up 6 --rows 4 "
-                "--rows-at-once 4 --hidden-size 64 --intermediate-size 64 --measure-every 100 --cases 60 --cost-lengths 64"),
+        trained("ridge_there_rotated", lab("llama"), lab("wide"), f"{RIDGE} {THERE} --keys rotated --cases 440 --cost-lengths 64"),
+        trained("ridge_back", lab("wide"), lab("llama"), f"{RIDGE} {BACK} --cases 440"),
+        trained("ridge_back_rotated", lab("wide"), lab("llama"), f"{RIDGE} {BACK} --keys rotated --cases 440"),
+        trained("fuser_mode", SMOLLM2, SMOLLM2, "--receiver-reads text --percent-modes 50 --percent-needed 100 --steps 300 --warm-up 15 --rows 16 "
+                "--rows-at-once 16 --hidden-size 256 --intermediate-size 256 --measure-every 300 --cases 60 --cost-lengths 64"),
         trained("ridge_smollm2", SMOLLM2, SMOLLM2, "--projector ridge --steps 8 --rows 16 --cases 4 --cost-lengths 16,32,64,128,256,512"),
     ]
 )

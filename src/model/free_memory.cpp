@@ -1,5 +1,6 @@
 #include "model/free_memory.hpp"
 
+#include <ATen/Context.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/DeviceGuard.h>
 
@@ -11,6 +12,7 @@ std::int64_t free_memory(c10::Device device) {
   if (device.is_cpu()) {
     return free_on_host();
   }
+  at::globalContext().lazyInitDevice(device.type());  // an allocator that nobody has used yet knows no device
   const c10::DeviceGuard guard(device);
   const c10::DeviceIndex index = guard.current_device().index();
   c10::DeviceAllocator* allocator = c10::getDeviceAllocator(device.type());

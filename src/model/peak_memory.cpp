@@ -16,8 +16,12 @@ std::optional<std::int64_t> peak_device_memory(c10::Device device) {
     return std::nullopt;
   }
   const c10::DeviceGuard guard(device);
+  c10::DeviceAllocator* const allocator = c10::getDeviceAllocator(device.type());
+  if (!allocator->initialized()) {
+    return 0;
+  }
   const c10::CachingDeviceAllocator::DeviceStats stats =
-      c10::getDeviceAllocator(device.type())->getDeviceStats(guard.current_device().index());
+      allocator->getDeviceStats(guard.current_device().index());
   return stats.allocated_bytes.at(static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)).peak;
 }
 

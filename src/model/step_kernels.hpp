@@ -3,7 +3,7 @@
 namespace kvtransfer::detail {
 
 /// Whether a GPU's decode steps are made of our kernels and replayed where a program doesn't say: as the environment
-/// variable KVTRANSFER_CUDA_GRAPHS has it, `on` or `off`; off without it. @throws value_error for another value
+/// variable KVTRANSFER_CUDA_GRAPHS has it, `on` or `off`; on without it. @throws value_error for another value
 [[nodiscard]] bool replays_steps_unasked();
 
 /// Whether this thread's blocks on a GPU are our kernels'. PyTorch's operations make them otherwise, as they do where

@@ -93,8 +93,8 @@ TEST_CASE("a choice tells how close it was", "[model][sampling]") {
   CHECK(is_close(choose_token(logits_of({1.0F, 2.0F, 2.00005F}), 0, 0, 0)));
   CHECK_FALSE(is_close(choose_token(logits_of({1.0F, 2.0F, 2.001F}), 0, 0, 0)));
   const at::Tensor even = logits_of({0.0F, 0.0F});
-  CHECK(sample_inverse_cdf(even, 1.0, 0.4).boundary_distance == Approx(0.1));
-  CHECK(sample_inverse_cdf(even, 1.0, 0.50003).boundary_distance == Approx(0.00003));
+  CHECK(sample_inverse_cdf(even, 1.0, 0.4).boundary_distance == test::Approx(0.1));
+  CHECK(sample_inverse_cdf(even, 1.0, 0.50003).boundary_distance == test::Approx(0.00003));
   CHECK(is_close({0, 5.0F, 0.00003}));
   CHECK_FALSE(is_close({0, 0.0F, 0.1}));
 }

@@ -34,7 +34,7 @@ struct batching {
   double share = 0.5;                 ///< less where several processes share the device's memory
   /// On a GPU, whether a step of a given size is told to the driver once, as a CUDA graph, and replayed from then on.
   /// What is said is the same either way. Nothing: what the environment variable KVTRANSFER_CUDA_GRAPHS says, on or
-  /// off.
+  /// off; on where it says nothing.
   std::optional<bool> replays_steps = {};
   /// Called every few steps with the number of tokens chosen since; what it throws ends the call.
   std::function<void(std::int64_t tokens)> after_steps = {};

@@ -59,38 +59,56 @@ __device__ const Element* place_of(const cached_attention& a, const row_slots& s
                            : static_cast<const Element*>(tail) + (s.tail_at + slot - s.prefix) * a.head_dim;
 }
 
+/// Words of 16 bytes that hold a lane's part of a key or value.
+template <class Element>
+struct lane_words {
+  uint4 words[sizeof(Element) * a_word / sizeof(uint4)];
+
+  __device__ void read(const Element* from) {
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(sizeof(Element) * a_word / sizeof(uint4)); ++i) {
+      words[i] = reinterpret_cast<const uint4*>(from)[i];
+    }
+  }
+};
+
+/// How many keys, and values, a lane has under way.
+template <int Heads>
+inline constexpr int reads_at_once = Heads <= 2 ? 8 : 4;
+
 /// Scores of a tile's slots, one by each group of lanes at a time.
 template <class Element, int Heads>
 __device__ void score_tile(const cached_attention& a, const row_slots& s, const key_lanes& over, int begin, int count,
                            const float (&q)[Heads][a_word], shared_memory<Heads>& shared) {
-  constexpr int under_way = 4;  // keys that a lane reads before it uses the first
+  constexpr int under_way = reads_at_once<Heads>;
   const int word = static_cast<int>(threadIdx.x) % over.lanes_a_key;
   const int key_of_lane = static_cast<int>(threadIdx.x) / over.lanes_a_key;
   for (int first = 0; first < count; first += under_way * over.keys_at_once) {
-    float keys[under_way][a_word];
+    lane_words<Element> keys[under_way] = {};
     bool visible[under_way];
 #pragma unroll
     for (int u = 0; u < under_way; ++u) {
       const int i = first + u * over.keys_at_once + key_of_lane;
-      visible[u] = i < count && is_visible(a, s, begin + i);
-      if (visible[u] && word < over.words) {
-        read_eight(place_of<Element>(a, s, a.prefix_keys, a.tail_keys, begin + i) + word * a_word, keys[u]);
-      } else {
-#pragma unroll
-        for (int e = 0; e < a_word; ++e) {
-          keys[u][e] = 0;
-        }
+      if (i < count && word < over.words) {
+        keys[u].read(place_of<Element>(a, s, a.prefix_keys, a.tail_keys, begin + i) + word * a_word);
       }
     }
 #pragma unroll
     for (int u = 0; u < under_way; ++u) {
       const int i = first + u * over.keys_at_once + key_of_lane;
+      visible[u] = i < count && is_visible(a, s, begin + i);
+    }
+#pragma unroll
+    for (int u = 0; u < under_way; ++u) {
+      const int i = first + u * over.keys_at_once + key_of_lane;
+      float key[a_word];
+      unpack_eight<Element>(keys[u].words, key);
 #pragma unroll
       for (int j = 0; j < Heads; ++j) {
         float score = 0;
 #pragma unroll
         for (int e = 0; e < a_word; ++e) {
-          score = fmaf(q[j][e], keys[u][e], score);
+          score = fmaf(q[j][e], key[e], score);
         }
         for (int apart = over.lanes_a_key / 2; apart > 0; apart /= 2) {
           score += __shfl_xor_sync(0xffffffffU, score, apart);
@@ -134,10 +152,28 @@ __device__ void weigh(float* scores, int count, float& highest, float& sum, floa
   }
 }
 
+/// The first values of a tile, asked for before their weights are known.
+template <class Element, int Heads>
+struct first_values {
+  lane_words<Element> values[reads_at_once<Heads>];
+
+  __device__ void read(const cached_attention& a, const row_slots& s, const key_lanes& over, int begin, int count) {
+    const int word = static_cast<int>(threadIdx.x) % over.lanes_a_key;
+#pragma unroll
+    for (int u = 0; u < reads_at_once<Heads>; ++u) {
+      const int i = static_cast<int>(threadIdx.x) / over.lanes_a_key + u * over.keys_at_once;
+      if (word < over.words && i < count) {
+        values[u].read(place_of<Element>(a, s, a.prefix_values, a.tail_values, begin + i) + word * a_word);
+      }
+    }
+  }
+};
+
 /// Adds a tile's weighted values to what each group of lanes has summed.
 template <class Element, int Heads>
 __device__ void sum_values(const cached_attention& a, const row_slots& s, const key_lanes& over, int begin, int count,
-                           const shared_memory<Heads>& shared, float (&context)[Heads][a_word]) {
+                           const first_values<Element, Heads>& read, const shared_memory<Heads>& shared,
+                           float (&context)[Heads][a_word]) {
   const int word = static_cast<int>(threadIdx.x) % over.lanes_a_key;
 #pragma unroll
   for (int j = 0; j < Heads; ++j) {
@@ -149,10 +185,9 @@ __device__ void sum_values(const cached_attention& a, const row_slots& s, const 
   if (word >= over.words) {
     return;
   }
-#pragma unroll 4
-  for (int i = static_cast<int>(threadIdx.x) / over.lanes_a_key; i < count; i += over.keys_at_once) {
+  const auto add = [&](const lane_words<Element>& from, int i) {
     float value[a_word];
-    read_eight(place_of<Element>(a, s, a.prefix_values, a.tail_values, begin + i) + word * a_word, value);
+    unpack_eight<Element>(from.words, value);
 #pragma unroll
     for (int j = 0; j < Heads; ++j) {
       const float weight = shared.scores[j][i];
@@ -161,7 +196,48 @@ __device__ void sum_values(const cached_attention& a, const row_slots& s, const 
         context[j][e] = fmaf(weight, value[e], context[j][e]);
       }
     }
+  };
+  int i = static_cast<int>(threadIdx.x) / over.lanes_a_key;
+#pragma unroll
+  for (int u = 0; u < reads_at_once<Heads>; ++u, i += over.keys_at_once) {
+    if (i < count) {
+      add(read.values[u], i);
+    }
   }
+#pragma unroll 4
+  for (; i < count; i += over.keys_at_once) {
+    lane_words<Element> value;
+    value.read(place_of<Element>(a, s, a.prefix_values, a.tail_values, begin + i) + word * a_word);
+    add(value, i);
+  }
+}
+
+/// Asks for a row's first keys and values while the kernel in front still runs. Which slots they are in may be what the
+/// step before left: nothing is used of what is read here, so it costs at most the asking.
+template <class Element>
+__device__ void expect_slots(const cached_attention& a, std::int64_t row, std::int64_t kv_head) {
+  const auto known = [](const std::int64_t* from) { return __ldcg(reinterpret_cast<const long long*>(from)); };
+  const std::int64_t sequence = known(a.sequences + row);
+  const std::int64_t group = sequence / a.members;
+  const auto room = [](std::int64_t filled, std::int64_t slots) {
+    return max(std::int64_t{0}, min(min(filled, slots), static_cast<std::int64_t>(tile)));
+  };
+  const std::int64_t prefix = room(known(a.prefix_lengths + group), a.prefix);
+  const std::int64_t tail = room(known(a.lengths + sequence * a.length_stride) + 1, a.tail);
+  const std::int64_t bytes = a.head_dim * static_cast<std::int64_t>(sizeof(Element));
+  constexpr std::int64_t line = 128;
+  const auto ask = [&](const void* slots, std::int64_t first, std::int64_t count) {
+    const char* const from = static_cast<const char*>(slots) + first * bytes;
+    for (std::int64_t at = static_cast<std::int64_t>(threadIdx.x) * line; at < count * bytes; at += threads * line) {
+      asm volatile("prefetch.global.L2 [%0];" ::"l"(from + at));
+    }
+  };
+  const std::int64_t prefix_at = (group * a.kv_heads + kv_head) * a.prefix;
+  const std::int64_t tail_at = (sequence * a.kv_heads + kv_head) * a.tail;
+  ask(a.prefix_keys, prefix_at, prefix);
+  ask(a.tail_keys, tail_at, tail);
+  ask(a.prefix_values, prefix_at, prefix);
+  ask(a.tail_values, tail_at, tail);
 }
 
 /// @param parts blocks that have one KV head's query heads among them
@@ -169,15 +245,19 @@ __device__ void sum_values(const cached_attention& a, const row_slots& s, const 
 template <class Element, int Heads>
 __global__ void __launch_bounds__(threads) attend(cached_attention a, int parts, int share_count, float* shares) {
   let_next_begin();
+  const int kv_heads = static_cast<int>(a.kv_heads);
+  const int kv_head = static_cast<int>(blockIdx.x) / parts % kv_heads;
+  const int row = static_cast<int>(blockIdx.x) / (kv_heads * parts);
+  if (blockIdx.y == 0 && static_cast<int>(blockIdx.x) % parts == 0) {
+    expect_slots<Element>(a, row, kv_head);
+  }
   wait_for_inputs();
   __shared__ shared_memory<Heads> shared;
   extern __shared__ float summed[];  // [warps, Heads, head_dim]
   const int head_dim = static_cast<int>(a.head_dim);
-  const int kv_heads = static_cast<int>(a.kv_heads);
   const key_lanes over = lanes_of(head_dim);
   const int word = static_cast<int>(threadIdx.x) % over.lanes_a_key;
-  const int kv_head = static_cast<int>(blockIdx.x) / parts % kv_heads;
-  const row_slots s = slots_of_row(a, blockIdx.x / (static_cast<unsigned>(kv_heads) * parts), kv_head);
+  const row_slots s = slots_of_row(a, row, kv_head);
   const std::int64_t first_head = static_cast<std::int64_t>(blockIdx.x) * Heads;
   float q[Heads][a_word] = {};
   float context[Heads][a_word] = {};
@@ -197,13 +277,15 @@ __global__ void __launch_bounds__(threads) attend(cached_attention a, int parts,
   const int end = min(begin + tiles_a_share * tile, static_cast<int>(s.end));
   for (int from = begin; from < end; from += tile) {
     const int count = min(tile, end - from);
+    first_values<Element, Heads> values;
+    values.read(a, s, over, from, count);
     score_tile<Element, Heads>(a, s, over, from, count, q, shared);
     __syncthreads();
     for (int j = static_cast<int>(threadIdx.x) / lanes; j < Heads; j += warps) {
       weigh(shared.scores[j], count, shared.highest[j], shared.sums[j], shared.kept[j]);
     }
     __syncthreads();
-    sum_values<Element, Heads>(a, s, over, from, count, shared, context);
+    sum_values<Element, Heads>(a, s, over, from, count, values, shared, context);
     __syncthreads();
   }
   // Lanes of one word hold parts of the same elements: those of a warp first, then those of all warps.

@@ -14,6 +14,7 @@ namespace {
 /// Reads a matrix of floating numbers; see joint_product_cuda.cuh.
 template <class Element>
 struct dense_reader {
+  static constexpr std::int64_t most_reads = 4;
   struct raw {
     uint4 words[sizeof(Element) * 8 / 16];
   };

@@ -12,6 +12,7 @@
 // step of one sequence is so short that what launches cost apart counts.
 //
 // A reader is a plain struct for one matrix, passed to the kernel by value:
+//   most_reads                          that a lane makes of a row, where more warps can spare it more (measured)
 //   raw                                 what a lane reads of eight neighbours, kept until it is used
 //   table                               what a block keeps in shared memory to bring them back
 //   fill(table&)                        called by all threads, before a __syncthreads
@@ -40,7 +41,7 @@ struct joint_matrices {
 template <int Rows, int Outs, class Reader, class Element>
 __device__ void multiply_row(const Reader* readers, const typename Reader::table* tables, std::int64_t row, int in,
                              const Element* x, int rows, const split_place& place, float (&sums)[Outs * Rows]) {
-  constexpr int under_way = Rows * Outs <= 2 ? 8 : 4;
+  constexpr int under_way = 4;
   const int step = place.lanes * 8;
   for (int first = place.first * 8; first < in; first += under_way * step) {
     typename Reader::raw raw[Outs][under_way];
@@ -136,7 +137,7 @@ void launch_joint(joint_matrices<Reader, Element> job, const Element* x, int row
   for (int i = 0; i < (Gated ? 1 : job.count); ++i) {
     all += job.outs[i];
   }
-  job.warps_a_row = warps_a_row(all, job.in, 8);
+  job.warps_a_row = warps_a_row(all, job.in, 8, Reader::most_reads);
   const int rows_a_block = warps_of_a_split / job.warps_a_row;
   std::int64_t blocks = 0;
   for (int i = 0; i < (Gated ? 1 : job.count); ++i) {

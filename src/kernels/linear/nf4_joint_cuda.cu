@@ -54,6 +54,7 @@ __device__ float rounded(float value) {
 /// Reads a matrix's codes; see joint_product_cuda.cuh.
 template <nf4_rounding Rounding>
 struct nf4_reader {
+  static constexpr std::int64_t most_reads = 16;  // bringing values back takes longer than reading them
   struct raw {
     std::uint32_t codes;
     float scale;           // of the elements; with nested scales, of their block's scales

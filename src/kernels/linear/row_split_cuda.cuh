@@ -10,16 +10,17 @@
 namespace kvtransfer::kernels {
 
 constexpr int split_lanes = 32;
-constexpr int warps_of_a_split = 8;  // a block's
+constexpr int warps_of_a_split = 4;  // a block's
 
-/// Warps that share a row: 1, 2, 4 or 8. @param a_read elements that a lane reads at once
-inline int warps_a_row(std::int64_t out, std::int64_t in, int a_read) {
-  constexpr std::int64_t reads_under_way = 8;
+/// Warps that share a row: 1, 2 or 4.
+/// @param a_read elements that a lane reads at once
+/// @param most_reads of a lane, where more warps can spare it more
+inline int warps_a_row(std::int64_t out, std::int64_t in, int a_read, std::int64_t most_reads) {
   constexpr std::int64_t enough_warps = 2048;
   const std::int64_t reads = (in + split_lanes * a_read - 1) / (split_lanes * a_read);
   int warps = 1;
   while (warps < warps_of_a_split && 2 * warps <= reads &&
-         (reads > warps * reads_under_way || out * warps < enough_warps)) {
+         (reads > warps * most_reads || out * warps < enough_warps)) {
     warps *= 2;
   }
   return warps;
