@@ -229,11 +229,19 @@ add_test_requirements() {
   if [[ "$python" == "$root/.venv/bin/python" ]]; then fill_venv requirements-test.txt; fi
 }
 
-run_tests() {
-  prepare
+# What only the tests want is fetched while the rest is compiled: the one waits for the network, the other for the processor.
+fetch_for_tests() {
   install_fuzzer
   add_test_requirements
+}
+
+run_tests() {
+  local fetching
+  prepare
+  fetch_for_tests &
+  fetching=$!
   build
+  wait "$fetching"
   exec ctest --test-dir "$build" --output-on-failure --parallel "$(nproc 2>/dev/null || echo 2)" "$@"
 }
 

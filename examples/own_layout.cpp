@@ -12,7 +12,7 @@
 #include "kvtransfer/cache/borrowed_cache.hpp"
 #include "kvtransfer/cache/compare.hpp"
 #include "kvtransfer/cache/convert.hpp"
-#include "kvtransfer/rope/rotate.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 
 namespace {
 

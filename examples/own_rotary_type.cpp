@@ -10,8 +10,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "kvtransfer/rope/move_tensor.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
-#include "kvtransfer/rope/shift.hpp"
 
 namespace rope = kvtransfer::rope;
 

@@ -8,7 +8,7 @@
 
 #include "cache/known_cache.hpp"
 #include "kvtransfer/cache/borrowed_cache.hpp"
-#include "kvtransfer/rope/shift.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 #include "support/failing_allocator.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

@@ -17,7 +17,7 @@
 #include "kvtransfer/cache/select_layers.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/rope/convert_pairing.hpp"
-#include "kvtransfer/rope/shift.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"

@@ -5,8 +5,7 @@
 #include <ATen/ops/randn.h>
 #include <fmt/format.h>
 
-#include "kvtransfer/rope/rotate.hpp"
-#include "kvtransfer/rope/shift.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 
 int main(int argc, char**) {
   namespace rope = kvtransfer::rope;

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "kvtransfer/rope/rotate.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 

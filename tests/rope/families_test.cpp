@@ -3,9 +3,8 @@
 #include <bit>
 #include <cstdint>
 
-#include "kvtransfer/rope/reframe.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
-#include "kvtransfer/rope/shift.hpp"
 #include "rope/family_fixture.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"

@@ -2,9 +2,8 @@
 
 #include <ATen/ops/zeros.h>
 
-#include "kvtransfer/rope/remap.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 #include "kvtransfer/rope/rotate_blocks.hpp"
-#include "kvtransfer/rope/shift.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 #include "rope/complex_reference.hpp"
 #include "rope/random_keys.hpp"

@@ -1,6 +1,4 @@
-#include "kvtransfer/rope/reframe.hpp"
-
-#include "kvtransfer/rope/rotate.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 

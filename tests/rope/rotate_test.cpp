@@ -1,8 +1,7 @@
-#include "kvtransfer/rope/rotate.hpp"
-
 #include <ATen/ops/equal.h>
 
 #include "kvtransfer/rope/angles.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 #include "rope/complex_reference.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"

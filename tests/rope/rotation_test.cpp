@@ -6,9 +6,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "kvtransfer/rope/rotate.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 #include "kvtransfer/rope/rotate_keys.hpp"
-#include "kvtransfer/rope/shift.hpp"
 #include "rope/complex_reference.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"

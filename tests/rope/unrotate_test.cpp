@@ -1,8 +1,6 @@
-#include "kvtransfer/rope/unrotate.hpp"
-
 #include <ATen/ops/equal.h>
 
-#include "kvtransfer/rope/rotate.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 

@@ -10,8 +10,8 @@
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "kvtransfer/cache/detail/move_tensors.hpp"
+#include "kvtransfer/cache/detail/moved_frame.hpp"
 #include "kvtransfer/cache/detail/shared_memory.hpp"
 #include "kvtransfer/cache/detail/view_access.hpp"
 #include "kvtransfer/core/error.hpp"

@@ -11,10 +11,11 @@
 
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "kvtransfer/cache/detail/move_tensors.hpp"
+#include "kvtransfer/cache/detail/moved_frame.hpp"
 #include "kvtransfer/cache/detail/shared_memory.hpp"
 #include "kvtransfer/cache/detail/view_access.hpp"
+#include "kvtransfer/cache/key_moves.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 
@@ -33,7 +34,7 @@ namespace kvtransfer {
 /// the move on: a cache that is read and evicted from a thousand times has moved its keys not once. `materialize()`
 /// moves them where they lie, for those who must have them there; every time rounds them once more, which the frame
 /// counts (`cache_frame::roundings`).
-class cache : public detail::lazily_moved<cache> {
+class cache : public key_moves<cache> {
  public:
   static constexpr std::string_view name = "cache";  ///< As errors call it.
 
@@ -135,7 +136,7 @@ class cache : public detail::lazily_moved<cache> {
   friend struct detail::cache_access;
 
   explicit cache(const detail::moving_frames& frames)
-      : lazily_moved(frames.stored, frames.target), known_(memory_changes::instance().last()) {}
+      : key_moves(frames.stored, frames.target), known_(memory_changes::instance().last()) {}
 
   cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, const detail::moving_frames& frames)
       : cache(frames) {

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "kvtransfer/cache/detail/move_tensors.hpp"
+#include "kvtransfer/cache/detail/moved_frame.hpp"
 #include "rope/complex_reference.hpp"
 #include "rope/random_keys.hpp"
 #include "support/tensors.hpp"

@@ -1,6 +1,7 @@
+#include "kvtransfer/cache/detail/moved_frame.hpp"
+
 #include <vector>
 
-#include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "rope/random_keys.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/rope/shift.hpp"
+#include "kvtransfer/rope/move_tensor.hpp"
 
 namespace {
 

@@ -12,9 +12,10 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/detail/layer_pairs.hpp"
-#include "kvtransfer/cache/detail/lazily_moved.hpp"
 #include "kvtransfer/cache/detail/move_codes.hpp"
 #include "kvtransfer/cache/detail/move_tensors.hpp"
+#include "kvtransfer/cache/detail/moved_frame.hpp"
+#include "kvtransfer/cache/key_moves.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/quantized/dequantize.hpp"
@@ -33,7 +34,7 @@ namespace kvtransfer {
 ///
 /// A cache in fp8 with one static scale (vLLM's k_scale) needs none of this: a rotation is linear, so a
 /// `borrowed_cache` moves it in units of its scale, which stays, and refuses a move by which a key would outgrow fp8.
-class quantized_cache : public detail::lazily_moved<quantized_cache> {
+class quantized_cache : public key_moves<quantized_cache> {
  public:
   static constexpr std::string_view name = "quantized_cache";  ///< As errors call it.
 
@@ -57,7 +58,7 @@ class quantized_cache : public detail::lazily_moved<quantized_cache> {
   /// The same with moves that are yet to be made. @throws as above
   quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored,
                   cache_frame target, as_written_t)
-      : lazily_moved(std::move(stored), std::move(target)),
+      : key_moves(std::move(stored), std::move(target)),
         keys_(std::move(keys)),
         values_(std::move(values)),
         known_(memory_changes::instance().last()) {
