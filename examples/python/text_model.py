@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from kvtransfer_torch.model_files import from_pretrained_arguments
+
 LAB_MODEL = Path(__file__).resolve().parents[1] / "models" / "lab-llama"
 
 
@@ -21,8 +23,7 @@ class TextModel:
     """A causal language model, in float32 unless asked otherwise: there equal arithmetic gives equal tokens."""
 
     def __init__(self, path: Path, dtype: torch.dtype = torch.float32):
-        is_file = path.suffix == ".gguf"
-        folder, more = (path.parent, {"gguf_file": path.name}) if is_file else (path, {})
+        folder, more = from_pretrained_arguments(path)
         self.tokenizer = AutoTokenizer.from_pretrained(folder, **more)
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **more).eval()
 

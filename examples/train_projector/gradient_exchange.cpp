@@ -2,16 +2,14 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include <string_view>
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <torch/csrc/distributed/c10d/Store.hpp>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/device_choice.hpp"
+#include "kvtransfer/experiment/torchrun_store.hpp"
 #include "kvtransfer/experiment/torchrun_variables.hpp"
 #include "nccl_sum.hpp"
 
@@ -56,21 +54,6 @@ class store_sum final : public gradient_exchange::sum {
   std::int64_t round_ = 0;
 };
 
-/// torchrun's own store, or one that the first process holds.
-shared_store open_store(const torchrun_variables& told) {
-  c10d::TCPStoreOptions options;
-  options.port = told.port;
-  options.isServer = told.hosts_store;
-  options.numWorkers = static_cast<std::size_t>(told.size);
-  try {
-    return c10::make_intrusive<c10d::PrefixStore>(fmt::format("train_projector/{}", told.restarts),
-                                                  c10::make_intrusive<c10d::TCPStore>(told.host, options));
-  } catch (const c10::Error& problem) {
-    const std::string_view what = problem.what_without_backtrace();
-    fail<value_error>("environment", "MASTER_ADDR", "a host whose store answers", what.substr(0, what.find('\n')));
-  }
-}
-
 }  // namespace
 
 gradient_exchange gradient_exchange::from_environment(const std::string& device) {
@@ -84,7 +67,7 @@ gradient_exchange gradient_exchange::from_environment(const std::string& device)
   exchange.size_ = told->size;
   const at::Device chosen = choose_device(device, told->local_rank, told->local_size);
   exchange.device_ = chosen.str();
-  shared_store store = open_store(*told);
+  shared_store store = open_store(*told, "train_projector", store_opening::with_all);
   if (chosen.is_cpu()) {
     exchange.sum_ = std::make_shared<store_sum>(std::move(store), told->rank, told->size);
   } else {

@@ -19,7 +19,7 @@ class gradient_exchange {
 
   /// Those that torchrun's variables tell of; without them one process, alone. Returns when all have come.
   /// @param device as on the command line: with `auto` or `cuda` each process gets the GPU of its LOCAL_RANK
-  /// @throws as `torchrun_variables::read` and `choose_device`; value_error for a store that doesn't answer
+  /// @throws as `torchrun_variables::read`, `choose_device` and `open_store`
   /// @throws device_error where this build of the program lacks NCCL
   [[nodiscard]] static gradient_exchange from_environment(const std::string& device);
 

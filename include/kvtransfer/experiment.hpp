@@ -45,4 +45,5 @@
 #include "kvtransfer/experiment/suites.hpp"
 #include "kvtransfer/experiment/summary.hpp"
 #include "kvtransfer/experiment/sweeps.hpp"
+#include "kvtransfer/experiment/torchrun_store.hpp"
 #include "kvtransfer/experiment/torchrun_variables.hpp"

@@ -69,6 +69,7 @@ std::size_t read_lines(const std::filesystem::path& path, const nlohmann::json& 
     const std::string_view line = std::string_view(text).substr(begin, end - begin);
     const nlohmann::json content = parse_json(line, where);
     require_known_schema(content, path);
+    detail::require_sealed(line, where);
     require_same_run(ours, content, path);
     take(line, json_reader(content, where));
     begin = end + 1;
@@ -144,8 +145,8 @@ struct journal::state {
   /// Takes over the trial of a line. @return its key, and whether it was not there yet
   std::pair<detail::content_key, bool> take(const json_reader& line) {
     trial_record trial = detail::read_trial(line);
-    detail::content_key key{line.text("test_digest"), line.text("condition"), line.text("inputs_digest", ""),
-                            trial.seed};
+    const detail::record_place place = detail::read_place(line);
+    detail::content_key key{place.test_digest, place.key.condition, place.key.inputs, trial.seed};
     const bool is_new = trials.insert_or_assign(key, std::move(trial)).second;
     return {std::move(key), is_new};
   }
@@ -153,12 +154,8 @@ struct journal::state {
   /// @param content of the line's trial
   [[nodiscard]] detail::kept_line kept(std::string_view text, const json_reader& line,
                                        const detail::content_key& content) const {
-    detail::kept_line kept{
-        std::string(text),
-        content,
-        {line.text("test"), content.condition, line.member("trial").integer(0), content.inputs_digest},
-        nlohmann::ordered_json::object(),
-        line.value().contains("first_divergence")};
+    detail::kept_line kept{std::string(text), content, detail::read_place(line).key, nlohmann::ordered_json::object(),
+                           line.value().contains("first_divergence")};
     for (const auto& column : origin_columns.items()) {
       kept.origin[column.key()] = line.value().value(column.key(), nlohmann::json());
     }
@@ -197,7 +194,7 @@ struct journal::state {
   [[nodiscard]] std::string completed(const detail::kept_line& kept) const {
     const trial_record* reference = reference_missing_in(kept);
     return reference == nullptr ? kept.text
-                                : detail::json_text(line(kept.place, trials.at(kept.content), reference, kept.origin));
+                                : detail::sealed_text(line(kept.place, trials.at(kept.content), reference, kept.origin));
   }
 
   /// The line of a trial. Where it first differs from its reference stands there if there is one.
@@ -211,9 +208,7 @@ struct journal::state {
     line["suite"] = origin.at("suite");
     detail::append_columns(line, test.columns);
     detail::append_columns(line, detail::condition_columns(condition));
-    line["inputs_digest"] = detail::text_or_null(key.inputs);
-    line["trial"] = key.trial;
-    line["seed"] = trial.seed;
+    detail::append_columns(line, detail::trial_columns(key, trial.seed));
     detail::append_columns(line, detail::outcome_columns(test.test, trial));
     if (reference != nullptr) {
       line["first_divergence"] = detail::divergence_column(difference_from(trial, *reference, key.trial));
@@ -243,7 +238,7 @@ void journal::append(const trial_key& key, const trial_record& trial, const tria
   const auto content = state_->content_of(key);
   require<value_error>(content && state_->conditions.contains(key.condition), path_.string(), "trial",
                        "a test and a condition of the run", formatted("{} under {}", key.test, key.condition));
-  file_->append(detail::json_text(state_->line(key, trial, reference, state_->origin_columns)) + '\n');
+  file_->append(detail::sealed_text(state_->line(key, trial, reference, state_->origin_columns)) + '\n');
   state_->trials.insert_or_assign(*content, trial);
 }
 

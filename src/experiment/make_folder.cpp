@@ -9,6 +9,9 @@ namespace kvtransfer::detail {
 
 void make_folder(const std::filesystem::path& folder) {
   std::error_code problem;
+  const auto target = std::filesystem::read_symlink(folder, problem);
+  require<file_error>(problem || std::filesystem::exists(folder, problem), folder.string(), "output",
+                      "a folder that can be made", formatted("a link to {}, which is not there", target.string()));
   std::filesystem::create_directories(folder, problem);
   if (problem) {
     fail_to_write(folder, "output", "a folder that can be made", problem.value());

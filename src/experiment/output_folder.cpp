@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "experiment/file_lock.hpp"
+#include "experiment/free_name.hpp"
 #include "experiment/make_folder.hpp"
 #include "kvtransfer/core/error.hpp"
 
@@ -30,17 +31,6 @@ bool lies_in(const fs::path& inner, const fs::path& outer) {
   return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }
 
-/// The first of `FOLDER.1`, `FOLDER.2` … that is free.
-fs::path free_name(const fs::path& folder) {
-  for (int number = 1;; ++number) {
-    fs::path candidate = folder;
-    candidate += fmt::format(".{}", number);
-    if (std::error_code none; !fs::exists(fs::symlink_status(candidate, none))) {
-      return candidate;
-    }
-  }
-}
-
 /// Renames the folder. The journal's lock is held meanwhile, so that no run in progress loses its files.
 fs::path set_aside(const fs::path& folder, const fs::path& journal) {
   std::error_code problem;
@@ -54,7 +44,7 @@ fs::path set_aside(const fs::path& folder, const fs::path& journal) {
   if (fs::exists(journal, problem)) {
     lock.emplace(journal);
   }
-  const fs::path aside = free_name(real);
+  const fs::path aside = detail::free_name(real);
   fs::rename(real, aside, problem);
   if (problem) {
     fail<file_error>(folder.string(), "output", "a folder that can be renamed, since it holds an earlier run",
@@ -66,6 +56,16 @@ fs::path set_aside(const fs::path& folder, const fs::path& journal) {
 }
 
 }  // namespace
+
+fs::path detail::free_name(const fs::path& folder) {
+  for (int number = 1;; ++number) {
+    fs::path candidate = folder;
+    candidate += fmt::format(".{}", number);
+    if (std::error_code none; !fs::exists(fs::symlink_status(candidate, none))) {
+      return candidate;
+    }
+  }
+}
 
 fs::path records_file(const fs::path& folder) { return folder / "records.jsonl"; }
 

@@ -1,8 +1,26 @@
 #include "experiment/record_line.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+
 #include "experiment/records_json.hpp"
+#include "kvtransfer/core/error.hpp"
+#include "model/weights/digest.hpp"
 
 namespace kvtransfer::detail {
+
+namespace {
+
+/// @param content of a line, its last brace left out
+std::string seal_of(std::string_view content) {
+  digest all;
+  all.add(content);
+  return fmt::format(R"(,"checksum":"{}"}})", all.text());
+}
+
+}  // namespace
 
 nlohmann::ordered_json run_columns(const results& run) {
   const model_identity& model = run.model.identity;
@@ -52,6 +70,16 @@ nlohmann::ordered_json condition_columns(const condition_description& condition)
   return columns;
 }
 
+nlohmann::ordered_json trial_columns(const trial_key& key, std::uint64_t seed) {
+  return {{"inputs_digest", text_or_null(key.inputs)}, {"trial", key.trial}, {"seed", seed}};
+}
+
+record_place read_place(const json_reader& line) {
+  return {
+      {line.text("test"), line.text("condition"), line.member("trial").integer(0), line.text("inputs_digest", "")},
+      line.text("test_digest")};
+}
+
 nlohmann::ordered_json outcome_columns(const test_case& test, const trial_record& trial) {
   const auto number = [](const std::optional<double>& value) {
     return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
@@ -67,6 +95,21 @@ nlohmann::ordered_json outcome_columns(const test_case& test, const trial_record
 
 nlohmann::ordered_json divergence_column(const std::optional<first_difference>& difference) {
   return difference ? nlohmann::ordered_json(difference->at.step) : nlohmann::ordered_json();
+}
+
+std::string sealed_text(const nlohmann::ordered_json& line) {
+  std::string text = json_text(line);
+  text.pop_back();
+  return text + seal_of(text);
+}
+
+void require_sealed(std::string_view text, std::string_view where) {
+  const std::size_t length = seal_of("").size();
+  const std::string_view content = text.substr(0, text.size() - std::min(length, text.size()));
+  const std::string_view seal = text.substr(content.size());
+  const bool has_one = seal.starts_with(R"(,"checksum":")");
+  require<file_error>(seal == seal_of(content), where, "checksum", "that of the line as a run wrote it",
+                      has_one ? "that of another: the line was changed since" : "none at its end");
 }
 
 void append_columns(nlohmann::ordered_json& line, const nlohmann::ordered_json& more) {

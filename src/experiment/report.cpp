@@ -35,6 +35,15 @@ void write_reports(const results& run, const std::filesystem::path& folder, cons
   write_text(results_file(folder, name), detail::report_json(run));
 }
 
+std::vector<std::filesystem::path> report_files(const std::filesystem::path& folder, const std::string& name) {
+  std::vector<std::filesystem::path> files;
+  for (const char* file : {"suite.json", "cells.csv", "summary.json", "report.md", "report.html"}) {
+    files.push_back(folder / file);
+  }
+  files.push_back(results_file(folder, name));
+  return files;
+}
+
 std::string report_terminal(const results& run) {
   const run_summary summary = summarize(run);
   const bool few_tests = run.tests.size() <= detail::most_tests_in_matrix;

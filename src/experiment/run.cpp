@@ -7,6 +7,7 @@
 #include "experiment/run/parcels.hpp"
 #include "experiment/run/ready_conditions.hpp"
 #include "experiment/run/run_records.hpp"
+#include "experiment/run/run_share.hpp"
 #include "experiment/run/run_teller.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
@@ -25,11 +26,12 @@ batching batching_for(const causal_lm& model, const process_group& group) {
   return how;
 }
 
-/// Runs what this process gets of a run's trials; rank 0 stays until all of them are done.
-/// @param finished null where trials are kept in memory alone
-void run_share(const causal_lm& model, const prompt_encoding& encoding, const std::vector<any_condition>& conditions,
-               results& run, journal* finished, const progress_callback& report, process_group& group) {
-  const std::vector<detail::ready_condition> ready = detail::checked_conditions(model, encoding, conditions, run);
+}  // namespace
+
+void detail::run_share(const causal_lm& model, const prompt_encoding& encoding,
+                       const std::vector<any_condition>& conditions, results& run, encoded_tests& encoded,
+                       journal* finished, const progress_callback& report, process_group& group) {
+  const std::vector<ready_condition> ready = checked_conditions(model, encoding, conditions, run, encoded);
   detail::run_records records(run, ready);
   const std::vector<cell> waiting = finished == nullptr ? records.cells() : records.take_finished(*finished);
   const std::vector<slot_range> parcels = detail::parcels_of(waiting, group.size());
@@ -57,8 +59,6 @@ void run_share(const causal_lm& model, const prompt_encoding& encoding, const st
   run.cost = teller.cost();
 }
 
-}  // namespace
-
 results planned_run(const suite& tests, const std::vector<any_condition>& conditions, run_settings settings,
                     program_info program, model_info model) {
   results run;
@@ -81,33 +81,25 @@ results planned_run(const suite& tests, const std::vector<any_condition>& condit
   return run;
 }
 
-std::vector<prompt_ids> checked_prompts(const causal_lm& model, const prompt_encoding& encoding,
-                                        const std::vector<any_condition>& conditions, const results& run) {
-  static_cast<void>(detail::checked_conditions(model, encoding, conditions, run));
-  std::vector<prompt_ids> prompts;
-  for (const test_record& test : run.tests) {
-    prompts.push_back(encode_prompts(encoding, test.test));
-  }
-  return prompts;
-}
-
 void run_experiment(const causal_lm& model, const prompt_encoding& encoding,
                     const std::vector<any_condition>& conditions, results& run, journal& finished,
                     const progress_callback& report) {
   process_group alone;
-  run_share(model, encoding, conditions, run, &finished, report, alone);
+  run_experiment(model, encoding, conditions, run, finished, report, alone);
 }
 
 void run_experiment(const causal_lm& model, const prompt_encoding& encoding,
                     const std::vector<any_condition>& conditions, results& run, const progress_callback& report) {
   process_group alone;
-  run_share(model, encoding, conditions, run, nullptr, report, alone);
+  detail::encoded_tests encoded;
+  detail::run_share(model, encoding, conditions, run, encoded, nullptr, report, alone);
 }
 
 void run_experiment(const causal_lm& model, const prompt_encoding& encoding,
                     const std::vector<any_condition>& conditions, results& run, journal& finished,
                     const progress_callback& report, process_group& group) {
-  run_share(model, encoding, conditions, run, &finished, report, group);
+  detail::encoded_tests encoded;
+  detail::run_share(model, encoding, conditions, run, encoded, &finished, report, group);
 }
 
 }  // namespace kvtransfer

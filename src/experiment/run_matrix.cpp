@@ -6,9 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "experiment/earlier_reports.hpp"
 #include "experiment/run/applicable_crossings.hpp"
 #include "experiment/run/group_journals.hpp"
 #include "experiment/run/ready_conditions.hpp"
+#include "experiment/run/run_share.hpp"
 #include "kvtransfer/experiment/device_choice.hpp"
 #include "kvtransfer/experiment/model_info.hpp"
 #include "kvtransfer/experiment/output_folder.hpp"
@@ -38,9 +40,8 @@ run_settings settled(run_settings settings, at::Device device) {
   return settings;
 }
 
-/// Makes the folder that the run writes to, and tells of what lay there.
-void make_output(const matrix_arguments& arguments, const matrix_events& events, bool resume) {
-  const auto older = make_output_folder(arguments.settings.output, arguments.program, resume);
+/// @param older where an earlier run's files are now, if there were any
+void tell_of(const matrix_events& events, const std::optional<std::filesystem::path>& older) {
   if (older && events.older_folder) {
     events.older_folder(*older);
   }
@@ -52,6 +53,7 @@ struct ready_matrix {
   causal_lm model;
   std::vector<any_condition> conditions;
   results run;
+  detail::encoded_tests encoded;
 };
 
 ready_matrix made_ready(const matrix_registries& known, const matrix_arguments& arguments, at::Device device) {
@@ -67,7 +69,8 @@ ready_matrix made_ready(const matrix_registries& known, const matrix_arguments& 
   causal_lm model = causal_lm::open(path, device, parse_dtype(settings.dtype),
                                     settings.quantize == "nf4" ? weight_quantization::nf4 : weight_quantization::none);
   const results crossings = planned_run(tests, cells.conditions, settings, {}, {});
-  const auto ready = detail::with_prompts(model, encoding, cells.conditions, crossings);
+  detail::encoded_tests encoded;
+  const auto ready = detail::with_prompts(model, encoding, cells.conditions, crossings, encoded);
   cells = detail::applicable_crossings(std::move(cells), ready, crossings);
   conditions = united(conditions, cells.conditions);
   conditions = united(conditions, known.sweeps.conditions(swept, model.config, known.conditions));
@@ -75,8 +78,8 @@ ready_matrix made_ready(const matrix_registries& known, const matrix_arguments& 
       planned_run(tests, conditions, settings, make_program_info(model, model.quantization, arguments.command),
                   make_model_info(model, settings.model));
   run.left_out = std::move(cells.left_out);
-  static_cast<void>(checked_prompts(model, encoding, conditions, run));
-  return {std::move(encoding), std::move(model), std::move(conditions), std::move(run)};
+  static_cast<void>(detail::checked_conditions(model, encoding, conditions, run, encoded));
+  return {std::move(encoding), std::move(model), std::move(conditions), std::move(run), std::move(encoded)};
 }
 
 results run_of_process(const matrix_registries& known, const matrix_arguments& arguments, const matrix_events& events,
@@ -95,13 +98,15 @@ results run_of_process(const matrix_registries& known, const matrix_arguments& a
         events.left_out(each);
       }
     }
-    make_output(arguments, events, resume);
+    tell_of(events, make_output_folder(arguments.settings.output, arguments.program, resume));
   }
   detail::group_journals finished(output, run, resume, group, events.waits);
-  run_experiment(ready.model, ready.encoding, ready.conditions, run, finished.own(), events.progress, group);
+  detail::run_share(ready.model, ready.encoding, ready.conditions, run, ready.encoded, &finished.own(), events.progress,
+                    group);
   run.program.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (group.rank() == 0) {
     finished.gather(run);
+    tell_of(events, detail::set_reports_aside(run, output, arguments.program));
     write_reports(run, output, arguments.program);
   }
   return std::move(ready.run);

@@ -33,8 +33,8 @@ placed_slots placed(const plan& input) {
   }
   placed_slots slots;
   for (const segment& part : input.segments(fullest)) {
-    const auto& ids = part.origin.token_ids();
-    slots.add(part.kv.frame().positions.row(0, 0, 0), ids.empty() ? nullptr : &ids.front());
+    const auto& ids = part.origin().token_ids();
+    slots.add(part.kv().frame().positions.row(0, 0, 0), ids.empty() ? nullptr : &ids.front());
   }
   if (input.positions.batch() > 0) {
     slots.add(input.positions.row(0, 0, 0), &padded_ids(input.token_ids).front());

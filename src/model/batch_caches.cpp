@@ -65,9 +65,9 @@ void batch_caches::inject(std::int64_t group, const checked_plan& read) {
     const layer_buffers& kept = buffers(layer);
     std::int64_t begin = 0;
     for (const segment& part : read.input.segments(layer)) {
-      const std::int64_t end = begin + part.kv.size();
-      kept.prefix_keys[group].slice(1, begin, end).copy_(part.kv.keys()[0]);
-      kept.prefix_values[group].slice(1, begin, end).copy_(part.kv.values()[0]);
+      const std::int64_t end = begin + part.kv().size();
+      kept.prefix_keys[group].slice(1, begin, end).copy_(part.kv().keys()[0]);
+      kept.prefix_values[group].slice(1, begin, end).copy_(part.kv().values()[0]);
       begin = end;
     }
   }

@@ -33,8 +33,8 @@ void require_dtype(const causal_lm& model, at::ScalarType dtype, std::int64_t la
 
 void require_fits(const causal_lm& model, const segment& part, std::int64_t batch, std::int64_t layer) {
   const std::string where = fmt::format("layer {}", layer);
-  const at::Tensor& values = part.kv.stored_values();
-  const cache_extents found = part.kv.extents();
+  const at::Tensor& values = part.kv().stored_values();
+  const cache_extents found = part.kv().extents();
   const cache_extents expected{batch, model.config.kv_heads, found.seq, model.config.head_dim};
   if (!(found == expected)) {
     fail<shape_error>("plan", where, fmt::format("{}", expected), fmt::format("{}", found));
@@ -42,29 +42,32 @@ void require_fits(const causal_lm& model, const segment& part, std::int64_t batc
   if (values.size(3) != model.config.head_dim) {
     fail<shape_error>("plan", where, fmt::format("values {}", expected), describe(values));
   }
-  if (part.kv.device() != model.device()) {
-    fail<device_error>("plan", where, model.device().str(), part.kv.device().str());
+  if (part.kv().device() != model.device()) {
+    fail<device_error>("plan", where, model.device().str(), part.kv().device().str());
   }
-  require_dtype(model, part.kv.dtype(), layer, "keys");
+  require_dtype(model, part.kv().dtype(), layer, "keys");
   require_dtype(model, values.scalar_type(), layer, "values");
-  require_count<frame_error>(part.kv.frame().positions.streams(), 1, "plan", where, "{} stream of positions");
+  require_count<frame_error>(part.kv().frame().positions.streams(), 1, "plan", where, "{} stream of positions");
   if (part.visible.defined()) {
     require_visibility_fits(part);
   }
 }
 
-/// A segment says itself whose keys it holds, so that one plan cannot mix two models' caches.
+/// A segment says itself whose keys it holds, and of which layer, so that one plan can neither mix two models' caches
+/// nor read a layer's keys in another.
 /// @param changed what of the model is not as its identity says
 void require_own_origin(const causal_lm& model, const std::string& changed, const segment& part, std::int64_t layer) {
-  const bool of_these_keys = part.origin.layers() == 1 && part.origin.shared(0) == part.kv.shared_frame();
-  require<frame_error>(of_these_keys, "plan", fmt::format("layer {}", layer), "keys and origin of one cache",
-                       "keys of another");
-  if (!part.origin.assumed() && part.kv.size() > 0) {
-    require<frame_error>(changed.empty(), fmt::format("plan: layer {}", layer), "model",
-                         "one that is as its identity says (causal_lm::of makes one of what was changed)",
-                         formatted("a change of {}", changed));
-    require_origin(part.origin.origin(), model.identity, fmt::format("plan: layer {}", layer));
+  if (part.origin().assumed() || part.kv().size() == 0) {
+    return;
   }
+  const std::string where = fmt::format("plan: layer {}", layer);
+  require<frame_error>(changed.empty(), where, "model",
+                       "one that is as its identity says (causal_lm::of makes one of what was changed)",
+                       formatted("a change of {}", changed));
+  require_origin(part.origin().origin(), model.identity, where);
+  require<frame_error>(part.layer() == layer, where, "segment",
+                       formatted("one of a cache's layer {} (assume_frame lets another in)", layer),
+                       formatted("one of layer {}", part.layer()));
 }
 
 /// Every token has a position, and shorter sequences have padding in front, as `plan` says.
@@ -143,8 +146,8 @@ void require_runnable(const causal_lm& model, const plan& input) {
     for (const segment& part : input.segments(layer)) {
       require_fits(model, part, input.batch(), layer);
       require_own_origin(model, changed, part, layer);
-      if (!part.origin.assumed() && !is_checked(part.kv.shared_frame().get(), layer)) {
-        require_rotated_by(model.config.rotary[static_cast<std::size_t>(layer)], part.kv.frame(),
+      if (!part.origin().assumed() && !is_checked(part.kv().shared_frame().get(), layer)) {
+        require_rotated_by(model.config.rotary[static_cast<std::size_t>(layer)], part.kv().frame(),
                            fmt::format("layer {}", layer));
       }
     }

@@ -45,9 +45,9 @@ position_map without_hidden(const position_map& positions, const at::Tensor& vis
 cache_frame with_hidden_slots(const segment& part) {
   const at::Tensor visible = part.visible.cpu().contiguous();
   if (visible.all().item<bool>()) {
-    return part.origin;
+    return part.origin();
   }
-  cache_frame frame = part.origin.transform([&](layer_frame layer) {
+  cache_frame frame = part.origin().transform([&](layer_frame layer) {
     layer.positions = without_hidden(layer.positions, visible);
     return layer;
   });
@@ -123,7 +123,7 @@ cache_frame injected_frame(const model_config& config, const plan& input) {
   const auto injected_alike = [&](std::size_t a, std::size_t b) {
     return std::ranges::equal(
         input.segments(static_cast<std::int64_t>(a)), input.segments(static_cast<std::int64_t>(b)),
-        [](const segment& x, const segment& y) { return x.origin == y.origin && x.visible.is_same(y.visible); });
+        [](const segment& x, const segment& y) { return x.origin() == y.origin() && x.visible.is_same(y.visible); });
   };
   cache_frame frame =
       stacked(make_for_alike(static_cast<std::size_t>(config.layers), injected_alike, [&](std::size_t layer) {
@@ -131,7 +131,7 @@ cache_frame injected_frame(const model_config& config, const plan& input) {
         cache_frame joined(1, layer_frame{position_map(1, input.batch(), 1, no_slots), {}});
         joined.set_token_ids(token_rows(no_slots.size()));
         for (const segment& part : input.segments(static_cast<std::int64_t>(layer))) {
-          joined.append(part.visible.defined() ? with_hidden_slots(part) : part.origin);
+          joined.append(part.visible.defined() ? with_hidden_slots(part) : part.origin());
         }
         return joined;
       }));

@@ -22,7 +22,7 @@ template <class Select>
 at::Tensor behind_segments(std::span<const segment> segments, const at::Tensor& fresh, Select&& select) {
   std::vector<at::Tensor> parts;
   for (const segment& part : segments) {
-    parts.push_back(select(part.kv));
+    parts.push_back(select(part.kv()));
   }
   parts.push_back(fresh);
   return parts.size() == 1 ? fresh : at::cat(parts, 2);

@@ -30,11 +30,11 @@ std::vector<std::int64_t> signature_of(const plan& input) {
   for (const std::vector<segment>& layer : input.layers) {
     signature.push_back(static_cast<std::int64_t>(layer.size()));
     for (const segment& part : layer) {
-      add(signature, view_access::key_storage(part.kv).blocks);
-      add(signature, part.kv.value_storage().blocks);
+      add(signature, view_access::key_storage(part.kv()).blocks);
+      add(signature, part.kv().value_storage().blocks);
       add(signature, part.visible);
-      signature.push_back(number_of(part.kv.shared_frame().get()));
-      signature.push_back(part.origin.assumed() ? 1 : 0);
+      signature.push_back(number_of(part.kv().shared_frame().get()));
+      signature.push_back(part.origin().assumed() ? 1 : 0);
     }
   }
   signature.push_back(static_cast<std::int64_t>(ids.size()));

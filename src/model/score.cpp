@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "kvtransfer/cache/cache.hpp"
-#include "kvtransfer/cache/expand_rows.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/inject/attention_mask.hpp"
 #include "kvtransfer/tensor/integers.hpp"
 #include "model/plan_checks.hpp"
 #include "model/plan_frame.hpp"
@@ -37,12 +37,6 @@ void require_one_sequence(const plan& input) {
                        fmt::format("{}", input.batch()));
 }
 
-/// A segment of one sequence shown to `batch` of them.
-segment shown_to(const segment& part, std::int64_t batch) {
-  const cache_view<> alone({part.kv.keys()}, {part.kv.values()}, part.origin, as_written);
-  return {expand_rows(alone, batch), 0, part.visible.defined() ? part.visible.expand({batch, -1, -1}) : part.visible};
-}
-
 /// A plan of one sequence as one of `batch` equal ones, which share what is injected.
 plan repeated(const plan& input, std::int64_t batch) {
   plan many;
@@ -52,7 +46,10 @@ plan repeated(const plan& input, std::int64_t batch) {
   for (const std::vector<segment>& parts : input.layers) {
     many.layers.emplace_back();
     for (const segment& part : parts) {
-      many.layers.back().push_back(shown_to(part, batch));
+      if (part.visible.defined()) {
+        detail::require_visibility_fits(part);
+      }
+      many.layers.back().push_back(part.shown_to(batch));
     }
   }
   return many;

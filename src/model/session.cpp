@@ -122,9 +122,9 @@ class session::implementation {
     values_.push_back(at::empty({input.batch(), config.kv_heads, slots, config.head_dim}, options));
     std::int64_t start = 0;
     for (const segment& part : std::span(segments).subspan(prefix.segments)) {
-      keys_.back().slice(2, start, start + part.kv.size()).copy_(part.kv.keys());
-      values_.back().slice(2, start, start + part.kv.size()).copy_(part.kv.values());
-      start += part.kv.size();
+      keys_.back().slice(2, start, start + part.kv().size()).copy_(part.kv().keys());
+      values_.back().slice(2, start, start + part.kv().size()).copy_(part.kv().values());
+      start += part.kv().size();
     }
   }
 
@@ -136,7 +136,7 @@ class session::implementation {
       return attention[a].window == attention[b].window &&
              std::ranges::equal(input.segments(static_cast<std::int64_t>(a)),
                                 input.segments(static_cast<std::int64_t>(b)), [](const segment& x, const segment& y) {
-                                  return x.kv.shared_frame() == y.kv.shared_frame() && x.visible.is_same(y.visible);
+                                  return x.kv().shared_frame() == y.kv().shared_frame() && x.visible.is_same(y.visible);
                                 });
     };
     visibility_of_ =

@@ -28,7 +28,7 @@ template <class Select>
 at::Tensor joined_rows(const std::vector<segment>& segments, std::size_t count, Select&& select) {
   std::vector<at::Tensor> rows;
   for (std::size_t i = 0; i < count; ++i) {
-    rows.push_back(select(segments[i].kv).narrow(0, 0, 1));
+    rows.push_back(select(segments[i].kv()).narrow(0, 0, 1));
   }
   return rows.size() == 1 ? rows.front() : at::cat(rows, 2);
 }
@@ -68,10 +68,10 @@ at::Tensor attend_at_once(const attention_specification& how, const shared_prefi
 
 shared_prefix shared_prefix_of(const std::vector<segment>& segments) {
   shared_prefix prefix;
-  while (prefix.segments < segments.size() && one_for_all(segments[prefix.segments].kv)) {
+  while (prefix.segments < segments.size() && one_for_all(segments[prefix.segments].kv())) {
     ++prefix.segments;
   }
-  const auto slots = [](std::int64_t sum, const segment& part) { return sum + part.kv.size(); };
+  const auto slots = [](std::int64_t sum, const segment& part) { return sum + part.kv().size(); };
   const auto end = segments.begin() + static_cast<std::ptrdiff_t>(prefix.segments);
   if (std::accumulate(segments.begin(), end, std::int64_t{0}, slots) == 0) {
     return {};

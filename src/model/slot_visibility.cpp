@@ -32,8 +32,8 @@ slot_visibility::slot_visibility(const std::vector<segment>& segments, std::opti
                                  std::int64_t batch, at::Device device)
     : window_(window), batch_(batch), device_(device) {
   for (const segment& part : segments) {
-    const bool all = has_no_padding(part.kv.frame().positions) && !part.visible.defined();
-    add(part.kv.size(), all ? at::Tensor() : segment_visibility(part, device));
+    const bool all = has_no_padding(part.kv().frame().positions) && !part.visible.defined();
+    add(part.kv().size(), all ? at::Tensor() : segment_visibility(part, device));
   }
 }
 

@@ -17,11 +17,11 @@ namespace {
 std::vector<position_row> keys_of(const plan& input, std::int64_t layer, std::int64_t batch) {
   std::int64_t heads = 1;
   for (const segment& part : input.segments(layer)) {
-    heads = std::max(heads, part.kv.frame().positions.heads());
+    heads = std::max(heads, part.kv().frame().positions.heads());
   }
   std::vector<position_row> rows(static_cast<std::size_t>(heads));
   for (const segment& part : input.segments(layer)) {
-    const position_map& positions = part.kv.frame().positions;
+    const position_map& positions = part.kv().frame().positions;
     for (std::int64_t head = 0; head < heads; ++head) {
       for (const position_run& run : positions.row(0, batch, positions.heads() == 1 ? 0 : head).runs()) {
         if (!run.state.is_padding()) {

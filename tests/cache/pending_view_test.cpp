@@ -106,7 +106,7 @@ TEST_CASE("whatever reads a cache with a move pending reads it moved, and leaves
   CHECK_FALSE(converted.has_pending_move());
   require_same_reading(cache(converted).view(), made.view());
   const plan read = prepend(pending.view(), {{7}, {8}});
-  CHECK(at::equal(read.segments(0).front().kv.keys(), pending.view().layer(0).keys()));
+  CHECK(at::equal(read.segments(0).front().kv().keys(), pending.view().layer(0).keys()));
   const temporary_folder folder;
   save_cache(folder.path() / "kv.safetensors", pending);
   const cache_file file = cache_file::open(folder.path() / "kv.safetensors");

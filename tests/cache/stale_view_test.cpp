@@ -60,7 +60,7 @@ TEST_CASE("what was made of a view is as old as the view", "[cache][stale_view]"
   known.kv.materialize();
   CHECK_THROWS_AS(part.layer(0).keys(), frame_error);
   CHECK_THROWS_AS(layer.layer(0).keys(), frame_error);
-  CHECK_THROWS_AS(prepended.segments(0).front().kv.keys(), frame_error);
+  CHECK_THROWS_AS(prepended.segments(0).front().kv().keys(), frame_error);
   CHECK_THROWS_AS(layer.slice(0, 1), frame_error);
   CHECK_THROWS_AS(cache(part), frame_error);
 }

@@ -184,20 +184,51 @@ TEST_CASE("a trial that depended on another content of its files is another tria
   CHECK(kept.size() == 2);
 }
 
-TEST_CASE("trials of a file that knows no such digest are kept where they depend on nothing else",
+TEST_CASE("a line that was changed by hand is refused, wherever it was changed, and is left alone",
           "[experiment][journal]") {
   journal_setup setup;
   setup.write_two();
-  std::string text = read_text(setup.file);
-  const std::string column = "\"inputs_digest\":null,";
-  for (std::size_t at = text.find(column); at != text.npos; at = text.find(column)) {
-    text.erase(at, column.size());
+  const std::string whole = read_text(setup.file);
+  const auto complaint = [&](const std::string& text) {
+    setup.folder.put("journal.jsonl", text);
+    const std::string what = message_of<file_error>([&] { journal(setup.file, setup.run, true); });
+    CHECK(read_text(setup.file) == text);
+    return what;
+  };
+  const auto replaced = [&](const std::string& part, const std::string& other) {
+    std::string text = whole;
+    const std::size_t at = text.rfind(part);
+    REQUIRE(at != std::string::npos);
+    return text.replace(at, part.size(), other);
+  };
+  const std::string where = setup.file.string() + " line 2: checksum: expected that of the line as a run wrote it, got ";
+  const std::string first_id = std::to_string(setup.second.token_ids.front());
+  CHECK(complaint(replaced("\"token_ids\":[" + first_id, "\"token_ids\":[" + first_id + "1")) ==
+        where + "that of another: the line was changed since");
+  CHECK(complaint(replaced("\"trial\":1", "\"trial\":2")) == where + "that of another: the line was changed since");
+  CHECK(complaint(replaced("\"checksum\"", "\"Checksum\"")) == where + "none at its end");
+  for (std::size_t at = whole.find('\n') + 1; at + 1 < whole.size(); at += 7) {  // any other single change
+    CAPTURE(at);
+    std::string text = whole;
+    text[at] = static_cast<char>(text[at] ^ 1);
+    setup.folder.put("journal.jsonl", text);
+    CHECK_THROWS_AS(journal(setup.file, setup.run, true), error);
   }
-  REQUIRE(text.find("inputs_digest") == text.npos);
+  setup.folder.put("journal.jsonl", whole);
+  CHECK(journal(setup.file, setup.run, true).size() == 2);
+}
+
+TEST_CASE("a line that has no checksum, as earlier versions wrote them, is refused by name", "[experiment][journal]") {
+  journal_setup setup;
+  setup.write_two();
+  std::string text = read_text(setup.file);
+  for (std::size_t at = text.find(",\"checksum\""); at != text.npos; at = text.find(",\"checksum\"")) {
+    text.erase(at, text.find('}', at) - at);
+  }
+  REQUIRE(nlohmann::json::parse(text.substr(0, text.find('\n'))).contains("token_ids"));
   setup.folder.put("journal.jsonl", text);
-  const journal kept(setup.file, setup.run, true);
-  CHECK(kept.find({"names", "transfer", 1}) != nullptr);
-  CHECK(kept.find({"names", "transfer", 1, "first"}) == nullptr);
+  CHECK(message_of<file_error>([&] { journal(setup.file, setup.run, true); }) ==
+        setup.file.string() + " line 1: checksum: expected that of the line as a run wrote it, got none at its end");
 }
 
 TEST_CASE("a trial's line is flat and says all of where it comes from", "[experiment][journal]") {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "experiment/json_alike.hpp"
 #include "experiment/phase2a_program.hpp"
 #include "kvtransfer/experiment/condition_registry.hpp"
+#include "kvtransfer/experiment/report.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
@@ -75,7 +77,7 @@ TEST_CASE("the program writes results, reports and the table", "[experiment][pha
 
 namespace {
 
-/// The trials of records, without what says by which command each was made, and when.
+/// The trials of records, without what says by which command each was made, and when, and the checksum of all that.
 nlohmann::json trials_in(const std::string& lines) {
   nlohmann::json trials = nlohmann::json::object();  // in whatever order they ended
   std::istringstream stream(lines);
@@ -83,6 +85,7 @@ nlohmann::json trials_in(const std::string& lines) {
     nlohmann::json trial = nlohmann::json::parse(line);
     trial.erase("command");
     trial.erase("date");
+    trial.erase("checksum");
     const std::string key = trial["test"].get<std::string>() + " " + trial["condition"].get<std::string>();
     trials[key] = std::move(trial);
   }
@@ -104,6 +107,62 @@ TEST_CASE("a run goes on from its journal, and only with its own settings", "[ex
   CHECK(alike(read_json_object(setup.results)["tests"], whole["tests"]));
   CHECK(trials_in(lines).size() == 35);
   CHECK(alike(trials_in(read_text(journal)), trials_in(lines)));
+}
+
+TEST_CASE("a run that goes on with other conditions leaves the reports of the earlier ones under another name",
+          "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  const auto aside = setup.folder.path() / "output.1";
+  REQUIRE(run_phase2a(setup.arguments("--conditions baseline,transfer")).exit_code == 0);
+  const auto files = report_files(setup.output, "phase2a");
+  std::map<std::string, std::string> before;
+  for (const auto& file : files) {
+    before[file.filename().string()] = read_text(file);
+  }
+  const std::string lines = read_text(setup.output / "records.jsonl");
+  SECTION("what tells of more takes their place") {
+    for (const char* more : {"--conditions transfer,baseline --resume", "--conditions baseline,zero,transfer --resume",
+                             "--conditions baseline,zero,transfer --trials 2 --resume"}) {
+      REQUIRE(run_phase2a(setup.arguments(more)).exit_code == 0);
+      CHECK_FALSE(std::filesystem::exists(aside));
+    }
+  }
+  SECTION("what tells of less, or of something else, does not") {
+    const std::string other = GENERATE(as<std::string>(), "zero", "baseline", "baseline,transfer --seed 1",
+                                       "baseline,transfer --suite phase2a:2");
+    CAPTURE(other);
+    const program_outcome outcome = run_phase2a(setup.arguments("--resume --conditions " + other));
+    REQUIRE(outcome.exit_code == 0);
+    CHECK_THAT(outcome.complaint, contains("An earlier run's results are now in " + aside.string()));
+    for (const auto& [name, text] : before) {
+      CAPTURE(name);
+      CHECK(read_text(aside / name) == text);
+      CHECK(std::filesystem::exists(setup.output / name));
+    }
+    CHECK(read_text(setup.output / "records.jsonl").starts_with(lines));
+    REQUIRE(run_phase2a(setup.arguments("--resume --conditions baseline,transfer,zero")).exit_code == 0);
+    const nlohmann::json again = read_json_object(setup.results)["tests"];
+    const nlohmann::json first = read_json_object(aside / setup.results.filename())["tests"];
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      CHECK(alike(again[i]["conditions"]["transfer"], first[i]["conditions"]["transfer"]));
+    }
+  }
+}
+
+TEST_CASE("a token id changed by hand in the records is refused, and nothing is changed", "[experiment][phase2a]") {
+  const phase2a_setup setup;
+  REQUIRE(run_phase2a(setup.arguments("--conditions baseline")).exit_code == 0);
+  const auto journal = setup.output / "records.jsonl";
+  std::string lines = read_text(journal);
+  const std::size_t at = lines.find('[', lines.find("\"token_ids\":")) + 1;
+  lines[at] = lines[at] == '1' ? '2' : '1';
+  std::ofstream(journal, std::ios::binary) << lines;
+  const std::string results = read_text(setup.results);
+  const program_outcome outcome = run_phase2a(setup.arguments("--conditions baseline --resume"));
+  CHECK(outcome.exit_code == 2);
+  CHECK_THAT(outcome.complaint, contains("line 1: checksum: expected that of the line as a run wrote it"));
+  CHECK(read_text(journal) == lines);
+  CHECK(read_text(setup.results) == results);
 }
 
 TEST_CASE("a run that is refused leaves an older run's journal alone", "[experiment][phase2a]") {
@@ -215,6 +274,11 @@ TEST_CASE("wrong files are refused in one line", "[experiment][phase2a]") {
                 "tests[0].markers");
   setup.refuses(fmt::format("--output '{}'", setup.folder.put("taken", "").string()), "taken");
   setup.refuses("--output /proc/no/such", "/proc/no");
+  const auto link = setup.folder.path() / "link";
+  std::filesystem::create_symlink(setup.folder.path() / "nowhere", link);
+  setup.refuses(fmt::format("--output '{}'", link.string()),
+                "link: output: expected a folder that can be made, got a link to " +
+                    (setup.folder.path() / "nowhere").string() + ", which is not there");
 }
 
 TEST_CASE("a damaged model is refused in one line", "[experiment][phase2a]") {

@@ -1,6 +1,8 @@
 #include "kvtransfer/experiment/report.hpp"
 
+#include <algorithm>
 #include <filesystem>
+#include <vector>
 
 #include "experiment/records_json.hpp"
 #include "experiment/report/html.hpp"
@@ -20,6 +22,14 @@ TEST_CASE("the reports and the results are written into a new folder", "[experim
   write_reports(sample_results(), output, "phase2a");
   const nlohmann::json document = read_json_object(output / "phase2a_transfer_results.json");
   CHECK(document == nlohmann::json(to_json_value(sample_results())));
+  std::vector<std::filesystem::path> written;
+  for (const auto& entry : std::filesystem::directory_iterator(output)) {
+    written.push_back(entry.path());
+  }
+  std::vector<std::filesystem::path> listed = report_files(output, "phase2a");
+  std::sort(written.begin(), written.end());
+  std::sort(listed.begin(), listed.end());
+  CHECK(written == listed);
   CHECK(read_text(output / "report.md") == report_markdown(sample_results(), summarize(sample_results())));
   CHECK(read_text(output / "report.html") == report_html(sample_results(), summarize(sample_results())));
 }

@@ -54,7 +54,7 @@ TEST_CASE("text follows the cache it is read after", "[inject][prepend]") {
   CHECK(text.layers.size() == 2);
   CHECK(text.injected(0) == 3);
   REQUIRE(text.segments(1).size() == 1);
-  CHECK(text.segments(1)[0].kv.keys().data_ptr() == source.view().layer(1).keys().data_ptr());
+  CHECK(text.segments(1)[0].kv().keys().data_ptr() == source.view().layer(1).keys().data_ptr());
   CHECK_FALSE(text.segments(1)[0].visible.defined());
 }
 
@@ -78,7 +78,7 @@ TEST_CASE("every row goes on from its own source, whatever the padding", "[injec
 TEST_CASE("one source serves all texts without a copy", "[inject][prepend]") {
   const cache source = source_of({position_row::consecutive(0, 3)}, {{1, 2, 3}});
   const plan text = prepend(source.view(), {{7, 8}, {9}, {10, 11, 12}});
-  const layer_view<>& shared = text.segments(1)[0].kv;
+  const layer_view<>& shared = text.segments(1)[0].kv();
   CHECK(shared.extents() == cache_extents{3, 2, 3, known_head_dim});
   CHECK(shared.keys().stride(0) == 0);
   CHECK(shared.values().stride(0) == 0);
@@ -89,15 +89,15 @@ TEST_CASE("one source serves all texts without a copy", "[inject][prepend]") {
     CHECK(text.positions.row(0, row, 0).last_position() ==
           2 + static_cast<std::int64_t>(text.token_ids[static_cast<std::size_t>(row)].size()));
   }
-  CHECK(text.segments(0)[0].kv.shared_frame() == text.segments(1)[0].kv.shared_frame());
+  CHECK(text.segments(0)[0].kv().shared_frame() == text.segments(1)[0].kv().shared_frame());
 }
 
 TEST_CASE("a plan remembers whose keys it injects", "[inject][prepend]") {
   const cache source = ragged_source();
   const plan text = prepend(source.view(), {{7}, {9}});
   for (const std::vector<segment>& layer : text.layers) {
-    CHECK(layer.front().origin.model().digest == "model a");
-    CHECK(layer.front().origin.token_ids() == token_rows{{-1, 1, 2}, {3, 4, 5}});
+    CHECK(layer.front().origin().model().digest == "model a");
+    CHECK(layer.front().origin().token_ids() == token_rows{{-1, 1, 2}, {3, 4, 5}});
   }
   CHECK_FALSE(text.assumed());
 }
@@ -105,10 +105,10 @@ TEST_CASE("a plan remembers whose keys it injects", "[inject][prepend]") {
 TEST_CASE("a shared source's text stands in front of every row", "[inject][prepend]") {
   const cache source = source_of({position_row::consecutive(0, 2)}, {{1, 2}});
   const plan known = prepend(source.view(), {{7}, {8}, {9}});
-  CHECK(known.segments(1).front().origin.token_ids() == token_rows{{1, 2}, {1, 2}, {1, 2}});
+  CHECK(known.segments(1).front().origin().token_ids() == token_rows{{1, 2}, {1, 2}, {1, 2}});
   const cache unknown = known_cache_of(2, 2).kv;
-  CHECK(prepend(unknown.view(), {{7}, {8}, {9}}).segments(0).front().origin.token_ids().empty());
-  CHECK_FALSE(prepend(unknown.view(), {{7}}).segments(0).front().origin.origin().is_known());
+  CHECK(prepend(unknown.view(), {{7}, {8}, {9}}).segments(0).front().origin().token_ids().empty());
+  CHECK_FALSE(prepend(unknown.view(), {{7}}).segments(0).front().origin().origin().is_known());
 }
 
 TEST_CASE("a plan says that its keys' frame was assumed", "[inject][prepend]") {

@@ -201,6 +201,10 @@ class hand_made {
   [[nodiscard]] plan before(std::vector<std::int64_t> text, std::int64_t first) const {
     plan input = plan_of({std::move(text)});
     input.positions = position_map::consecutive(first, input.size());
+    std::vector<at::Tensor> all_keys;
+    std::vector<at::Tensor> all_values;
+    std::vector<cache_frame::shared_layer> frames;
+    std::vector<at::Tensor> visible;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       std::vector<at::Tensor> keys;
       std::vector<at::Tensor> values;
@@ -225,13 +229,19 @@ class hand_made {
       layer_frame layer = frame_.layer(static_cast<std::int64_t>(i));
       const auto count = static_cast<std::int64_t>(positions.size());
       layer.positions = position_map(1, 1, count, std::move(positions));
-      cache_frame frame({std::make_shared<const layer_frame>(std::move(layer))});
-      frame.set_origin(frame_.origin());
+      frames.push_back(std::make_shared<const layer_frame>(std::move(layer)));
       const auto as_one = [&](const std::vector<at::Tensor>& heads) {
-        return std::vector{at::stack(heads).unsqueeze(0).to(model_->dtype())};
+        return at::stack(heads).unsqueeze(0).to(model_->dtype());
       };
-      input.layers.push_back(
-          {segment(cache_view<>(as_one(keys), as_one(values), frame, as_written), 0, at::stack(shown).unsqueeze(0))});
+      all_keys.push_back(as_one(keys));
+      all_values.push_back(as_one(values));
+      visible.push_back(at::stack(shown).unsqueeze(0));
+    }
+    cache_frame frame(std::move(frames));
+    frame.set_origin(frame_.origin());
+    const cache_view<> whole(all_keys, all_values, std::move(frame), as_written);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      input.layers.push_back({segment(whole, static_cast<std::int64_t>(i), visible[i])});
     }
     return input;
   }

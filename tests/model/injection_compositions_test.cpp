@@ -257,7 +257,7 @@ TEST_CASE("a source appended to its own prefix at the same text is that text", "
   CHECK(max_difference(given.logits(again), given.logits(injection(whole.view()))) < 1e-5);
   const plan input = prepend(again, {given.question});
   CHECK(input.positions == position_map::consecutive(14, 4));
-  CHECK(input.segments(0)[0].origin.token_ids() == whole.view().frame().token_ids());
+  CHECK(input.segments(0)[0].origin().token_ids() == whole.view().frame().token_ids());
 }
 
 TEST_CASE("what other caches add is an edit of the frame", "[model][injection_compositions]") {

@@ -194,9 +194,9 @@ TEST_CASE("what a policy leaves out takes no slot of the plan", "[model][injecti
   CHECK(narrow.segments(0).empty());
   CHECK(narrow.segments(2).empty());
   CHECK(narrow.injected(1) == 4);
-  CHECK(narrow.segments(1)[0].kv.frame().positions.row(0, 0, 0) == position_row::listed({2, 3, 4, 7}));
+  CHECK(narrow.segments(1)[0].kv().frame().positions.row(0, 0, 0) == position_row::listed({2, 3, 4, 7}));
   const auto ids = given.source.view().frame().token_ids()[0];
-  CHECK(narrow.segments(1)[0].origin.token_ids() ==
+  CHECK(narrow.segments(1)[0].origin().token_ids() ==
         std::vector<std::vector<std::int64_t>>{{ids[2], ids[3], ids[4], ids[7]}});
   CHECK(narrow.positions == position_map::consecutive(10, 4));
   const auto left = generate(given.model, narrow, {.max_new_tokens = 2}).sequences[0].token_ids;
@@ -206,8 +206,8 @@ TEST_CASE("what a policy leaves out takes no slot of the plan", "[model][injecti
 TEST_CASE("layers that are cut alike share a frame", "[model][injection_policies]") {
   const two_caches given;
   const plan narrow = prepend(given.parsed("tokens:2-4"), {given.question});
-  CHECK(narrow.segments(0)[0].kv.shared_frame() == narrow.segments(2)[0].kv.shared_frame());
-  CHECK(narrow.segments(0)[0].kv.keys().data_ptr() == given.source.view().layer(0).keys().slice(2, 2, 5).data_ptr());
+  CHECK(narrow.segments(0)[0].kv().shared_frame() == narrow.segments(2)[0].kv().shared_frame());
+  CHECK(narrow.segments(0)[0].kv().keys().data_ptr() == given.source.view().layer(0).keys().slice(2, 2, 5).data_ptr());
 }
 
 TEST_CASE("policies serve a batch, and one source many texts", "[model][injection_policies]") {

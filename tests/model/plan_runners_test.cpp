@@ -8,12 +8,15 @@
 #include <functional>
 #include <random>
 
+#include "kvtransfer/cache/select_layers.hpp"
 #include "kvtransfer/cache/with_dtype.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/inject/controls.hpp"
 #include "kvtransfer/inject/noise.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
+#include "kvtransfer/model/score.hpp"
 #include "model/slow_reference.hpp"
 #include "support/message.hpp"
 #include "support/small_model.hpp"
@@ -323,14 +326,45 @@ TEST_CASE("an assumed frame turns off the checks of its own segment alone", "[mo
   CHECK_THAT(refusal(model, input), StartsWith("frame_error plan: layer 0: model: expected digest"));
 }
 
-TEST_CASE("keys exchanged under a segment's origin are refused", "[model][plan_runners]") {
+TEST_CASE("a segment is read in the layer that it was made of, and in no other unless that is assumed",
+          "[model][plan_runners]") {
   const causal_lm model = small_model();
   const cache source = prefill(model, {some_tokens(4)});
-  const cache other = prefill(small_model(2), {some_tokens(4, 1)});
-  plan input = prepend(source.view(), {{1, 2}});
-  input.layers[1].front().kv = other.view().layer(1);
-  CHECK(refusal(model, input) ==
-        "frame_error plan: layer 1: expected keys and origin of one cache, got keys of another");
+  REQUIRE(source.stored().shared(0) == source.stored().shared(2));  // nothing else tells the two layers apart
+  const std::string refused =
+      "frame_error plan: layer 0: segment: expected one of a cache's layer 0 (assume_frame lets another in), got one "
+      "of layer 2";
+  plan swapped = prepend(source.view(), {{1, 2}});
+  std::swap(swapped.layers[0], swapped.layers[2]);
+  CHECK(refusal(model, swapped) == refused);
+  plan doubled = prepend(source.view(), {{1, 2}});
+  doubled.layers[0].front() = segment(source.view().slice(0, 3), 2);
+  CHECK(refusal(model, doubled) == refused);
+  const plan right = prepend(source.view(), {{1, 2}});
+  for (plan* const input : {&swapped, &doubled}) {
+    CHECK(complaint([&] { score(model, *input, {5, 6}); }) == refused);
+    CHECK(complaint([&] { score_each(model, *input, {{5, 6}, {7}}); }) == refused);
+  }
+  CHECK(complaint([&] { score_each(model, right, {{5, 6}, {7}}); }) == "nothing");
+
+  const cache_view<> named = source.view().assume_frame(source.stored());
+  plan assumed = prepend(named, {{1, 2}});
+  std::swap(assumed.layers[0], assumed.layers[2]);
+  CHECK(refusal(model, assumed) == "nothing");
+  CHECK(assumed.assumed());
+  CHECK(session(model, assumed).release().stored().assumed());
+  CHECK(max_difference(plan_logits(model, assumed), plan_logits(model, right)) > 0.1);
+}
+
+TEST_CASE("layers that a control has exchanged say so, and are read where it put them", "[model][plan_runners]") {
+  const causal_lm model = small_model();
+  const cache source = prefill(model, {some_tokens(4)});
+  const cache shuffled = with_shuffled_layers(source.view(), 3);
+  const plan input = prepend(shuffled.view(), {{1, 2}});
+  CHECK(refusal(model, input) == "nothing");
+  CHECK(input.edits().size() == 1);
+  const cache_view<> chosen = select_layers(source.view(), {2, 1, 0});
+  CHECK_THAT(refusal(model, prepend(chosen, {{1, 2}})), StartsWith("frame_error plan: layer 0: model: expected"));
 }
 
 TEST_CASE("a cache of another dtype is refused, and taken once it is converted", "[model][plan_runners]") {

@@ -66,7 +66,7 @@ class slow_reference {
 
   /// Whether the plan shows `slot` of a segment to a KV head.
   static bool shows(const segment& part, std::int64_t b, std::int64_t head, std::int64_t slot) {
-    const position_map& positions = part.kv.frame().positions;
+    const position_map& positions = part.kv().frame().positions;
     const bool is_key =
         !positions.row(0, b, head).one_run_per_slot()[static_cast<std::size_t>(slot)].state.is_padding();
     const at::Tensor& visible = part.visible;
@@ -88,10 +88,10 @@ class slow_reference {
       std::vector<at::Tensor> keys;
       std::vector<at::Tensor> values;
       for (const segment& part : input_->segments(index)) {
-        for (std::int64_t slot = 0; slot < part.kv.size(); ++slot) {
+        for (std::int64_t slot = 0; slot < part.kv().size(); ++slot) {
           if (shows(part, b, group, slot)) {
-            keys.push_back(wide(part.kv.keys()[b][group][slot]));
-            values.push_back(wide(part.kv.values()[b][group][slot]));
+            keys.push_back(wide(part.kv().keys()[b][group][slot]));
+            values.push_back(wide(part.kv().values()[b][group][slot]));
           }
         }
       }

@@ -205,6 +205,8 @@ class FrameTest(unittest.TestCase):
             "model.layers.1.self_attn.k_proj.weight": lambda model: set_(model.model.layers[1].self_attn.k_proj, "weight"),
             "inv_freq": lambda model: model.model.rotary_emb.inv_freq.mul_(0.5),
             "weight": lambda model: model.half(),
+            "layers.1.self_attn.scaling from 0.35.* to 1.0": lambda model: setattr(model.model.layers[1].self_attn, "scaling", 1.0),
+            "norm.variance_epsilon": lambda model: setattr(model.model.norm, "variance_epsilon", 0.1),
             "mlp.extra": lambda model: model.model.layers[0].mlp.register_parameter("extra", torch.nn.Parameter(torch.ones(1))),
         }.items():
             with self.subTest(name):

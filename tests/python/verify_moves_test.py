@@ -6,6 +6,7 @@ import json
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from support import skip_without
 
@@ -131,6 +132,19 @@ class VerdictTest(unittest.TestCase):
             self.assertEqual((verdict["verdict"], len(verdict["checks"]), len(verdict["greedy"][0]["token_ids"])), ("holds", 5, 3))
             self.assertIn("holds", out.getvalue())
             self.assertEqual(err.getvalue().splitlines()[-1].split(":")[0], "verify_moves")
+
+
+    def test_a_gguf_file_is_refused_with_the_packages_that_it_wants(self):
+        from kvtransfer_torch import model_files
+        from kvtransfer_torch.verification import main
+
+        err = io.StringIO()
+        with mock.patch.object(model_files, "find_spec", lambda name: None if name == "accelerate" else name), contextlib.redirect_stderr(err):
+            self.assertEqual(main(["folder/model.gguf"]), 2)
+        self.assertRegex(err.getvalue(), r"model\.gguf: expected gguf and accelerate, .*, got no accelerate\n$")
+        with mock.patch.object(model_files, "find_spec", lambda name: name):
+            self.assertEqual(model_files.from_pretrained_arguments(Path("folder/model.gguf")), (Path("folder"), {"gguf_file": "model.gguf"}))
+        self.assertEqual(model_files.from_pretrained_arguments(Path("folder")), (Path("folder"), {}))
 
 
 class SavedFrameTest(unittest.TestCase):

@@ -12,7 +12,8 @@ from .slots import version
 
 
 class ModelWatch:
-    """Which tensors a model's weights and tables are, and how often each had been written to. Holds no numbers.
+    """Which tensors a model's weights and tables are, and how often each had been written to; and the numbers that its modules
+    keep beside them, as the scaling of an attention.
 
     What is written through `.data` or by numpy is not counted by torch, and so not noticed; neither is a weight on meta.
     """
@@ -20,12 +21,13 @@ class ModelWatch:
     def __init__(self, model):
         self._model = weakref.ref(model)
         self._tensors = {name: _Seen(tensor) for name, tensor in _tensors_of(model)}
+        self._numbers = dict(_numbers_of(model))
 
     def is_of(self, model) -> bool:
         return self._model() is model
 
     def require_unchanged(self, where: str, what: str) -> None:
-        """Raises FrameError where a tensor was replaced, written to, converted or moved since.
+        """Raises FrameError where a tensor was replaced, written to, converted or moved since, or a number is another.
 
         what  the model's part in that, for the message: "the weights that wrote the cached keys"
         """
@@ -33,6 +35,10 @@ class ModelWatch:
         for name in dict.fromkeys([*self._tensors, *now]):
             if name not in now or name not in self._tensors or not self._tensors[name].is_still(now[name]):
                 raise FrameError(where, "model", what, f"a change of {name}")
+        numbers = dict(_numbers_of(self._model()))
+        for name in dict.fromkeys([*self._numbers, *numbers]):
+            if self._numbers.get(name) != numbers.get(name):
+                raise FrameError(where, "model", what, f"a change of {name} from {self._numbers.get(name)} to {numbers.get(name)}")
 
 
 class _Seen:
@@ -61,3 +67,14 @@ def _tensors_of(model):
     for name, buffer in model.named_buffers():
         if not (changing and name.endswith("inv_freq")):
             yield name, buffer
+
+
+def _numbers_of(model):
+    """What modules compute with besides tensors, by name. Not what only training uses, and not what a forward pass changes itself."""
+    changing = depends_on_length(decoder_of(model))
+    for name, module in model.named_modules():
+        if changing and "rotary" in name:
+            continue
+        for key, value in vars(module).items():
+            if isinstance(value, float) and "dropout" not in key:
+                yield f"{name}.{key}", value

@@ -18,6 +18,7 @@ import torch
 
 from . import library
 from .frame import CacheFrame, join_frames
+from .model_files import from_pretrained_arguments
 from .rotary import Rotary, are_equal, depends_on_length
 from .saved_frame import load_frame, save_frame
 
@@ -281,7 +282,7 @@ def _without_nan(value):
 def _open(path: Path, dtype: torch.dtype):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder, more = (path.parent, {"gguf_file": path.name}) if path.suffix == ".gguf" else (path, {})
+    folder, more = from_pretrained_arguments(path)
     return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **more).eval(), AutoTokenizer.from_pretrained(folder, **more)
 
 

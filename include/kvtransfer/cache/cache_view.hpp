@@ -40,9 +40,14 @@ class cache_view {
   /// How many layers there are.
   [[nodiscard]] std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
   /// @throws shape_error if there is no such layer
-  [[nodiscard]] const layer_view<Layout>& layer(std::int64_t index) const {
+  [[nodiscard]] const layer_view<Layout>& layer(std::int64_t index) const& {
     require_index<shape_error>(index, layers(), "cache_view", "layer");
     return layers_[static_cast<std::size_t>(index)];
+  }
+  /// Likewise, of a view that is about to go.
+  [[nodiscard]] layer_view<Layout> layer(std::int64_t index) && {
+    require_index<shape_error>(index, layers(), "cache_view", "layer");
+    return std::move(layers_[static_cast<std::size_t>(index)]);
   }
 
   /// The frame its keys are written in.

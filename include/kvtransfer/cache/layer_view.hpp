@@ -100,18 +100,22 @@ class layer_view {
 
   /// The tensors given, in the layout's order. @throws frame_error while a move is pending, or where the memory was
   /// changed
-  [[nodiscard]] const at::Tensor& stored_keys() const {
+  [[nodiscard]] const at::Tensor& stored_keys() const& {
     require<frame_error>(!has_pending_move(), "layer_view::stored_keys", "frame",
                          "keys that lie where the frame says (materialize() the cache first, or read keys())",
                          "a pending move");
     require_unchanged();
     return keys_;
   }
+  /// Likewise, of a view that is about to go.
+  [[nodiscard]] at::Tensor stored_keys() && { return std::as_const(*this).stored_keys(); }
   /// The tensor of values given. @throws frame_error where the memory was changed
-  [[nodiscard]] const at::Tensor& stored_values() const {
+  [[nodiscard]] const at::Tensor& stored_values() const& {
     require_unchanged();
     return values_;
   }
+  /// Likewise, of a view that is about to go.
+  [[nodiscard]] at::Tensor stored_values() && { return std::as_const(*this).stored_values(); }
   /// Of the keys; that of the values is `stored_values()`'s.
   [[nodiscard]] at::ScalarType dtype() const { return keys_.scalar_type(); }
   /// On which keys and values lie.
@@ -130,9 +134,13 @@ class layer_view {
   }
 
   /// Where each key stands.
-  [[nodiscard]] const layer_frame& frame() const { return *frame_; }
+  [[nodiscard]] const layer_frame& frame() const& { return *frame_; }
+  /// Likewise, of a view that is about to go.
+  [[nodiscard]] layer_frame frame() && { return *frame_; }
   /// Likewise, with a share in it.
-  [[nodiscard]] const std::shared_ptr<const layer_frame>& shared_frame() const { return frame_; }
+  [[nodiscard]] const std::shared_ptr<const layer_frame>& shared_frame() const& { return frame_; }
+  /// Likewise, of a view that is about to go.
+  [[nodiscard]] std::shared_ptr<const layer_frame> shared_frame() && { return std::move(frame_); }
   /// Of the keys; the values' head_dim may differ.
   [[nodiscard]] cache_extents extents() const { return lowered_keys().extents(); }
   /// Slots.

@@ -45,14 +45,10 @@ using progress_callback = std::function<void(const run_progress&)>;
 [[nodiscard]] results planned_run(const suite& tests, const std::vector<any_condition>& conditions,
                                   run_settings settings, program_info program, model_info model);
 
-/// The prompts of a planned run as token ids, test by test, checked before anything runs or is written.
-/// @throws value_error for prompts or settings that the model can't serve
-[[nodiscard]] std::vector<prompt_ids> checked_prompts(const causal_lm& model, const prompt_encoding& encoding,
-                                                      const std::vector<any_condition>& conditions, const results& run);
-
 /// Runs every trial of a planned run that the journal does not hold yet, and fills in the run's records.
 /// @param conditions those that the run was planned with
-/// @throws what `checked_prompts` or `report` throws; an error of a trial, with the test and the condition in front
+/// @throws value_error for prompts or settings that the model can't serve, before anything runs; what `report` throws;
+/// an error of a trial, with the test and the condition in front
 void run_experiment(const causal_lm& model, const prompt_encoding& encoding,
                     const std::vector<any_condition>& conditions, results& run, journal& finished,
                     const progress_callback& report);

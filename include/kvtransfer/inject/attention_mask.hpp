@@ -17,7 +17,7 @@ namespace detail {
 
 /// @throws shape_error if what a plan shows of a segment does not fit it
 inline void require_visibility_fits(const segment& part) {
-  const cache_extents extents = part.kv.extents();
+  const cache_extents extents = part.kv().extents();
   const at::Tensor& shown = part.visible;
   const bool heads_fit = shown.dim() == 3 && (shown.size(1) == 1 || shown.size(1) == extents.kv_heads);
   if (!heads_fit || shown.scalar_type() != at::kBool || shown.size(0) != extents.batch ||
@@ -33,7 +33,7 @@ inline void require_visibility_fits(const segment& part) {
 /// Which slots of a segment a query may see: bool `[batch, kv_heads or 1, seq]`, what the plan shows less padding.
 /// @throws shape_error if the plan's own visibility does not fit the segment
 inline at::Tensor segment_visibility(const segment& part, at::Device device) {
-  at::Tensor valid = validity_tensor(part.kv.frame().positions, device);
+  at::Tensor valid = validity_tensor(part.kv().frame().positions, device);
   if (!part.visible.defined()) {
     return valid;
   }

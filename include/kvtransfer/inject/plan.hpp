@@ -14,6 +14,7 @@
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_origin.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/expand_rows.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
@@ -22,17 +23,38 @@
 namespace kvtransfer {
 
 /// Keys and values of one layer that a query may attend to besides the plan's own tokens, and where they come from.
-struct segment {
+/// What it is made of stays together: keys cannot be given another origin or another layer's place unseen.
+class segment {
+ public:
   /// One layer of `source`, without a copy.
   /// @param shown bool `[batch, kv_heads or 1, seq]`: which slots a query sees. Undefined: every one that is not
   ///        padding.
   /// @throws shape_error if there is no such layer
   segment(const cache_view<>& source, std::int64_t layer, at::Tensor shown = {})
-      : kv(source.layer(layer)), origin(source.frame().of_layer(layer)), visible(std::move(shown)) {}
+      : visible(std::move(shown)), kv_(source.layer(layer)), origin_(source.frame().of_layer(layer)), layer_(layer) {}
 
-  layer_view<> kv;     ///< non-owning
-  cache_frame origin;  ///< that layer's frame alone: whose keys these are, and of which tokens, as far as is known
   at::Tensor visible;  ///< what hides slots; what it hides is padding in the cache that the plan leaves
+
+  /// Non-owning.
+  [[nodiscard]] const layer_view<>& kv() const { return kv_; }
+  /// That layer's frame alone: whose keys these are, and of which tokens, as far as is known.
+  [[nodiscard]] const cache_frame& origin() const { return origin_; }
+  /// The layer of its cache that it was made of. A model reads it there, and nowhere else unless its frame is assumed.
+  [[nodiscard]] std::int64_t layer() const { return layer_; }
+
+  /// The same of one sequence shown as each of `batch`, without a copy; a move that is pending is made.
+  /// @throws shape_error unless it has one sequence, and `batch` is positive
+  [[nodiscard]] segment shown_to(std::int64_t batch) const {
+    const cache_view<> alone({kv_.keys()}, {kv_.values()}, origin_, as_written);
+    segment all(expand_rows(alone, batch), 0, visible.defined() ? visible.expand({batch, -1, -1}) : visible);
+    all.layer_ = layer_;
+    return all;
+  }
+
+ private:
+  layer_view<> kv_;
+  cache_frame origin_;
+  std::int64_t layer_;
 };
 
 namespace detail {
@@ -72,7 +94,7 @@ struct plan {
   [[nodiscard]] std::int64_t injected(std::int64_t layer) const {
     std::int64_t slots = 0;
     for (const segment& part : segments(layer)) {
-      slots += part.kv.size();
+      slots += part.kv().size();
     }
     return slots;
   }
@@ -94,13 +116,13 @@ struct plan {
     for (std::size_t layer = 0; layer < layers.size(); ++layer) {
       std::int64_t offset = 0;
       for (const segment& part : layers[layer]) {
-        for (cache_edit edit : part.origin.edits()) {
+        for (cache_edit edit : part.origin().edits()) {
           for (slot_range& range : edit.slots) {
             range.begin += offset;
           }
           detail::add_in_layer(all, std::move(edit), static_cast<std::int64_t>(layer));
         }
-        offset += part.kv.size();
+        offset += part.kv().size();
       }
     }
     return all;
@@ -109,7 +131,7 @@ struct plan {
   /// Whether the frame of anything injected was set by `assume_frame`: results must say so.
   [[nodiscard]] bool assumed() const {
     return std::ranges::any_of(layers, [](const std::vector<segment>& parts) {
-      return std::ranges::any_of(parts, [](const segment& part) { return part.origin.assumed(); });
+      return std::ranges::any_of(parts, [](const segment& part) { return part.origin().assumed(); });
     });
   }
 
@@ -118,7 +140,7 @@ struct plan {
     origin_basis weakest = origin_basis::recorded;
     for (const std::vector<segment>& parts : layers) {
       for (const segment& part : parts) {
-        weakest = std::max(weakest, part.origin.origin().basis());
+        weakest = std::max(weakest, part.origin().origin().basis());
       }
     }
     return weakest;

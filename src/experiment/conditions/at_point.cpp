@@ -253,9 +253,9 @@ struct point_condition {
   static void hide_all(plan& input) {
     for (std::vector<segment>& parts : input.layers) {
       for (segment& part : parts) {
-        const cache_extents extents = part.kv.extents();
+        const cache_extents extents = part.kv().extents();
         part.visible =
-            at::zeros({extents.batch, 1, extents.seq}, at::TensorOptions(at::kBool).device(part.kv.device()));
+            at::zeros({extents.batch, 1, extents.seq}, at::TensorOptions(at::kBool).device(part.kv().device()));
       }
     }
   }

@@ -38,30 +38,43 @@ void require_valid(const run_settings& settings) {
                        fmt::format("{}", settings.max_new_tokens));
 }
 
-/// How a condition's prompts become tokens: as the run has them, unless the condition names a form of its own.
-prompt_encoding encoding_for(const any_condition& condition, const prompt_encoding& encoding) {
+/// Whether a condition's prompts are in the form of a chat: as the run has them, unless the condition names a form.
+/// @throws value_error for a form that the run does not have
+bool is_chat(const any_condition& condition, const prompt_encoding& encoding) {
   const auto point = condition.point();
-  prompt_encoding own = encoding;
-  if (point != nullptr && point->prompt_form == "raw") {
-    own.chat.reset();
-  } else if (point != nullptr && point->prompt_form == "chat") {
-    require<value_error>(own.chat.has_value(), "conditions", condition.describe().id,
-                         "a run whose prompts have a chat form (--prompt-form chat)", "raw prompts");
-  }
-  return own;
+  const bool asks_for_chat = point != nullptr && point->prompt_form == "chat";
+  require<value_error>(encoding.chat.has_value() || !asks_for_chat, "conditions",
+                       [&] { return condition.describe().id; },
+                       "a run whose prompts have a chat form (--prompt-form chat)", "raw prompts");
+  return encoding.chat.has_value() && (point == nullptr || point->prompt_form != "raw");
 }
 
 }  // namespace
 
+const std::vector<prompt_ids>& encoded_tests::for_condition(const any_condition& condition,
+                                                            const prompt_encoding& encoding, const results& run) {
+  const bool in_chat = is_chat(condition, encoding);
+  const auto made = made_.find(in_chat);
+  if (made != made_.end()) {
+    return made->second;
+  }
+  prompt_encoding own = encoding;
+  if (!in_chat) {
+    own.chat.reset();
+  }
+  std::vector<prompt_ids> prompts;
+  for (const test_record& test : run.tests) {
+    prompts.push_back(encode_prompts(own, test.test));
+  }
+  return made_.emplace(in_chat, std::move(prompts)).first->second;
+}
+
 std::vector<ready_condition> with_prompts(const causal_lm& model, const prompt_encoding& encoding,
-                                          const std::vector<any_condition>& conditions, const results& run) {
+                                          const std::vector<any_condition>& conditions, const results& run,
+                                          encoded_tests& encoded) {
   std::vector<ready_condition> ready;
   for (const any_condition& condition : conditions) {
-    const prompt_encoding own = encoding_for(condition, encoding);
-    suite_prompts suite{&model, {}, &encoding.tokens};
-    for (const test_record& test : run.tests) {
-      suite.tests.push_back(encode_prompts(own, test.test));
-    }
+    suite_prompts suite{&model, encoded.for_condition(condition, encoding, run), &encoding.tokens};
     any_condition bound = condition.within(suite);
     ready.push_back({std::move(bound), std::move(suite.tests)});
   }
@@ -78,9 +91,10 @@ std::optional<std::string> why_not_applicable(const test_case& test, const any_c
 }
 
 std::vector<ready_condition> checked_conditions(const causal_lm& model, const prompt_encoding& encoding,
-                                                const std::vector<any_condition>& conditions, const results& run) {
+                                                const std::vector<any_condition>& conditions, const results& run,
+                                                encoded_tests& encoded) {
   require_valid(run.settings);
-  std::vector<ready_condition> ready = with_prompts(model, encoding, conditions, run);
+  std::vector<ready_condition> ready = with_prompts(model, encoding, conditions, run, encoded);
   for (std::size_t t = 0; t < run.tests.size(); ++t) {
     for (const ready_condition& each : ready) {
       if (!why_not_applicable(run.tests[t].test, each.condition, each.prompts[t])) {

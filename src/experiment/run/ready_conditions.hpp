@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,18 @@ struct causal_lm;
 
 namespace kvtransfer::detail {
 
+/// The prompts of one run's tests as token ids, made once in each form that a condition asks for.
+class encoded_tests {
+ public:
+  /// @param encoding, run the same in every call
+  /// @throws value_error for a prompt form that the run does not have, or prompts that can't be encoded
+  [[nodiscard]] const std::vector<prompt_ids>& for_condition(const any_condition& condition,
+                                                             const prompt_encoding& encoding, const results& run);
+
+ private:
+  std::map<bool, std::vector<prompt_ids>> made_;  // with a chat format, and without
+};
+
 /// A condition that knows its suite, and the prompts of its tests.
 struct ready_condition {
   any_condition condition;
@@ -27,7 +40,7 @@ struct ready_condition {
 /// @throws value_error for a prompt form that the run does not have
 [[nodiscard]] std::vector<ready_condition> with_prompts(const causal_lm& model, const prompt_encoding& encoding,
                                                         const std::vector<any_condition>& conditions,
-                                                        const results& run);
+                                                        const results& run, encoded_tests& encoded);
 
 /// Where a condition that throws was at work.
 [[nodiscard]] std::string place_of(const test_case& test, const any_condition& condition);
@@ -40,6 +53,6 @@ struct ready_condition {
 /// @throws value_error for prompts or settings that the model can't serve
 [[nodiscard]] std::vector<ready_condition> checked_conditions(const causal_lm& model, const prompt_encoding& encoding,
                                                               const std::vector<any_condition>& conditions,
-                                                              const results& run);
+                                                              const results& run, encoded_tests& encoded);
 
 }  // namespace kvtransfer::detail

@@ -2,11 +2,15 @@
 
 #include <ATen/ops/equal.h>
 
+#include <filesystem>
 #include <vector>
 
 #include "cache/quantized/quantized_cases.hpp"
+#include "kvtransfer/cache/file/quantized/save_quantized_cache.hpp"
+#include "kvtransfer/cache/quantized/concat_quantized.hpp"
 #include "kvtransfer/rope/quantized/rotate_quantized_keys.hpp"
 #include "support/message.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;
@@ -275,6 +279,14 @@ TEST_CASE("codes that were moved through another cache are not read in a frame t
   CHECK_THAT(message_of<frame_error>([&] { first.keys(0); }), contains("a change by quantized_cache::materialize"));
   CHECK_THROWS_AS(first.dequantize(), frame_error);
   CHECK_THROWS_AS(first.clone(), frame_error);
+  CHECK_THROWS_AS(first.stored_keys(0), frame_error);
+  quantized_cache behind = quantize(reference.view(), kivi_keys(8, 11), kivi_values(8, 8));
+  behind.shift(100);
+  CHECK_THAT(message_of<frame_error>([&] { static_cast<void>(concat(first, behind)); }), contains("a change by"));
+  const temporary_folder folder;
+  CHECK_THAT(message_of<frame_error>([&] { save_cache(folder.path() / "codes.safetensors", first); }),
+             contains("a change by quantized_cache::materialize"));
+  CHECK(std::filesystem::is_empty(folder.path()));
   CHECK(second.stored().roundings() == 1);
   CHECK_FALSE(second.stored().origin().is_known());
 }

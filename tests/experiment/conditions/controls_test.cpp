@@ -82,12 +82,12 @@ TEST_CASE("another test's source is that test's own cache", "[experiment][condit
   const prepared_input read = prepared_control(model, conditions::other_source());
   CHECK(max_difference(answer_of(model, read.input),
                        answer_of(model, plan_of({joined(ids_of(suite.tests[1].head), sample_target())}))) < 1e-4);
-  CHECK(read.input.segments(0).front().origin.token_ids().front() == ids_of(suite.tests[1].head));
+  CHECK(read.input.segments(0).front().origin().token_ids().front() == ids_of(suite.tests[1].head));
 }
 
 TEST_CASE("shuffled tokens are the source's, in another order, behind BOS", "[experiment][conditions]") {
   const prepared_input read = prepared_control(small_model(), conditions::shuffled_tokens());
-  std::vector<std::int64_t> ids = read.input.segments(0).front().origin.token_ids().front();
+  std::vector<std::int64_t> ids = read.input.segments(0).front().origin().token_ids().front();
   std::vector<std::int64_t> own = ids_of(sample_prompts().head);
   CHECK(ids != own);
   CHECK(ids.front() == sample_bos);
@@ -113,7 +113,7 @@ TEST_CASE("shuffled slots and two chunks say what the text oracle says", "[exper
     CHECK(max_difference(answer_of(model, read.input), oracle_answer(model)) < 1e-4);
   }
   const prepared_input slots = prepared_control(model, conditions::shuffled_slots());
-  CHECK(slots.input.segments(0).front().origin.token_ids().front() != ids_of(sample_prompts().head));
+  CHECK(slots.input.segments(0).front().origin().token_ids().front() != ids_of(sample_prompts().head));
   CHECK(prepared_control(model, conditions::oracle_split()).input.injected(0) ==
         6);  // of 13 tokens; a transfer cuts at 8
 }

@@ -11,7 +11,7 @@ namespace {
 
 at::Tensor injected_keys(std::uint64_t seed) {
   const prepared_input read = prepared(conditions::noise(), small_model(), sample_prompts(), {.seeds = {seed}});
-  return read.input.segments(1).front().kv.keys();
+  return read.input.segments(1).front().kv().keys();
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ class quantized_cache : public key_moves<quantized_cache> {
   }
 
   /// Heads that hold keys and values in `layer`. @throws shape_error if there is no such layer
-  [[nodiscard]] std::int64_t kv_heads(std::int64_t layer = 0) const { return stored_keys(layer).extents().kv_heads; }
+  [[nodiscard]] std::int64_t kv_heads(std::int64_t layer = 0) const { return at(keys_, layer).extents().kv_heads; }
 
   /// Bytes of codes, scales and minimums.
   [[nodiscard]] std::int64_t nbytes() const {
@@ -99,13 +99,19 @@ class quantized_cache : public key_moves<quantized_cache> {
   [[nodiscard]] const quantized_tensor& keys(std::int64_t layer) const {
     require<frame_error>(materialized(), "quantized_cache::keys", "frame",
                          "stored and target to agree (call materialize() first, or dequantize())", "a pending move");
-    require_unchanged("quantized_cache::keys");
     return stored_keys(layer);
   }
-  /// The same in the frame `stored`, whatever is pending.
-  [[nodiscard]] const quantized_tensor& stored_keys(std::int64_t layer) const { return at(keys_, layer); }
-  /// The codes of a layer's values, which no move touches. @throws shape_error if there is no such layer
-  [[nodiscard]] const quantized_tensor& values(std::int64_t layer) const { return at(values_, layer); }
+  /// The same in the frame `stored`, whatever is pending. @throws frame_error where somebody else has moved the codes
+  [[nodiscard]] const quantized_tensor& stored_keys(std::int64_t layer) const {
+    require_unchanged("quantized_cache::keys");
+    return at(keys_, layer);
+  }
+  /// The codes of a layer's values, which no move touches. @throws shape_error if there is no such layer, frame_error
+  /// where somebody else has moved them
+  [[nodiscard]] const quantized_tensor& values(std::int64_t layer) const {
+    require_unchanged("quantized_cache::values");
+    return at(values_, layer);
+  }
 
   /// Makes all moves asked for so far in the codes: one rotation and one more quantization. Values are not touched.
   /// @throws as the rotary operations do, and then nothing has moved
@@ -117,7 +123,7 @@ class quantized_cache : public key_moves<quantized_cache> {
     detail::move_keys(keys_, stored_, target_, options);
     target_ = detail::rounded(stored_, target_);
     stored_ = target_;
-    known_ = memory_changes::instance().note(memory(), "quantized_cache::materialize");
+    known_ = memory_changes::instance().note(memory_of(keys_), "quantized_cache::materialize");
   }
 
   /// A cache of what the codes stand for, keys rotated in float32 to their target positions, rounded once. Nothing here
@@ -144,18 +150,27 @@ class quantized_cache : public key_moves<quantized_cache> {
   }
 
  private:
-  /// Where the codes of the keys lie.
-  [[nodiscard]] std::vector<memory_range> memory() const {
+  /// Where codes lie.
+  [[nodiscard]] static std::vector<memory_range> memory_of(const std::vector<quantized_tensor>& layers) {
     std::vector<memory_range> ranges;
-    for (const quantized_tensor& layer : keys_) {
+    for (const quantized_tensor& layer : layers) {
       ranges.push_back(detail::memory_of(layer.codes));
     }
     return ranges;
   }
 
-  /// @throws frame_error where somebody else has moved the keys
+  /// @throws frame_error where somebody else has moved what lies here
   void require_unchanged(std::string_view where) const {
-    detail::require_unchanged(known_, [&] { return memory(); }, where);
+    detail::require_unchanged(
+        known_,
+        [&] {
+          std::vector<memory_range> all = memory_of(keys_);
+          for (const memory_range& range : memory_of(values_)) {
+            all.push_back(range);
+          }
+          return all;
+        },
+        where);
   }
 
   template <class Change>

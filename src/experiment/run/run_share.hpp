@@ -1,0 +1,20 @@
+#pragma once
+
+#include <vector>
+
+#include "experiment/run/ready_conditions.hpp"
+#include "kvtransfer/experiment/journal.hpp"
+#include "kvtransfer/experiment/process_group.hpp"
+#include "kvtransfer/experiment/run.hpp"
+
+namespace kvtransfer::detail {
+
+/// Runs what this process gets of a run's trials; rank 0 stays until all of them are done.
+/// @param encoded the prompts of the run's tests, as far as they have been made
+/// @param finished null where trials are kept in memory alone
+/// @throws as `run_experiment`
+void run_share(const causal_lm& model, const prompt_encoding& encoding, const std::vector<any_condition>& conditions,
+               results& run, encoded_tests& encoded, journal* finished, const progress_callback& report,
+               process_group& group);
+
+}  // namespace kvtransfer::detail
