@@ -10,6 +10,7 @@
 #include "kvtransfer/model/tokenizers/gguf_vocabulary.hpp"
 #include "model/tokenizers/byte_pair_tokenizer.hpp"
 #include "model/tokenizers/gguf_pre_tokenizers.hpp"
+#include "model/tokenizers/gguf_token_flags.hpp"
 #include "model/tokenizers/sentencepiece_proto.hpp"
 #include "model/tokenizers/sentencepiece_tokenizer.hpp"
 #include "model/tokenizers/utf8.hpp"
@@ -99,8 +100,11 @@ any_tokenizer byte_pair_of(const gguf_vocabulary& from) {
   for (std::size_t i = 0; i < from.token_types.size(); ++i) {
     const std::int32_t type = from.token_types[i];
     const bool special = type == control || type == unknown;
-    if ((special || type == user_defined) &&
-        !parts->add({.content = from.tokens[i], .id = static_cast<std::int32_t>(i), .special = special})) {
+    if (!special && type != user_defined) {
+      continue;
+    }
+    const added_token token{.content = from.tokens[i], .id = static_cast<std::int32_t>(i), .special = special};
+    if (!parts->add(with_white_space(from, token))) {
       refuse(from, fmt::format("tokens[{}]", i), "a text", excerpt(from.tokens[i]));
     }
   }
@@ -108,6 +112,19 @@ any_tokenizer byte_pair_of(const gguf_vocabulary& from) {
   parts->boundaries = boundaries_of(from, from.bos_token_id, from.eos_token_id, named.adds_bos);
   parts->files = {from.file};
   return byte_pair_tokenizer(std::move(parts));
+}
+
+/// Where a text gets a space in front: behind every special token, as llama.cpp and the tokenizer.json of Llama 2,
+/// TinyLlama, Mistral's first and Phi-3 have it. Mistral's later ones, with special tokens around instructions, put
+/// that space into their templates.
+sentencepiece_parts::prefix prefix_of(const gguf_vocabulary& from) {
+  using prefix = sentencepiece_parts::prefix;
+  for (std::size_t i = 0; i < from.tokens.size(); ++i) {
+    if (from.tokens[i] == "[INST]" && from.token_types[i] == control) {
+      return prefix::first;
+    }
+  }
+  return prefix::each;
 }
 
 any_tokenizer sentencepiece_of(const gguf_vocabulary& from) {
@@ -121,7 +138,17 @@ any_tokenizer sentencepiece_of(const gguf_vocabulary& from) {
   }
   auto parts =
       std::make_shared<sentencepiece_parts>(sentencepiece_model_of(from), from.file.string(),
-                                            from.add_space_prefix.value_or(true) ? prefix::first : prefix::none);
+                                            from.add_space_prefix.value_or(true) ? prefix_of(from) : prefix::none);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int32_t type = from.token_types[i];
+    const bool special = type == control || type == unknown;
+    const added_token token{.content = from.tokens[i], .id = static_cast<std::int32_t>(i), .special = special};
+    const added_token flagged = with_white_space(from, token);
+    const bool takes_space = (special || type == user_defined) && (flagged.lstrip || flagged.rstrip);
+    if (takes_space && !parts->add(flagged)) {
+      refuse(from, fmt::format("tokens[{}]", i), "a text that no other token has", excerpt(from.tokens[i]));
+    }
+  }
   parts->add_control_pieces();
   const auto or_usual = [&](std::optional<std::int64_t> id, std::int64_t usual) {
     return id || static_cast<std::uint64_t>(usual) >= count ? id : std::optional(usual);

@@ -31,6 +31,8 @@ std::vector<std::int32_t> token_types(const gguf_metadata& metadata) {
 gguf_vocabulary read_gguf_vocabulary(const gguf_metadata& metadata) {
   gguf_vocabulary vocabulary;
   vocabulary.file = metadata.file();
+  vocabulary.architecture = metadata.text("general.architecture").value_or("");
+  vocabulary.name = metadata.text("general.name").value_or("");
   vocabulary.model = metadata.text("tokenizer.ggml.model").value_or("");
   vocabulary.pre = metadata.text("tokenizer.ggml.pre").value_or("");
   vocabulary.tokens = texts(metadata, "tokenizer.ggml.tokens");
