@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
@@ -55,6 +58,7 @@ void check(const gguf_vocabulary& from) {
   };
   check_id("bos_token_id", from.bos_token_id);
   check_id("eos_token_id", from.eos_token_id);
+  check_id("unknown_token_id", from.unknown_token_id);
   for (const std::int64_t id : from.more_eos_ids) {
     check_id("eot_token_id", id);
   }
@@ -127,7 +131,24 @@ sentencepiece_parts::prefix prefix_of(const gguf_vocabulary& from) {
   return prefix::each;
 }
 
-any_tokenizer sentencepiece_of(const gguf_vocabulary& from) {
+/// The types with one token that is unknown, which SentencePiece asks for: files have none, as Gemma 3's whose <unk> is a
+/// control token, or several.
+std::vector<std::int32_t> with_one_unknown(const gguf_vocabulary& from) {
+  std::vector<std::int32_t> types = from.token_types;
+  if (std::ranges::count(types, unknown) == 1) {
+    return types;
+  }
+  const auto named = std::ranges::find(from.tokens, "<unk>") - from.tokens.begin();
+  const auto chosen = static_cast<std::size_t>(from.unknown_token_id.value_or(named));
+  if (chosen >= types.size()) {
+    refuse(from, "token_type", "a token of type 2, for what is unknown", "none");
+  }
+  std::ranges::replace(types, std::int32_t{unknown}, std::int32_t{control});
+  types[chosen] = unknown;
+  return types;
+}
+
+any_tokenizer sentencepiece_of(gguf_vocabulary from) {
   using prefix = sentencepiece_parts::prefix;
   const std::size_t count = from.tokens.size();
   if (from.scores.size() != count) {
@@ -136,6 +157,7 @@ any_tokenizer sentencepiece_of(const gguf_vocabulary& from) {
   if (from.token_types.empty()) {
     refuse(from, "token_type", fmt::format("{} values, one a token", count), "none");
   }
+  from.token_types = with_one_unknown(from);
   auto parts =
       std::make_shared<sentencepiece_parts>(sentencepiece_model_of(from), from.file.string(),
                                             from.add_space_prefix.value_or(true) ? prefix_of(from) : prefix::none);

@@ -178,6 +178,44 @@ TEST_CASE("metadata of SentencePiece gives the ids of its tokenizer.model", "[mo
   }
 }
 
+TEST_CASE("a SentencePiece vocabulary without its one unknown token, as Gemma 3's files are, reads as with it",
+          "[model][tokenizers]") {
+  const any_tokenizer own = tokenizer_of(sentencepiece_metadata());
+  gguf_vocabulary none = sentencepiece_metadata();
+  none.token_types[0] = 3;  // <unk> as a control token: known by its text
+  gguf_vocabulary stated = none;
+  stated.tokens[0] = "<unknown>";
+  stated.unknown_token_id = 0;
+  gguf_vocabulary several = sentencepiece_metadata();
+  several.token_types[1] = 2;
+  several.unknown_token_id = 0;
+  for (const std::string& text : test::hard_texts()) {
+    CAPTURE(text);
+    CHECK(tokenizer_of(none).encode(text) == own.encode(text));
+    CHECK(tokenizer_of(stated).encode(text) == own.encode(text));
+    CHECK(tokenizer_of(several).encode(text) == own.encode(text));
+  }
+}
+
+TEST_CASE("runs of spaces that a GGUF file writes as they stand in a text are found in it", "[model][tokenizers]") {
+  gguf_vocabulary metadata = sentencepiece_metadata();
+  metadata.add_space_prefix = false;
+  const auto id = [&](std::string_view token) {
+    metadata.tokens.emplace_back(token);
+    metadata.scores.push_back(-1000);
+    metadata.token_types.push_back(4);
+    return static_cast<std::int64_t>(metadata.tokens.size() - 1);
+  };
+  const std::int64_t two = id("  "), three = id("   "), lines = id("\n\n");
+  const any_tokenizer made = tokenizer_of(metadata);
+  const auto a = made.encode("a"), b = made.encode("b");
+  REQUIRE(a.size() == 1);
+  REQUIRE(b.size() == 1);
+  CHECK(made.encode("a  b") == id_list{a[0], two, b[0]});
+  CHECK(made.encode("a   b\n\na") == id_list{a[0], three, b[0], lines, a[0]});
+  CHECK(made.decode(made.encode("a   b\n\n  a")) == "a   b\n\n  a");
+}
+
 TEST_CASE("Phi-3's tokens take the white space behind them, which no key of a GGUF file says", "[model][tokenizers]") {
   const any_tokenizer own = open_tokenizer(test::tokenizer_fixtures() / "phi3_like");
   const std::vector<std::string> chats{"<|user|>\nWhat is your name?<|end|>\n<|assistant|>\n", "<|user|> \n\t two<|end|>x",
@@ -260,6 +298,12 @@ TEST_CASE("metadata that is not understood or contradicts itself is refused by i
   CHECK_THAT(changed([](auto& v) { v.eos_token_id = -1; }), test::EndsWith("got -1"));
   CHECK_THAT(changed([](auto& v) { v.model = "llama"; }), test::contains("scores: expected"));
   gguf_vocabulary spm = sentencepiece_metadata();
-  spm.token_types[0] = 1;  // no unknown piece
+  spm.token_types[0] = 1;
+  spm.tokens[0] = "no unknown piece";
+  CHECK(refusal(spm) == "model.gguf: tokenizer.ggml.token_type: expected a token of type 2, for what is unknown, got none");
+  spm.unknown_token_id = -1;
+  CHECK_THAT(refusal(spm), test::EndsWith("unknown_token_id: expected 0 <= id < 360, got -1"));
+  spm = sentencepiece_metadata();
+  spm.tokens[300] = spm.tokens[301];
   CHECK_THAT(refusal(spm), test::StartsWith("model.gguf: content: expected a SentencePiece model"));
 }
