@@ -131,8 +131,8 @@ sentencepiece_parts::prefix prefix_of(const gguf_vocabulary& from) {
   return prefix::each;
 }
 
-/// The types with one token that is unknown, which SentencePiece asks for: files have none, as Gemma 3's whose <unk> is a
-/// control token, or several.
+/// The types with one token that is unknown, which SentencePiece asks for: files have none, as Gemma 3's whose <unk> is
+/// a control token, or several.
 std::vector<std::int32_t> with_one_unknown(const gguf_vocabulary& from) {
   std::vector<std::int32_t> types = from.token_types;
   if (std::ranges::count(types, unknown) == 1) {

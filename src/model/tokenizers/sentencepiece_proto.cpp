@@ -50,8 +50,8 @@ constexpr std::uint32_t normalizer_name = 1, normalizer_dummy_prefix = 3, normal
                         normalizer_escape_spaces = 5;
 constexpr std::uint64_t byte_pair_encoding = 2;
 
-/// A user-defined piece as SentencePiece has it: llama.cpp's conversion writes Gemma's runs of spaces as they stand in a
-/// text. Taken over as it is where another piece has that spelling.
+/// A user-defined piece as SentencePiece has it: llama.cpp's conversion writes Gemma's runs of spaces as they stand in
+/// a text. Taken over as it is where another piece has that spelling.
 std::string user_defined_piece(const std::string& token, const std::unordered_set<std::string_view>& tokens) {
   constexpr std::string_view space_mark = "\xE2\x96\x81";  // ▁
   std::string piece;

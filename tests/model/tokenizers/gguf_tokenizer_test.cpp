@@ -153,7 +153,8 @@ TEST_CASE("metadata of SentencePiece gives the ids of its tokenizer.model", "[mo
     const char* settings;
   };
   for (const auto& [prefix, instructed, settings] :
-       {example{true, false, R"({"legacy": true})"}, example{true, true, R"({"added_tokens_decoder": {"360": {"content": "[INST]", "special": true}}})"},
+       {example{true, false, R"({"legacy": true})"},
+        example{true, true, R"({"added_tokens_decoder": {"360": {"content": "[INST]", "special": true}}})"},
         example{false, false, R"({"add_prefix_space": false})"}}) {
     CAPTURE(settings);
     test::put_sentencepiece(folder, settings);
@@ -218,8 +219,9 @@ TEST_CASE("runs of spaces that a GGUF file writes as they stand in a text are fo
 
 TEST_CASE("Phi-3's tokens take the white space behind them, which no key of a GGUF file says", "[model][tokenizers]") {
   const any_tokenizer own = open_tokenizer(test::tokenizer_fixtures() / "phi3_like");
-  const std::vector<std::string> chats{"<|user|>\nWhat is your name?<|end|>\n<|assistant|>\n", "<|user|> \n\t two<|end|>x",
-                                       "a <|user|>b <|end|> \xE3\x80\x80", "\n<|end|>\n\n<|assistant|>  my <s> name"};
+  const std::vector<std::string> chats{"<|user|>\nWhat is your name?<|end|>\n<|assistant|>\n",
+                                       "<|user|> \n\t two<|end|>x", "a <|user|>b <|end|> \xE3\x80\x80",
+                                       "\n<|end|>\n\n<|assistant|>  my <s> name"};
   gguf_vocabulary metadata = scored_metadata_of("phi3_like");
   const auto plain = tokenizer_of(metadata).encode_markup(chats[0]);
   CHECK(plain != own.encode_markup(chats[0]));  // of another family, the line ends stay
@@ -236,7 +238,8 @@ TEST_CASE("Phi-3's tokens take the white space behind them, which no key of a GG
   }
 }
 
-TEST_CASE("Phi-4's tokens take the white space around them, Phi-4-mini's that behind its turns", "[model][tokenizers]") {
+TEST_CASE("Phi-4's tokens take the white space around them, Phi-4-mini's that behind its turns",
+          "[model][tokenizers]") {
   gguf_vocabulary metadata = metadata_of("qwen_like", "dbrx");  // its tokens serve for Phi-4's
   const auto id = [&](std::string_view text) {
     return static_cast<std::int64_t>(std::ranges::find(metadata.tokens, text) - metadata.tokens.begin());
@@ -300,7 +303,8 @@ TEST_CASE("metadata that is not understood or contradicts itself is refused by i
   gguf_vocabulary spm = sentencepiece_metadata();
   spm.token_types[0] = 1;
   spm.tokens[0] = "no unknown piece";
-  CHECK(refusal(spm) == "model.gguf: tokenizer.ggml.token_type: expected a token of type 2, for what is unknown, got none");
+  CHECK(refusal(spm) ==
+        "model.gguf: tokenizer.ggml.token_type: expected a token of type 2, for what is unknown, got none");
   spm.unknown_token_id = -1;
   CHECK_THAT(refusal(spm), test::EndsWith("unknown_token_id: expected 0 <= id < 360, got -1"));
   spm = sentencepiece_metadata();

@@ -185,8 +185,9 @@ TEST_CASE("linear and YaRN scaling are read, other scalings and their variants r
 TEST_CASE("an unknown architecture, or something that is no model, is refused by name", "[model][gguf]") {
   CHECK(config_complaint(smallest_llama("mamba")) ==
         "\"general.architecture\": expected one of llama, qwen2, qwen3, gemma2, gemma3, phi3, smollm3, got \"mamba\"");
-  CHECK(config_complaint(gguf_bytes()) ==
-        "\"general.architecture\": expected one of llama, qwen2, qwen3, gemma2, gemma3, phi3, smollm3, got no such key");
+  CHECK(
+      config_complaint(gguf_bytes()) ==
+      "\"general.architecture\": expected one of llama, qwen2, qwen3, gemma2, gemma3, phi3, smollm3, got no such key");
   CHECK(config_complaint(smallest_llama().text("general.type", "adapter")) ==
         "\"general.type\": expected \"model\", got \"adapter\"");
 }

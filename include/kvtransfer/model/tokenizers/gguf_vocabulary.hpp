@@ -25,14 +25,14 @@ struct gguf_vocabulary {
   std::vector<float> scores;        ///< "llama": one a token, the greatest is merged first
   std::vector<std::int32_t>
       token_types;  ///< one a token: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
-  std::optional<std::int64_t> bos_token_id;  ///< absent: none for "gpt2", 1 for "llama"
-  std::optional<std::int64_t> eos_token_id;  ///< absent: none for "gpt2", 2 for "llama"
+  std::optional<std::int64_t> bos_token_id;      ///< absent: none for "gpt2", 1 for "llama"
+  std::optional<std::int64_t> eos_token_id;      ///< absent: none for "gpt2", 2 for "llama"
   std::optional<std::int64_t> unknown_token_id;  ///< "llama": used unless one token is of type 2
-  std::vector<std::int64_t> more_eos_ids;    ///< further ids that end a text: `eot_token_id` (absent: known
-                                             ///< by its text), `eom_token_id`
-  std::optional<bool> add_bos_token;         ///< absent: the family's own rule
-  std::optional<bool> add_eos_token;         ///< absent: none is added
-  std::optional<bool> add_space_prefix;      ///< absent: as SentencePiece does for "llama", none for "gpt2"
+  std::vector<std::int64_t> more_eos_ids;        ///< further ids that end a text: `eot_token_id` (absent: known
+                                                 ///< by its text), `eom_token_id`
+  std::optional<bool> add_bos_token;             ///< absent: the family's own rule
+  std::optional<bool> add_eos_token;             ///< absent: none is added
+  std::optional<bool> add_space_prefix;          ///< absent: as SentencePiece does for "llama", none for "gpt2"
 };
 
 /// Reads what a GGUF file says of its tokenizer. @throws file_error for a value of another type than its key has
