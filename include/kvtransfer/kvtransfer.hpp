@@ -47,6 +47,7 @@
 #include "kvtransfer/core/cache_extents.hpp"
 #include "kvtransfer/core/enum_names.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/git_lfs.hpp"
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"

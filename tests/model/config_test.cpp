@@ -218,6 +218,10 @@ TEST_CASE("each architecture's windows lie on the layers that transformers gives
   CHECK_THROWS_AS(windows_of("Qwen2ForCausalLM", "qwen2", listed), file_error);  // and use_sliding_window is off
   CHECK_THROWS_AS(windows_of("Gemma2ForCausalLM", "gemma2", {{"layer_types", {"full_attention"}}}), file_error);
   CHECK_THROWS_AS(windows_of("Gemma2ForCausalLM", "gemma2", {{"sliding_window", nullptr}}), file_error);
+  const nlohmann::json twice = {{"sliding_window", 6}, {"sliding_window_size", 6}};  // as Gemma 2 9B's file
+  CHECK(windows_of("Gemma2ForCausalLM", "gemma2", twice) == windows{6, none, 6, none});
+  CHECK_THROWS_AS(windows_of("Gemma2ForCausalLM", "gemma2", {{"sliding_window", 6}, {"sliding_window_size", 7}}),
+                  file_error);
   CHECK_THROWS_AS(windows_of("Gemma2ForCausalLM", "gemma2", {{"use_bidirectional_attention", true}}), file_error);
 }
 

@@ -5,8 +5,10 @@
 #include <ATen/ops/tensor.h>
 
 #include <cstring>
+#include <filesystem>
 #include <string>
 
+#include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "kvtransfer/tensor/safetensors_writer.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
@@ -71,4 +73,18 @@ TEST_CASE("a file that is missing or malformed is refused by name", "[tensor][sa
   const auto bad = folder.put("bad.safetensors", "not a safetensors file");
   CHECK_THAT(message_of<file_error>([&] { safetensors_file::open(bad); }),
              test::StartsWith(bad.string() + ": header length:"));
+}
+
+TEST_CASE("a Git LFS pointer in the place of a safetensors file is called that", "[tensor][safetensors]") {
+  const temporary_folder folder;
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 99\n";
+  const auto file = folder.put("model.safetensors", pointer);
+  CHECK(message_of<file_error>([&] { safetensors_file::open(file); }) ==
+        file.string() +
+            ": content: expected the file itself, got a Git LFS pointer, the file itself was not downloaded (git lfs "
+            "pull)");
+  const auto index = folder.put("model.safetensors.index.json", pointer);
+  std::filesystem::remove(file);
+  CHECK_THAT(message_of<file_error>([&] { safetensors_folder::open(folder.path()); }),
+             test::StartsWith(index.string() + ": content: expected the file itself, got a Git LFS pointer"));
 }

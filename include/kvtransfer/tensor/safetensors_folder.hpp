@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/git_lfs.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/tensor/safetensors.hpp"
 
@@ -31,6 +32,7 @@ using safetensors_index = std::map<std::string, std::string, std::less<>>;
 /// @param file named in errors
 /// @throws file_error for bad JSON, a missing map, or a shard that is not a file name in the same folder
 [[nodiscard]] inline safetensors_index parse_safetensors_index(std::string_view text, std::string_view file) {
+  refuse_git_lfs_pointer(text, file);
   const nlohmann::json content = parse_json(text, file);
   require<file_error>(content.is_object() && content.contains("weight_map") && content["weight_map"].is_object(), file,
                       "weight_map", "an object that names a shard for every tensor", "none");

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/git_lfs.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/tensor/safetensors_dtype.hpp"
 
@@ -236,6 +237,7 @@ struct unplaced_tensor {
                                                                  std::string_view file) {
   namespace details = safetensors_details;
   constexpr int deepest = 3;
+  refuse_git_lfs_pointer(bytes, file);
   const std::string_view text = details::header_text(bytes, file);
   const nlohmann::json fields = parse_json(text, file, deepest);
 

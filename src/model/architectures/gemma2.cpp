@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "model/architectures/architecture.hpp"
 #include "model/architectures/blocks.hpp"
 
@@ -14,6 +16,10 @@ void choose_gemma2_blocks(const json_fields& fields, model_config& config) {
   }
   config.final_softcap = fields.optional_number("final_logit_softcapping", 30.0);
   set_gemma_windows(fields, 2, config);
+  // Gemma 2 9B's and 27B's files repeat the window under this name, which transformers does not read.
+  if (const nlohmann::json* window = fields.find("sliding_window"); window != nullptr) {
+    require_only(fields, "sliding_window_size", *window);
+  }
 }
 
 }  // namespace

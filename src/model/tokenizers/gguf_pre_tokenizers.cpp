@@ -53,6 +53,9 @@ constexpr std::array families{
     family{.name = "qwen2", .expressions = {&qwen2, 1}, .nfc = true},
     family{.name = "qwen35", .expressions = {&qwen35, 1}, .nfc = true},
     family{.name = "llama-bpe", .expressions = {&llama3, 1}, .ignore_merges = true, .adds_bos = true},
+    family{.name = "llama3", .expressions = {&llama3, 1}, .ignore_merges = true, .adds_bos = true},
+    family{.name = "llama-v3", .expressions = {&llama3, 1}, .ignore_merges = true, .adds_bos = true},
+    family{.name = "smaug-bpe", .expressions = {&llama3, 1}, .ignore_merges = true},  // Llama 3's without BOS: SmolLM3
     family{.name = "dbrx", .expressions = {&llama3, 1}},
     family{.name = "tekken", .expressions = {&tekken, 1}, .ignore_merges = true, .adds_bos = true},
     family{.name = "gpt-4o", .expressions = {&o200k, 1}},

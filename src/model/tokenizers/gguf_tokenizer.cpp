@@ -1,15 +1,19 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/tokenizers/gguf_vocabulary.hpp"
 #include "model/tokenizers/byte_pair_tokenizer.hpp"
 #include "model/tokenizers/gguf_pre_tokenizers.hpp"
+#include "model/tokenizers/gguf_token_flags.hpp"
 #include "model/tokenizers/sentencepiece_proto.hpp"
 #include "model/tokenizers/sentencepiece_tokenizer.hpp"
 #include "model/tokenizers/utf8.hpp"
@@ -54,6 +58,7 @@ void check(const gguf_vocabulary& from) {
   };
   check_id("bos_token_id", from.bos_token_id);
   check_id("eos_token_id", from.eos_token_id);
+  check_id("unknown_token_id", from.unknown_token_id);
   for (const std::int64_t id : from.more_eos_ids) {
     check_id("eot_token_id", id);
   }
@@ -99,8 +104,11 @@ any_tokenizer byte_pair_of(const gguf_vocabulary& from) {
   for (std::size_t i = 0; i < from.token_types.size(); ++i) {
     const std::int32_t type = from.token_types[i];
     const bool special = type == control || type == unknown;
-    if ((special || type == user_defined) &&
-        !parts->add({.content = from.tokens[i], .id = static_cast<std::int32_t>(i), .special = special})) {
+    if (!special && type != user_defined) {
+      continue;
+    }
+    const added_token token{.content = from.tokens[i], .id = static_cast<std::int32_t>(i), .special = special};
+    if (!parts->add(with_white_space(from, token))) {
       refuse(from, fmt::format("tokens[{}]", i), "a text", excerpt(from.tokens[i]));
     }
   }
@@ -110,7 +118,37 @@ any_tokenizer byte_pair_of(const gguf_vocabulary& from) {
   return byte_pair_tokenizer(std::move(parts));
 }
 
-any_tokenizer sentencepiece_of(const gguf_vocabulary& from) {
+/// Where a text gets a space in front: behind every special token, as llama.cpp and the tokenizer.json of Llama 2,
+/// TinyLlama, Mistral's first and Phi-3 have it. Mistral's later ones, with special tokens around instructions, put
+/// that space into their templates.
+sentencepiece_parts::prefix prefix_of(const gguf_vocabulary& from) {
+  using prefix = sentencepiece_parts::prefix;
+  for (std::size_t i = 0; i < from.tokens.size(); ++i) {
+    if (from.tokens[i] == "[INST]" && from.token_types[i] == control) {
+      return prefix::first;
+    }
+  }
+  return prefix::each;
+}
+
+/// The types with one token that is unknown, which SentencePiece asks for: files have none, as Gemma 3's whose <unk> is
+/// a control token, or several.
+std::vector<std::int32_t> with_one_unknown(const gguf_vocabulary& from) {
+  std::vector<std::int32_t> types = from.token_types;
+  if (std::ranges::count(types, unknown) == 1) {
+    return types;
+  }
+  const auto named = std::ranges::find(from.tokens, "<unk>") - from.tokens.begin();
+  const auto chosen = static_cast<std::size_t>(from.unknown_token_id.value_or(named));
+  if (chosen >= types.size()) {
+    refuse(from, "token_type", "a token of type 2, for what is unknown", "none");
+  }
+  std::ranges::replace(types, std::int32_t{unknown}, std::int32_t{control});
+  types[chosen] = unknown;
+  return types;
+}
+
+any_tokenizer sentencepiece_of(gguf_vocabulary from) {
   using prefix = sentencepiece_parts::prefix;
   const std::size_t count = from.tokens.size();
   if (from.scores.size() != count) {
@@ -119,9 +157,20 @@ any_tokenizer sentencepiece_of(const gguf_vocabulary& from) {
   if (from.token_types.empty()) {
     refuse(from, "token_type", fmt::format("{} values, one a token", count), "none");
   }
+  from.token_types = with_one_unknown(from);
   auto parts =
       std::make_shared<sentencepiece_parts>(sentencepiece_model_of(from), from.file.string(),
-                                            from.add_space_prefix.value_or(true) ? prefix::first : prefix::none);
+                                            from.add_space_prefix.value_or(true) ? prefix_of(from) : prefix::none);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int32_t type = from.token_types[i];
+    const bool special = type == control || type == unknown;
+    const added_token token{.content = from.tokens[i], .id = static_cast<std::int32_t>(i), .special = special};
+    const added_token flagged = with_white_space(from, token);
+    const bool takes_space = (special || type == user_defined) && (flagged.lstrip || flagged.rstrip);
+    if (takes_space && !parts->add(flagged)) {
+      refuse(from, fmt::format("tokens[{}]", i), "a text that no other token has", excerpt(from.tokens[i]));
+    }
+  }
   parts->add_control_pieces();
   const auto or_usual = [&](std::optional<std::int64_t> id, std::int64_t usual) {
     return id || static_cast<std::uint64_t>(usual) >= count ? id : std::optional(usual);

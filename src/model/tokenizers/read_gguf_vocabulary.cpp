@@ -31,6 +31,8 @@ std::vector<std::int32_t> token_types(const gguf_metadata& metadata) {
 gguf_vocabulary read_gguf_vocabulary(const gguf_metadata& metadata) {
   gguf_vocabulary vocabulary;
   vocabulary.file = metadata.file();
+  vocabulary.architecture = metadata.text("general.architecture").value_or("");
+  vocabulary.name = metadata.text("general.name").value_or("");
   vocabulary.model = metadata.text("tokenizer.ggml.model").value_or("");
   vocabulary.pre = metadata.text("tokenizer.ggml.pre").value_or("");
   vocabulary.tokens = texts(metadata, "tokenizer.ggml.tokens");
@@ -39,6 +41,7 @@ gguf_vocabulary read_gguf_vocabulary(const gguf_metadata& metadata) {
   vocabulary.token_types = token_types(metadata);
   vocabulary.bos_token_id = metadata.integer("tokenizer.ggml.bos_token_id");
   vocabulary.eos_token_id = metadata.integer("tokenizer.ggml.eos_token_id");
+  vocabulary.unknown_token_id = metadata.integer("tokenizer.ggml.unknown_token_id");
   vocabulary.more_eos_ids = detail::gguf_turn_ends(metadata);
   vocabulary.add_bos_token = metadata.boolean("tokenizer.ggml.add_bos_token");
   vocabulary.add_eos_token = metadata.boolean("tokenizer.ggml.add_eos_token");

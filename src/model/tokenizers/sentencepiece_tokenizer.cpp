@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/git_lfs.hpp"
 #include "model/tokenizers/decoders.hpp"
 #include "model/tokenizers/sentencepiece_proto.hpp"
 #include "model/tokenizers/utf8.hpp"
@@ -18,6 +19,7 @@ namespace {
 constexpr std::string_view space_mark = "\xE2\x96\x81";  // ▁
 
 std::unique_ptr<sentencepiece::SentencePieceProcessor> load(std::string_view model, std::string_view file) {
+  refuse_git_lfs_pointer(model, file);
   auto loaded = std::make_unique<sentencepiece::SentencePieceProcessor>();
   if (!loaded->LoadFromSerializedProto(model).ok() || loaded->GetPieceSize() < 1) {
     fail<file_error>(file, "content", "a SentencePiece model", fmt::format("{} other bytes", model.size()));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "kvtransfer/core/git_lfs.hpp"
 #include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer::detail {
@@ -41,6 +42,7 @@ void read_added_tokens(const json_reader& node, byte_pair_parts& parts) {
 }
 
 byte_pair_parts read_tokenizer_json(std::string_view content, std::string_view file) {
+  refuse_git_lfs_pointer(content, file);
   const nlohmann::json parsed = parse_json(content, file);
   const json_reader root(parsed, file);
   // `truncation` and `padding` are what the last batch of a training was cut and filled up to; transformers resets both

@@ -12,7 +12,7 @@ namespace kvtransfer::detail {
 namespace {
 
 // Source: ggml-org/llama.cpp, conversion/*.py, which write these files; the `gguf` package, tensor_mapping.py.
-constexpr std::array<gguf_architecture, 6> architectures{{
+constexpr std::array<gguf_architecture, 7> architectures{{
     {.name = "llama",
      .model_type = "llama",
      .architecture = "LlamaForCausalLM",
@@ -34,6 +34,7 @@ constexpr std::array<gguf_architecture, 6> architectures{{
      .is_gemma = true,
      .norms_heads = true},
     {.name = "phi3", .model_type = "phi3", .architecture = "Phi3ForCausalLM", .fuses_projections = true},
+    {.name = "smollm3", .model_type = "smollm3", .architecture = "SmolLM3ForCausalLM", .permutes_heads = true},
 }};
 
 struct renaming {

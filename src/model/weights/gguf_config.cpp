@@ -172,6 +172,9 @@ nlohmann::json gguf_config(const gguf_file& file) {
     add_gemma(config, architecture, keys);
   } else {
     config["hidden_act"] = "silu";
+    if (architecture.name == "smollm3") {
+      config["no_rope_layer_interval"] = 4;  // no key says so. Source: ggml-org/llama.cpp
+    }
     add_window(config, architecture, keys);
   }
   detail::add_rope(config, architecture, keys, file);

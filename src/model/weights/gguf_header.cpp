@@ -10,6 +10,7 @@
 
 #include "gguf_cursor.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/git_lfs.hpp"
 #include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer {
@@ -197,6 +198,7 @@ void place_tensors(gguf_header& header, std::uint64_t alignment, std::uint64_t f
 }  // namespace
 
 gguf_header parse_gguf_header(std::span<const std::byte> bytes, std::string_view file) {
+  refuse_git_lfs_pointer(bytes, file);
   gguf_cursor cursor(bytes, file);
   gguf_header header;
   header.version = read_version(cursor);

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -46,6 +48,30 @@ gguf_vocabulary sentencepiece_metadata() {
     made.scores.push_back(piece[1].get<float>());
     made.token_types.push_back(piece[2].get<std::int32_t>());
   }
+  return made;
+}
+
+/// A fixture's byte-fallback BPE as a SentencePiece vocabulary: what is merged first has the greatest score.
+gguf_vocabulary scored_metadata_of(const std::string& fixture) {
+  gguf_vocabulary made = metadata_of(fixture, "");
+  made.model = "llama";
+  made.bos_token_id = 1;
+  made.eos_token_id = 2;
+  made.scores.assign(made.tokens.size(), 0.0F);
+  for (std::size_t i = 0; i < made.merges.size(); ++i) {
+    std::string merged = made.merges[i];
+    merged.erase(merged.find(' ', 1), 1);
+    const auto place = std::ranges::find(made.tokens, merged) - made.tokens.begin();
+    made.scores[static_cast<std::size_t>(place)] = -static_cast<float>(i);
+  }
+  for (std::size_t i = 0; i < made.tokens.size(); ++i) {
+    const bool is_byte = made.tokens[i].starts_with("<0x") && made.tokens[i].size() == 6;
+    made.token_types[i] = is_byte ? 6 : (made.tokens[i] == "<unk>" ? 2 : made.token_types[i]);
+  }
+  for (const char* control : {"<s>", "</s>"}) {
+    made.token_types[static_cast<std::size_t>(std::ranges::find(made.tokens, control) - made.tokens.begin())] = 3;
+  }
+  made.merges.clear();
   return made;
 }
 
@@ -100,7 +126,9 @@ TEST_CASE("each pre-tokenizer's name stands for the family's own split", "[model
   CHECK(words_of("gpt-2") == words{"I", "'", "M", "Ġ123", "Ġa", "Ìģ/", "Ċ"});
   CHECK(words_of("smollm") == words{"I", "'", "M", "Ġ", "1", "2", "3", "Ġa", "Ìģ/", "Ċ"});
   CHECK(words_of("llama-bpe") == words{"I", "'M", "Ġ", "123", "Ġa", "Ìģ/Ċ"});
-  CHECK(words_of("dbrx") == words_of("llama-bpe"));
+  for (const char* same : {"dbrx", "llama3", "llama-v3", "smaug-bpe"}) {
+    CHECK(words_of(same) == words_of("llama-bpe"));
+  }
   CHECK(words_of("qwen2") == words{"I", "'M", "Ġ", "1", "2", "3", composed, "/Ċ"});
   CHECK(words_of("qwen35") == words_of("qwen2"));
   CHECK(words_of("tekken") == words{"I", "'M", "Ġ", "1", "2", "3", decomposed, "/Ċ"});
@@ -119,10 +147,25 @@ TEST_CASE("the name default stands for llama.cpp's fallback, four splits one aft
 
 TEST_CASE("metadata of SentencePiece gives the ids of its tokenizer.model", "[model][tokenizers]") {
   const test::temporary_folder folder;
-  for (const bool prefix : {true, false}) {
-    test::put_sentencepiece(folder, prefix ? "{}" : R"({"add_prefix_space": false})");
+  struct example {
+    bool prefix;
+    bool instructed;
+    const char* settings;
+  };
+  for (const auto& [prefix, instructed, settings] :
+       {example{true, false, R"({"legacy": true})"},
+        example{true, true, R"({"added_tokens_decoder": {"360": {"content": "[INST]", "special": true}}})"},
+        example{false, false, R"({"add_prefix_space": false})"}}) {
+    CAPTURE(settings);
+    test::put_sentencepiece(folder, settings);
     gguf_vocabulary metadata = sentencepiece_metadata();
     metadata.add_space_prefix = prefix;
+    if (instructed) {
+      REQUIRE(metadata.tokens.size() == 360);
+      metadata.tokens.emplace_back("[INST]");
+      metadata.scores.push_back(0);
+      metadata.token_types.push_back(3);
+    }
     const any_tokenizer from_folder = open_tokenizer(folder.path());
     const any_tokenizer from_metadata = tokenizer_of(metadata);
     CHECK(from_metadata.boundaries() == from_folder.boundaries());
@@ -134,6 +177,86 @@ TEST_CASE("metadata of SentencePiece gives the ids of its tokenizer.model", "[mo
       CHECK(from_metadata.decode(ids) == from_folder.decode(ids));
     }
   }
+}
+
+TEST_CASE("a SentencePiece vocabulary without its one unknown token, as Gemma 3's files are, reads as with it",
+          "[model][tokenizers]") {
+  const any_tokenizer own = tokenizer_of(sentencepiece_metadata());
+  gguf_vocabulary none = sentencepiece_metadata();
+  none.token_types[0] = 3;  // <unk> as a control token: known by its text
+  gguf_vocabulary stated = none;
+  stated.tokens[0] = "<unknown>";
+  stated.unknown_token_id = 0;
+  gguf_vocabulary several = sentencepiece_metadata();
+  several.token_types[1] = 2;
+  several.unknown_token_id = 0;
+  for (const std::string& text : test::hard_texts()) {
+    CAPTURE(text);
+    CHECK(tokenizer_of(none).encode(text) == own.encode(text));
+    CHECK(tokenizer_of(stated).encode(text) == own.encode(text));
+    CHECK(tokenizer_of(several).encode(text) == own.encode(text));
+  }
+}
+
+TEST_CASE("runs of spaces that a GGUF file writes as they stand in a text are found in it", "[model][tokenizers]") {
+  gguf_vocabulary metadata = sentencepiece_metadata();
+  metadata.add_space_prefix = false;
+  const auto id = [&](std::string_view token) {
+    metadata.tokens.emplace_back(token);
+    metadata.scores.push_back(-1000);
+    metadata.token_types.push_back(4);
+    return static_cast<std::int64_t>(metadata.tokens.size() - 1);
+  };
+  const std::int64_t two = id("  "), three = id("   "), lines = id("\n\n");
+  const any_tokenizer made = tokenizer_of(metadata);
+  const auto a = made.encode("a"), b = made.encode("b");
+  REQUIRE(a.size() == 1);
+  REQUIRE(b.size() == 1);
+  CHECK(made.encode("a  b") == id_list{a[0], two, b[0]});
+  CHECK(made.encode("a   b\n\na") == id_list{a[0], three, b[0], lines, a[0]});
+  CHECK(made.decode(made.encode("a   b\n\n  a")) == "a   b\n\n  a");
+}
+
+TEST_CASE("Phi-3's tokens take the white space behind them, which no key of a GGUF file says", "[model][tokenizers]") {
+  const any_tokenizer own = open_tokenizer(test::tokenizer_fixtures() / "phi3_like");
+  const std::vector<std::string> chats{"<|user|>\nWhat is your name?<|end|>\n<|assistant|>\n",
+                                       "<|user|> \n\t two<|end|>x", "a <|user|>b <|end|> \xE3\x80\x80",
+                                       "\n<|end|>\n\n<|assistant|>  my <s> name"};
+  gguf_vocabulary metadata = scored_metadata_of("phi3_like");
+  const auto plain = tokenizer_of(metadata).encode_markup(chats[0]);
+  CHECK(plain != own.encode_markup(chats[0]));  // of another family, the line ends stay
+  metadata.architecture = "phi3";
+  const any_tokenizer by_architecture = tokenizer_of(metadata);
+  metadata.architecture = "llama";
+  metadata.name = "Phi-3 Mini as a Llama";
+  const any_tokenizer by_name = tokenizer_of(metadata);
+  for (const std::string& text : chats) {
+    CAPTURE(text);
+    CHECK(by_architecture.encode_markup(text) == own.encode_markup(text));
+    CHECK(by_name.encode_markup(text) == own.encode_markup(text));
+    CHECK(by_architecture.encode(text) == own.encode(text));  // text that looks like tokens stays text
+  }
+}
+
+TEST_CASE("Phi-4's tokens take the white space around them, Phi-4-mini's that behind its turns",
+          "[model][tokenizers]") {
+  gguf_vocabulary metadata = metadata_of("qwen_like", "dbrx");  // its tokens serve for Phi-4's
+  const auto id = [&](std::string_view text) {
+    return static_cast<std::int64_t>(std::ranges::find(metadata.tokens, text) - metadata.tokens.begin());
+  };
+  const id_list both{id("<|im_start|>"), id("a"), id("<|im_end|>")};
+  const std::string spaced = " <|im_start|>\n a \n<|im_end|>\n";
+  CHECK(tokenizer_of(metadata).encode_markup(spaced).size() > both.size());
+  metadata.architecture = "phi3";
+  CHECK(tokenizer_of(metadata).encode_markup(spaced) == both);
+  CHECK(tokenizer_of(metadata).encode_markup(" <think> ").size() == 3);  // not special: nothing is taken
+
+  metadata.pre = "gpt-4o";
+  CHECK(tokenizer_of(metadata).encode_markup(spaced).size() > both.size());
+  std::ranges::replace(metadata.tokens, std::string("<|im_start|>"), std::string("<|user|>"));
+  std::ranges::replace(metadata.tokens, std::string("<|im_end|>"), std::string("<|end|>"));
+  CHECK(tokenizer_of(metadata).encode_markup("<|user|>\n a<|end|>\n") == both);
+  CHECK(tokenizer_of(metadata).encode_markup("<|user|>a\n<|end|>").size() == 4);  // nothing in front is taken
 }
 
 TEST_CASE("BOS is added where the metadata says so, else by the family's rule", "[model][tokenizers]") {
@@ -178,6 +301,13 @@ TEST_CASE("metadata that is not understood or contradicts itself is refused by i
   CHECK_THAT(changed([](auto& v) { v.eos_token_id = -1; }), test::EndsWith("got -1"));
   CHECK_THAT(changed([](auto& v) { v.model = "llama"; }), test::contains("scores: expected"));
   gguf_vocabulary spm = sentencepiece_metadata();
-  spm.token_types[0] = 1;  // no unknown piece
+  spm.token_types[0] = 1;
+  spm.tokens[0] = "no unknown piece";
+  CHECK(refusal(spm) ==
+        "model.gguf: tokenizer.ggml.token_type: expected a token of type 2, for what is unknown, got none");
+  spm.unknown_token_id = -1;
+  CHECK_THAT(refusal(spm), test::EndsWith("unknown_token_id: expected 0 <= id < 360, got -1"));
+  spm = sentencepiece_metadata();
+  spm.tokens[300] = spm.tokens[301];
   CHECK_THAT(refusal(spm), test::StartsWith("model.gguf: content: expected a SentencePiece model"));
 }

@@ -123,6 +123,15 @@ TEST_CASE("a corrupt tokenizer.model is refused by name", "[model][tokenizers]")
   }
 }
 
+TEST_CASE("a Git LFS pointer in the place of a tokenizer's file is called that", "[model][tokenizers]") {
+  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
+    const temporary_folder folder;
+    const auto file = folder.put(name, "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 99\n");
+    CHECK_THAT(test::message_of<file_error>([&] { static_cast<void>(open_tokenizer(folder.path())); }),
+               test::StartsWith(file.string() + ": content: expected the file itself, got a Git LFS pointer"));
+  }
+}
+
 TEST_CASE("a tokenizer.model gives the ids and texts of transformers' LlamaTokenizer", "[model][tokenizers]") {
   const temporary_folder folder;
   test::put_sentencepiece(folder, R"({"bos_token": "<s>", "eos_token": "</s>"})");

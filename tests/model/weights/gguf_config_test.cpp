@@ -70,7 +70,7 @@ void check_same_rotation(const nlohmann::json& a, const nlohmann::json& b) {
 
 TEST_CASE("a GGUF file of each architecture gives the configuration it was made from", "[model][gguf]") {
   const nlohmann::json configs = read_json_object(gguf_fixtures() + "configs.json");
-  CHECK(configs.size() == 6);
+  CHECK(configs.size() == 7);
   for (const auto& [name, expected] : configs.items()) {
     CAPTURE(name);
     const nlohmann::json config = gguf_config(gguf_file::open(gguf_fixtures() + name + ".gguf"));
@@ -184,9 +184,10 @@ TEST_CASE("linear and YaRN scaling are read, other scalings and their variants r
 
 TEST_CASE("an unknown architecture, or something that is no model, is refused by name", "[model][gguf]") {
   CHECK(config_complaint(smallest_llama("mamba")) ==
-        "\"general.architecture\": expected one of llama, qwen2, qwen3, gemma2, gemma3, phi3, got \"mamba\"");
-  CHECK(config_complaint(gguf_bytes()) ==
-        "\"general.architecture\": expected one of llama, qwen2, qwen3, gemma2, gemma3, phi3, got no such key");
+        "\"general.architecture\": expected one of llama, qwen2, qwen3, gemma2, gemma3, phi3, smollm3, got \"mamba\"");
+  CHECK(
+      config_complaint(gguf_bytes()) ==
+      "\"general.architecture\": expected one of llama, qwen2, qwen3, gemma2, gemma3, phi3, smollm3, got no such key");
   CHECK(config_complaint(smallest_llama().text("general.type", "adapter")) ==
         "\"general.type\": expected \"model\", got \"adapter\"");
 }

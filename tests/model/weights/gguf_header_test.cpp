@@ -82,6 +82,9 @@ TEST_CASE("other GGUF versions, byte orders and files are refused by name", "[mo
   CHECK(complaint(0) == "x.gguf: version: expected 2 or 3, little-endian, got 0");
   CHECK(complaint(0x03000000) == "x.gguf: version: expected 2 or 3, little-endian, got a big-endian file");
   CHECK(complaint_about("") == "x.gguf: magic: expected 4 bytes at byte 0, got the end of the file at 0");
+  CHECK(complaint_about("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 99\n") ==
+        "x.gguf: content: expected the file itself, got a Git LFS pointer, the file itself was not downloaded (git lfs "
+        "pull)");
   CHECK(complaint_about("ggjt1234") == "x.gguf: magic: expected GGUF, got \"ggjt\"");
   CHECK(complaint_about(gguf_bytes().value("split.count", 2, raw<std::uint16_t>(3))) ==
         "x.gguf: \"split.count\": expected a model in one file, got 3 (uint16)");

@@ -32,7 +32,7 @@ cache of_same_weights(const cache& written, const causal_lm& model) {
 
 TEST_CASE("a GGUF file of each architecture computes what a folder of its weights does", "[model][gguf]") {
   const nlohmann::json configs = read_json_object(gguf_fixtures() + "configs.json");
-  for (const char* name : {"llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"}) {
+  for (const char* name : {"llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "smollm3"}) {
     CAPTURE(name);
     const test::temporary_folder folder;
     folder.put("config.json", configs.at(name).dump());

@@ -90,6 +90,8 @@ CONFIGS = {
                                             sliding_window=12, rope_parameters=GEMMA3),
     "phi3": transformers.Phi3Config(**SIZES | {"hidden_size": 32}, rope_parameters=LONGROPE, sliding_window=30,
                                     original_max_position_embeddings=16),
+    "smollm3": transformers.SmolLM3Config(**SIZES | {"hidden_size": 32, "num_hidden_layers": 5}, tie_word_embeddings=True,
+                                          rope_parameters={"rope_type": "default", "rope_theta": 5e6}),
 }  # fmt: skip
 
 # What decides on numbers, rotation apart: that is compared as the rotation that comes of it.
@@ -103,7 +105,7 @@ ROTATING = ["rope_parameters", "layer_types", "original_max_position_embeddings"
 def expected_config(config: transformers.PreTrainedConfig) -> dict:
     stated = config.to_dict()
     kept = {key: stated[key] for key in DECIDING + ROTATING if key in stated}
-    if config.model_type in ("qwen2", "qwen3"):  # their layers are alike, and the window they name is switched off
+    if config.model_type in ("qwen2", "qwen3", "smollm3"):  # their layers are alike, and the window they name is switched off
         del kept["sliding_window"], kept["layer_types"]
     if config.model_type.startswith("gemma"):
         del kept["attention_bias"]  # always off
@@ -187,9 +189,9 @@ def write_metadata(writer: gguf.GGUFWriter, name: str, config: transformers.PreT
 
 def stored(name: str, config: transformers.PreTrainedConfig, hf_name: str, weight: torch.Tensor) -> numpy.ndarray:
     """A weight as llama.cpp's conversion stores it: matrices in 16 bits, vectors in 32."""
-    if name == "llama" and ".q_proj." in hf_name:
+    if name in ("llama", "smollm3") and ".q_proj." in hf_name:
         weight = permuted(weight, config.num_attention_heads)
-    if name == "llama" and ".k_proj." in hf_name:
+    if name in ("llama", "smollm3") and ".k_proj." in hf_name:
         weight = permuted(weight, config.num_key_value_heads)
     if name.startswith("gemma") and hf_name.endswith("norm.weight"):
         weight = weight + 1
@@ -211,6 +213,8 @@ def write_model(name: str, config: transformers.PreTrainedConfig) -> None:
         writer.add_tensor(gguf_name, stored(name, config, hf_name, weight))
     finish(writer)
     save_file({key: weight.to(torch.float16).numpy() for key, weight in weights.items()}, FOLDER / f"{name}.safetensors")
+    if name == "smollm3":
+        return  # transformers does not read this architecture
     # It is given the configuration: of a file's it takes neither Qwen 3's width of a head nor Llama's biases.
     open_model = transformers.AutoModelForCausalLM.from_pretrained
     loaded = open_model(FOLDER, gguf_file=f"{name}.gguf", dtype=torch.float32, config=config).state_dict()
