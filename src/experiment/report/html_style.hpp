@@ -38,6 +38,7 @@ th.group { border-bottom: 1px solid var(--line); color: var(--soft); font-weight
 .divide { border-left: 2px solid var(--line); }
 tbody th { font-weight: 600; overflow-wrap: break-word; min-width: 9.5em; }
 .wrap td, .wrap th { overflow-wrap: anywhere; }
+.wrap thead th { overflow-wrap: normal; }
 .chip { display: inline-block; margin: 1px 3px 1px 0; padding: 0 7px; border-radius: 9px; font-size: 12.5px; white-space: nowrap;
   border: 1px solid var(--line); color: var(--soft); }
 .chip.found { background: var(--good-fill); border-color: var(--good); color: var(--good); font-weight: 600; }
