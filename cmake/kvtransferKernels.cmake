@@ -19,6 +19,9 @@ foreach(source IN LISTS kernel_sources)
     set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${${CMAKE_MATCH_1}}" SKIP_PRECOMPILE_HEADERS ON)
   endif()
 endforeach()
+# What knows torch; variants, which have their names in common, stay apart.
+set(kernel_sources_of_torch ${kernel_sources})
+list(FILTER kernel_sources_of_torch EXCLUDE REGEX "_(scalar|avx[0-9]+)\\.cpp$")
 
 # Headers ask the loader for it by the file name (tensor/kernel_table.hpp): no other OUTPUT_NAME, VERSION or SOVERSION.
 add_library(kvtransfer_kernels SHARED ${kernel_sources})
@@ -26,6 +29,7 @@ add_library(kvtransfer::kernels ALIAS kvtransfer_kernels)
 target_link_libraries(kvtransfer_kernels PUBLIC kvtransfer)
 target_include_directories(kvtransfer_kernels PRIVATE "${PROJECT_SOURCE_DIR}/src")
 set_target_properties(kvtransfer_kernels PROPERTIES EXPORT_NAME kernels CXX_VISIBILITY_PRESET hidden)
+kvtransfer_compile_together(kvtransfer_kernels ${kernel_sources_of_torch})
 kvtransfer_precompile(kvtransfer_kernels <torch/library.h>)
 
 # at::parallel_for is a template over OpenMP: compiled without, it runs on one thread and says nothing. Not OpenMP::OpenMP_CXX,
