@@ -46,10 +46,9 @@ bool covers(const json& newer, const json& older) {
       return false;
     }
   }
-  return std::equal(older.at("tests").begin(), older.at("tests").end(), newer.at("tests").begin(),
-                    newer.at("tests").end(), [](const json& before, const json& now) {
-                      return has_trials_of(now.at("conditions"), before.at("conditions"));
-                    });
+  return std::equal(
+      older.at("tests").begin(), older.at("tests").end(), newer.at("tests").begin(), newer.at("tests").end(),
+      [](const json& before, const json& now) { return has_trials_of(now.at("conditions"), before.at("conditions")); });
 }
 
 /// Whether nothing is lost when the reports of `run` replace those whose results are in `file`.

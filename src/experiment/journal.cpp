@@ -193,8 +193,9 @@ struct journal::state {
   /// A line's text; with where its trial first differs from its reference, if that is known here for the first time.
   [[nodiscard]] std::string completed(const detail::kept_line& kept) const {
     const trial_record* reference = reference_missing_in(kept);
-    return reference == nullptr ? kept.text
-                                : detail::sealed_text(line(kept.place, trials.at(kept.content), reference, kept.origin));
+    return reference == nullptr
+               ? kept.text
+               : detail::sealed_text(line(kept.place, trials.at(kept.content), reference, kept.origin));
   }
 
   /// The line of a trial. Where it first differs from its reference stands there if there is one.

@@ -75,9 +75,8 @@ nlohmann::ordered_json trial_columns(const trial_key& key, std::uint64_t seed) {
 }
 
 record_place read_place(const json_reader& line) {
-  return {
-      {line.text("test"), line.text("condition"), line.member("trial").integer(0), line.text("inputs_digest", "")},
-      line.text("test_digest")};
+  return {{line.text("test"), line.text("condition"), line.member("trial").integer(0), line.text("inputs_digest", "")},
+          line.text("test_digest")};
 }
 
 nlohmann::ordered_json outcome_columns(const test_case& test, const trial_record& trial) {

@@ -201,7 +201,8 @@ TEST_CASE("a line that was changed by hand is refused, wherever it was changed, 
     REQUIRE(at != std::string::npos);
     return text.replace(at, part.size(), other);
   };
-  const std::string where = setup.file.string() + " line 2: checksum: expected that of the line as a run wrote it, got ";
+  const std::string where =
+      setup.file.string() + " line 2: checksum: expected that of the line as a run wrote it, got ";
   const std::string first_id = std::to_string(setup.second.token_ids.front());
   CHECK(complaint(replaced("\"token_ids\":[" + first_id, "\"token_ids\":[" + first_id + "1")) ==
         where + "that of another: the line was changed since");

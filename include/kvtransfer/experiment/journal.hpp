@@ -27,7 +27,8 @@ struct trial_key {
 
 /// The finished trials of a run that may be interrupted at any moment, `records.jsonl`: a JSON object a line, a line a
 /// trial, flat: a table's columns, and each says by which run of which model it was made. A line cut short by a kill is
-/// dropped, and its trial runs again; a line that was changed since, which its last column `checksum` tells, is refused.
+/// dropped, and its trial runs again; a line that was changed since, which its last column `checksum` tells, is
+/// refused.
 ///
 /// A finished trial outlives its process, however that ends. The file is synced to the disk by a trial that finishes a
 /// second or more after the last sync, and when the journal is closed: only a power failure may take

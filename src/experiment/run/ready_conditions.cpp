@@ -43,9 +43,9 @@ void require_valid(const run_settings& settings) {
 bool is_chat(const any_condition& condition, const prompt_encoding& encoding) {
   const auto point = condition.point();
   const bool asks_for_chat = point != nullptr && point->prompt_form == "chat";
-  require<value_error>(encoding.chat.has_value() || !asks_for_chat, "conditions",
-                       [&] { return condition.describe().id; },
-                       "a run whose prompts have a chat form (--prompt-form chat)", "raw prompts");
+  require<value_error>(
+      encoding.chat.has_value() || !asks_for_chat, "conditions", [&] { return condition.describe().id; },
+      "a run whose prompts have a chat form (--prompt-form chat)", "raw prompts");
   return encoding.chat.has_value() && (point == nullptr || point->prompt_form != "raw");
 }
 
