@@ -1,7 +1,7 @@
 // libFuzzer harness for all of a GGUF file that is read before torch sees it: header, metadata, blocks, and the
-// configuration that comes of them. (CMakeLists.txt says how to build and run it.) A hostile file may be refused with a
-// file_error, and with nothing else; in one that is accepted tensors lie inside the file and apart, and every value can
-// be read or refused.
+// configuration and the tokenizer that come of them. (CMakeLists.txt says how to build and run it.) A hostile file may
+// be refused with a file_error, and with nothing else; in one that is accepted tensors lie inside the file and apart,
+// and every value can be read or refused.
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/model/tokenizers/gguf_vocabulary.hpp"
 #include "kvtransfer/model/weights/gguf_config.hpp"
 #include "kvtransfer/model/weights/gguf_file.hpp"
 
@@ -99,6 +100,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const gguf_file file = gguf_file::open(bytes.path());
     read_values(file.metadata());
     read_tensors(file, size);
+    refuse_or([&] { static_cast<void>(tokenizer_of(read_gguf_vocabulary(file.metadata()))); });
     static_cast<void>(gguf_config(file));
   });
   return 0;

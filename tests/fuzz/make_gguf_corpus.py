@@ -74,6 +74,14 @@ def tokenizer(writer: gguf.GGUFWriter) -> None:
     writer.add_add_bos_token(True)
 
 
+def sentencepiece(writer: gguf.GGUFWriter) -> None:
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(["<unk>", "</s>", "<|user|>", "  ", "a", "aa"])
+    writer.add_token_scores([0.0] * 6)
+    writer.add_token_types([3, 3, 3, 4, 1, 1])
+    writer.add_unk_token_id(0)
+
+
 def every_type(writer: gguf.GGUFWriter) -> None:
     writer.add_custom_alignment(64)
     for kind in gguf.GGMLQuantizationType:
@@ -93,5 +101,8 @@ if __name__ == "__main__":
     model("gemma2", "gemma2", gemma)
     model("gemma3", "gemma3", gemma3)
     model("phi3", "phi3", phi3)
+    model("smollm3", "smollm3")
+    model("sentencepiece", "phi3", sentencepiece)
+    (FOLDER / "git_lfs").write_text("version https://git-lfs.github.com/spec/v1\n")
     model("tokenizer", "llama", tokenizer)
     model("every_type", "other", every_type)
