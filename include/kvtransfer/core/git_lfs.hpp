@@ -20,6 +20,7 @@ inline void refuse_git_lfs_pointer(std::string_view content, std::string_view fi
   }
 }
 
+/// The same of a file's bytes. @throws file_error
 inline void refuse_git_lfs_pointer(std::span<const std::byte> content, std::string_view file) {
   refuse_git_lfs_pointer(std::string_view(reinterpret_cast<const char*>(content.data()), content.size()), file);
 }

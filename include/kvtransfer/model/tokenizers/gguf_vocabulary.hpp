@@ -12,8 +12,8 @@ namespace kvtransfer {
 
 class gguf_metadata;
 
-/// What a GGUF file's metadata says of its tokenizer; each member but the first three is named after its key under
-/// `tokenizer.ggml.`.
+/// What a GGUF file's metadata says of its tokenizer. Members but the first three have the names of their keys, less
+/// `tokenizer.ggml`.
 struct gguf_vocabulary {
   std::filesystem::path file;       ///< the GGUF file: named in errors, and what a digest has to cover
   std::string architecture;         ///< `general.architecture`: decides with `pre` which tokens take white space along
