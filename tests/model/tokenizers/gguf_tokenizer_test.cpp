@@ -28,8 +28,10 @@ gguf_vocabulary metadata_of(const std::string& fixture, const std::string& pre) 
   }
   made.token_types.assign(made.tokens.size(), 1);
   for (const nlohmann::json& added : file["added_tokens"]) {
-    made.tokens.push_back(added["content"].get<std::string>());
-    made.token_types.push_back(added["special"].get<bool>() ? 3 : 4);
+    const auto id = added["id"].get<std::size_t>();  // that of a token of the model's, or the next
+    made.tokens.resize(std::max(made.tokens.size(), id + 1), added["content"].get<std::string>());
+    made.token_types.resize(made.tokens.size());
+    made.token_types[id] = added["special"].get<bool>() ? 3 : 4;
   }
   for (const nlohmann::json& merge : file["model"]["merges"]) {
     made.merges.push_back(merge.is_string() ? merge.get<std::string>()
