@@ -62,13 +62,14 @@ class key_moves {
   }
 
  protected:
+  /// @param stored how the keys stand, @param target where they are asked to be
   key_moves(cache_frame stored, cache_frame target) : stored_(std::move(stored)), target_(std::move(target)) {}
-  key_moves(key_moves&&) = default;
-  key_moves& operator=(key_moves&&) = default;
-  ~key_moves() = default;
+  key_moves(key_moves&&) = default;             ///< A cache is moved as a whole,
+  key_moves& operator=(key_moves&&) = default;  ///< and never copied.
+  ~key_moves() = default;                       ///< By what inherits alone.
 
-  cache_frame stored_;
-  cache_frame target_;
+  cache_frame stored_;  ///< How the keys stand in memory.
+  cache_frame target_;  ///< Where the caller has asked them to be.
 
  private:
   static std::string named(std::string_view operation) { return fmt::format("{}::{}", Cache::name, operation); }
