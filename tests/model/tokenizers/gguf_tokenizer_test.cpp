@@ -289,8 +289,9 @@ TEST_CASE("metadata that is not understood or contradicts itself is refused by i
   CHECK(refusal(good).empty());
   CHECK_THAT(
       changed([](auto& v) { v.pre = "new-model"; }),
-      test::Equals("model.gguf: tokenizer.ggml.pre: expected one of gpt-2, default, smollm, qwen2, qwen35, llama-bpe, "
-                   "dbrx, tekken, gpt-4o, got \"new-model\""));
+      test::Equals(
+          "model.gguf: tokenizer.ggml.pre: expected one of gpt-2, default, smollm, qwen2, qwen35, llama-bpe, llama3, "
+          "llama-v3, smaug-bpe, dbrx, tekken, gpt-4o, got \"new-model\""));
   CHECK_THAT(changed([](auto& v) { v.model = "bert"; }), test::EndsWith("expected gpt2 or llama, got \"bert\""));
   CHECK_THAT(changed([](auto& v) { v.tokens.clear(); }), test::StartsWith("model.gguf: tokenizer.ggml.tokens:"));
   CHECK_THAT(changed([](auto& v) { v.tokens[5] = v.tokens[4]; }),

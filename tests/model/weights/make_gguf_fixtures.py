@@ -107,8 +107,10 @@ def expected_config(config: transformers.PreTrainedConfig) -> dict:
     kept = {key: stated[key] for key in DECIDING + ROTATING if key in stated}
     if config.model_type in ("qwen2", "qwen3", "smollm3"):  # their layers are alike, and the window they name is switched off
         del kept["sliding_window"], kept["layer_types"]
-    if config.model_type.startswith("gemma"):
+    if config.model_type.startswith("gemma") or config.model_type == "smollm3":
         del kept["attention_bias"]  # always off
+    if config.model_type == "smollm3":
+        del kept["mlp_bias"]
     return kept
 
 
