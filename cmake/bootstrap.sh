@@ -252,8 +252,10 @@ run_tests() {
   prepare "${tests_at_once[@]}"
   fetch_for_tests &
   fetching=$!
+  trap "kill $fetching 2>/dev/null || true" EXIT # a build that fails leaves nobody behind
   build
   wait "$fetching"
+  trap - EXIT
   exec ctest --test-dir "$build" --output-on-failure --parallel "$(nproc 2>/dev/null || echo 2)" "$@"
 }
 

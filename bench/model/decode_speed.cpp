@@ -40,7 +40,7 @@ struct arguments {
   std::int64_t tokens = 64;
   std::int64_t prompt = 64;
   double temperature = 0;
-  std::string graphs = "off";
+  std::string graphs = "on";
   int rounds = 5;
 };
 

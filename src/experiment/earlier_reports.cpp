@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <system_error>
+#include <vector>
 
 #include "experiment/free_name.hpp"
-#include "experiment/make_folder.hpp"
 #include "experiment/records_json.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
@@ -62,6 +62,27 @@ bool covers(const results& run, const fs::path& file) {
   }
 }
 
+/// Moves files into a new folder, or leaves them where they are where the folder or the first file can't go there.
+bool move_into(const fs::path& aside, const std::vector<fs::path>& files) {
+  std::error_code problem;
+  if (!fs::create_directory(aside, problem)) {
+    return false;
+  }
+  bool moved_any = false;
+  for (const fs::path& file : files) {
+    fs::rename(file, aside / file.filename(), problem);
+    if (problem && !moved_any) {
+      fs::remove(aside, problem);
+      return false;
+    }
+    if (problem) {
+      fail_to_write(aside / file.filename(), "report", "a place for an earlier run's report", problem.value());
+    }
+    moved_any = true;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<fs::path> set_reports_aside(const results& run, const fs::path& folder, const std::string& name) {
@@ -69,17 +90,17 @@ std::optional<fs::path> set_reports_aside(const results& run, const fs::path& fo
   if (!fs::exists(results_file(folder, name), problem) || covers(run, results_file(folder, name))) {
     return std::nullopt;
   }
-  const fs::path aside = free_name(fs::canonical(folder, problem));
-  make_folder(aside);
-  for (const fs::path& file : report_files(folder, name)) {
-    if (fs::exists(file, problem)) {
-      fs::rename(file, aside / file.filename(), problem);
-      if (problem) {
-        fail_to_write(file, "report", "a file that can be moved, since it is an earlier run's", problem.value());
-      }
+  std::vector<fs::path> files = report_files(folder, name);
+  std::erase_if(files, [&](const fs::path& file) { return !fs::exists(file, problem); });
+  // A folder that is a file system of its own has no neighbour that its files could be moved to.
+  for (const fs::path& beside : {fs::canonical(folder, problem), folder / "reports"}) {
+    fs::path aside = free_name(beside);
+    if (move_into(aside, files)) {
+      return aside;
     }
   }
-  return aside;
+  fail<file_error>(results_file(folder, name).string(), "report", "one that can be moved, since it is an earlier run's",
+                   "no folder that takes it");
 }
 
 }  // namespace kvtransfer::detail

@@ -9,7 +9,8 @@
 // Launches that begin while the kernel before them ends, on GPUs that know how (compute capability 9.0 on): a decode
 // step is a chain of kernels of a few microseconds each, of which a good part is the start. A kernel so launched calls
 // `let_next_begin`, reads what no kernel before it writes (weights), and calls `wait_for_inputs` before it touches
-// anything else, its results' memory included: allocators hand out again what the kernel before still reads.
+// anything else, its results' memory included: allocators hand out again what the kernel before still reads. A prefetch
+// may guess its addresses from what it should not read yet, if it bounds them.
 
 namespace kvtransfer::kernels {
 

@@ -149,6 +149,19 @@ TEST_CASE("a run that goes on with other conditions leaves the reports of the ea
   }
 }
 
+TEST_CASE("reports that can't be moved beside their folder are moved into one in it", "[experiment][phase2a]") {
+  phase2a_setup setup;
+  setup.output = setup.folder.path() / std::string(255, 'o');  // no name is longer, so none has .1 behind it
+  setup.results = setup.output / "phase2a_transfer_results.json";
+  REQUIRE(run_phase2a(setup.arguments("--conditions baseline")).exit_code == 0);
+  const std::string before = read_text(setup.results);
+  const program_outcome outcome = run_phase2a(setup.arguments("--conditions zero --resume"));
+  REQUIRE(outcome.exit_code == 0);
+  CHECK_THAT(outcome.complaint, contains("An earlier run's results are now in "));
+  CHECK(read_text(setup.output / "reports.1" / setup.results.filename()) == before);
+  CHECK(read_json_object(setup.results)["tests"][0]["conditions"].contains("zero"));
+}
+
 TEST_CASE("a token id changed by hand in the records is refused, and nothing is changed", "[experiment][phase2a]") {
   const phase2a_setup setup;
   REQUIRE(run_phase2a(setup.arguments("--conditions baseline")).exit_code == 0);

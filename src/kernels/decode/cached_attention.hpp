@@ -19,7 +19,8 @@ struct cached_attention {
   const std::int64_t* ordinals = nullptr;
   const std::int64_t* counts = nullptr;
   std::int64_t rows = 0;
-  std::int64_t members = 0;  ///< sequences of each group
+  std::int64_t tails = 0;    ///< sequences in all
+  std::int64_t members = 0;  ///< of each group
   std::int64_t kv_heads = 0;
   std::int64_t shared = 0;  ///< query heads that share a KV head
   std::int64_t head_dim = 0;

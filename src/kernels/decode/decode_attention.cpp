@@ -95,6 +95,7 @@ cached_attention lower(const attention_tensors& tensors, const at::Tensor& conte
   lowered.ordinals = tensors.ordinals.const_data_ptr<std::int64_t>();
   lowered.counts = tensors.counts.const_data_ptr<std::int64_t>();
   lowered.rows = q.size(0);
+  lowered.tails = sequences;
   lowered.members = sequences / groups;
   lowered.kv_heads = kv_heads;
   lowered.shared = q.size(1) / kv_heads;

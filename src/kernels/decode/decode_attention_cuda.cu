@@ -218,6 +218,9 @@ template <class Element>
 __device__ void expect_slots(const cached_attention& a, std::int64_t row, std::int64_t kv_head) {
   const auto known = [](const std::int64_t* from) { return __ldcg(reinterpret_cast<const long long*>(from)); };
   const std::int64_t sequence = known(a.sequences + row);
+  if (sequence < 0 || sequence >= a.tails) {
+    return;
+  }
   const std::int64_t group = sequence / a.members;
   const auto room = [](std::int64_t filled, std::int64_t slots) {
     return max(std::int64_t{0}, min(min(filled, slots), static_cast<std::int64_t>(tile)));
