@@ -19,17 +19,18 @@ using shared_projection = std::shared_ptr<detail::source_projection>;
 
 any_condition projected_under(cache_control control, condition_description named, const shared_projection& by) {
   named.id = fmt::format("{}:{}", named.id, by->argument());
+  named.title = fmt::format(fmt::runtime(named.title), by->name());
   condition_point point;
   point.control = control;
   point.projection = by;
   return at_point(std::move(point), std::move(named));
 }
 
-/// The four; their ids lack the argument.
+/// The four; their ids lack the argument, their titles the projector's name.
 std::vector<std::pair<cache_control, condition_description>> kinds() {
   return {{cache_control::none,
            {.id = "projected",
-            .title = "Projected",
+            .title = "Projected by {}",
             .injected = "what a projector makes of the source's cache; before that, BOS and dots stand in the source's "
                         "place, or its text where the projector was made on top of that; the target is fed at the "
                         "positions that follow",
@@ -37,20 +38,20 @@ std::vector<std::pair<cache_control, condition_description>> kinds() {
             .reference = "text_oracle"}},
           {cache_control::other_source,
            {.id = "projected_other_source",
-            .title = "Projected, another test's source",
+            .title = "Projected by {}, another test's source",
             .injected = "what the projector makes of the cache of another test's source, of equal length where there "
                         "is one; the target is fed at the positions that follow",
             .tells = "what any projection does: content is what the right one does beyond it",
             .reference = "baseline"}},
           {cache_control::zero,
            {.id = "projected_zero",
-            .title = "Projected, zeros",
+            .title = "Projected by {}, zeros",
             .injected = "zeros of the projection's shape; the target is fed at the positions that follow",
             .tells = "what slots without anything in them do",
             .reference = "baseline"}},
           {cache_control::noise,
            {.id = "projected_noise",
-            .title = "Projected, random noise",
+            .title = "Projected by {}, random noise",
             .injected = "random keys and values with the projection's mean and deviation per layer and head; the "
                         "target is fed at the positions that follow",
             .tells = "what a projection without content does",

@@ -24,6 +24,11 @@ source_projection::source_projection(std::string argument) : argument_(std::move
   }
 }
 
+std::string source_projection::name() const {
+  const auto whole = folder_.lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+}
+
 void source_projection::bind(const suite_prompts& suite) {
   if (suite.model != receiver_) {
     open(suite);

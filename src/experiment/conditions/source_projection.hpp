@@ -31,6 +31,8 @@ class source_projection {
 
   /// As it was written.
   [[nodiscard]] const std::string& argument() const { return argument_; }
+  /// The last part of FOLDER, which tells projectors of one table apart.
+  [[nodiscard]] std::string name() const;
   /// Whether the sharer is another model than the run's.
   [[nodiscard]] bool has_sharer() const { return !sharer_path_.empty(); }
   /// Tells it from others: 32 hexadecimal digits of the projector's files and, where there is a sharer, of its weights

@@ -139,6 +139,9 @@ TEST_CASE("projected by the identity is the transfer, its controls are not, and 
     }
     CHECK(conditions.at("projected:" + by)["edits"].dump().find("identity") != std::string::npos);
   }
+  // Two projectors in one table are told apart by their names.
+  const std::string page = read_text(lab.output() / "report.md");
+  CHECK(page.find("Projected by identity, another test's source") != std::string::npos);
   std::vector<std::string> opponents;
   const nlohmann::json summary = read_json_object(lab.output() / "summary.json");
   for (const nlohmann::json& each : summary["comparisons"]) {
