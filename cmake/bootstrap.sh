@@ -176,13 +176,14 @@ parallel_jobs() {
   echo "${CMAKE_BUILD_PARALLEL_LEVEL:-$jobs}"
 }
 
-# A build that begins with nothing parses headers less often with twice as many files of tests at once, where memory holds them. A
-# folder that is configured already keeps what it has: who works on a test compiles fewer beside it.
-tests_at_once() {
-  local by_memory
-  by_memory="$(awk '/MemAvailable/ { print int($2 / 3000000) }' /proc/meminfo 2>/dev/null || true)"
-  if [[ ! -e "$build/CMakeCache.txt" && -n "$by_memory" ]] && ((by_memory >= $(parallel_jobs))); then
-    echo "-D KVTRANSFER_UNITY_TESTS=28"
+# A build that begins with nothing parses headers less often with four times as many files at once, where memory holds them and there
+# are too few cores to do better apart. A folder that is configured already keeps what it has: who works on a file compiles fewer beside it.
+files_at_once() {
+  local jobs by_memory
+  jobs="$(parallel_jobs)"
+  by_memory="$(awk '/MemAvailable/ { print int($2 / 4000000) }' /proc/meminfo 2>/dev/null || true)"
+  if [[ ! -e "$build/CMakeCache.txt" && -n "$by_memory" ]] && ((by_memory >= jobs && jobs <= 4)); then
+    echo "-D KVTRANSFER_UNITY_FILES=56"
   fi
 }
 
@@ -247,9 +248,9 @@ fetch_for_tests() {
 }
 
 run_tests() {
-  local fetching tests_at_once
-  read -r -a tests_at_once < <(tests_at_once) || true
-  prepare "${tests_at_once[@]}"
+  local fetching files_at_once
+  read -r -a files_at_once < <(files_at_once) || true
+  prepare "${files_at_once[@]}"
   fetch_for_tests &
   fetching=$!
   trap "kill $fetching 2>/dev/null || true" EXIT # a build that fails leaves nobody behind

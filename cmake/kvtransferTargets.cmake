@@ -11,19 +11,38 @@ endfunction()
 
 option(KVTRANSFER_UNITY "Compile several files of a folder at once: headers of torch are most of the time" ON)
 
-# Compiles the sources of `target` that lie in one folder together, up to 14 at once. So what a file keeps to itself, in an unnamed
-# namespace, has a name that no other file of its folder gives.
+# More: less is parsed and instantiated again, for a build that begins with nothing; fewer: less to compile after a change of one.
+set(KVTRANSFER_UNITY_FILES 14 CACHE STRING "How many files are compiled at once at most")
+
+# As many of `count` files at once as makes the batches equal.
+function(kvtransfer_batch_size count result)
+  math(EXPR batches "(${count} + ${KVTRANSFER_UNITY_FILES} - 1) / ${KVTRANSFER_UNITY_FILES}")
+  math(EXPR size "(${count} + ${batches} - 1) / ${batches}")
+  set(${result} ${size} PARENT_SCOPE)
+endfunction()
+
+# Compiles the sources of `target` that lie in one folder of src, however deep, together. So what a file keeps to itself, in an unnamed
+# namespace, has a name that no other file of that folder gives.
 function(kvtransfer_compile_together target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${KVTRANSFER_UNITY} UNITY_BUILD_MODE GROUP
                                              UNITY_BUILD_RELOCATABLE ON) # so that ccache knows a second clone's files again
+  set(folders)
   foreach(source IN LISTS ARGN)
-    cmake_path(GET source PARENT_PATH folder)
-    cmake_path(RELATIVE_PATH folder BASE_DIRECTORY "${PROJECT_SOURCE_DIR}")
-    string(MAKE_C_IDENTIFIER "${folder}" folder)
+    cmake_path(RELATIVE_PATH source BASE_DIRECTORY "${PROJECT_SOURCE_DIR}/src" OUTPUT_VARIABLE folder)
+    string(REGEX REPLACE "/.*" "" folder "${folder}")
+    list(APPEND folders ${folder})
     list(APPEND ${folder} "${source}")
+  endforeach()
+  list(REMOVE_DUPLICATES folders)
+  foreach(folder IN LISTS folders)
     list(LENGTH ${folder} count)
-    math(EXPR number "(${count} - 1) / 14")
-    set_source_files_properties("${source}" PROPERTIES UNITY_GROUP "${folder}_${number}")
+    kvtransfer_batch_size(${count} size)
+    set(index 0)
+    foreach(source IN LISTS ${folder})
+      math(EXPR number "${index} / ${size}")
+      math(EXPR index "${index} + 1")
+      set_source_files_properties("${source}" PROPERTIES UNITY_GROUP "${folder}_${number}")
+    endforeach()
   endforeach()
 endfunction()
 

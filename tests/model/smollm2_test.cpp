@@ -50,7 +50,7 @@ const nlohmann::json& fixture() {
   return read;
 }
 
-id_list greedy_answer(const causal_lm& model, const plan& input) {
+id_list greedy_ids_of(const causal_lm& model, const plan& input) {
   return generate(model, input, {.max_new_tokens = 40, .eos_token_ids = model.config.eos_token_ids})
       .sequences.front()
       .token_ids;
@@ -67,7 +67,7 @@ void check_reading(const causal_lm& model, const plan& input, const nlohmann::js
   }
   CHECK(difference < 1e-4 * expected["scale"].get<double>());
   CAPTURE(expected["margin"].get<double>());
-  CHECK(greedy_answer(model, input) == expected["greedy"].get<id_list>());
+  CHECK(greedy_ids_of(model, input) == expected["greedy"].get<id_list>());
 }
 
 bool says(const std::string& text, const std::string& word) { return text.find(word) != std::string::npos; }
@@ -128,7 +128,7 @@ TEST_CASE("in a chat with SmolLM2 what only the source says comes through its ca
   const prompt_encoding encoding = encoding_of("chat");
   const prompt_ids prompts = encode_prompts(encoding, tests.tests.front());
   const cache source = prefill(*model, {ids_of(prompts.head)});
-  const auto said = [&](const plan& input) { return encoding.tokens.decode(greedy_answer(*model, input)); };
+  const auto said = [&](const plan& input) { return encoding.tokens.decode(greedy_ids_of(*model, input)); };
   const std::string transferred = said(prepend(source.view(), {ids_of(prompts.tail)}));
   CHECK(says(transferred, "Lyra"));
   CHECK(says(transferred, "Seattle"));

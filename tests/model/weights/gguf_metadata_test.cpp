@@ -28,7 +28,7 @@ struct held_metadata {
 };
 
 template <class Read>
-std::string complaint(Read&& read) {
+std::string metadata_complaint(Read&& read) {
   return test::message_of<file_error>([&] { static_cast<void>(read()); });
 }
 
@@ -55,7 +55,7 @@ TEST_CASE("GGUF integers of every width and sign are whole numbers", "[model][gg
   CHECK(values.integer("u64") == std::int64_t{1} << 62);
   CHECK(values.integer("i64") == std::numeric_limits<std::int64_t>::min());
   CHECK(values.integers("u8") == std::vector<std::int64_t>{200});
-  CHECK(complaint([&] { return values.integer("past"); }) ==
+  CHECK(metadata_complaint([&] { return values.integer("past"); }) ==
         "x.gguf: \"past\": expected an integer of at most 2^63 - 1, got 9223372036854775808 (uint64)");
 }
 
@@ -84,11 +84,11 @@ TEST_CASE("GGUF arrays are read when they are asked for", "[model][gguf]") {
   CHECK(values.floats("scores") == std::vector<float>{1.5F, -2.0F});
   CHECK(values.integers("types") == std::vector<std::int64_t>{3, -1});
   CHECK(values.integers("flags") == std::vector<std::int64_t>{1, 0});
-  CHECK(complaint([&] { return values.texts("scores"); }) ==
+  CHECK(metadata_complaint([&] { return values.texts("scores"); }) ==
         "x.gguf: \"scores\": expected an array of texts, got an array of 2 x float32");
-  CHECK(complaint([&] { return values.floats("types"); }) ==
+  CHECK(metadata_complaint([&] { return values.floats("types"); }) ==
         "x.gguf: \"types\": expected an array of float32, got an array of 2 x int32");
-  CHECK_THAT(complaint([&] { return values.integers("texts"); }), test::contains("got an array of 3 x text"));
+  CHECK_THAT(metadata_complaint([&] { return values.integers("texts"); }), test::contains("got an array of 3 x text"));
 }
 
 TEST_CASE("a missing GGUF key gives nothing, one of another type is refused with what it is", "[model][gguf]") {
@@ -104,15 +104,16 @@ TEST_CASE("a missing GGUF key gives nothing, one of another type is refused with
   CHECK(values.texts("other").empty());
   CHECK(values.text("text") == "a\nb");
   CHECK(values.boolean("flag") == true);
-  CHECK_THAT(complaint([&] { return values.integer("text"); }),
+  CHECK_THAT(metadata_complaint([&] { return values.integer("text"); }),
              test::contains(R"("text": expected an integer of at most 2^63 - 1, got "a\nb")"));
-  CHECK_THAT(complaint([&] { return values.integer("flag"); }), test::contains("got true"));
-  CHECK_THAT(complaint([&] { return values.integer("x"); }), test::contains("got 2.5 (float32)"));
-  CHECK_THAT(complaint([&] { return values.number("n"); }),
+  CHECK_THAT(metadata_complaint([&] { return values.integer("flag"); }), test::contains("got true"));
+  CHECK_THAT(metadata_complaint([&] { return values.integer("x"); }), test::contains("got 2.5 (float32)"));
+  CHECK_THAT(metadata_complaint([&] { return values.number("n"); }),
              test::contains("expected a float32 or float64, got 4 (uint32)"));
-  CHECK_THAT(complaint([&] { return values.boolean("n"); }), test::contains("expected true or false, got 4 (uint32)"));
-  CHECK_THAT(complaint([&] { return values.text("n"); }), test::contains("expected a text, got 4 (uint32)"));
-  CHECK(complaint([&] {
+  CHECK_THAT(metadata_complaint([&] { return values.boolean("n"); }),
+             test::contains("expected true or false, got 4 (uint32)"));
+  CHECK_THAT(metadata_complaint([&] { return values.text("n"); }), test::contains("expected a text, got 4 (uint32)"));
+  CHECK(metadata_complaint([&] {
           values.refuse("other", "x");
           return 0;
         }) == "x.gguf: \"other\": expected x, got no such key");
