@@ -43,7 +43,7 @@ void check_close(const at::Tensor& log_probs, const std::vector<double>& expecte
   }
 }
 
-nlohmann::json config_with(nlohmann::json changes) {
+nlohmann::json changed_config(nlohmann::json changes) {
   nlohmann::json config = small_config();
   config.update(changes);
   return config;
@@ -96,7 +96,7 @@ TEST_CASE("continuations of any lengths behind one plan score as each alone", "[
   for (const nlohmann::json& changes :
        {nlohmann::json::object(), nlohmann::json{{"rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2.0}}},
                                                  {"max_position_embeddings", 16}}}) {
-    const causal_lm model = small_model(1, config_with(changes));
+    const causal_lm model = small_model(1, changed_config(changes));
     const cache source = prefill(model, {some_tokens(9)});
     plan hidden = prepend(source.view(), {some_tokens(4, 1)});
     const at::Tensor shown = at::ones({1, 2, 9}, at::kBool);
