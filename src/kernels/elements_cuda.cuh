@@ -14,6 +14,9 @@
 
 namespace kvtransfer::kernels {
 
+constexpr int lanes = 32;  // of a warp
+constexpr int a_word = 8;  // elements that a lane reads at once
+
 __device__ inline float widened(float value) { return value; }
 __device__ inline float widened(__nv_bfloat16 value) { return __bfloat162float(value); }
 __device__ inline float widened(__half value) { return __half2float(value); }

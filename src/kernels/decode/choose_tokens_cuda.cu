@@ -13,9 +13,8 @@
 namespace kvtransfer::kernels {
 namespace {
 
-constexpr int threads = 1024;
-constexpr int lanes = 32;
-constexpr int warps = threads / lanes;
+constexpr int choose_threads = 1024;
+constexpr int choose_warps = choose_threads / lanes;
 
 /// The best score, where it is first, and the second best.
 struct best_two {
@@ -39,9 +38,9 @@ __device__ best_two from_lane(const best_two& of, int apart) {
 }
 
 /// What threads of a block tell one another.
-struct shared_memory {
-  best_two best[warps];
-  double sums[warps];
+struct choose_shared {
+  best_two best[choose_warps];
+  double sums[choose_warps];
   std::int64_t drawn;
   double distance;
 };
@@ -59,11 +58,11 @@ __device__ void take(best_two& all, float score, std::int64_t at) {
 }
 
 template <class Element>
-__device__ best_two best_of(const Element* scores, std::int64_t count, shared_memory& shared) {
+__device__ best_two best_of(const Element* scores, std::int64_t count, choose_shared& shared) {
   best_two mine{-INFINITY, -INFINITY, count, true};
   const bool in_words = reinterpret_cast<std::uintptr_t>(scores) % 16 == 0;
   const std::int64_t whole = in_words ? count / 8 * 8 : 0;
-  for (std::int64_t first = threadIdx.x * 8; first < whole; first += threads * 8) {
+  for (std::int64_t first = threadIdx.x * 8; first < whole; first += choose_threads * 8) {
     float eight[8];
     read_eight(scores + first, eight);
 #pragma unroll
@@ -71,7 +70,7 @@ __device__ best_two best_of(const Element* scores, std::int64_t count, shared_me
       take(mine, eight[i], first + i);
     }
   }
-  for (std::int64_t i = whole + threadIdx.x; i < count; i += threads) {
+  for (std::int64_t i = whole + threadIdx.x; i < count; i += choose_threads) {
     take(mine, widened(scores[i]), i);
   }
   for (int apart = lanes / 2; apart > 0; apart /= 2) {
@@ -82,7 +81,7 @@ __device__ best_two best_of(const Element* scores, std::int64_t count, shared_me
   }
   __syncthreads();
   best_two all = shared.best[0];
-  for (int warp = 1; warp < warps; ++warp) {
+  for (int warp = 1; warp < choose_warps; ++warp) {
     all = better(all, shared.best[warp]);
   }
   return all;
@@ -95,7 +94,7 @@ struct running_sums {
   double total;
 };
 
-__device__ running_sums sums_up_to(double value, shared_memory& shared) {
+__device__ running_sums sums_up_to(double value, choose_shared& shared) {
   const int lane = static_cast<int>(threadIdx.x) % lanes;
   const int own_warp = static_cast<int>(threadIdx.x) / lanes;
   double up_to = value;
@@ -109,7 +108,7 @@ __device__ running_sums sums_up_to(double value, shared_memory& shared) {
   __syncthreads();
   double before_warp = 0;
   double total = 0;
-  for (int warp = 0; warp < warps; ++warp) {
+  for (int warp = 0; warp < choose_warps; ++warp) {
     before_warp += warp < own_warp ? shared.sums[warp] : 0.0;
     total += shared.sums[warp];
   }
@@ -120,8 +119,8 @@ __device__ running_sums sums_up_to(double value, shared_memory& shared) {
 /// Where the sum of e^((score - best) / temperature) passes `uniform` of all of it; into `shared`.
 template <class Element>
 __device__ void draw(const Element* scores, std::int64_t count, float best, double temperature, double uniform,
-                     shared_memory& shared) {
-  const std::int64_t run = (count + threads - 1) / threads;
+                     choose_shared& shared) {
+  const std::int64_t run = (count + choose_threads - 1) / choose_threads;
   const std::int64_t begin = min(threadIdx.x * run, count);
   const std::int64_t end = min(begin + run, count);
   const auto share = [&](std::int64_t i) {
@@ -169,11 +168,11 @@ struct choice_places {
 };
 
 template <class Element>
-__global__ void __launch_bounds__(threads)
+__global__ void __launch_bounds__(choose_threads)
     choose(const Element* logits, std::int64_t vocabulary, choice_places places) {
   let_next_begin();
   wait_for_inputs();
-  __shared__ shared_memory shared;
+  __shared__ choose_shared shared;
   const std::int64_t sequence = places.sequences[blockIdx.x];
   std::int64_t* const state = places.state + sequence * places.state_columns;
   const double* const draws = places.draws + sequence * places.draw_columns;
@@ -239,7 +238,7 @@ void choose_tokens_on_cuda(const at::Tensor& logits, const at::Tensor& sequences
                              state.size(0),
                              turn.const_data_ptr<std::int64_t>()};
   with_cuda_element(logits.scalar_type(), where, [&]<class Element>(Element) {
-    launch_overlapping(choose<Element>, grid_axis(logits.size(0), where, "logits", "rows"), threads, 0,
+    launch_overlapping(choose<Element>, grid_axis(logits.size(0), where, "logits", "rows"), choose_threads, 0,
                        elements_of<Element>(logits), logits.size(1), places);
   });
 }

@@ -21,11 +21,9 @@
 namespace kvtransfer::kernels {
 namespace {
 
-constexpr int threads = 128;
-constexpr int lanes = 32;
-constexpr int warps = threads / lanes;
+constexpr int attend_threads = 128;
+constexpr int attend_warps = attend_threads / lanes;
 constexpr int tile = 256;  // slots that are scored before they are weighed
-constexpr int a_word = 8;  // elements that a lane reads at once
 
 /// How a block's lanes are laid over keys.
 struct key_lanes {
@@ -40,12 +38,12 @@ __host__ __device__ inline key_lanes lanes_of(int head_dim) {
   while (lanes_a_key < words) {
     lanes_a_key *= 2;
   }
-  return {words, lanes_a_key, threads / lanes_a_key};
+  return {words, lanes_a_key, attend_threads / lanes_a_key};
 }
 
 /// What threads of a block tell one another, and behind it the parts of the context that are summed at the end.
 template <int Heads>
-struct shared_memory {
+struct attend_shared {
   float scores[Heads][tile];
   float highest[Heads];
   float sums[Heads];
@@ -79,7 +77,7 @@ inline constexpr int reads_at_once = Heads <= 2 ? 8 : 4;
 /// Scores of a tile's slots, one by each group of lanes at a time.
 template <class Element, int Heads>
 __device__ void score_tile(const cached_attention& a, const row_slots& s, const key_lanes& over, int begin, int count,
-                           const float (&q)[Heads][a_word], shared_memory<Heads>& shared) {
+                           const float (&q)[Heads][a_word], attend_shared<Heads>& shared) {
   constexpr int under_way = reads_at_once<Heads>;
   const int word = static_cast<int>(threadIdx.x) % over.lanes_a_key;
   const int key_of_lane = static_cast<int>(threadIdx.x) / over.lanes_a_key;
@@ -172,7 +170,7 @@ struct first_values {
 /// Adds a tile's weighted values to what each group of lanes has summed.
 template <class Element, int Heads>
 __device__ void sum_values(const cached_attention& a, const row_slots& s, const key_lanes& over, int begin, int count,
-                           const first_values<Element, Heads>& read, const shared_memory<Heads>& shared,
+                           const first_values<Element, Heads>& read, const attend_shared<Heads>& shared,
                            float (&context)[Heads][a_word]) {
   const int word = static_cast<int>(threadIdx.x) % over.lanes_a_key;
 #pragma unroll
@@ -231,7 +229,8 @@ __device__ void expect_slots(const cached_attention& a, std::int64_t row, std::i
   constexpr std::int64_t line = 128;
   const auto ask = [&](const void* slots, std::int64_t first, std::int64_t count) {
     const char* const from = static_cast<const char*>(slots) + first * bytes;
-    for (std::int64_t at = static_cast<std::int64_t>(threadIdx.x) * line; at < count * bytes; at += threads * line) {
+    for (std::int64_t at = static_cast<std::int64_t>(threadIdx.x) * line; at < count * bytes;
+         at += attend_threads * line) {
       asm volatile("prefetch.global.L2 [%0];" ::"l"(from + at));
     }
   };
@@ -246,7 +245,8 @@ __device__ void expect_slots(const cached_attention& a, std::int64_t row, std::i
 /// @param parts blocks that have one KV head's query heads among them
 /// @param shares null where a row's slots are one share; else [rows, q_heads, shares, head_dim + 2]
 template <class Element, int Heads>
-__global__ void __launch_bounds__(threads) attend(cached_attention a, int parts, int share_count, float* shares) {
+__global__ void __launch_bounds__(attend_threads)
+    attend(cached_attention a, int parts, int share_count, float* shares) {
   let_next_begin();
   const int kv_heads = static_cast<int>(a.kv_heads);
   const int kv_head = static_cast<int>(blockIdx.x) / parts % kv_heads;
@@ -255,7 +255,7 @@ __global__ void __launch_bounds__(threads) attend(cached_attention a, int parts,
     expect_slots<Element>(a, row, kv_head);
   }
   wait_for_inputs();
-  __shared__ shared_memory<Heads> shared;
+  __shared__ attend_shared<Heads> shared;
   extern __shared__ float summed[];  // [warps, Heads, head_dim]
   const int head_dim = static_cast<int>(a.head_dim);
   const key_lanes over = lanes_of(head_dim);
@@ -284,7 +284,7 @@ __global__ void __launch_bounds__(threads) attend(cached_attention a, int parts,
     values.read(a, s, over, from, count);
     score_tile<Element, Heads>(a, s, over, from, count, q, shared);
     __syncthreads();
-    for (int j = static_cast<int>(threadIdx.x) / lanes; j < Heads; j += warps) {
+    for (int j = static_cast<int>(threadIdx.x) / lanes; j < Heads; j += attend_warps) {
       weigh(shared.scores[j], count, shared.highest[j], shared.sums[j], shared.kept[j]);
     }
     __syncthreads();
@@ -305,10 +305,10 @@ __global__ void __launch_bounds__(threads) attend(cached_attention a, int parts,
     }
   }
   __syncthreads();
-  for (int e = static_cast<int>(threadIdx.x); e < Heads * head_dim; e += threads) {
+  for (int e = static_cast<int>(threadIdx.x); e < Heads * head_dim; e += attend_threads) {
     const int j = e / head_dim;
     float sum = 0;
-    for (int warp = 0; warp < warps; ++warp) {
+    for (int warp = 0; warp < attend_warps; ++warp) {
       sum += summed[warp * Heads * head_dim + e];
     }
     if (shares == nullptr) {
@@ -397,10 +397,10 @@ at::Tensor decode_attention_on_cuda(const attention_tensors& tensors) {
     shares = at::empty({heads * share_count * (lowered.head_dim + 2)}, q.options().dtype(at::kFloat));
   }
   const dim3 grid(grid_axis(heads / divided.heads, where, "q", "rows and heads"), static_cast<unsigned>(share_count));
-  const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(warps * divided.heads * lowered.head_dim);
+  const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(attend_warps * divided.heads * lowered.head_dim);
   with_cuda_element(q.scalar_type(), where, [&]<class Element>(Element) {
     const auto launch = [&](auto kernel) {
-      launch_overlapping(kernel, grid, threads, bytes, lowered, parts, share_count,
+      launch_overlapping(kernel, grid, attend_threads, bytes, lowered, parts, share_count,
                          share_count > 1 ? shares.mutable_data_ptr<float>() : static_cast<float*>(nullptr));
     };
     switch (divided.heads) {

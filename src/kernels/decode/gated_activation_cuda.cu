@@ -10,7 +10,7 @@
 namespace kvtransfer::kernels {
 namespace {
 
-constexpr unsigned threads = 256;
+constexpr unsigned activation_threads = 256;
 
 template <class Element>
 __global__ void gate_rows(const Element* gate, std::int64_t gate_stride, const Element* up, std::int64_t up_stride,
@@ -34,12 +34,13 @@ at::Tensor gated_on_cuda(const at::Tensor& gate, const at::Tensor& up, std::stri
   const gated_rows in = checked_gate(gate, up);
   at::Tensor result = at::empty(gate.sizes(), gate.options());
   const activation how = activation_named(name);
-  const std::int64_t blocks = (result.numel() + threads - 1) / threads;
+  const std::int64_t blocks = (result.numel() + activation_threads - 1) / activation_threads;
   if (blocks > 0) {
     with_cuda_element(gate.scalar_type(), "gated_activation", [&]<class Element>(Element) {
       launch_overlapping(gate_rows<Element>, grid_axis(blocks, "gated_activation", "gate", "blocks of elements"),
-                         threads, 0, elements_of<Element>(in.gate), in.gate.stride(0), elements_of<Element>(in.up),
-                         in.up.stride(0), in.gate.size(1), result.numel(), how, elements_to<Element>(result));
+                         activation_threads, 0, elements_of<Element>(in.gate), in.gate.stride(0),
+                         elements_of<Element>(in.up), in.up.stride(0), in.gate.size(1), result.numel(), how,
+                         elements_to<Element>(result));
     });
   }
   return result;

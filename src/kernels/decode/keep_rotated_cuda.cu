@@ -8,7 +8,7 @@
 namespace kvtransfer::kernels {
 namespace {
 
-constexpr unsigned threads = 128;
+constexpr unsigned keep_threads = 128;
 
 /// A thread a pair of elements of one head; heads of queries first, then those of keys, then those of values.
 template <class Element>
@@ -69,13 +69,13 @@ void keep_rotated_on_cuda(const kept_tensors& in) {
   }
   const std::int64_t items = (kept.q_heads + 2 * kept.kv_heads) * kept.head_dim / 2;
   const dim3 grid(grid_axis(kept.rows, "keep_rotated_", "q", "rows"),
-                  static_cast<unsigned>((items + threads - 1) / threads));
+                  static_cast<unsigned>((items + keep_threads - 1) / keep_threads));
   with_cuda_element(in.q.scalar_type(), "keep_rotated_", [&]<class Element>(Element) {
     const Element* const cos = in.cos ? elements_of<Element>(*in.cos) : nullptr;
     const Element* const sin = in.sin ? elements_of<Element>(*in.sin) : nullptr;
-    launch_overlapping(keep<Element>, grid, threads, 0, kept, elements_to<Element>(in.q), elements_of<Element>(in.k),
-                       elements_of<Element>(in.v), cos, sin, elements_to<Element>(in.tail_keys),
-                       elements_to<Element>(in.tail_values));
+    launch_overlapping(keep<Element>, grid, keep_threads, 0, kept, elements_to<Element>(in.q),
+                       elements_of<Element>(in.k), elements_of<Element>(in.v), cos, sin,
+                       elements_to<Element>(in.tail_keys), elements_to<Element>(in.tail_values));
   });
 }
 

@@ -12,7 +12,6 @@
 namespace kvtransfer::kernels {
 namespace {
 
-constexpr int lanes = 32;
 constexpr int most_threads = 512;
 
 /// The sum over a block's threads, for each of them.
@@ -57,7 +56,6 @@ __global__ void norm(const Element* x, const Element* more, const Element* weigh
   }
 }
 
-constexpr int a_word = 8;
 constexpr int most_words = 4;  // that a thread keeps
 
 /// The same of rows whose words all lie aligned: x is read once and kept.

@@ -41,8 +41,8 @@ struct dense_reader {
 };
 
 template <bool Gated>
-std::vector<at::Tensor> products_on_cuda(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                                         const std::vector<std::optional<at::Tensor>>& biases, activation gate) {
+std::vector<at::Tensor> few_rows_products(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                                          const std::vector<std::optional<at::Tensor>>& biases, activation gate) {
   constexpr const char* where = "few_rows_linear";
   const c10::cuda::CUDAGuard guard(x.device());
   const joint_tensors joint = checked_few_rows(x, weights, biases);
@@ -78,18 +78,18 @@ std::vector<at::Tensor> products_on_cuda(const at::Tensor& x, const std::vector<
 
 at::Tensor few_rows_linear_on_cuda(const at::Tensor& x, const at::Tensor& weight,
                                    const std::optional<at::Tensor>& bias) {
-  return products_on_cuda<false>(x, {weight}, {bias}, activation::silu).front();
+  return few_rows_products<false>(x, {weight}, {bias}, activation::silu).front();
 }
 
 std::vector<at::Tensor> few_rows_linears_on_cuda(const at::Tensor& x, at::TensorList weights,
                                                  const optional_tensors& biases) {
-  return products_on_cuda<false>(x, weights.vec(), {biases.begin(), biases.end()}, activation::silu);
+  return few_rows_products<false>(x, weights.vec(), {biases.begin(), biases.end()}, activation::silu);
 }
 
 at::Tensor few_rows_gate_on_cuda(const at::Tensor& x, const at::Tensor& gate, const at::Tensor& up,
                                  const optional_tensors& biases, std::string_view name) {
   require_gate({gate.size(0), up.size(0)}, "few_rows_gate");
-  return products_on_cuda<true>(x, {gate, up}, {biases.begin(), biases.end()}, activation_named(name)).front();
+  return few_rows_products<true>(x, {gate, up}, {biases.begin(), biases.end()}, activation_named(name)).front();
 }
 
 }  // namespace kvtransfer::kernels

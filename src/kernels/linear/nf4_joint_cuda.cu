@@ -12,7 +12,7 @@
 #include "kernels/linear/joint_product_cuda.cuh"
 #include "kernels/linear/nf4_joint.hpp"
 #include "kernels/linear/nf4_linear.hpp"
-#include "kernels/linear/nf4_values.hpp"
+#include "kernels/linear/nf4_matrix_cuda.cuh"
 #include "kvtransfer/core/error.hpp"
 
 // Products with several NF4 matrices at once on a GPU: codes are read once for up to eight rows of x;
@@ -20,8 +20,6 @@
 
 namespace kvtransfer::kernels {
 namespace {
-
-__constant__ const float nf4_values[16] = {KVT_NF4_VALUES};
 
 /// What every thread looks values up in.
 struct nf4_table {
@@ -37,17 +35,6 @@ __device__ void fill_table(nf4_table& shared, const nf4_codes& matrix) {
     if (matrix.nested_codes != nullptr) {
       shared.nested[i] = matrix.quant_map[i];
     }
-  }
-}
-
-template <nf4_rounding Rounding>
-__device__ float rounded(float value) {
-  if constexpr (Rounding == nf4_rounding::bfloat16) {
-    return __bfloat162float(__float2bfloat16_rn(value));
-  } else if constexpr (Rounding == nf4_rounding::float16) {
-    return __half2float(__float2half_rn(value));
-  } else {
-    return value;
   }
 }
 
@@ -95,24 +82,6 @@ struct nf4_reader {
   }
 };
 
-/// The matrix lowered for a GPU, which reads four bytes of codes at once.
-nf4_codes lower_aligned(const nf4_tensors& matrix, nf4_rounding rounding, const char* where) {
-  const nf4_codes codes = lower(matrix, rounding, where);
-  require<value_error>(reinterpret_cast<std::uintptr_t>(codes.codes) % 4 == 0, where, "codes",
-                       "an address divisible by 4", "another");
-  return codes;
-}
-
-/// @throws shape_error, device_error where bias is not [out] in x's dtype beside it
-void check_bias(const optional_tensor& bias, const at::Tensor& x, std::int64_t out) {
-  if (bias) {
-    require<shape_error>(bias->numel() == out && bias->is_contiguous() && bias->scalar_type() == x.scalar_type() &&
-                             bias->device() == x.device(),
-                         "nf4_linear", "bias", fmt::format("[{}] in the dtype and on the device of x", out),
-                         fmt::format("{} elements of {}", bias->numel(), at::toString(bias->scalar_type())));
-  }
-}
-
 /// Calls `visit` with an element of x's type and a reader's type for matrices that are rounded so.
 template <class Visit>
 void with_reader(at::ScalarType dtype, nf4_rounding rounding, Visit&& visit) {
@@ -131,8 +100,8 @@ void with_reader(at::ScalarType dtype, nf4_rounding rounding, Visit&& visit) {
 
 /// Products of any number of rows with up to three matrices of one width and rounding.
 template <bool Gated>
-std::vector<at::Tensor> products_on_cuda(const std::vector<nf4_tensors>& matrices, const at::Tensor& x,
-                                         const std::vector<optional_tensor>& biases, activation gate) {
+std::vector<at::Tensor> nf4_products(const std::vector<nf4_tensors>& matrices, const at::Tensor& x,
+                                     const std::vector<optional_tensor>& biases, activation gate) {
   constexpr const char* where = "nf4_linear";
   const c10::cuda::CUDAGuard guard(x.device());
   require<shape_error>(!matrices.empty() && matrices.size() <= most_joint && biases.size() == matrices.size(), where,
@@ -199,7 +168,7 @@ std::vector<at::Tensor> nf4_linears_on_cuda(const at::Tensor& x, const optional_
                                             at::TensorList quant_map, at::TensorList offset, at::IntArrayRef out,
                                             std::int64_t block_size, std::int64_t nested_block_size,
                                             at::ScalarType dtype) {
-  return products_on_cuda<false>(
+  return nf4_products<false>(
       listed(codes, absmax, nested_absmax, quant_map, offset, out, block_size, nested_block_size, dtype), x,
       {biases.begin(), biases.end()}, activation::silu);
 }
@@ -210,7 +179,7 @@ at::Tensor nf4_gate_on_cuda(const at::Tensor& x, const optional_tensors& biases,
                             std::int64_t nested_block_size, at::ScalarType dtype, std::string_view name) {
   require<shape_error>(codes.size() == 2 && out.size() == 2 && out[0] == out[1], "nf4_gate", "codes",
                        "two matrices of one shape", "others");
-  return products_on_cuda<true>(
+  return nf4_products<true>(
              listed(codes, absmax, nested_absmax, quant_map, offset, out, block_size, nested_block_size, dtype), x,
              {biases.begin(), biases.end()}, activation_named(name))
       .front();

@@ -9,8 +9,9 @@
 #include <algorithm>
 
 #include "kernels/cuda_layers.cuh"
+#include "kernels/elements_cuda.cuh"
 #include "kernels/linear/nf4_linear.hpp"
-#include "kernels/linear/nf4_values.hpp"
+#include "kernels/linear/nf4_matrix_cuda.cuh"
 #include "kvtransfer/core/error.hpp"
 
 // NF4 on a GPU. A product reads the codes once for up to eight rows of x: a warp owns a row of the matrix or two, a
@@ -19,10 +20,7 @@
 namespace kvtransfer::kernels {
 namespace {
 
-constexpr int lanes = 32;
 constexpr int warps_a_block = 4;
-
-__constant__ const float nf4_values[16] = {KVT_NF4_VALUES};
 
 /// What every thread looks values up in.
 struct tables {
@@ -49,17 +47,6 @@ __device__ float scale_of(const nf4_codes& matrix, const tables& shared, std::in
   }
   const float outer = __ldg(matrix.nested_absmax + (block >> matrix.nested_shift));
   return __fadd_rn(__fmul_rn(shared.nested[__ldg(matrix.nested_codes + block)], outer), __ldg(matrix.offset));
-}
-
-template <nf4_rounding Rounding>
-__device__ float rounded(float value) {
-  if constexpr (Rounding == nf4_rounding::bfloat16) {
-    return __bfloat162float(__float2bfloat16_rn(value));
-  } else if constexpr (Rounding == nf4_rounding::float16) {
-    return __half2float(__float2half_rn(value));
-  } else {
-    return value;
-  }
 }
 
 /// The values of the eight elements from `first` on.
@@ -213,24 +200,6 @@ template <class Element, nf4_rounding Rounding>
 void multiply_tensors(const nf4_codes& matrix, const at::Tensor& x, const optional_tensor& bias, const at::Tensor& y) {
   multiply_all<Element, Rounding>(matrix, data_of<Element>(x), x.size(0), bias ? data_of<Element>(*bias) : nullptr,
                                   static_cast<Element*>(y.mutable_data_ptr()));
-}
-
-/// The matrix lowered for a GPU, which reads four bytes of codes at once.
-nf4_codes lower_aligned(const nf4_tensors& matrix, nf4_rounding rounding, const char* where) {
-  const nf4_codes codes = lower(matrix, rounding, where);
-  require<value_error>(reinterpret_cast<std::uintptr_t>(codes.codes) % 4 == 0, where, "codes",
-                       "an address divisible by 4", "another");
-  return codes;
-}
-
-/// @throws shape_error, device_error where bias is not [out] in x's dtype beside it
-void check_bias(const optional_tensor& bias, const at::Tensor& x, std::int64_t out) {
-  if (bias) {
-    require<shape_error>(bias->numel() == out && bias->is_contiguous() && bias->scalar_type() == x.scalar_type() &&
-                             bias->device() == x.device(),
-                         "nf4_linear", "bias", fmt::format("[{}] in the dtype and on the device of x", out),
-                         fmt::format("{} elements of {}", bias->numel(), at::toString(bias->scalar_type())));
-  }
 }
 
 }  // namespace

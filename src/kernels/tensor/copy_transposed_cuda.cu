@@ -102,7 +102,7 @@ __global__ void __launch_bounds__(transposing_threads, blocks_per_multiprocessor
 }
 
 template <class Element, transposition way>
-void launch(const slot_copy& copy, const layer_bytes* layers, std::int64_t count) {
+void launch_transposed(const slot_copy& copy, const layer_bytes* layers, std::int64_t count) {
   const unsigned in_group = run_group::count_for(copy);
   const std::int64_t groups = (copy.runs + in_group - 1) / in_group;
   for_each_layer_list(layers, count, [&](const layer_list& list, unsigned listed) {
@@ -117,11 +117,11 @@ template <class Element>
 void launch_for(const slot_copy& copy, const layer_bytes* layers, std::int64_t count) {
   switch (transposition_of(copy)) {
     case transposition::slots_to_columns:
-      return launch<Element, transposition::slots_to_columns>(copy, layers, count);
+      return launch_transposed<Element, transposition::slots_to_columns>(copy, layers, count);
     case transposition::columns_to_slots:
-      return launch<Element, transposition::columns_to_slots>(copy, layers, count);
+      return launch_transposed<Element, transposition::columns_to_slots>(copy, layers, count);
     case transposition::neither:
-      return launch<Element, transposition::neither>(copy, layers, count);
+      return launch_transposed<Element, transposition::neither>(copy, layers, count);
   }
 }
 
