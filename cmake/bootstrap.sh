@@ -141,10 +141,11 @@ check_given_python() {
   has_torch "$KVTRANSFER_PYTHON" || die "KVTRANSFER_PYTHON: expected a Python that imports torch, got $KVTRANSFER_PYTHON"
 }
 
-# Sets `python` to the interpreter whose torch is built against.
+# Sets `python` to the interpreter whose torch is built against. An activated .venv is brought up to date here, as one that is not:
+# what the tests want besides is put into it while the rest is compiled, and must find torch as it is to stay.
 choose_python() {
   python="$(given_python)"
-  if [[ -z "$python" ]]; then
+  if [[ -z "$python" || "$python" == "$root/.venv/bin/python" ]]; then
     fill_venv requirements.txt
     python="$root/.venv/bin/python"
   fi

@@ -57,16 +57,6 @@ fs::path set_aside(const fs::path& folder, const fs::path& journal) {
 
 }  // namespace
 
-fs::path detail::free_name(const fs::path& folder) {
-  for (int number = 1;; ++number) {
-    fs::path candidate = folder;
-    candidate += fmt::format(".{}", number);
-    if (std::error_code none; !fs::exists(fs::symlink_status(candidate, none))) {
-      return candidate;
-    }
-  }
-}
-
 fs::path records_file(const fs::path& folder) { return folder / "records.jsonl"; }
 
 fs::path records_file_of_rank(const fs::path& folder, std::int64_t rank) {

@@ -107,7 +107,8 @@ void require_sealed(std::string_view text, std::string_view where) {
   const std::string_view content = text.substr(0, text.size() - std::min(length, text.size()));
   const std::string_view seal = text.substr(content.size());
   const bool has_one = seal.starts_with(R"(,"checksum":")");
-  require<file_error>(seal == seal_of(content), where, "checksum", "that of the line as a run wrote it",
+  require<file_error>(seal == seal_of(content), where, "checksum",
+                      "that of the line as a run wrote it (delete the line, and a resumed run makes its trial again)",
                       has_one ? "that of another: the line was changed since" : "none at its end");
 }
 

@@ -37,7 +37,7 @@ std::vector<std::string> read_words(const json_reader& fields, std::string_view 
       fields.member(key).refuse_with("one or more words", "an empty word");
     }
     if (!seen.insert(lower_case(word)).second) {
-      fields.member(key).refuse_with("words that differ", fmt::format("\"{}\" again", word));
+      fields.member(key).refuse_with("words that differ", excerpt(word) + " again");
     }
   }
   return words;
@@ -86,7 +86,7 @@ void require_possible(const json_reader& fields, const test_case& test) {
   for (const std::string& marker : test.markers) {
     const std::vector<std::string> held = forbidden_found(marker, test);
     if (!held.empty()) {
-      fields.member("forbidden_markers").refuse_with("words that no marker holds", fmt::format("\"{}\"", held.front()));
+      fields.member("forbidden_markers").refuse_with("words that no marker holds", excerpt(held.front()));
     }
   }
 }
@@ -96,7 +96,7 @@ std::vector<std::string> read_completed(const json_reader& fields) {
       fields.contains("completed") ? fields.texts("completed") : std::vector<std::string>();
   for (const std::string& prompt : completed) {
     if (prompt != "source" && prompt != "target") {
-      fields.member("completed").refuse_with("a list of \"source\" or \"target\"", fmt::format("\"{}\"", prompt));
+      fields.member("completed").refuse_with("a list of \"source\" or \"target\"", excerpt(prompt));
     }
   }
   return completed;
@@ -197,11 +197,11 @@ suite parse_suite(const nlohmann::json& document, const std::string& file) {
     parsed.tests.push_back(read_test_case(test));
     const test_case& last = parsed.tests.back();
     if (!names.insert(last.name).second) {
-      test.member("name").refuse_with("a name not used before", fmt::format("\"{}\" again", last.name));
+      test.member("name").refuse_with("a name not used before", excerpt(last.name) + " again");
     }
     if (!last.item.empty() && !variants.insert({last.item, last.variant}).second) {
       test.member("variant").refuse_with("one test a variant of an item",
-                                         fmt::format("\"{}\" of \"{}\" again", last.variant, last.item));
+                                         fmt::format("{} of {} again", excerpt(last.variant), excerpt(last.item)));
     }
   }
   if (parsed.tests.empty()) {

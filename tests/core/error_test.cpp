@@ -1,6 +1,7 @@
 #include "kvtransfer/core/error.hpp"
 
 #include <string>
+#include <string_view>
 
 #include "support/message.hpp"
 #include "support/test.hpp"
@@ -19,6 +20,20 @@ TEST_CASE("every error can be caught as kvtransfer::error", "[core][error]") {
   CHECK_THROWS_AS(fail<device_error>("a", "b", "c", "d"), error);
   CHECK_THROWS_AS(fail<file_error>("a", "b", "c", "d"), error);
   CHECK_THROWS_AS(fail<value_error>("a", "b", "c", "d"), error);
+}
+
+TEST_CASE("an error is one line whatever is quoted in it", "[core][error]") {
+  CHECK(message_of<file_error>([] { fail<file_error>("a\rb", "key\n", "a\tb", "\x1b[2J\x7f"); }) ==
+        "a\\rb: key\\n: expected a\\tb, got \\u001b[2J\\u007f");
+  CHECK(std::string(value_error("next\xc2\x85line \xe2\x80\xa8 \xe2\x80\xa9").what()) ==
+        "next\\u0085line \\u2028 \\u2029");
+  CHECK(std::string(error(std::string_view("\0", 1)).what()) == "\\u0000");
+}
+
+TEST_CASE("an error leaves all other text as it is", "[core][error]") {
+  for (const char* text : {"", "é ▁ \xf0\x9f\x98\x80", "\\n", "\xe2\x80", "\xc2", "\xff\xa8"}) {
+    CHECK(std::string(error(text).what()) == text);
+  }
 }
 
 TEST_CASE("require is silent where its condition holds and fails where it does not", "[core][error]") {

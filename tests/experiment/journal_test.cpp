@@ -201,8 +201,8 @@ TEST_CASE("a line that was changed by hand is refused, wherever it was changed, 
     REQUIRE(at != std::string::npos);
     return text.replace(at, part.size(), other);
   };
-  const std::string where =
-      setup.file.string() + " line 2: checksum: expected that of the line as a run wrote it, got ";
+  const std::string where = setup.file.string() + " line 2: checksum: expected that of the line as a run wrote it " +
+                            "(delete the line, and a resumed run makes its trial again), got ";
   const std::string first_id = std::to_string(setup.second.token_ids.front());
   CHECK(complaint(replaced("\"token_ids\":[" + first_id, "\"token_ids\":[" + first_id + "1")) ==
         where + "that of another: the line was changed since");
@@ -229,7 +229,23 @@ TEST_CASE("a line that has no checksum, as earlier versions wrote them, is refus
   REQUIRE(nlohmann::json::parse(text.substr(0, text.find('\n'))).contains("token_ids"));
   setup.folder.put("journal.jsonl", text);
   CHECK(message_of<file_error>([&] { journal(setup.file, setup.run, true); }) ==
-        setup.file.string() + " line 1: checksum: expected that of the line as a run wrote it, got none at its end");
+        setup.file.string() +
+            " line 1: checksum: expected that of the line as a run wrote it (delete the line, and a " +
+            "resumed run makes its trial again), got none at its end");
+}
+
+TEST_CASE("a refused line may be deleted: its trial alone is made again", "[experiment][journal]") {
+  journal_setup setup;
+  setup.write_two();
+  const std::string whole = read_text(setup.file);
+  const std::size_t second = whole.find('\n') + 1;
+  for (const bool first_goes : {true, false}) {
+    setup.folder.put("journal.jsonl", first_goes ? whole.substr(second) : whole.substr(0, second));
+    journal kept(setup.file, setup.run, true);
+    CHECK(kept.size() == 1);
+    CHECK((kept.find({"names", "transfer", 0}) == nullptr) == first_goes);
+    CHECK((kept.find({"names", "transfer", 1}) == nullptr) == !first_goes);
+  }
 }
 
 TEST_CASE("a trial's line is flat and says all of where it comes from", "[experiment][journal]") {

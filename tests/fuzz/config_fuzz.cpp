@@ -21,6 +21,10 @@ void insist(bool holds) {
   }
 }
 
+void insist_one_line(const kvtransfer::error& refused) {
+  insist(std::string_view(refused.what()).find('\n') == std::string_view::npos);
+}
+
 void read_rotary(const nlohmann::json& config) {
   try {
     for (const kvtransfer::rotary_embedding& embedding : kvtransfer::rotary_embeddings_from_config(config)) {
@@ -30,7 +34,8 @@ void read_rotary(const nlohmann::json& config) {
         }
       }
     }
-  } catch (const kvtransfer::error&) {
+  } catch (const kvtransfer::error& refused) {
+    insist_one_line(refused);
   }
 }
 
@@ -38,7 +43,8 @@ void read_model(const nlohmann::json& config) {
   try {
     const kvtransfer::model_config model = kvtransfer::model_config_from_json(config, "fuzz");
     insist(model.q_heads % model.kv_heads == 0 && static_cast<std::int64_t>(model.rotary.size()) == model.layers);
-  } catch (const kvtransfer::file_error&) {
+  } catch (const kvtransfer::file_error& refused) {
+    insist_one_line(refused);
   }
 }
 

@@ -25,6 +25,10 @@ void insist(bool holds) {
   }
 }
 
+void insist_one_line(const error& refused) {
+  insist(std::string_view(refused.what()).find('\n') == std::string_view::npos);
+}
+
 constexpr std::string_view texts[] = {"", " Hello  world's 12 <s>\n", "a\xff\xe2\x82 é\xcc\x81 \xf0\x9f\x98\x80 ▁",
                                       "aaaaaaaaaaaaaaaaaaaaaaaa!"};
 
@@ -52,15 +56,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     parts = std::make_shared<const detail::byte_pair_parts>(detail::read_tokenizer_json(content, "fuzz"));
   } catch (const file_error& refused) {
-    insist(std::string_view(refused.what()).find('\n') == std::string_view::npos);
+    insist_one_line(refused);
     return 0;
-  } catch (const value_error&) {
-    return 0;  // an added token that normalizes to too much
+  } catch (const value_error& refused) {  // an added token that normalizes to too much
+    insist_one_line(refused);
+    return 0;
   }
   try {
     use(parts);
-  } catch (const file_error&) {  // an expression that takes too long on a text
-  } catch (const value_error&) {
+  } catch (const file_error& refused) {  // an expression that takes too long on a text
+    insist_one_line(refused);
+  } catch (const value_error& refused) {
+    insist_one_line(refused);
   }
   return 0;
 }

@@ -235,6 +235,29 @@ class FrameTest(unittest.TestCase):
         model.to(torch.float32)
         self.assert_goes_on_as(frame, slow)
 
+    def test_an_error_is_one_line_whatever_is_quoted_in_it(self):
+        error = FrameError("a.safetensors", "k\n", "é ▁\u2028", "\x1b[2J")
+        self.assertEqual(str(error), r"a.safetensors: k\n: expected é ▁\u2028, got \x1b[2J")
+
+    def test_codes_of_a_quantized_model_may_move_but_not_change(self):
+        for count in (1, 5, 3 * 8192 + 5):
+            with self.subTest(count):
+                model = causal_lm("llama")
+                codes = torch.nn.Parameter(torch.randint(-128, 128, (count,), dtype=torch.int8), requires_grad=False)
+                model.model.layers[0].mlp.register_parameter("codes", codes)
+                frame, slow = both(model)
+                for _ in range(2):
+                    codes.data = codes.data.clone()  # as bitsandbytes' first product does
+                    self.assert_goes_on_as(frame, slow)
+                changed = codes.data.clone()
+                changed[count // 2] ^= 1
+                for other in (changed, codes.data.roll(1) ^ codes.data.roll(2) ^ 1):
+                    if not torch.equal(other, codes.data):
+                        kept, codes.data = codes.data, other
+                        with self.assertRaisesRegex(FrameError, "got a change of model.layers.0.mlp.codes"):
+                            frame.forward(MORE)
+                        codes.data = kept
+
     def test_values_may_be_edited_in_place_and_that_is_known(self):
         frame, _ = both(causal_lm("llama"))
         self.assertEqual(frame.edited_values, [])

@@ -3,8 +3,10 @@
 #include <concepts>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "kvtransfer/cache/cache.hpp"
+#include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/tensor/layouts.hpp"
 
@@ -32,6 +34,15 @@ static_assert(std::is_same_v<decltype(std::declval<cache_view<>>().layer(0)), la
 static_assert(std::is_same_v<decltype(std::declval<layer_view<>>().shared_frame()), cache_frame::shared_layer>);
 static_assert(std::is_same_v<decltype(std::declval<layer_view<>>().stored_keys()), at::Tensor>);
 static_assert(std::is_same_v<decltype(std::declval<layer_view<>>().stored_values()), at::Tensor>);
+static_assert(std::is_same_v<decltype(std::declval<segment>().kv()), layer_view<>>);
+static_assert(std::is_same_v<decltype(std::declval<segment>().origin()), cache_frame>);
+static_assert(std::is_same_v<decltype(std::declval<plan>().segments(0)), std::vector<segment>>);
+static_assert(std::is_same_v<decltype(std::declval<position_map>().row(0, 0, 0)), position_row>);
+static_assert(std::is_same_v<decltype(std::declval<position_map>().rows()), std::vector<position_row>>);
+static_assert(std::is_same_v<decltype(std::declval<position_row>().runs()), std::vector<position_run>>);
+static_assert(std::is_same_v<decltype(std::declval<const segment&>().kv()), const layer_view<>&>,
+              "no copy of one kept");
+static_assert(std::is_same_v<decltype(std::declval<const position_map&>().rows()), const std::vector<position_row>&>);
 
 static_assert(!std::is_convertible_v<cache_view<>, cache>, "copying a cache's data is said in so many words");
 static_assert(!std::is_convertible_v<position_row, position_map>);

@@ -15,7 +15,8 @@ class ModelWatch:
     """Which tensors a model's weights and tables are, and how often each had been written to; and the numbers that its modules
     keep beside them, as the scaling of an attention.
 
-    What is written through `.data` or by numpy is not counted by torch, and so not noticed; neither is a weight on meta.
+    What is written in place through `.data` or by numpy is not counted by torch, and so not noticed; neither is a weight on meta.
+    Integers, as a quantized model's codes, may lie elsewhere than they did if they are the same: they are summed up once, here.
     """
 
     def __init__(self, model):
@@ -45,19 +46,39 @@ class _Seen:
     def __init__(self, tensor: torch.Tensor):
         self._tensor = weakref.ref(tensor)
         self._state = _state_of(tensor)
+        self._place = 0 if tensor.is_meta else tensor.data_ptr()
+        self._sums = _sums_of(tensor) if _may_lie_elsewhere(tensor) else None
 
     def is_still(self, tensor: torch.Tensor) -> bool:
         if self._state is None or tensor.is_meta:
             return True
-        return self._tensor() is tensor and self._state == _state_of(tensor)
+        if self._tensor() is not tensor or self._state != _state_of(tensor):
+            return False
+        if self._place != tensor.data_ptr():
+            if self._sums is None or not all(map(torch.equal, self._sums, _sums_of(tensor))):
+                return False
+            self._place = tensor.data_ptr()
+        return True
 
 
 def _state_of(tensor: torch.Tensor) -> tuple | None:
-    if tensor.is_meta:
-        return None
-    # Codes of a quantized matrix are put elsewhere by its first product (bitsandbytes' int8).
-    place = tensor.data_ptr() if tensor.is_floating_point() else 0
-    return version(tensor), place, tensor.dtype, tensor.device, tensor.shape
+    return None if tensor.is_meta else (version(tensor), tensor.dtype, tensor.device, tensor.shape)
+
+
+def _may_lie_elsewhere(tensor: torch.Tensor) -> bool:
+    """Codes of a quantized matrix are put elsewhere by its first product (bitsandbytes' int8)."""
+    return not (tensor.is_meta or tensor.is_floating_point() or tensor.is_quantized)
+
+
+def _sums_of(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """What tells other integers from the same ones somewhere else: 64-bit words summed by row and by column, and the rest as it is.
+
+    A matrix of words, 1024 a row: no copy of the tensor is made.
+    """
+    content = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+    words = content[: content.numel() // 8192 * 8192]
+    table = (words if words.storage_offset() % 8 == 0 else words.clone()).view(torch.int64).view(words.numel() // 8192, 1024)
+    return table.sum(0), table.sum(1), content[words.numel() :].clone()
 
 
 def _tensors_of(model):

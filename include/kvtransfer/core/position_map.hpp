@@ -66,10 +66,16 @@ class position_map {
   [[nodiscard]] std::int64_t size() const { return rows_.empty() ? 0 : rows_.front().size(); }
 
   /// All rows in the constructor's order: stream, then sequence, then head.
-  [[nodiscard]] const std::vector<position_row>& rows() const { return rows_; }
+  [[nodiscard]] const std::vector<position_row>& rows() const& { return rows_; }
+  /// The same of a map that is about to go: rows that outlive it.
+  [[nodiscard]] std::vector<position_row> rows() && { return std::move(rows_); }
   /// One head's positions in a sequence; where heads share, any `head` gives the shared row. Indices are not checked.
-  [[nodiscard]] const position_row& row(std::int64_t stream, std::int64_t batch, std::int64_t head) const {
+  [[nodiscard]] const position_row& row(std::int64_t stream, std::int64_t batch, std::int64_t head) const& {
     return rows_[static_cast<std::size_t>((stream * batch_ + batch) * heads_ + (heads_ == 1 ? 0 : head))];
+  }
+  /// The same of a map that is about to go: a row that outlives it.
+  [[nodiscard]] position_row row(std::int64_t stream, std::int64_t batch, std::int64_t head) && {
+    return std::as_const(*this).row(stream, batch, head);
   }
 
   /// How far from 0 the furthest key of any row stands, in tokens.

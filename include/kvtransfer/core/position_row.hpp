@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
@@ -91,7 +92,9 @@ class position_row {
   /// Slots, padding included.
   [[nodiscard]] std::int64_t size() const { return size_; }
   /// Left to right, as few as the canonical form allows: equal rows have equal runs.
-  [[nodiscard]] const std::vector<position_run>& runs() const { return runs_; }
+  [[nodiscard]] const std::vector<position_run>& runs() const& { return runs_; }
+  /// The same of a row that is about to go: runs that outlive it.
+  [[nodiscard]] std::vector<position_run> runs() && { return std::move(runs_); }
 
   /// Adds a run at the right end and merges it with its neighbour where the two read as one.
   /// @throws value_error where a position would lie beyond `farthest_position`, and then nothing has changed

@@ -36,9 +36,13 @@ class segment {
   at::Tensor visible;  ///< what hides slots; what it hides is padding in the cache that the plan leaves
 
   /// Non-owning.
-  [[nodiscard]] const layer_view<>& kv() const { return kv_; }
+  [[nodiscard]] const layer_view<>& kv() const& { return kv_; }
+  /// The same of a segment that is about to go, which outlives it.
+  [[nodiscard]] layer_view<> kv() && { return std::move(kv_); }
   /// That layer's frame alone: whose keys these are, and of which tokens, as far as is known.
-  [[nodiscard]] const cache_frame& origin() const { return origin_; }
+  [[nodiscard]] const cache_frame& origin() const& { return origin_; }
+  /// The same of a segment that is about to go, which outlives it.
+  [[nodiscard]] cache_frame origin() && { return std::move(origin_); }
   /// The layer of its cache that it was made of. A model reads it there, and nowhere else unless its frame is assumed.
   [[nodiscard]] std::int64_t layer() const { return layer_; }
 
@@ -100,7 +104,7 @@ struct plan {
   }
 
   /// What is injected in front of the tokens in `layer`, left to right. @throws shape_error if there is no such layer
-  [[nodiscard]] const std::vector<segment>& segments(std::int64_t layer) const {
+  [[nodiscard]] const std::vector<segment>& segments(std::int64_t layer) const& {
     static const std::vector<segment> none;
     if (layers.empty()) {
       return none;
@@ -108,6 +112,8 @@ struct plan {
     require_index<shape_error>(layer, static_cast<std::int64_t>(layers.size()), "plan", "layer");
     return layers[static_cast<std::size_t>(layer)];
   }
+  /// The same of a plan that is about to go: segments that outlive it. @throws as above
+  [[nodiscard]] std::vector<segment> segments(std::int64_t layer) && { return std::as_const(*this).segments(layer); }
 
   /// What was done to the numbers of what is injected, told by the plan's layers and by the slots in front of its
   /// tokens.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "model/tokenizers/utf8.hpp"
 
 namespace kvtransfer::detail {
@@ -151,7 +152,7 @@ std::vector<std::int32_t> byte_pair_model::first_tokens(std::string_view word, b
     unknown = vocabulary.id_of(*unk_token);
     if (!unknown) {
       fail<value_error>("encode", "text", "characters of the vocabulary",
-                        fmt::format("\"{}\", and unk_token \"{}\" has no id", character, *unk_token));
+                        fmt::format("{}, and unk_token {} has no id", excerpt(character), excerpt(*unk_token)));
     }
   }
   if (unknown) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer::detail {
 
@@ -86,7 +87,7 @@ void byte_pair_parts::encode_between(const segmented_text& source, const text_ra
   if (plain && source.has_markup(range) && parts.size() != normalized_finder_.split(whole.text, false).size()) {
     // What normalizing makes of the text does not say which of it is markup.
     fail<value_error>("encode_segments", "text", "no special token that is looked for after normalizing",
-                      fmt::format("\"{}\"", text.substr(0, 80)));
+                      excerpt(text));
   }
   for (const token_or_text& part : parts) {
     if (part.id) {

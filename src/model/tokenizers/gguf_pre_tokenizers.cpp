@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "model/tokenizers/characters.hpp"
 
 namespace kvtransfer::detail {
@@ -88,7 +89,7 @@ gguf_pre_tokenizer pre_tokenizer_named(std::string_view name, bool add_space_pre
   for (const family& one : families) {
     known += fmt::format("{}{}", known.empty() ? "one of " : ", ", one.name);
   }
-  fail<file_error>(file, "tokenizer.ggml.pre", known, fmt::format("\"{}\"", name));
+  fail<file_error>(file, "tokenizer.ggml.pre", known, excerpt(name));
 }
 
 }  // namespace kvtransfer::detail

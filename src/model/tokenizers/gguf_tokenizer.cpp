@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -148,6 +149,22 @@ std::vector<std::int32_t> with_one_unknown(const gguf_vocabulary& from) {
   return types;
 }
 
+/// Tokens that take white space around them, which SentencePiece does not know of: they are looked for before it sees a
+/// text. Their text is that of the metadata, where a space is a space. Source: llama.cpp, `tokenizer_st_partition`.
+std::vector<added_token> tokens_with_white_space(const gguf_vocabulary& from) {
+  std::vector<added_token> tokens;
+  for (std::size_t i = 0; i < from.tokens.size(); ++i) {
+    const std::int32_t type = from.token_types[i];
+    const bool special = type == control || type == unknown;
+    const added_token token{.content = from.tokens[i], .id = static_cast<std::int32_t>(i), .special = special};
+    added_token flagged = with_white_space(from, token);
+    if ((special || type == user_defined) && (flagged.lstrip || flagged.rstrip)) {
+      tokens.push_back(std::move(flagged));
+    }
+  }
+  return tokens;
+}
+
 any_tokenizer sentencepiece_of(gguf_vocabulary from) {
   using prefix = sentencepiece_parts::prefix;
   const std::size_t count = from.tokens.size();
@@ -158,17 +175,17 @@ any_tokenizer sentencepiece_of(gguf_vocabulary from) {
     refuse(from, "token_type", fmt::format("{} values, one a token", count), "none");
   }
   from.token_types = with_one_unknown(from);
+  const std::vector<added_token> found_before = tokens_with_white_space(from);
+  std::unordered_set<std::size_t> their_ids;
+  for (const added_token& token : found_before) {
+    their_ids.insert(static_cast<std::size_t>(token.id));
+  }
   auto parts =
-      std::make_shared<sentencepiece_parts>(sentencepiece_model_of(from), from.file.string(),
+      std::make_shared<sentencepiece_parts>(sentencepiece_model_of(from, their_ids), from.file.string(),
                                             from.add_space_prefix.value_or(true) ? prefix_of(from) : prefix::none);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::int32_t type = from.token_types[i];
-    const bool special = type == control || type == unknown;
-    const added_token token{.content = from.tokens[i], .id = static_cast<std::int32_t>(i), .special = special};
-    const added_token flagged = with_white_space(from, token);
-    const bool takes_space = (special || type == user_defined) && (flagged.lstrip || flagged.rstrip);
-    if (takes_space && !parts->add(flagged)) {
-      refuse(from, fmt::format("tokens[{}]", i), "a text that no other token has", excerpt(from.tokens[i]));
+  for (const added_token& token : found_before) {
+    if (!parts->add(token)) {
+      refuse(from, fmt::format("tokens[{}]", token.id), "a text that no other token has", excerpt(token.content));
     }
   }
   parts->add_control_pieces();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer::detail {
 
@@ -43,9 +44,13 @@ class translation {
  private:
   static constexpr std::size_t no_atom = static_cast<std::size_t>(-1);
 
+  /// @param found in words
   [[noreturn]] void refuse(std::string_view found) const {
-    fail<file_error>(where_, "regex", "constructs that are known here", fmt::format("'{}' at byte {}", found, at_));
+    fail<file_error>(where_, "regex", "constructs that are known here", fmt::format("{} at byte {}", found, at_));
   }
+
+  /// @param bytes of the pattern that stand here
+  [[noreturn]] void refuse_next(std::size_t bytes) const { refuse(excerpt(in_.substr(at_, bytes))); }
 
   [[nodiscard]] bool next_is(std::string_view text) const { return in_.substr(at_).starts_with(text); }
   [[nodiscard]] char peek(std::size_t ahead = 0) const { return at_ + ahead < in_.size() ? in_[at_ + ahead] : '\0'; }
@@ -138,7 +143,7 @@ class translation {
       return;
     }
     if (next_is("(?") || next_is("(*")) {
-      refuse(in_.substr(at_, 3));
+      refuse_next(3);
     }
     groups_.push_back({out_.size(), caseless_});
     out_ += in_[at_++];
@@ -200,7 +205,7 @@ class translation {
     } else if (kind != '\0' && !is_letter(kind) && !is_digit(kind) && static_cast<unsigned char>(kind) < 0x80) {
       out_ += {'\\', kind};
     } else {
-      refuse(in_.substr(at_, 2));
+      refuse_next(2);
     }
     at_ += 2;
   }
@@ -209,7 +214,7 @@ class translation {
   void property() {
     const std::size_t end = in_.find('}', at_);
     if (peek(2) != '{' || end == in_.npos) {
-      refuse(in_.substr(at_, 3));
+      refuse_next(3);
     }
     std::string_view name = in_.substr(at_ + 3, end - at_ - 3);
     bool negated = in_[at_ + 1] == 'P';
@@ -220,7 +225,7 @@ class translation {
     const bool named = !name.empty() && std::all_of(name.begin(), name.end(),
                                                     [](char c) { return is_letter(c) || c == '_' || c == ' '; });
     if (!named) {
-      refuse(in_.substr(at_, end + 1 - at_));
+      refuse_next(end + 1 - at_);
     }
     std::string lower(name);
     std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
@@ -249,7 +254,7 @@ class translation {
     const bool plain_byte = most != 2 || (!digits.empty() && std::stoi(digits, nullptr, 16) < 0x80);
     if (digits.empty() || !ends || !plain_byte || (most == 4 && digits.size() != 4)) {
       at_ = begin;
-      refuse(in_.substr(begin, 2));
+      refuse(excerpt(in_.substr(begin, 2)));
     }
     at_ += braces ? 1 : 0;
     out_ += fmt::format("\\x{{{}}}", digits);
@@ -265,7 +270,7 @@ class translation {
     }
     while (at_ < in_.size() && in_[at_] != ']') {
       if (in_[at_] == '[' || next_is("&&")) {  // sets in sets
-        refuse(in_.substr(at_, 2));
+        refuse_next(2);
       }
       check_folding('\0');
       if (in_[at_] == '\\') {

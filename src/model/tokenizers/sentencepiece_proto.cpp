@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <unordered_set>
 
 namespace kvtransfer::detail {
 
@@ -51,7 +50,8 @@ constexpr std::uint32_t normalizer_name = 1, normalizer_dummy_prefix = 3, normal
 constexpr std::uint64_t byte_pair_encoding = 2;
 
 /// A user-defined piece as SentencePiece has it: llama.cpp's conversion writes Gemma's runs of spaces as they stand in
-/// a text. Taken over as it is where another piece has that spelling.
+/// a text. Taken over as it is where another piece has that spelling: SentencePiece, which reads ▁ for a space, never
+/// finds it then.
 std::string user_defined_piece(const std::string& token, const std::unordered_set<std::string_view>& tokens) {
   constexpr std::string_view space_mark = "\xE2\x96\x81";  // ▁
   std::string piece;
@@ -63,15 +63,16 @@ std::string user_defined_piece(const std::string& token, const std::unordered_se
 
 }  // namespace
 
-std::string sentencepiece_model_of(const gguf_vocabulary& vocabulary) {
+std::string sentencepiece_model_of(const gguf_vocabulary& vocabulary,
+                                   const std::unordered_set<std::size_t>& found_before) {
   constexpr std::int32_t user_defined_type = 4, byte_type = 6;
   const std::unordered_set<std::string_view> tokens(vocabulary.tokens.begin(), vocabulary.tokens.end());
   message model;
   bool has_bytes = false;
   for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     message piece;
-    const bool user_defined = vocabulary.token_types[i] == user_defined_type;
-    piece.bytes(piece_text, user_defined ? user_defined_piece(vocabulary.tokens[i], tokens) : vocabulary.tokens[i]);
+    const bool in_text = vocabulary.token_types[i] == user_defined_type && !found_before.contains(i);
+    piece.bytes(piece_text, in_text ? user_defined_piece(vocabulary.tokens[i], tokens) : vocabulary.tokens[i]);
     piece.real(piece_score, vocabulary.scores[i]);
     piece.integer(piece_type, static_cast<std::uint64_t>(vocabulary.token_types[i]));
     has_bytes = has_bytes || vocabulary.token_types[i] == byte_type;

@@ -8,6 +8,7 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/git_lfs.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "model/tokenizers/decoders.hpp"
 #include "model/tokenizers/sentencepiece_proto.hpp"
 #include "model/tokenizers/utf8.hpp"
@@ -124,7 +125,7 @@ void sentencepiece_parts::encode_between(std::string_view text, bool spaced, boo
     }
   }
   if (done == 0) {
-    fail<value_error>("encode", "text", "text without special tokens", fmt::format("\"{}\"", text.substr(0, 80)));
+    fail<value_error>("encode", "text", "text without special tokens", excerpt(text));
   }
   encode_between(text.substr(done), false, plain, ids);
 }
@@ -168,7 +169,10 @@ class sentencepiece_stream final : public text_stream::decoder {
       return {};
     }
     const bool drops = std::exchange(at_start_, false) && parts_->drops_first_space();
-    return bytes_.finish() + (parts_->added(id) != nullptr ? *piece : text_of_piece(*piece, drops));
+    if (parts_->added(id) != nullptr) {  // its text as it is, but for that space
+      return bytes_.finish() + piece->substr(drops && piece->starts_with(' ') ? 1 : 0);
+    }
+    return bytes_.finish() + text_of_piece(*piece, drops);
   }
 
   std::string finish() override { return bytes_.finish(); }

@@ -279,7 +279,8 @@ TEST_CASE("codes that were moved through another cache are not read in a frame t
   CHECK_THAT(message_of<frame_error>([&] { first.keys(0); }), contains("a change by quantized_cache::materialize"));
   CHECK_THROWS_AS(first.dequantize(), frame_error);
   CHECK_THROWS_AS(first.clone(), frame_error);
-  CHECK_THROWS_AS(first.stored_keys(0), frame_error);
+  CHECK_THAT(message_of<frame_error>([&] { first.keys(0); }), StartsWith("quantized_cache::keys: "));
+  CHECK_THAT(message_of<frame_error>([&] { first.stored_keys(0); }), StartsWith("quantized_cache::stored_keys: "));
   quantized_cache behind = quantize(reference.view(), kivi_keys(8, 11), kivi_values(8, 8));
   behind.shift(100);
   CHECK_THAT(message_of<frame_error>([&] { static_cast<void>(concat(first, behind)); }), contains("a change by"));

@@ -240,6 +240,35 @@ TEST_CASE("Phi-3's tokens take the white space behind them, which no key of a GG
   }
 }
 
+TEST_CASE("Phi-3's user-defined tokens with spaces are found as they stand in a text, and nowhere else",
+          "[model][tokenizers]") {
+  const any_tokenizer own = open_tokenizer(test::tokenizer_fixtures() / "phi3_like");  // as the tokenizers package
+  gguf_vocabulary metadata = scored_metadata_of("phi3_like");
+  REQUIRE(metadata.tokens[904] == " abab");
+  metadata.architecture = "phi3";
+  const any_tokenizer made = tokenizer_of(metadata);
+  const std::vector<std::string> texts{"Hello, world!  x",
+                                       "the capital of \n France",
+                                       "a abab",
+                                       " abab x",
+                                       "a  abab",
+                                       "abababab",  // no such token, though a space is put in front
+                                       "capital▁of Hello,▁world!"};
+  for (const std::string& text : texts) {
+    CAPTURE(text);
+    const id_list ids = own.encode(text);
+    CHECK(made.encode(text) == ids);
+    CHECK(made.encode_markup(text) == own.encode_markup(text));
+    CHECK(made.decode(ids) == own.decode(ids));
+  }
+  CHECK(made.decode(made.encode(" abab x")) == "abab x");
+  for (const std::int64_t id : {903, 904, 905}) {
+    const id_list ids{1, id, id};
+    CHECK(made.decode(ids) == own.decode(ids));
+    CHECK(made.token_text(id) == own.token_text(id));
+  }
+}
+
 TEST_CASE("Phi-4's tokens take the white space around them, Phi-4-mini's that behind its turns",
           "[model][tokenizers]") {
   gguf_vocabulary metadata = metadata_of("qwen_like", "dbrx");  // its tokens serve for Phi-4's

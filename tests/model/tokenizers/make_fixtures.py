@@ -153,6 +153,7 @@ def gemma_like():
 def phi3_like():
     made = llama2_like()
     special(made, "<|user|>", "<|assistant|>", "<|end|>", rstrip=True)
+    made.add_tokens([AddedToken(text, normalized=False, rstrip=True) for text in ("Hello, world!", " abab", "capital of")])
     return made
 
 

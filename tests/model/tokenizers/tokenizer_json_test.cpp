@@ -141,6 +141,11 @@ TEST_CASE("hostile files are refused in one line", "[model][tokenizers]") {
   CHECK_THAT(refusal("{}"), test::Equals("file: document: expected an object with model, got {}"));
   CHECK_THAT(refusal(R"({"model": {"vocab": {}}})"),
              test::StartsWith("file: model: expected an object with merges, got {"));
+  const std::string split =
+      R"("pre_tokenizer": {"type": "Split", "behavior": "Isolated", "invert": false, "pattern": {"Regex": "\\p{L\n}"}})";
+  CHECK(
+      refusal(json_with(split)) ==
+      R"(file: pre_tokenizer.pattern.Regex: regex: expected constructs that are known here, got "\\p{L\n}" at byte 0)");
 }
 
 TEST_CASE("steps that double a text again and again are stopped", "[model][tokenizers]") {

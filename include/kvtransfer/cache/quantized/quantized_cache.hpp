@@ -99,11 +99,12 @@ class quantized_cache : public key_moves<quantized_cache> {
   [[nodiscard]] const quantized_tensor& keys(std::int64_t layer) const {
     require<frame_error>(materialized(), "quantized_cache::keys", "frame",
                          "stored and target to agree (call materialize() first, or dequantize())", "a pending move");
-    return stored_keys(layer);
+    require_unchanged("quantized_cache::keys");
+    return at(keys_, layer);
   }
   /// The same in the frame `stored`, whatever is pending. @throws frame_error where somebody else has moved the codes
   [[nodiscard]] const quantized_tensor& stored_keys(std::int64_t layer) const {
-    require_unchanged("quantized_cache::keys");
+    require_unchanged("quantized_cache::stored_keys");
     return at(keys_, layer);
   }
   /// The codes of a layer's values, which no move touches. @throws shape_error if there is no such layer, frame_error
