@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -164,7 +163,6 @@ chat_format chat_format_registry::recognize(std::string_view chat_template, cons
   } catch (const detail::template_error& unreadable) {
     why = fmt::format("one that uses {}", unreadable.what());
   }
-  std::ranges::replace_if(why, [](char c) { return c < ' ' || c > '~'; }, '?');  // one line, whatever the template says
   fail<file_error>(file, "chat_template",
                    fmt::format("the template of a known chat format, or one named as chat:NAME with NAME of {}",
                                fmt::join(names(), ", ")),
