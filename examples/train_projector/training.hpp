@@ -145,7 +145,7 @@ inline std::pair<double, std::int64_t> share_gradients(
 /// Trains a fuser through the frozen receiver, from the checkpoint in `output` where the run resumes.
 /// @param identity what two runs must share: the recipe and the models
 /// @param processes that train it together, each with rows of its own; the leading one writes and measures
-/// @param report_every steps between lines of progress
+/// @param report_every steps between lines of progress, whose tokens a second are those since the line before
 /// @param checkpoint_every steps between checkpoints
 /// @param measure called with what is trained, its gates hard, and the steps done, whenever a checkpoint was written
 /// @return the fuser, finished, and what it cost
@@ -163,7 +163,11 @@ inline std::pair<projectors::fuser, training_cost> train(
   const std::filesystem::path checkpoint = output / "checkpoint.safetensors";
   const std::int64_t begin = resume ? train_lab::load_checkpoint(checkpoint, optimizer, identity) : 0;
   training_cost cost;
+  training_cost told;  // at the last line of progress, or behind a measurement
   const auto started = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  };
   for (std::int64_t step = begin; step < plan.steps; ++step) {
     const std::vector<training_row> rows = make_rows(step);
     std::int64_t read = 0;
@@ -176,18 +180,20 @@ inline std::pair<projectors::fuser, training_cost> train(
     cost.tokens += read_by_all;
     const double norm = optimizer.clip_gradients(plan.clip).item<double>();
     optimizer.step(learning_rate(plan, step), plan.weight_decay);
-    cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    cost.seconds = seconds();
     if (!processes.leads()) {
       continue;
     }
     if ((step + 1) % report_every == 0 || step + 1 == plan.steps) {
       say("step {:5}/{}  loss {:.4f}  gradient {:.3f}  rate {:.2e}  {} tokens in {:.0f} s, {:.0f} tokens/s", step + 1,
           plan.steps, cost.last_loss, norm, learning_rate(plan, step), cost.tokens, cost.seconds,
-          static_cast<double>(cost.tokens) / cost.seconds);
+          static_cast<double>(cost.tokens - told.tokens) / (cost.seconds - told.seconds));
+      told = cost;
     }
     if ((step + 1) % checkpoint_every == 0 || step + 1 == plan.steps) {
       train_lab::save_checkpoint(checkpoint, optimizer, identity, step + 1);
       measure(own_copy(fuser, models.receiver.device()), step + 1);
+      told = {.seconds = seconds(), .tokens = cost.tokens};
     }
   }
   return {own_copy(fuser, models.receiver.device()), cost};
