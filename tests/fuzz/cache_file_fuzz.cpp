@@ -5,12 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "insist.hpp"
 #include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/contents.hpp"
 #include "kvtransfer/cache/file/detail/frame_tensors.hpp"
@@ -21,12 +21,8 @@ namespace {
 
 using namespace kvtransfer;
 using namespace kvtransfer::detail;
-
-void insist(bool holds) {
-  if (!holds) {
-    std::abort();
-  }
-}
+using kvtransfer::fuzz::insist;
+using kvtransfer::fuzz::insist_one_line;
 
 /// Positions are the same after they are spread out and put together again.
 void rebuild(const layer_frame& frame) {
@@ -134,7 +130,7 @@ void refuse_or_read(Read read, std::span<const std::byte> bytes) {
   try {
     read(bytes);
   } catch (const file_error& refused) {
-    insist(std::string_view(refused.what()).find('\n') == std::string_view::npos);
+    insist_one_line(refused);
   }
 }
 

@@ -5,25 +5,18 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "insist.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/config_json.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
 
 namespace {
 
-void insist(bool holds) {
-  if (!holds) {
-    std::abort();
-  }
-}
-
-void insist_one_line(const kvtransfer::error& refused) {
-  insist(std::string_view(refused.what()).find('\n') == std::string_view::npos);
-}
+using kvtransfer::fuzz::insist;
+using kvtransfer::fuzz::insist_one_line;
 
 void read_rotary(const nlohmann::json& config) {
   try {

@@ -9,13 +9,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "insist.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/tokenizers/gguf_vocabulary.hpp"
 #include "kvtransfer/model/weights/gguf_config.hpp"
@@ -24,19 +24,15 @@
 namespace {
 
 using namespace kvtransfer;
-
-void insist(bool holds) {
-  if (!holds) {
-    std::abort();
-  }
-}
+using kvtransfer::fuzz::insist;
+using kvtransfer::fuzz::insist_one_line;
 
 template <class Read>
 void refuse_or(Read read) {
   try {
     read();
   } catch (const file_error& refused) {
-    insist(std::string_view(refused.what()).find('\n') == std::string_view::npos);
+    insist_one_line(refused);
   }
 }
 

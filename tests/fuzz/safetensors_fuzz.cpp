@@ -4,23 +4,19 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "insist.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 
 namespace {
 
 using kvtransfer::safetensors_header;
-
-void insist(bool holds) {
-  if (!holds) {
-    std::abort();
-  }
-}
+using kvtransfer::fuzz::insist;
+using kvtransfer::fuzz::insist_one_line;
 
 /// Reads every byte that a tensor would show: the address sanitizer sees one outside the file.
 std::uint64_t touch(std::span<const std::byte> file, const safetensors_header& header) {
@@ -58,7 +54,7 @@ void refuse_or_read(Read read, std::span<const std::byte> file) {
   try {
     read(file);
   } catch (const kvtransfer::file_error& refused) {
-    insist(std::string_view(refused.what()).find('\n') == std::string_view::npos);
+    insist_one_line(refused);
   }
 }
 

@@ -4,12 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "insist.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "model/tokenizers/byte_pair_tokenizer.hpp"
 #include "model/tokenizers/tokenizer_json.hpp"
@@ -18,16 +18,8 @@
 namespace {
 
 using namespace kvtransfer;
-
-void insist(bool holds) {
-  if (!holds) {
-    std::abort();
-  }
-}
-
-void insist_one_line(const error& refused) {
-  insist(std::string_view(refused.what()).find('\n') == std::string_view::npos);
-}
+using kvtransfer::fuzz::insist;
+using kvtransfer::fuzz::insist_one_line;
 
 constexpr std::string_view texts[] = {"", " Hello  world's 12 <s>\n", "a\xff\xe2\x82 é\xcc\x81 \xf0\x9f\x98\x80 ▁",
                                       "aaaaaaaaaaaaaaaaaaaaaaaa!"};
