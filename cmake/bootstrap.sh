@@ -178,7 +178,8 @@ parallel_jobs() {
 }
 
 # A build that begins with nothing parses headers less often with four times as many files at once, where memory holds them and there
-# are too few cores to do better apart. A folder that is configured already keeps what it has: who works on a file compiles fewer beside it.
+# are too few cores to do better apart. A folder that is configured already keeps what it has; -D KVTRANSFER_UNITY_FILES=14 gives it the
+# default, for who works on a file and would compile fewer beside it.
 files_at_once() {
   local jobs by_memory
   jobs="$(parallel_jobs)"

@@ -18,12 +18,13 @@ stand_in() {
   chmod +x "$1"
 }
 
-for name in c++ clang++ ninja python3 apt-get; do stand_in "$work/tools/$name" 'exit 0'; done
+for name in c++ clang++; do stand_in "$work/tools/$name" 'cat >/dev/null'; done # bootstrap.sh writes to them
+for name in ninja python3 apt-get; do stand_in "$work/tools/$name" 'exit 0'; done
 stand_in "$work/tools/ctest" 'echo tests >>"$NOTES"'
 stand_in "$work/tools/cmake" 'case "$1" in
   --version) echo "cmake version 99.0" ;;
   --preset) echo configure >>"$NOTES" ;;
-  --build) sleep 1; echo built >>"$NOTES" ;;
+  --build) for _ in {1..300}; do grep -q requirements-test "$NOTES" && break; sleep 0.1; done; echo built >>"$NOTES" ;;
 esac'
 # Has torch, and of the pins those that it was asked to install.
 stand_in "$work/project/.venv/bin/python" 'case "$1" in
@@ -32,7 +33,10 @@ stand_in "$work/project/.venv/bin/python" 'case "$1" in
 esac'
 stand_in "$work/project/.venv/bin/pip" 'exit 0'
 
-env -u KVTRANSFER_PYTHON VIRTUAL_ENV="$work/project/.venv" PATH="$work/tools:$PATH" "$work/project/cmake/bootstrap.sh" test >/dev/null 2>&1
+env -u KVTRANSFER_PYTHON VIRTUAL_ENV="$work/project/.venv" PATH="$work/tools:$PATH" "$work/project/cmake/bootstrap.sh" test >"$work/log" 2>&1 || {
+  cat "$work/log" >&2
+  exit 1
+}
 
 expected=$'install requirements.txt\nconfigure\ninstall requirements-test.txt\nbuilt\ntests'
 if [[ "$(cat "$NOTES")" != "$expected" ]]; then
