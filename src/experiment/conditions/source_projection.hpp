@@ -31,7 +31,8 @@ class source_projection {
 
   /// As it was written.
   [[nodiscard]] const std::string& argument() const { return argument_; }
-  /// The last part of FOLDER, which tells projectors of one table apart.
+  /// The last part of FOLDER, by which headings call it; folders of another place may end alike, their arguments do
+  /// not.
   [[nodiscard]] std::string name() const;
   /// Whether the sharer is another model than the run's.
   [[nodiscard]] bool has_sharer() const { return !sharer_path_.empty(); }

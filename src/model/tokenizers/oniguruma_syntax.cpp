@@ -254,7 +254,7 @@ class translation {
     const bool plain_byte = most != 2 || (!digits.empty() && std::stoi(digits, nullptr, 16) < 0x80);
     if (digits.empty() || !ends || !plain_byte || (most == 4 && digits.size() != 4)) {
       at_ = begin;
-      refuse(excerpt(in_.substr(begin, 2)));
+      refuse_next(2);
     }
     at_ += braces ? 1 : 0;
     out_ += fmt::format("\\x{{{}}}", digits);
