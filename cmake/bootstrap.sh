@@ -168,11 +168,13 @@ choose_build_tools() {
 
 # --- Build and run ---------------------------------------------------------------------------------------------------------
 
-# A file that includes torch takes up to 2 GB to compile; one job more than memory holds costs more than it gains.
+# A file that includes torch takes up to 2 GB to compile, 56 of a folder at once up to 4; one job more than memory holds costs more
+# than it gains.
 parallel_jobs() {
-  local jobs by_memory
+  local jobs by_memory job_kilobytes=2000000
+  if grep -qs '^KVTRANSFER_UNITY_FILES:[A-Z]*=56$' "$build/CMakeCache.txt"; then job_kilobytes=4000000; fi
   jobs="$(nproc 2>/dev/null || echo 2)"
-  by_memory="$(awk '/MemAvailable/ { print int($2 / 2000000) }' /proc/meminfo 2>/dev/null || true)"
+  by_memory="$(awk -v job="$job_kilobytes" '/MemAvailable/ { print int($2 / job) }' /proc/meminfo 2>/dev/null || true)"
   if [[ -n "$by_memory" ]] && ((by_memory < jobs)); then jobs=$((by_memory > 1 ? by_memory : 1)); fi
   echo "${CMAKE_BUILD_PARALLEL_LEVEL:-$jobs}"
 }

@@ -14,7 +14,7 @@ find_program(KVTRANSFER_AARCH64_CXX aarch64-linux-gnu-g++)
 mark_as_advanced(KVTRANSFER_CLANG_FORMAT KVTRANSFER_CLANG_TIDY KVTRANSFER_DOXYGEN KVTRANSFER_AARCH64_CXX)
 
 if(KVTRANSFER_CLANG_FORMAT)
-  set(of_every_file "git ls-files -z '*.hpp' '*.cpp' '*.cu' '*.cuh' | xargs -0 '${KVTRANSFER_CLANG_FORMAT}'")
+  set(of_every_file "git ls-files -z '*.hpp' '*.ipp' '*.cpp' '*.cu' '*.cuh' | xargs -0 '${KVTRANSFER_CLANG_FORMAT}'")
   add_custom_target(format COMMAND sh -c "${of_every_file} -i" WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" VERBATIM)
   add_custom_target(
     format_check COMMAND sh -c "${of_every_file} --dry-run --Werror" WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" VERBATIM)

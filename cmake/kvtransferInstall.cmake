@@ -6,7 +6,7 @@ include(GNUInstallDirs)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/kvtransfer")
 
 # One export set a target: a consumer without SentencePiece still gets the rest.
-install(TARGETS kvtransfer EXPORT kvtransferTargets FILE_SET HEADERS)
+install(TARGETS kvtransfer kvtransfer_compiled EXPORT kvtransferTargets FILE_SET HEADERS)
 if(TARGET kvtransfer_fmt)
   install(TARGETS kvtransfer_fmt EXPORT kvtransferTargets)
 endif()

@@ -37,7 +37,7 @@ kvtransfer_precompile(kvtransfer_kernels <torch/library.h>)
 target_compile_options(kvtransfer_kernels PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-fopenmp>")
 target_link_options(kvtransfer_kernels PRIVATE -fopenmp)
 
-# The files of a folder for nvcc at once, which reads headers of torch three times for each: nine tenths of its time. CMake itself
+# The files of a folder for nvcc at once, which reads headers of torch three times for each: most of its time. CMake itself
 # joins files of CUDA from 3.31 on.
 if(KVTRANSFER_HAS_NVCC AND KVTRANSFER_UNITY)
   set(kernel_cuda_files ${kernel_cuda_sources})

@@ -1,4 +1,5 @@
-# kvtransfer::kvtransfer (headers), kvtransfer::model (a static library), kvtransfer::kernels (a shared library).
+# kvtransfer::kvtransfer (headers), kvtransfer::compiled (the same, compiled once) and kvtransfer::model (static libraries),
+# kvtransfer::kernels (a shared library).
 
 option(KVTRANSFER_PRECOMPILE "Parse headers of torch, fmt and JSON once a target instead of once a file" ${PROJECT_IS_TOP_LEVEL})
 
@@ -13,6 +14,9 @@ option(KVTRANSFER_UNITY "Compile several files of a folder at once: headers of t
 
 # More: less is parsed and instantiated again, for a build that begins with nothing; fewer: less to compile after a change of one.
 set(KVTRANSFER_UNITY_FILES 14 CACHE STRING "How many files are compiled at once at most")
+if(NOT KVTRANSFER_UNITY_FILES MATCHES "^[1-9][0-9]*$")
+  message(FATAL_ERROR "KVTRANSFER_UNITY_FILES: expected a number of files, 1 or more, got '${KVTRANSFER_UNITY_FILES}'")
+endif()
 
 # As many of `count` files at once as makes the batches equal.
 function(kvtransfer_batch_size count result)
@@ -47,7 +51,7 @@ function(kvtransfer_compile_together target)
 endfunction()
 
 set(include_dir "${PROJECT_SOURCE_DIR}/include")
-file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${include_dir}/*.hpp")
+file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${include_dir}/*.hpp" "${include_dir}/*.ipp")
 
 # `model` and `experiment` are compiled and may touch a tokenizer, so they belong to kvtransfer::model.
 set(model_headers ${headers})
@@ -70,6 +74,30 @@ target_compile_features(kvtransfer INTERFACE cxx_std_20)
 target_link_libraries(kvtransfer INTERFACE kvtransfer::torch ${fmt_library} nlohmann_json::nlohmann_json ZLIB::ZLIB ${CMAKE_DL_LIBS})
 target_sources(kvtransfer INTERFACE FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${headers})
 
+# What the headers define in `detail/*.ipp`, compiled once: whoever links it reads declarations alone.
+set(definitions ${headers})
+list(FILTER definitions INCLUDE REGEX "\\.ipp$")
+set(compiled_folders)
+foreach(definition IN LISTS definitions)
+  cmake_path(RELATIVE_PATH definition BASE_DIRECTORY "${include_dir}" OUTPUT_VARIABLE included)
+  string(REGEX REPLACE "^kvtransfer/([a-z]+)/.*" "\\1" folder "${included}")
+  list(APPEND compiled_folders ${folder})
+  string(APPEND definitions_of_${folder} "#include \"${included}\"\n")
+endforeach()
+list(REMOVE_DUPLICATES compiled_folders)
+set(compiled_sources)
+foreach(folder IN LISTS compiled_folders)
+  set(source "${PROJECT_BINARY_DIR}/compiled/${folder}.cpp")
+  file(CONFIGURE OUTPUT "${source}" CONTENT "${definitions_of_${folder}}")
+  list(APPEND compiled_sources "${source}")
+endforeach()
+add_library(kvtransfer_compiled STATIC ${compiled_sources})
+add_library(kvtransfer::compiled ALIAS kvtransfer_compiled)
+target_link_libraries(kvtransfer_compiled PUBLIC kvtransfer)
+target_compile_definitions(kvtransfer_compiled PUBLIC KVTRANSFER_COMPILED)
+set_target_properties(kvtransfer_compiled PROPERTIES EXPORT_NAME compiled POSITION_INDEPENDENT_CODE ON)
+kvtransfer_precompile(kvtransfer_compiled)
+
 if(KVTRANSFER_HAS_MODEL)
   file(GLOB_RECURSE model_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/model/*.cpp" "${PROJECT_SOURCE_DIR}/src/experiment/*.cpp")
   add_library(kvtransfer_model STATIC ${model_sources})
@@ -79,7 +107,7 @@ if(KVTRANSFER_HAS_MODEL)
   # room for a number only; SentencePiece's object in its place would lie over the flag by which c10 aborts instead of throwing.
   target_link_libraries(kvtransfer_model PRIVATE SentencePiece::sentencepiece PCRE2::8BIT utf8proc::utf8proc
                                                 "$<BUILD_INTERFACE:xxHash::xxHash>" "$<BUILD_INTERFACE:Boost::headers>")
-  target_link_libraries(kvtransfer_model PUBLIC kvtransfer)
+  target_link_libraries(kvtransfer_model PUBLIC kvtransfer_compiled)
   target_include_directories(kvtransfer_model PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_sources(kvtransfer_model PUBLIC FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${model_headers})
   kvtransfer_compile_together(kvtransfer_model ${model_sources})

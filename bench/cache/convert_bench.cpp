@@ -4,6 +4,8 @@
 
 #include "cache/caches.hpp"
 #include "kvtransfer/cache/convert.hpp"
+#include "kvtransfer/tensor/layouts/paged.hpp"
+#include "kvtransfer/tensor/layouts/ragged.hpp"
 #include "support/against_copy.hpp"
 
 namespace kvtransfer::bench {

@@ -45,6 +45,7 @@
 #include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/cache_extents.hpp"
+#include "kvtransfer/core/compiled.hpp"
 #include "kvtransfer/core/enum_names.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/git_lfs.hpp"

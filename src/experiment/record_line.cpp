@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <nlohmann/json.hpp>
 
 #include "experiment/records_json.hpp"
 #include "kvtransfer/core/error.hpp"

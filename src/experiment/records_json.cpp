@@ -1,6 +1,7 @@
 #include "experiment/records_json.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/detail/edit_slots.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "rope/random_keys.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

@@ -1,5 +1,6 @@
 #include "kvtransfer/core/json_file.hpp"
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "support/message.hpp"

@@ -1,5 +1,7 @@
 #include "kvtransfer/experiment/model_info.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "support/small_model.hpp"
 #include "support/test.hpp"
 

@@ -1,5 +1,6 @@
 #include "experiment/records_json.hpp"
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

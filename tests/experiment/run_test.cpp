@@ -1,6 +1,7 @@
 #include "kvtransfer/experiment/run.hpp"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 #include <string>

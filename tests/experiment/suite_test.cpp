@@ -1,6 +1,7 @@
 #include "kvtransfer/experiment/suite.hpp"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

@@ -1,6 +1,7 @@
 #include "kvtransfer/experiment/suites.hpp"
 
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>

@@ -1,5 +1,6 @@
 #include "kvtransfer/experiment/summary.hpp"
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "experiment/sample_results.hpp"
 #include "support/message.hpp"

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/equal.h>
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "kvtransfer/inject/noise.hpp"

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/inject/keys_values.hpp"
+#include "kvtransfer/inject/select/tokens.hpp"
 #include "kvtransfer/inject/select/where.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

@@ -6,6 +6,7 @@
 #include <ATen/ops/randn.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "kvtransfer/inject/prepend.hpp"

@@ -1,5 +1,7 @@
 #include "kvtransfer/model/causal_logits.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "support/small_model.hpp"

@@ -1,6 +1,7 @@
 #include "kvtransfer/model/config.hpp"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 

@@ -4,6 +4,7 @@
 #include <ATen/ops/rand.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 
@@ -121,7 +122,8 @@ void check_alike(const generation_result& made, const generation_result& expecte
     };
     const layer_view<>& mine = left.layer(layer);
     const layer_view<>& theirs = other.layer(layer);
-    const at::Tensor keys = validity_tensor(theirs.frame().positions, theirs.keys().device()).unsqueeze(-1).to(at::kFloat);
+    const at::Tensor keys =
+        validity_tensor(theirs.frame().positions, theirs.keys().device()).unsqueeze(-1).to(at::kFloat);
     const auto held = [&](const at::Tensor& slots) { return slots.to(theirs.keys().device()) * keys; };
     CHECK(difference(held(mine.keys()), held(theirs.keys())) < 1e-4);
     CHECK(difference(held(mine.values()), held(theirs.values())) < 1e-4);

@@ -1,6 +1,7 @@
 #include "kvtransfer/model/generate.hpp"
 
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/prepend.hpp"

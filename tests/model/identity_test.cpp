@@ -1,5 +1,6 @@
 #include "model/identity.hpp"
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "kvtransfer/model/config_json.hpp"

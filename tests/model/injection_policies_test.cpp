@@ -5,10 +5,12 @@
 #include <vector>
 
 #include "kvtransfer/inject/injection_policy_registry.hpp"
+#include "kvtransfer/inject/keys_values.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/inject/select/where.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
+#include "kvtransfer/tensor/layouts/ragged.hpp"
 #include "model/hand_made.hpp"
 #include "support/message.hpp"
 #include "support/small_model.hpp"

@@ -1,5 +1,6 @@
 #include "model/json_fields.hpp"
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

@@ -1,5 +1,6 @@
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <regex>
 #include <string>
 #include <vector>

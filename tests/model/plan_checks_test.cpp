@@ -1,5 +1,7 @@
 #include "model/plan_checks.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/config_json.hpp"

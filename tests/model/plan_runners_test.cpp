@@ -6,6 +6,7 @@
 #include <ATen/ops/rand.h>
 
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "kvtransfer/cache/select_layers.hpp"

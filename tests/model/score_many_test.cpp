@@ -1,5 +1,6 @@
 #include "model/score_many.hpp"
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

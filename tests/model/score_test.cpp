@@ -4,6 +4,7 @@
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/ones.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/equal.h>
 
 #include <new>
+#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 

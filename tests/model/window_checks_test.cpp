@@ -2,6 +2,8 @@
 
 #include "model/window_checks.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "kvtransfer/cache/file/cache_file.hpp"
 #include "kvtransfer/cache/file/save_cache.hpp"
 #include "kvtransfer/inject/prepend.hpp"

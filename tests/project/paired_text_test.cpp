@@ -1,6 +1,7 @@
 #include "kvtransfer/project/paired_text.hpp"
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 
 #include "kvtransfer/rope/move_tensor.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"

@@ -1,5 +1,7 @@
 #include "kvtransfer/rope/rotary_embedding.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "support/test.hpp"
 
 namespace kvtransfer::test {

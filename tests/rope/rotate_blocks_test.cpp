@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "kvtransfer/tensor/integers.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 

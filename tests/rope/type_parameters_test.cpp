@@ -1,6 +1,7 @@
 #include "kvtransfer/rope/type_parameters.hpp"
 
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "support/test.hpp"
 

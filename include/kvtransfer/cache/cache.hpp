@@ -1,9 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -12,11 +10,8 @@
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/detail/move_tensors.hpp"
-#include "kvtransfer/cache/detail/moved_frame.hpp"
-#include "kvtransfer/cache/detail/shared_memory.hpp"
 #include "kvtransfer/cache/detail/view_access.hpp"
 #include "kvtransfer/cache/key_moves.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 
 namespace kvtransfer::detail {
@@ -68,15 +63,7 @@ class cache : public key_moves<cache> {
   cache& operator=(const cache&) = delete;
 
   /// A copy with storage of its own, its pending moves included.
-  [[nodiscard]] cache clone() const {
-    require_unchanged("cache::clone");
-    cache copy(detail::moving_frames{stored_, target_, nullptr});
-    for (std::size_t i = 0; i < keys_.size(); ++i) {
-      copy.keys_.push_back(keys_[i].clone());
-      copy.values_.push_back(values_[i].clone());
-    }
-    return copy;
-  }
+  [[nodiscard]] cache clone() const;
 
   /// Slots in use and spare in `layer`.
   [[nodiscard]] std::int64_t capacity(std::int64_t layer = 0) const { return stored_keys(layer).size(2); }
@@ -86,51 +73,19 @@ class cache : public key_moves<cache> {
   /// The slots in use, to be read where the target frame says. While a move is pending, the view's `keys()` are copies,
   /// rotated once; the tensors themselves can be read only when it is made.
   /// @throws frame_error where this library has moved the tensors through another owner or view
-  [[nodiscard]] cache_view<> view() const {
-    require_unchanged("cache::view");
-    return read_in(frames());
-  }
+  [[nodiscard]] cache_view<> view() const;
 
   /// Moves the keys to where their target frame has them, one rotation for everything asked so far. Values are not
   /// touched. Tensors that autograd tracks are replaced by moved ones; all others are moved in place.
-  void materialize(const rope::options& options = {}) {
-    if (materialized()) {
-      return;
-    }
-    require_unchanged("cache::materialize");
-    detail::require_values_apart(keys_, values_, stored_, target_, "cache::materialize");
-    const std::vector<at::Tensor> before = keys_;
-    detail::move_keys(keys_, stored_, target_, options);
-    std::vector<memory_range> moved;
-    for (std::size_t i = 0; i < keys_.size(); ++i) {
-      const auto layer = static_cast<std::int64_t>(i);
-      if (keys_[i].is_same(before[i]) && !(stored_.layer(layer) == target_.layer(layer))) {
-        moved.push_back(detail::memory_of(keys_[i]));
-      }
-    }
-    target_ = detail::rounded(stored_, target_);
-    stored_ = target_;
-    known_ = memory_changes::instance().note(std::move(moved), "cache::materialize");
-  }
+  void materialize(const rope::options& options = {});
 
   /// Gives up the slots from `length` on, in every layer.
-  void crop(std::int64_t length) {
-    stored_ = stored_.slice(0, length);
-    target_ = target_.slice(0, length);
-  }
+  void crop(std::int64_t length);
 
   /// Relabels the data without touching it: the one way round the checks, for reproducing other people's mistakes.
   /// The frame is marked `assumed` for good.
   /// @throws frame_error while a move is pending, shape_error where the tensors cannot be read that way
-  void assume_frame(cache_frame assumed) {
-    require<frame_error>(materialized(), "cache::assume_frame", "frame",
-                         "stored and target to agree (call materialize() first)", "a pending move");
-    require_unchanged("cache::assume_frame");
-    assumed.set_assumed();
-    static_cast<void>(read_in(detail::moving_frames::settled(assumed)));  // which throws where it does not fit
-    stored_ = assumed;
-    target_ = std::move(assumed);
-  }
+  void assume_frame(cache_frame assumed);
 
  private:
   friend struct detail::cache_access;
@@ -138,81 +93,27 @@ class cache : public key_moves<cache> {
   explicit cache(const detail::moving_frames& frames)
       : key_moves(frames.stored, frames.target), known_(memory_changes::instance().last()) {}
 
-  cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, const detail::moving_frames& frames)
-      : cache(frames) {
-    keys_ = std::move(keys);
-    values_ = std::move(values);
-    static_cast<void>(read_in(this->frames()));  // which throws where they disagree
-  }
+  cache(std::vector<at::Tensor> keys, std::vector<at::Tensor> values, const detail::moving_frames& frames);
 
   /// Both frames, as a view needs them.
-  [[nodiscard]] detail::moving_frames frames() const {
-    if (materialized()) {
-      return detail::moving_frames::settled(stored_);
-    }
-    return {stored_, detail::rounded(stored_, target_), &moved_copy};
-  }
+  [[nodiscard]] detail::moving_frames frames() const;
 
   /// A `key_mover`. Tensors that autograd tracks are moved out of place.
   [[nodiscard]] static at::Tensor moved_copy(const at::Tensor& keys, const cache_frame::shared_layer& stored,
-                                             const cache_frame::shared_layer& target) {
-    std::vector<at::Tensor> copy{keys.requires_grad() ? keys : keys.clone(at::MemoryFormat::Contiguous)};
-    detail::move_keys(copy, cache_frame({stored}), cache_frame({target}), {}, "cache::view");
-    return copy.front();
-  }
+                                             const cache_frame::shared_layer& target);
 
   /// @throws frame_error where somebody else has moved the tensors
-  void require_unchanged(std::string_view where) const {
-    detail::require_unchanged(
-        known_,
-        [&] {
-          std::vector<memory_range> all = detail::memory_of(keys_);
-          for (const memory_range& range : detail::memory_of(values_)) {
-            all.push_back(range);
-          }
-          return all;
-        },
-        where);
-  }
+  void require_unchanged(std::string_view where) const;
 
-  [[nodiscard]] const at::Tensor& stored_keys(std::int64_t layer) const {
-    require_index<shape_error>(layer, layers(), "cache", "layer");
-    return keys_[static_cast<std::size_t>(layer)];
-  }
+  [[nodiscard]] const at::Tensor& stored_keys(std::int64_t layer) const;
 
   /// The slots that the frames describe. @throws shape_error where the tensors do not hold them
-  [[nodiscard]] cache_view<> read_in(detail::moving_frames frames) const {
-    const std::vector<at::Tensor> keys = in_use(keys_, frames.target, "keys");
-    const std::vector<at::Tensor> values = in_use(values_, frames.target, "values");
-    return detail::view_access::view(keys, values, std::move(frames), layouts::batch_heads_seq_dim());
-  }
+  [[nodiscard]] cache_view<> read_in(detail::moving_frames frames) const;
 
   [[nodiscard]] static std::vector<at::Tensor> in_use(const std::vector<at::Tensor>& tensors, const cache_frame& frame,
-                                                      std::string_view what) {
-    require_count<shape_error>(tensors.size(), frame.layers(), "cache", what, "{} layers");
-    std::vector<at::Tensor> parts;
-    for (std::int64_t i = 0; i < frame.layers(); ++i) {
-      const at::Tensor& tensor = tensors[static_cast<std::size_t>(i)];
-      const std::int64_t length = frame.layer(i).size();
-      require_heads_tensor(tensor, "cache", what);
-      if (tensor.size(2) < length) {
-        fail<shape_error>("cache", what, fmt::format("capacity for {} slots", length), describe(tensor));
-      }
-      parts.push_back(tensor.slice(2, 0, length));
-    }
-    return parts;
-  }
+                                                      std::string_view what);
 
-  [[nodiscard]] static at::Tensor copy_with_capacity(const layouts::storage& source, std::int64_t capacity) {
-    const cache_extents extents = source.extents();
-    const std::int64_t slots = std::max(extents.seq, capacity);
-    if (slots == extents.seq) {
-      return source.slots ? layouts::canonical(source, "cache") : source.blocks.clone(at::MemoryFormat::Contiguous);
-    }
-    at::Tensor copy = source.blocks.new_empty({extents.batch, extents.kv_heads, slots, extents.head_dim});
-    copy.slice(2, 0, extents.seq).copy_(layouts::canonical(source, "cache"));
-    return copy;
-  }
+  [[nodiscard]] static at::Tensor copy_with_capacity(const layouts::storage& source, std::int64_t capacity);
 
   std::vector<at::Tensor> keys_;
   std::vector<at::Tensor> values_;
@@ -227,9 +128,7 @@ namespace kvtransfer::detail {
 struct cache_access {
   /// @param keys as they lie in memory, in the stored frame
   [[nodiscard]] static cache of(std::vector<at::Tensor> keys, std::vector<at::Tensor> values,
-                                const moving_frames& frames) {
-    return cache(std::move(keys), std::move(values), frames);
-  }
+                                const moving_frames& frames);
 };
 
 /// A new cache in `frames` whose tensors are `change(tensor, layer)` of the source's, keys as they are stored: for
@@ -259,3 +158,7 @@ template <LayerLayout Layout, class Change>
 }
 
 }  // namespace kvtransfer::detail
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/cache.ipp"  // IWYU pragma: export
+#endif

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -9,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "kvtransfer/core/slot_range.hpp"
@@ -43,47 +40,20 @@ template <class Enum, std::size_t Count>
 }
 
 /// `0-3, 7` of rising numbers.
-[[nodiscard]] inline std::string listed_ranges(const std::vector<std::int64_t>& numbers) {
-  std::string text;
-  for (std::size_t i = 0; i < numbers.size();) {
-    std::size_t end = i + 1;
-    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) {
-      ++end;
-    }
-    text += fmt::format("{}{}", i == 0 ? "" : ", ", numbers[i]);
-    text += end - i > 1 ? fmt::format("-{}", numbers[end - 1]) : "";
-    i = end;
-  }
-  return text;
-}
+[[nodiscard]] std::string listed_ranges(const std::vector<std::int64_t>& numbers);
 
-[[nodiscard]] inline std::string listed_ranges(const std::vector<slot_range>& ranges) {
-  std::string text;
-  for (const slot_range& range : ranges) {
-    text += fmt::format("{}{}", text.empty() ? "" : ", ", range.begin);
-    text += range.count > 1 ? fmt::format("-{}", range.end() - 1) : "";
-  }
-  return text;
-}
+[[nodiscard]] std::string listed_ranges(const std::vector<slot_range>& ranges);
 
 }  // namespace detail
 
 /// The name of a kind, as files and reports spell it: `noise`, `mixture`, …
-[[nodiscard]] inline std::string_view name_of(edit_kind kind) {
-  return detail::edit_kind_names[static_cast<std::size_t>(kind)];
-}
+[[nodiscard]] std::string_view name_of(edit_kind kind);
 /// The kind of that name; nothing where there is none.
-[[nodiscard]] inline std::optional<edit_kind> edit_kind_named(std::string_view name) {
-  return detail::named_value<edit_kind>(detail::edit_kind_names, name);
-}
+[[nodiscard]] std::optional<edit_kind> edit_kind_named(std::string_view name);
 /// The name of a half, as files and reports spell it: `both`, `keys` or `values`.
-[[nodiscard]] inline std::string_view name_of(cache_half half) {
-  return detail::cache_half_names[static_cast<std::size_t>(half)];
-}
+[[nodiscard]] std::string_view name_of(cache_half half);
 /// The half of that name; nothing where there is none.
-[[nodiscard]] inline std::optional<cache_half> cache_half_named(std::string_view name) {
-  return detail::named_value<cache_half>(detail::cache_half_names, name);
-}
+[[nodiscard]] std::optional<cache_half> cache_half_named(std::string_view name);
 
 /// One change to the numbers of a cache: what, where, and from where the new ones came. It turns no check off; it says,
 /// in files and reports, that a cache no longer holds what its model wrote.
@@ -102,14 +72,10 @@ struct cache_edit {
 };
 
 /// `noise in keys and values, layers 0-3, slots 0-15, from seed 7`.
-[[nodiscard]] inline std::string describe(const cache_edit& edit) {
-  std::string text = fmt::format("{} in {}", name_of(edit.kind),
-                                 edit.half == cache_half::both ? "keys and values" : name_of(edit.half));
-  text += edit.layers.empty() ? "" : fmt::format(", layers {}", detail::listed_ranges(edit.layers));
-  text += edit.heads.empty() ? "" : fmt::format(", heads {}", detail::listed_ranges(edit.heads));
-  text += edit.slots.empty() ? "" : fmt::format(", slots {}", detail::listed_ranges(edit.slots));
-  text += edit.origin.empty() ? "" : fmt::format(", from {}", edit.origin);
-  return text;
-}
+[[nodiscard]] std::string describe(const cache_edit& edit);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/cache_edit.ipp"  // IWYU pragma: export
+#endif

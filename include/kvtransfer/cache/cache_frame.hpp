@@ -1,23 +1,16 @@
 #pragma once
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <cstdint>
-#include <iterator>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_edit.hpp"
 #include "kvtransfer/cache/cache_origin.hpp"
-#include "kvtransfer/cache/detail/edit_slots.hpp"
 #include "kvtransfer/cache/layer_frame.hpp"
 #include "kvtransfer/cache/layer_tokens.hpp"
 #include "kvtransfer/core/alike.hpp"
-#include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {
 
@@ -50,10 +43,7 @@ class cache_frame {
   /// @throws shape_error if there is no such layer
   [[nodiscard]] const layer_frame& layer(std::int64_t index) const { return *shared(index); }
   /// Likewise, with a share in it. @throws shape_error if there is no such layer
-  [[nodiscard]] const shared_layer& shared(std::int64_t index) const {
-    require_index<shape_error>(index, layers(), "cache_frame", "layer");
-    return layers_[static_cast<std::size_t>(index)];
-  }
+  [[nodiscard]] const shared_layer& shared(std::int64_t index) const;
 
   /// Whether two layers are in one frame that they share.
   [[nodiscard]] bool layers_share(std::size_t a, std::size_t b) const { return layers_[a] == layers_[b]; }
@@ -68,27 +58,11 @@ class cache_frame {
   }
 
   /// The same origin with other layer frames. @throws shape_error unless their number is the same
-  [[nodiscard]] cache_frame with_layers(std::vector<shared_layer> changed) const {
-    require_layers(static_cast<std::int64_t>(changed.size()));
-    cache_frame result;
-    result.layers_ = std::move(changed);
-    result.tokens_ = tokens_;
-    result.origin_ = origin_;
-    result.assumed_ = assumed_;
-    result.edits_ = edits_;
-    return result;
-  }
+  [[nodiscard]] cache_frame with_layers(std::vector<shared_layer> changed) const;
 
   /// The frame of one layer, of the same origin.
   /// @throws shape_error if there is no such layer
-  [[nodiscard]] cache_frame of_layer(std::int64_t index) const {
-    cache_frame one({shared(index)});
-    one.origin_ = origin_;
-    one.assumed_ = assumed_;
-    one.edits_ = detail::edits_of_items(edits_, &cache_edit::layers, {index});
-    one.tokens_ = tokens_.select({index});
-    return one;
-  }
+  [[nodiscard]] cache_frame of_layer(std::int64_t index) const;
 
   /// Joins two frames layer by layer with `join(mine, theirs)`; pairs that were shared on both sides stay shared.
   template <class Join>
@@ -102,36 +76,13 @@ class cache_frame {
   }
 
   /// The slots [begin, end) of every layer and of the text. @throws shape_error unless every layer has them
-  [[nodiscard]] cache_frame slice(std::int64_t begin, std::int64_t end) const {
-    cache_frame part = transform([=](const layer_frame& layer) { return layer.slice(begin, end); });
-    part.tokens_ = tokens_.transform([=](const token_rows& rows) {
-      token_rows ids;
-      for (const std::vector<std::int64_t>& row : rows) {
-        ids.emplace_back(row.begin() + begin, row.begin() + end);
-      }
-      return ids;
-    });
-    part.edits_ = detail::edits_of_slots(edits_, begin, end);
-    return part;
-  }
+  [[nodiscard]] cache_frame slice(std::int64_t begin, std::int64_t end) const;
 
   /// The sequences named, in that order (one may be named more than once).
-  [[nodiscard]] cache_frame select_batch(const std::vector<std::int64_t>& sequences) const {
-    cache_frame picked = transform([&](const layer_frame& layer) { return layer.select_batch(sequences); });
-    picked.tokens_ = tokens_.transform([&](const token_rows& rows) {
-      token_rows ids;
-      for (const std::int64_t sequence : sequences) {
-        ids.push_back(rows[static_cast<std::size_t>(sequence)]);
-      }
-      return ids;
-    });
-    return picked;
-  }
+  [[nodiscard]] cache_frame select_batch(const std::vector<std::int64_t>& sequences) const;
 
   /// This cache's slots followed by `other`'s. Token ids and model survive only where both sides know theirs and agree.
-  [[nodiscard]] cache_frame followed_by(const cache_frame& other) const {
-    return followed_by(other, [](const layer_frame&, const layer_frame&) {});
-  }
+  [[nodiscard]] cache_frame followed_by(const cache_frame& other) const;
 
   /// The same after `check(mine, theirs)` for every layer, which throws where the two must not meet.
   template <class Check>
@@ -144,9 +95,7 @@ class cache_frame {
   /// Puts `tail`'s slots behind these, as `followed_by` does. What that costs does not depend on how many these are, as
   /// long as nobody else holds this frame's layers or text; then they are copied, once.
   /// @throws what `check` and `layer_frame::append` throw, and then nothing has changed
-  void append(const cache_frame& tail) {
-    append(tail, [](const layer_frame&, const layer_frame&) {});
-  }
+  void append(const cache_frame& tail);
   /// Likewise, after `check(mine, theirs)` for every pair of layers.
   template <class Check>
   void append(const cache_frame& tail, Check&& check) {
@@ -169,50 +118,23 @@ class cache_frame {
   }
 
   /// True where no layer has a slot.
-  [[nodiscard]] bool is_empty() const {
-    return std::all_of(layers_.begin(), layers_.end(), [](const shared_layer& layer) { return layer->size() == 0; });
-  }
+  [[nodiscard]] bool is_empty() const;
 
   /// One past the largest position in any layer: where text that follows would begin.
-  [[nodiscard]] std::int64_t next_position() const {
-    std::int64_t next = 0;
-    for (const shared_layer& layer : layers_) {
-      next = std::max(next, layer->next_position());
-    }
-    return next;
-  }
+  [[nodiscard]] std::int64_t next_position() const;
 
   /// The token of every slot `[batch][seq]`, -1 for padding: what every layer holds; empty where layers hold different
   /// tokens, or one's are not known.
   [[nodiscard]] const token_rows& token_ids() const { return tokens_.common(); }
   /// That of every slot of one layer; empty where it is not known. @throws shape_error if there is no such layer
-  [[nodiscard]] const token_rows& token_ids(std::int64_t layer) const {
-    require_index<shape_error>(layer, layers(), "cache_frame", "layer");
-    return tokens_.of(static_cast<std::size_t>(layer));
-  }
+  [[nodiscard]] const token_rows& token_ids(std::int64_t layer) const;
   /// Those of all layers.
   [[nodiscard]] const layer_tokens& tokens() const { return tokens_; }
   /// Names the tokens, the same in every layer, or none where `rows` is empty.
   /// @throws shape_error unless there is one id per slot of every layer
-  void set_token_ids(token_rows rows) {
-    if (layers_.empty() && !rows.empty()) {
-      fail<shape_error>("cache_frame", "token_ids", "0 rows", fmt::format("{}", rows.size()));
-    }
-    set_tokens(layer_tokens(layers_.size(), std::move(rows)));
-  }
+  void set_token_ids(token_rows rows);
   /// Names each layer's own. @throws shape_error unless there is one id per slot
-  void set_tokens(layer_tokens tokens) {
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      const bool seen = i > 0 && layers_share(i, i - 1) && tokens.shared(i) == tokens.shared(i - 1);
-      if (const token_rows& rows = tokens.of(i); !seen && !rows.empty()) {
-        require_count<shape_error>(rows.size(), layers_[i]->positions.batch(), "cache_frame", "token_ids", "{} rows");
-        for (const std::vector<std::int64_t>& row : rows) {
-          require_count<shape_error>(row.size(), layers_[i]->size(), "cache_frame", "token_ids", "{} ids a row");
-        }
-      }
-    }
-    tokens_ = std::move(tokens);
-  }
+  void set_tokens(layer_tokens tokens);
 
   /// The model that wrote the keys, as far as it is known.
   [[nodiscard]] const model_identity& model() const { return origin_.model(); }
@@ -227,57 +149,24 @@ class cache_frame {
   void set_assumed() { assumed_ = true; }
 
   /// The same of tensors that nobody can say a model wrote so.
-  cache_frame without_origin() && {
-    origin_ = {};
-    return std::move(*this);
-  }
+  cache_frame without_origin() &&;
 
   /// What was done to the numbers since a model wrote them, in the order in which it was done.
   [[nodiscard]] const std::vector<cache_edit>& edits() const { return edits_; }
   /// Takes note of a change, its layers, heads and slots put in order. @throws shape_error unless its layers are there
   /// and its slots in the longest of them
-  void add_edit(cache_edit edit) {
-    edit.layers = edit.layers.empty() ? all_layers() : std::move(edit.layers);
-    std::int64_t longest = 0;
-    for (const std::int64_t index : edit.layers) {
-      longest = std::max(longest, layer(index).size());
-    }
-    edit.slots = edit.slots.empty() ? std::vector<slot_range>{{0, longest}} : std::move(edit.slots);
-    for (const slot_range& range : edit.slots) {
-      require_range<shape_error>(range.begin, range.end(), longest, "cache_frame::add_edit", "slots");
-    }
-    detail::put_in_order(edit);
-    if (!edit.slots.empty() && std::ranges::find(edits_, edit) == edits_.end()) {
-      edits_.push_back(std::move(edit));
-    }
-  }
+  void add_edit(cache_edit edit);
   /// Replaces the whole list: for those who keep a frame elsewhere, in a file, or choose among its slots.
   /// @throws shape_error as `add_edit`
-  void set_edits(std::vector<cache_edit> edits) {
-    edits_.clear();
-    for (cache_edit& edit : edits) {
-      add_edit(std::move(edit));
-    }
-  }
+  void set_edits(std::vector<cache_edit> edits);
 
   /// The most that any layer counts of `layer_frame::roundings`.
-  [[nodiscard]] std::int64_t roundings() const {
-    std::int64_t most = 0;
-    for (const shared_layer& layer : layers_) {
-      most = std::max(most, layer->roundings);
-    }
-    return most;
-  }
+  [[nodiscard]] std::int64_t roundings() const;
   /// How far rounding may have taken the keys from where they would stand exactly, in units of what one move in place
   /// costs at most: each adds its own, and they may all point one way.
   [[nodiscard]] double rounding_bound() const { return static_cast<double>(roundings()); }
   /// This frame of keys that were rounded `count` times, in every layer.
-  [[nodiscard]] cache_frame with_roundings(std::int64_t count) const {
-    return transform([=](layer_frame layer) {
-      layer.roundings = count;
-      return layer;
-    });
-  }
+  [[nodiscard]] cache_frame with_roundings(std::int64_t count) const;
 
   /// Frames that share layers and text are told apart, or not, without reading either.
   friend bool operator==(const cache_frame& a, const cache_frame& b) {
@@ -286,43 +175,18 @@ class cache_frame {
   }
 
   /// Whether every layer's keys stand where those of `other` do, wherever the caches come from.
-  [[nodiscard]] bool has_layers_of(const cache_frame& other) const {
-    return std::ranges::equal(layers_, other.layers_,
-                              [](const shared_layer& x, const shared_layer& y) { return x == y || *x == *y; });
-  }
+  [[nodiscard]] bool has_layers_of(const cache_frame& other) const;
 
  private:
-  void require_layers(std::int64_t count) const {
-    require_count<shape_error>(count, layers(), "cache_frame", "layers");
-  }
+  void require_layers(std::int64_t count) const;
 
-  [[nodiscard]] std::vector<std::int64_t> all_layers() const {
-    std::vector<std::int64_t> all(layers_.size());
-    std::iota(all.begin(), all.end(), std::int64_t{0});
-    return all;
-  }
+  [[nodiscard]] std::vector<std::int64_t> all_layers() const;
 
   /// @param tail those of the frame behind, whose layers are not appended yet
-  void append_edits(const std::vector<cache_edit>& tail) {
-    std::vector<cache_edit> behind =
-        detail::edits_behind(tail, [&](std::int64_t index) { return layer(index).size(); });
-    edits_.insert(edits_.end(), std::move_iterator(behind.begin()), std::move_iterator(behind.end()));
-  }
+  void append_edits(const std::vector<cache_edit>& tail);
 
   /// The layer of `indices`, for them alone: a copy unless `append` has made one before that nobody else has taken.
-  layer_frame* grown(const std::vector<std::size_t>& indices) {
-    const std::size_t first = indices.front();
-    layer_frame* layer = growing_[first];
-    if (layer == nullptr || layers_[first].use_count() != static_cast<std::int64_t>(indices.size())) {
-      auto copy = std::make_shared<layer_frame>(*layers_[first]);
-      layer = copy.get();
-      for (const std::size_t index : indices) {
-        layers_[index] = copy;
-        growing_[index] = layer;
-      }
-    }
-    return layer;
-  }
+  layer_frame* grown(const std::vector<std::size_t>& indices);
 
   std::vector<shared_layer> layers_;
   std::vector<layer_frame*> growing_;  // those of the layers that `append` made, and so may change; null for others
@@ -335,11 +199,12 @@ class cache_frame {
 namespace detail {
 
 /// Where a cache's numbers come from, as the origin of an edit says it.
-inline std::string origin_text(const cache_frame& frame) {
-  return frame.origin().is_known() ? fmt::format("a cache of model {}", frame.model().digest)
-                                   : std::string("a cache of unknown origin");
-}
+std::string origin_text(const cache_frame& frame);
 
 }  // namespace detail
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/cache_frame.ipp"  // IWYU pragma: export
+#endif

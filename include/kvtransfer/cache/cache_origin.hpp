@@ -1,8 +1,5 @@
 #pragma once
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,7 +10,6 @@
 #include <vector>
 
 #include "kvtransfer/cache/model_identity.hpp"
-#include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {
 
@@ -54,27 +50,15 @@ class cache_origin {
   /// Whether it is taken for any model's.
   [[nodiscard]] bool is_known() const { return model_ != nullptr && model_->is_known(); }
   /// That model; an empty identity where nobody knows.
-  [[nodiscard]] const model_identity& model() const {
-    static const model_identity nobody;
-    return model_ == nullptr ? nobody : *model_;
-  }
+  [[nodiscard]] const model_identity& model() const;
   /// Why it is taken for that model's.
   [[nodiscard]] origin_basis basis() const { return basis_; }
 
   /// Whether both are taken for one model's, or nobody knows of either.
-  [[nodiscard]] bool is_of_same_model(const cache_origin& other) const {
-    return model_ == other.model_ || differences(model(), other.model()).empty();
-  }
+  [[nodiscard]] bool is_of_same_model(const cache_origin& other) const;
 
   /// That of two caches as one: their model where they have one in common, and the weaker of their reasons.
-  [[nodiscard]] cache_origin joined_with(const cache_origin& other) const {
-    if (!is_of_same_model(other)) {
-      return {};
-    }
-    cache_origin both = *this;
-    both.basis_ = basis_ < other.basis_ ? other.basis_ : basis_;
-    return both;
-  }
+  [[nodiscard]] cache_origin joined_with(const cache_origin& other) const;
 
   friend bool operator==(const cache_origin& a, const cache_origin& b) {
     return a.basis_ == b.basis_ && (a.model_ == b.model_ || a.model() == b.model());
@@ -88,69 +72,30 @@ class cache_origin {
 namespace detail {
 
 /// @param expected, got for a list of differences: one text each
-inline std::pair<std::string, std::string> both_sides(const std::vector<identity_difference>& differences) {
-  std::vector<std::string> expected;
-  std::vector<std::string> got;
-  for (const identity_difference& each : differences) {
-    expected.push_back(fmt::format("{} {}", each.field, each.expected));
-    got.push_back(fmt::format("{} {}", each.field, each.got));
-  }
-  return {fmt::format("{}", fmt::join(expected, ", ")), fmt::format("{}", fmt::join(got, ", "))};
-}
+std::pair<std::string, std::string> both_sides(const std::vector<identity_difference>& differences);
 
 /// @throws frame_error, naming every field that differs, unless one model wrote both caches, or neither's is known
-inline void require_same_model(const cache_origin& first, const cache_origin& second, std::string_view where,
-                               std::string_view what) {
-  if (!first.is_of_same_model(second)) {
-    const auto [one, other] = both_sides(differences(first.model(), second.model()));
-    fail<frame_error>(where, what, one, other);
-  }
-}
+void require_same_model(const cache_origin& first, const cache_origin& second, std::string_view where,
+                        std::string_view what);
 
 /// @param where file or operation that complains
 /// @throws frame_error, naming every field that differs, unless a cache of `origin` may be read by `model`
-inline void require_origin(const cache_origin& origin, const model_identity& model, std::string_view where) {
-  if (!origin.is_known()) {
-    fail<frame_error>(where, "model", fmt::format("a cache of {} (or say assume_unknown_origin)", model.digest),
-                      "one of unknown origin");
-  }
-  const std::vector<identity_difference> found = differences(model, origin.model());
-  if (!found.empty()) {
-    const auto [expected, got] = both_sides(found);
-    const bool only_weights = found.size() == 1 && found.front().field == "digest";
-    fail<frame_error>(
-        where, "model",
-        only_weights ? expected + " (or say assume_same_weights, if they are stored in another way)" : expected, got);
-  }
-}
+void require_origin(const cache_origin& origin, const model_identity& model, std::string_view where);
 
 }  // namespace detail
 
 /// The origin of a cache that says nothing of it, taken for one of `model`'s.
 /// @throws frame_error where the origin is known
-inline cache_origin assume_unknown_origin(const cache_origin& origin, const model_identity& model) {
-  require<frame_error>(!origin.is_known(), "assume_unknown_origin", "model", "a cache of unknown origin",
-                       [&] { return origin.model().digest.text(); });
-  return {std::make_shared<const model_identity>(model), origin_basis::unknown_origin};
-}
+cache_origin assume_unknown_origin(const cache_origin& origin, const model_identity& model);
 
 /// The origin of a cache that was written by `model` stored in another way: in other types, or quantized. Tokenizer and
 /// adapter must be the same, and so must values of the configuration that both tell of. Rotary parameters may differ:
 /// the frame says how keys are rotated, and a model refuses those that are not rotated as its own.
 /// @throws frame_error where the origin is unknown, or one of these differs
-inline cache_origin assume_same_weights(const cache_origin& origin, const model_identity& model) {
-  constexpr std::string_view where = "assume_same_weights";
-  require<frame_error>(origin.is_known(), where, "model", "a cache of known origin", "one of unknown origin");
-  std::vector<identity_difference> found = differences(model, origin.model());
-  std::erase_if(found, [](const identity_difference& each) {
-    return each.field == "digest" || each.field == "quantization" || each.field.starts_with("rotary.") ||
-           (each.field.starts_with("configuration.") && (each.expected == "nothing" || each.got == "nothing"));
-  });
-  if (!found.empty()) {
-    const auto [expected, got] = detail::both_sides(found);
-    fail<frame_error>(where, "model", expected, got);
-  }
-  return {std::make_shared<const model_identity>(model), origin_basis::same_weights};
-}
+cache_origin assume_same_weights(const cache_origin& origin, const model_identity& model);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/cache_origin.ipp"  // IWYU pragma: export
+#endif

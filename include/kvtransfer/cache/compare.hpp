@@ -31,13 +31,9 @@ struct cache_difference {
   std::vector<layer_difference> layers;  ///< one per layer
 
   /// The largest absolute difference of any key or value; NaN where one is no number.
-  [[nodiscard]] double largest() const {
-    return worst([](const head_differences& heads) { return heads.largest; });
-  }
+  [[nodiscard]] double largest() const;
   /// The largest relative difference of any layer's head; NaN likewise.
-  [[nodiscard]] double relative() const {
-    return worst([](const head_differences& heads) { return heads.relative; });
-  }
+  [[nodiscard]] double relative() const;
 
  private:
   template <class Part>
@@ -56,16 +52,8 @@ struct cache_difference {
 namespace detail {
 
 /// @param valid bool that broadcasts to the tensors: which slots count
-[[nodiscard]] inline head_differences differences(const at::Tensor& found, const at::Tensor& expected,
-                                                  const at::Tensor& valid) {
-  const at::Tensor reference = expected.to(at::kDouble).where(valid, 0);
-  const at::Tensor difference = found.to(at::kDouble).where(valid, 0).sub(reference);
-  const std::vector<std::int64_t> but_heads = {0, 2, 3};
-  const auto norm = [&](const at::Tensor& tensor) { return tensor.norm(2, but_heads); };
-  const at::Tensor apart = norm(difference);
-  const at::Tensor largest = difference.numel() == 0 ? apart : difference.abs().amax(but_heads);
-  return {largest.to(at::kCPU), apart.where(apart.eq(0), apart.div(norm(reference))).to(at::kCPU)};
-}
+[[nodiscard]] head_differences differences(const at::Tensor& found, const at::Tensor& expected,
+                                           const at::Tensor& valid);
 
 }  // namespace detail
 
@@ -96,3 +84,7 @@ template <LayerLayout A, LayerLayout B>
 }
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/compare.ipp"  // IWYU pragma: export
+#endif

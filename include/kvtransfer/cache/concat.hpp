@@ -1,21 +1,14 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/detail/layer_pairs.hpp"
 #include "kvtransfer/cache/detail/view_access.hpp"
-#include "kvtransfer/cache/detail/writings.hpp"
-#include "kvtransfer/cache/layer_frame.hpp"
 #include "kvtransfer/cache/position_overlap.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/operations.hpp"
 
@@ -24,25 +17,12 @@ namespace kvtransfer {
 namespace detail {
 
 /// @throws shape_error unless two caches have as many layers; frame_error unless one model wrote both
-inline void require_same_origin(const cache_frame& first, const cache_frame& second) {
-  require<shape_error>(first.layers() == second.layers(), "concat", "layers of second",
-                       fmt::format("{}", first.layers()), fmt::format("{}", second.layers()));
-  require_same_model(first.origin(), second.origin(), "concat", "model of second");
-}
+void require_same_origin(const cache_frame& first, const cache_frame& second);
 
 /// The frame of two caches one behind the other.
 /// @throws frame_error where rotary specifications differ, or positions overlap without leave; shape_error where
 /// streams do
-inline cache_frame joined_frames(const cache_frame& first, const cache_frame& second, position_overlap overlap) {
-  return first.followed_by(second, [&](const layer_frame& a, const layer_frame& b) {
-    require<shape_error>(a.positions.streams() == b.positions.streams(), "concat", "positions of second",
-                         fmt::format("{} streams", a.positions.streams()), fmt::format("{}", b.positions.streams()));
-    require_same_writings(a, b, "concat");
-    if (overlap == position_overlap::refused) {
-      require_apart(a, b, "concat");
-    }
-  });
-}
+cache_frame joined_frames(const cache_frame& first, const cache_frame& second, position_overlap overlap);
 
 }  // namespace detail
 
@@ -84,3 +64,7 @@ cache concat(const cache_view<A>& first, const cache_view<B>& second,
 }
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/concat.ipp"  // IWYU pragma: export
+#endif

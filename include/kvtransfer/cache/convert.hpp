@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -10,11 +9,8 @@
 
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/detail/layer_pairs.hpp"
-#include "kvtransfer/cache/detail/shared_memory.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/tensor/canonical.hpp"
-#include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/lower.hpp"
 #include "kvtransfer/tensor/memory.hpp"
 #include "kvtransfer/tensor/operations.hpp"
@@ -37,19 +33,8 @@ template <CacheLayout Layout>
 
 /// @throws shape_error where writing into `to` one after the other would change what was written, or what is yet to be
 /// read
-inline void require_written_once(const std::vector<layouts::storage>& to, const std::vector<layouts::storage>& from,
-                                 std::string_view where) {
-  for (std::size_t i = 0; i < to.size(); ++i) {
-    require<shape_error>(!may_overlap_itself(to[i].blocks), where, "destination",
-                         "strides that reach each element once", [&] { return describe(to[i].blocks); });
-    for (std::size_t j = 0; j < to.size(); ++j) {
-      require<shape_error>(j >= i || !share_slots(to[i], to[j]), where, "destination",
-                           "memory of its own for every layer's keys and values", "two that overlap");
-      require<shape_error>(!share_slots(to[i], from[j]), where, "destination", "memory apart from the source's",
-                           "memory that overlaps with it");
-    }
-  }
-}
+void require_written_once(const std::vector<layouts::storage>& to, const std::vector<layouts::storage>& from,
+                          std::string_view where);
 
 }  // namespace detail
 
@@ -95,3 +80,7 @@ template <LayerLayout To, LayerLayout From>
 }
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/convert.ipp"  // IWYU pragma: export
+#endif

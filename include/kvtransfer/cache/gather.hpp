@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <fmt/format.h>
 
 #include <cstdint>
 #include <memory>
@@ -14,74 +13,28 @@
 #include "kvtransfer/cache/position_overlap.hpp"
 #include "kvtransfer/cache/slot_choice.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/operations.hpp"
 
 namespace kvtransfer {
 
 namespace detail {
 
 /// The chosen slots of `tensor` as `[batch, kv_heads, n, head_dim]`, zeros for padding.
-[[nodiscard]] inline at::Tensor chosen(const at::Tensor& tensor, const slot_choice& slots) {
-  if (!slots.by_sequence() && !slots.by_head() && !slots.has_padding()) {
-    return tensor.index_select(2, slots.tensor().flatten().to(tensor.device()));
-  }
-  if (tensor.size(2) == 0) {  // nothing but padding can be chosen
-    return tensor.new_zeros({tensor.size(0), tensor.size(1), slots.count(), tensor.size(3)});
-  }
-  const at::Tensor head_row = counted(0, tensor.size(0) * tensor.size(1), tensor.device());
-  const at::Tensor rows = head_row.view({tensor.size(0), tensor.size(1), 1})
-                              .mul(tensor.size(2))
-                              .add(slots.tensor().clamp_min(0).to(tensor.device()));
-  const at::Tensor found = tensor.flatten(0, 2)
-                               .index_select(0, rows.flatten())
-                               .view({tensor.size(0), tensor.size(1), slots.count(), tensor.size(3)});
-  return slots.has_padding() ? found.masked_fill(slots.tensor().lt(0).unsqueeze(-1).to(tensor.device()), 0) : found;
-}
+[[nodiscard]] at::Tensor chosen(const at::Tensor& tensor, const slot_choice& slots);
 
 /// The chosen slots of one row and head.
-[[nodiscard]] inline position_row chosen(const position_row& row, const slot_choice& slots, std::int64_t batch,
-                                         std::int64_t head) {
-  const std::vector<position_run> singles = row.one_run_per_slot();
-  position_row picked;
-  for (std::int64_t i = 0; i < slots.count(); ++i) {
-    const std::int64_t slot = slots.at(batch, head, i);
-    picked.append(slot < 0 ? position_run{0, 1, 0, slot_state::padding()} : singles[static_cast<std::size_t>(slot)]);
-  }
-  return picked;
-}
+[[nodiscard]] position_row chosen(const position_row& row, const slot_choice& slots, std::int64_t batch,
+                                  std::int64_t head);
 
 /// The frame of the chosen slots; with an entry per head where the choice differs by head.
-[[nodiscard]] inline layer_frame chosen(const layer_frame& layer, const slot_choice& slots) {
-  const position_map& positions = layer.positions;
-  const std::int64_t heads = positions.heads() > slots.heads() ? positions.heads() : slots.heads();
-  const auto rows = [&](std::int64_t stream, std::int64_t batch, std::int64_t head) {
-    return chosen(positions.row(stream, batch, head), slots, batch, head);
-  };
-  return layer.with_positions(position_map::of_rows(positions.streams(), positions.batch(), heads, rows));
-}
+[[nodiscard]] layer_frame chosen(const layer_frame& layer, const slot_choice& slots);
 
 /// The token of each chosen slot, -1 for padding; nothing where heads choose for themselves, so that a slot has no one
 /// token.
-[[nodiscard]] inline std::vector<std::vector<std::int64_t>> chosen(
-    const std::vector<std::vector<std::int64_t>>& token_ids, const slot_choice& slots) {
-  std::vector<std::vector<std::int64_t>> picked;
-  for (std::size_t b = 0; b < token_ids.size() && !slots.by_head(); ++b) {
-    picked.emplace_back();
-    for (std::int64_t i = 0; i < slots.count(); ++i) {
-      const std::int64_t slot = slots.at(static_cast<std::int64_t>(b), 0, i);
-      picked.back().push_back(slot < 0 ? -1 : token_ids[b][static_cast<std::size_t>(slot)]);
-    }
-  }
-  return picked;
-}
+[[nodiscard]] std::vector<std::vector<std::int64_t>> chosen(const std::vector<std::vector<std::int64_t>>& token_ids,
+                                                            const slot_choice& slots);
 
 /// @throws frame_error where a row and head is to have one slot twice, unless that is allowed
-inline void require_not_doubled(const slot_choice& slots, position_overlap overlap) {
-  if (const auto doubled = slots.first_doubled(); doubled && overlap == position_overlap::refused) {
-    fail<frame_error>("gather", "slots", "each slot once, as two keys would stand at one position (or allow overlap)",
-                      fmt::format("slot {} twice", *doubled));
-  }
-}
+void require_not_doubled(const slot_choice& slots, position_overlap overlap);
 
 /// The edits that the chosen slots carry: a slot is edited if it is in any row or head.
 /// @param choice `const slot_choice&(layer)`
@@ -156,3 +109,7 @@ template <LayerLayout Layout>
 }
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/gather.ipp"  // IWYU pragma: export
+#endif

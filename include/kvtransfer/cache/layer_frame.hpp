@@ -1,14 +1,8 @@
 #pragma once
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <cstdint>
-#include <optional>
-#include <utility>
 #include <vector>
 
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
@@ -29,63 +23,29 @@ struct layer_frame {
   [[nodiscard]] std::int64_t size() const { return positions.size(); }
 
   /// The slots [begin, end). @throws shape_error unless they exist
-  [[nodiscard]] layer_frame slice(std::int64_t begin, std::int64_t end) const {
-    return with_positions(positions.slice(begin, end));
-  }
+  [[nodiscard]] layer_frame slice(std::int64_t begin, std::int64_t end) const;
   /// The slots named, in that order (one may be named more than once). @throws shape_error if there is no such slot
-  [[nodiscard]] layer_frame gather(const std::vector<std::int64_t>& slots) const {
-    return with_positions(positions.gather(slots));
-  }
+  [[nodiscard]] layer_frame gather(const std::vector<std::int64_t>& slots) const;
   /// Every position moved by `delta` tokens; padding stays.
   [[nodiscard]] layer_frame shifted(std::int64_t delta) const { return with_positions(positions.shifted(delta)); }
   /// The sequences named, in that order (one may be named more than once). @throws shape_error if there is no such one
-  [[nodiscard]] layer_frame select_batch(const std::vector<std::int64_t>& sequences) const {
-    return with_positions(positions.select_batch(sequences));
-  }
+  [[nodiscard]] layer_frame select_batch(const std::vector<std::int64_t>& sequences) const;
 
   /// All else that is said here, of keys at other positions.
-  [[nodiscard]] layer_frame with_positions(position_map other) const {
-    return {std::move(other), specifications, roundings};
-  }
+  [[nodiscard]] layer_frame with_positions(position_map other) const;
 
   /// These slots followed by `other`'s; equal specifications are listed once.
-  [[nodiscard]] layer_frame followed_by(const layer_frame& other) const {
-    layer_frame joined = *this;
-    joined.append(other);
-    return joined;
-  }
+  [[nodiscard]] layer_frame followed_by(const layer_frame& other) const;
 
   /// Puts `tail`'s slots behind these; what that costs does not depend on how many these are.
   /// @throws shape_error as `position_map::append`, and then nothing has changed
-  void append(const layer_frame& tail) {
-    positions.require_joinable(tail.positions);
-    positions.append(renumbered(tail));
-    roundings = std::max(roundings, tail.roundings);
-  }
+  void append(const layer_frame& tail);
 
   /// The positions of `other`, whose specifications join the list, with its states numbered as here.
-  position_map renumbered(const layer_frame& other) {
-    std::vector<std::int32_t> numbers;
-    for (const rotary_specification& specification : other.specifications) {
-      numbers.push_back(specification_index(specification));
-    }
-    return other
-        .with_states([&](slot_state state) {
-          return state.is_rotated() ? slot_state::rotated(numbers[static_cast<std::size_t>(state.specification())])
-                                    : state;
-        })
-        .positions;
-  }
+  position_map renumbered(const layer_frame& other);
 
   /// The index of `specification` in the list, which it joins if it is new.
-  std::int32_t specification_index(const rotary_specification& specification) {
-    const auto found = std::find(specifications.begin(), specifications.end(), specification);
-    if (found == specifications.end()) {
-      specifications.push_back(specification);
-      return static_cast<std::int32_t>(specifications.size()) - 1;
-    }
-    return static_cast<std::int32_t>(found - specifications.begin());
-  }
+  std::int32_t specification_index(const rotary_specification& specification);
 
   /// Replaces the state of every slot that is not padding by `change(state)`.
   template <class Change>
@@ -101,26 +61,10 @@ struct layer_frame {
   }
 
   /// One past the largest position held, 0 for an empty layer: where text that follows would begin.
-  [[nodiscard]] std::int64_t next_position() const {
-    std::int64_t next = 0;
-    for (const position_row& row : positions.rows()) {
-      next = std::max(next, row.last_position().value_or(-1) + 1);
-    }
-    return next;
-  }
+  [[nodiscard]] std::int64_t next_position() const;
 
   /// @throws shape_error unless every rotated slot names a specification that exists
-  void validate() const {
-    for (const position_row& row : positions.rows()) {
-      for (const position_run& run : row.runs()) {
-        if (run.state.is_rotated() && run.state.specification() >= static_cast<std::int32_t>(specifications.size())) {
-          fail<shape_error>("layer_frame", "specifications",
-                            fmt::format("more than {} specifications", run.state.specification()),
-                            fmt::format("{}", specifications.size()));
-        }
-      }
-    }
-  }
+  void validate() const;
 
   /// Whether both say the same of where keys stand; how exactly they stand there is not compared, nor specifications
   /// that no key names.
@@ -130,15 +74,11 @@ struct layer_frame {
 
  private:
   /// Whether every specification that a slot names is the one of that number in `other`.
-  [[nodiscard]] bool names_those_of(const layer_frame& other) const {
-    return std::ranges::all_of(positions.rows(), [&](const position_row& row) {
-      return std::ranges::all_of(row.runs(), [&](const position_run& run) {
-        const auto index = static_cast<std::size_t>(run.state.is_rotated() ? run.state.specification() : 0);
-        return !run.state.is_rotated() || (index < specifications.size() && index < other.specifications.size() &&
-                                           specifications[index] == other.specifications[index]);
-      });
-    });
-  }
+  [[nodiscard]] bool names_those_of(const layer_frame& other) const;
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/layer_frame.ipp"  // IWYU pragma: export
+#endif

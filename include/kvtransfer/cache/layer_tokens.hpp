@@ -21,42 +21,20 @@ class layer_tokens {
   /// Of no layer anything is known.
   layer_tokens() = default;
   /// Rows without a sequence count as not known.
-  explicit layer_tokens(std::vector<shared_rows> rows) {
-    for (const auto& group :
-         alike_groups(rows.size(), [&](std::size_t a, std::size_t b) { return rows[a] == rows[b]; })) {
-      const shared_rows& one = rows[group.front()];
-      put(group, one == nullptr ? nullptr : held(*one), rows.size());
-    }
-  }
+  explicit layer_tokens(std::vector<shared_rows> rows);
   /// The same rows in every one of `layers` layers.
   layer_tokens(std::size_t layers, token_rows rows) : rows_(layers, held(std::move(rows))) {}
 
   /// Those of one layer; empty where they are not known.
-  [[nodiscard]] const token_rows& of(std::size_t layer) const {
-    return layer < rows_.size() && rows_[layer] ? *rows_[layer] : none();
-  }
+  [[nodiscard]] const token_rows& of(std::size_t layer) const;
   /// Likewise, with a share in them; null where they are not known.
   [[nodiscard]] shared_rows shared(std::size_t layer) const { return layer < rows_.size() ? rows_[layer] : nullptr; }
 
   /// What every layer holds; empty where layers hold different tokens, or one's are not known.
-  [[nodiscard]] const token_rows& common() const {
-    for (std::size_t layer = 1; layer < rows_.size(); ++layer) {
-      if (rows_[layer] != rows_[layer - 1] && of(layer) != of(layer - 1)) {
-        return none();
-      }
-    }
-    return of(0);
-  }
+  [[nodiscard]] const token_rows& common() const;
 
   /// The layers named, in that order.
-  [[nodiscard]] layer_tokens select(const std::vector<std::int64_t>& layers) const {
-    layer_tokens chosen;
-    for (const std::int64_t layer : layers) {
-      const auto index = static_cast<std::size_t>(layer);
-      chosen.rows_.push_back(index < rows_.size() ? rows_[index] : nullptr);
-    }
-    return chosen;
-  }
+  [[nodiscard]] layer_tokens select(const std::vector<std::int64_t>& layers) const;
 
   /// `change(rows, layer) -> token_rows` of what is known.
   /// @param alike `bool(std::size_t, std::size_t)`: whether it makes the same of two layers that share their rows
@@ -92,22 +70,7 @@ class layer_tokens {
 
   /// Puts `tail`'s slots behind these: known where both sides are. What that costs does not depend on how many these
   /// are, as long as nobody else holds them; then they are copied, once.
-  void append(const layer_tokens& tail) {
-    std::vector<rows_pointer> behind = tail.rows_;  // which may be these
-    behind.resize(rows_.size());
-    for (const auto& group : alike_groups(rows_.size(), [&](std::size_t a, std::size_t b) {
-           return rows_[a] == rows_[b] && behind[a] == behind[b];
-         })) {
-      const rows_pointer& mine = rows_[group.front()];
-      const rows_pointer& theirs = behind[group.front()];
-      const bool known = mine != nullptr && theirs != nullptr && mine->size() == theirs->size();
-      rows_pointer grown = known && std::cmp_greater(mine.use_count(), group.size()) ? held(*mine) : mine;
-      for (std::size_t row = 0; known && row < grown->size(); ++row) {
-        (*grown)[row].insert((*grown)[row].end(), (*theirs)[row].begin(), (*theirs)[row].end());
-      }
-      put(group, known ? grown : nullptr, rows_.size());
-    }
-  }
+  void append(const layer_tokens& tail);
 
   /// By value; layers that share their rows are told apart, or not, without reading them.
   friend bool operator==(const layer_tokens& a, const layer_tokens& b) {
@@ -124,21 +87,15 @@ class layer_tokens {
  private:
   using rows_pointer = std::shared_ptr<token_rows>;
 
-  static const token_rows& none() {
-    static const token_rows rows;
-    return rows;
-  }
-  static rows_pointer held(token_rows rows) {
-    return rows.empty() ? nullptr : std::make_shared<token_rows>(std::move(rows));
-  }
-  void put(const std::vector<std::size_t>& layers, const rows_pointer& rows, std::size_t count) {
-    rows_.resize(count);
-    for (const std::size_t layer : layers) {
-      rows_[layer] = rows;
-    }
-  }
+  static const token_rows& none();
+  static rows_pointer held(token_rows rows);
+  void put(const std::vector<std::size_t>& layers, const rows_pointer& rows, std::size_t count);
 
   std::vector<rows_pointer> rows_;  // one per layer, or none at all
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/layer_tokens.ipp"  // IWYU pragma: export
+#endif

@@ -18,41 +18,18 @@
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/tensor/canonical.hpp"
 #include "kvtransfer/tensor/checks.hpp"
-#include "kvtransfer/tensor/layouts.hpp"
 #include "kvtransfer/tensor/layouts/slot_table.hpp"
+#include "kvtransfer/tensor/layouts/strided.hpp"
 #include "kvtransfer/tensor/lower.hpp"
 
 namespace kvtransfer::detail {
 
 /// @throws frame_error where row `batch` has a key among the slots [begin, end), which have no storage
-inline void require_padding(const position_map& positions, std::int64_t batch, std::int64_t begin, std::int64_t end,
-                            std::string_view where) {
-  for (std::int64_t head = 0; head < positions.heads() && begin < end; ++head) {
-    if (positions.row(0, batch, head).slice(begin, end).key_count() > 0) {
-      fail<frame_error>(where, "positions", "padding where the layout stores nothing",
-                        fmt::format("a key of sequence {} in slots [{}, {})", batch, begin, end));
-    }
-  }
-}
+void require_padding(const position_map& positions, std::int64_t batch, std::int64_t begin, std::int64_t end,
+                     std::string_view where);
 
 /// @throws frame_error where a slot that `slots` stores nowhere is not padding in every head
-inline void require_keys_stored(const position_map& positions, const layouts::slot_table& slots,
-                                std::string_view where) {
-  std::int64_t batch = 0;
-  std::int64_t stored_up_to = 0;
-  const auto finish_rows_before = [&](std::int64_t next) {
-    for (; batch < next; ++batch) {
-      require_padding(positions, batch, stored_up_to, positions.size(), where);
-      stored_up_to = 0;
-    }
-  };
-  for (const layouts::slot_span& span : slots.spans()) {
-    finish_rows_before(span.batch);
-    require_padding(positions, batch, stored_up_to, span.begin, where);
-    stored_up_to = span.begin + span.count;
-  }
-  finish_rows_before(positions.batch());
-}
+void require_keys_stored(const position_map& positions, const layouts::slot_table& slots, std::string_view where);
 
 /// Gives keys `[batch, kv_heads, seq, head_dim]` as they are in the frame `target`, in a tensor of its own.
 using key_mover = at::Tensor (*)(const at::Tensor& keys, const std::shared_ptr<const layer_frame>& stored,
@@ -219,3 +196,7 @@ class layer_view {
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/layer_view.ipp"  // IWYU pragma: export
+#endif

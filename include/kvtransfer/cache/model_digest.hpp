@@ -23,17 +23,10 @@ class model_digest {
   model_digest(const char* text) : model_digest(std::string(text)) {}
 
   /// One that `work` gives, in the thread that first asks. Where it throws, whoever asks next tries again.
-  [[nodiscard]] static model_digest worked_out_by(std::function<std::string()> work) {
-    model_digest digest;
-    digest.state_ = std::make_shared<state>(std::string(), std::move(work));
-    return digest;
-  }
+  [[nodiscard]] static model_digest worked_out_by(std::function<std::string()> work);
 
   /// The digits. @throws what the work throws
-  [[nodiscard]] const std::string& text() const {
-    static const std::string none;
-    return state_ ? state_->settled() : none;
-  }
+  [[nodiscard]] const std::string& text() const;
   operator const std::string&() const { return text(); }  ///< As `text`.
   /// Whether it is nobody's; that takes no work.
   [[nodiscard]] bool empty() const { return state_ == nullptr; }
@@ -48,14 +41,7 @@ class model_digest {
     explicit state(std::string known, std::function<std::string()> still = nullptr)
         : text(std::move(known)), work(std::move(still)) {}
 
-    const std::string& settled() {
-      const std::scoped_lock lock(mutex);
-      if (work) {
-        text = work();
-        work = nullptr;  // with all that it holds
-      }
-      return text;  // which nobody changes any more
-    }
+    const std::string& settled();
 
     std::mutex mutex;
     std::string text;
@@ -66,3 +52,7 @@ class model_digest {
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/model_digest.ipp"  // IWYU pragma: export
+#endif

@@ -22,20 +22,8 @@ enum class position_overlap { refused, allowed };
 namespace detail {
 
 /// Where the keys of one row and head stand, on every stream; nothing for padding.
-[[nodiscard]] inline std::vector<std::vector<std::int64_t>> places_of_slots(const position_map& map, std::int64_t batch,
-                                                                            std::int64_t head) {
-  std::vector<std::vector<std::int64_t>> places(static_cast<std::size_t>(map.size()));
-  for (std::int64_t stream = 0; stream < map.streams(); ++stream) {
-    std::size_t slot = 0;
-    for (const position_run& key : map.row(stream, batch, head).one_run_per_slot()) {
-      if (!key.state.is_padding()) {
-        places[slot].push_back(key.first);
-      }
-      ++slot;
-    }
-  }
-  return places;
-}
+[[nodiscard]] std::vector<std::vector<std::int64_t>> places_of_slots(const position_map& map, std::int64_t batch,
+                                                                     std::int64_t head);
 
 /// @throws frame_error where one row and head has a key at the same position in both layers
 /// @param counts whether a slot of `first` is to be looked at: `bool(batch, head, slot)`
@@ -62,10 +50,12 @@ void require_apart(const layer_frame& first, const layer_frame& second, std::str
 }
 
 /// The same for all slots.
-inline void require_apart(const layer_frame& first, const layer_frame& second, std::string_view where) {
-  require_apart(first, second, where, [](std::int64_t, std::int64_t, std::int64_t) { return true; });
-}
+void require_apart(const layer_frame& first, const layer_frame& second, std::string_view where);
 
 }  // namespace detail
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/position_overlap.ipp"  // IWYU pragma: export
+#endif

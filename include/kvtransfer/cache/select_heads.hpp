@@ -17,17 +17,7 @@ namespace kvtransfer {
 namespace detail {
 
 /// The frame of the heads named; one that all heads share stays as it is.
-inline layer_frame frame_of_heads(const layer_frame& layer, const std::vector<std::int64_t>& heads) {
-  const position_map& positions = layer.positions;
-  if (positions.heads() == 1) {
-    return layer;
-  }
-  const auto rows = [&](std::int64_t stream, std::int64_t batch, std::int64_t index) {
-    return positions.row(stream, batch, heads[static_cast<std::size_t>(index)]);
-  };
-  const auto count = static_cast<std::int64_t>(heads.size());
-  return layer.with_positions(position_map::of_rows(positions.streams(), positions.batch(), count, rows));
-}
+layer_frame frame_of_heads(const layer_frame& layer, const std::vector<std::int64_t>& heads);
 
 }  // namespace detail
 
@@ -60,3 +50,7 @@ cache select_heads(const cache_view<Layout>& source, const std::vector<std::int6
 }
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/select_heads.ipp"  // IWYU pragma: export
+#endif

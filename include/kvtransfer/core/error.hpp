@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <concepts>
-#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -14,28 +13,7 @@ namespace kvtransfer {
 
 /// `text` without what ends a line or commands a terminal: control characters and the line separators of Unicode, which
 /// text out of a file may hold, are written as in JSON, `\n` or `\u001b`. Any other byte stays.
-[[nodiscard]] inline std::string one_line(std::string_view text) {
-  std::string line;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = [&](std::size_t ahead) {
-      return i + ahead < text.size() ? static_cast<unsigned char>(text[i + ahead]) : 0U;
-    };
-    if (byte(0) == '\n' || byte(0) == '\r' || byte(0) == '\t') {
-      line += byte(0) == '\n' ? "\\n" : byte(0) == '\r' ? "\\r" : "\\t";
-    } else if (byte(0) < 0x20 || byte(0) == 0x7F) {
-      line += fmt::format("\\u{:04x}", byte(0));
-    } else if (byte(0) == 0xC2 && byte(1) >= 0x80 && byte(1) < 0xA0) {  // U+0080 to U+009F
-      line += fmt::format("\\u{:04x}", byte(1));
-      i += 1;
-    } else if (byte(0) == 0xE2 && byte(1) == 0x80 && (byte(2) == 0xA8 || byte(2) == 0xA9)) {  // U+2028, U+2029
-      line += fmt::format("\\u{:04x}", byte(2) - 0xA8 + 0x2028);
-      i += 2;
-    } else {
-      line += text[i];
-    }
-  }
-  return line;
-}
+[[nodiscard]] std::string one_line(std::string_view text);
 
 /// Base of everything this library throws; `what()` is one line that names the argument or file, what was expected,
 /// what came. It is one whatever text of a file stands in it.
@@ -144,3 +122,7 @@ void require_range(std::int64_t begin, std::int64_t end, std::int64_t size, std:
 }
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/core/detail/error.ipp"  // IWYU pragma: export
+#endif

@@ -1,82 +1,29 @@
 #pragma once
 
-#include <fmt/format.h>
-
-#include <cstddef>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
-#include <unordered_set>
-#include <vector>
-
-#include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {
 
 /// Something found in a file, fit for a one-line message: JSON, so text is quoted and escaped, cut after 80 bytes.
-[[nodiscard]] inline std::string excerpt(const nlohmann::json& value) {
-  constexpr std::size_t longest = 80;
-  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  if (text.size() > longest) {
-    text.resize(longest);
-    text += "...";
-  }
-  return text;
-}
+[[nodiscard]] std::string excerpt(const nlohmann::json& value);
 
 /// Parses JSON from an untrusted file: keys unique in every object, nesting bounded.
 /// @param file named in errors
 /// @param max_depth deepest nesting of objects and arrays
 /// @throws file_error
-[[nodiscard]] inline nlohmann::json parse_json(std::string_view text, std::string_view file, int max_depth = 64) {
-  using event = nlohmann::json::parse_event_t;
-  std::vector<std::unordered_set<std::string>> keys_seen;
-  const auto check = [&](int depth, event what, nlohmann::json& value) {
-    if (what == event::object_start || what == event::array_start) {
-      require<file_error>(depth < max_depth, file, "JSON", formatted("at most {} nested levels", max_depth), "more");
-      if (what == event::object_start) {
-        keys_seen.emplace_back();
-      }
-    } else if (what == event::object_end) {
-      keys_seen.pop_back();
-    } else if (what == event::key && !keys_seen.back().insert(value.get_ref<const std::string&>()).second) {
-      fail<file_error>(file, "JSON", "unique keys",
-                       fmt::format("{} twice", excerpt(value.get_ref<const std::string&>())));
-    }
-    return true;
-  };
-  try {
-    return nlohmann::json::parse(text.begin(), text.end(), check);
-  } catch (const nlohmann::json::parse_error& bad) {
-    fail<file_error>(file, "JSON", "valid JSON", fmt::format("a syntax error at byte {}", bad.byte));
-  } catch (const nlohmann::json::exception& bad) {
-    fail<file_error>(file, "JSON", "numbers within the range of a double", excerpt(bad.what()));
-  }
-}
+[[nodiscard]] nlohmann::json parse_json(std::string_view text, std::string_view file, int max_depth = 64);
 
 /// The whole of a text file. @throws file_error
-[[nodiscard]] inline std::string read_text(const std::filesystem::path& path) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
-    fail<file_error>(path.string(), "file", "an existing file", "none");
-  }
-  std::ifstream stream(path, std::ios::binary);
-  if (std::filesystem::is_directory(path, ignored) || !stream) {
-    fail<file_error>(path.string(), "file", "a readable file", "a folder or a file without read permission");
-  }
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
+[[nodiscard]] std::string read_text(const std::filesystem::path& path);
 
 /// Reads a JSON file whose top level is an object. @throws file_error
-[[nodiscard]] inline nlohmann::json read_json_object(const std::filesystem::path& path) {
-  nlohmann::json content = parse_json(read_text(path), path.string());
-  if (!content.is_object()) {
-    fail<file_error>(path.string(), "JSON", "an object at the top level", content.type_name());
-  }
-  return content;
-}
+[[nodiscard]] nlohmann::json read_json_object(const std::filesystem::path& path);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/core/detail/json_file.ipp"  // IWYU pragma: export
+#endif

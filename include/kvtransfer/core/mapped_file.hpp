@@ -7,8 +7,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -17,11 +15,6 @@
 #include <memory>
 #include <mutex>
 #include <span>
-#include <string>
-#include <system_error>
-#include <thread>
-
-#include "kvtransfer/core/error.hpp"
 
 namespace kvtransfer {
 
@@ -33,19 +26,11 @@ namespace kvtransfer {
 class mapped_file {
  public:
   /// @throws file_error
-  [[nodiscard]] static std::shared_ptr<const mapped_file> open(const std::filesystem::path& path) {
-    return std::shared_ptr<const mapped_file>(new mapped_file(path));
-  }
+  [[nodiscard]] static std::shared_ptr<const mapped_file> open(const std::filesystem::path& path);
 
   mapped_file(const mapped_file&) = delete;
   mapped_file& operator=(const mapped_file&) = delete;
-  ~mapped_file() {
-    if (size_ > 0) {
-      known_files().remove(address());
-      ::munmap(data_, size_);
-    }
-    ::close(descriptor_);
-  }
+  ~mapped_file();
 
   /// As given to `open`.
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -56,52 +41,23 @@ class mapped_file {
   /// Reads bytes of the file itself: what was written to the mapping does not show.
   /// @param begin offset in the file
   /// @throws file_error where the system gives fewer
-  void read(std::size_t begin, std::span<std::byte> into) const {
-    while (!into.empty()) {
-      const ::ssize_t count = ::pread(descriptor_, into.data(), into.size(), static_cast<::off_t>(begin));
-      if (count < 0 && errno == EINTR) {
-        continue;
-      }
-      require<file_error>(count > 0, path_.string(), "file", formatted("{} bytes at {}", into.size(), begin),
-                          [&] { return count < 0 ? std::generic_category().message(errno) : "its end"; });
-      into = into.subspan(static_cast<std::size_t>(count));
-      begin += static_cast<std::size_t>(count);
-    }
-  }
+  void read(std::size_t begin, std::span<std::byte> into) const;
 
   /// Asks the system whether somebody has written to the file since it was mapped: pages that were not yet read would
   /// then show the new content beside the old.
   /// @throws file_error where its length or the time of its last change is another
-  void require_unchanged() const {
-    struct stat now{};
-    if (::fstat(descriptor_, &now) != 0 || now.st_size != opened_.st_size ||
-        now.st_mtim.tv_sec != opened_.st_mtim.tv_sec || now.st_mtim.tv_nsec != opened_.st_mtim.tv_nsec) {
-      fail<file_error>(path_.string(), "file", "the file as it was mapped (open it again)",
-                       "a file that was written to since");
-    }
-  }
+  void require_unchanged() const;
 
   /// The same for the file whose mapping holds `address`, where there is one: for whoever has its bytes by address
   /// alone.
-  static void require_unchanged_at(const void* address) {
-    known_files().visit(reinterpret_cast<std::uintptr_t>(address),
-                        [](const mapped_file& file) { file.require_unchanged(); });
-  }
+  static void require_unchanged_at(const void* address);
 
  private:
   /// The files that are mapped, by address.
   class file_list {
    public:
-    void add(std::uintptr_t begin, const mapped_file* file) {
-      const std::scoped_lock lock(mutex_);
-      files_[begin] = file;
-      count_ = files_.size();
-    }
-    void remove(std::uintptr_t begin) {
-      const std::scoped_lock lock(mutex_);
-      files_.erase(begin);
-      count_ = files_.size();
-    }
+    void add(std::uintptr_t begin, const mapped_file* file);
+    void remove(std::uintptr_t begin);
     template <class Visit>
     void visit(std::uintptr_t address, Visit&& visit) const {
       if (count_ == 0) {
@@ -120,61 +76,18 @@ class mapped_file {
     std::atomic<std::size_t> count_ = 0;
   };
 
-  static file_list& known_files() {
-    static auto* files = new file_list;  // never destroyed: a mapping may outlive every other static object
-    return *files;
-  }
+  static file_list& known_files();
 
-  explicit mapped_file(const std::filesystem::path& path) : path_(path) {
-    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor_ < 0) {
-      complain("a readable file");
-    }
-    const bool known = ::fstat(descriptor_, &opened_) == 0 && outlives_its_tick();
-    if (!known || !S_ISREG(opened_.st_mode)) {
-      ::close(descriptor_);
-      fail<file_error>(path.string(), "file", "a regular file", "something else");
-    }
-    size_ = static_cast<std::size_t>(opened_.st_size);
-    if (size_ > 0) {
-      data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor_, 0);
-    }
-    if (data_ == MAP_FAILED) {
-      ::close(descriptor_);
-      complain("a file that can be mapped");
-    }
-    if (size_ > 0) {
-      known_files().add(address(), this);
-    }
-  }
+  explicit mapped_file(const std::filesystem::path& path);
 
   /// Waits until the clock that files have their times from, which ticks every few milliseconds, has passed the time of
   /// the file's last change: a write that comes later then has another time. A time that lies ahead is not waited for.
   /// @return whether the file can be asked for its times
-  [[nodiscard]] bool outlives_its_tick() {
-    constexpr std::chrono::milliseconds longest{50};
-    const auto time_of = [](const ::timespec& time) {
-      return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-    };
-    for (;;) {
-      ::timespec clock{};
-      ::clock_gettime(CLOCK_REALTIME_COARSE, &clock);
-      const auto ahead = time_of(opened_.st_mtim) - time_of(clock);
-      if (ahead < ahead.zero() || ahead > longest) {
-        return true;
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      if (::fstat(descriptor_, &opened_) != 0) {
-        return false;
-      }
-    }
-  }
+  [[nodiscard]] bool outlives_its_tick();
 
   [[nodiscard]] std::uintptr_t address() const { return reinterpret_cast<std::uintptr_t>(data_); }
 
-  [[noreturn]] void complain(const char* expected) const {
-    fail<file_error>(path_.string(), "file", expected, std::generic_category().message(errno));
-  }
+  [[noreturn]] void complain(const char* expected) const;
 
   std::filesystem::path path_;
   void* data_ = nullptr;
@@ -184,3 +97,7 @@ class mapped_file {
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/core/detail/mapped_file.ipp"  // IWYU pragma: export
+#endif

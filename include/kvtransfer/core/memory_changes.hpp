@@ -1,16 +1,12 @@
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace kvtransfer {
@@ -36,50 +32,16 @@ struct memory_range {
 class memory_changes {
  public:
   /// The process's.
-  [[nodiscard]] static memory_changes& instance() {
-    static memory_changes changes;
-    return changes;
-  }
+  [[nodiscard]] static memory_changes& instance();
 
   /// The number of the last change.
-  std::uint64_t last() const {
-    const std::scoped_lock lock(mutex_);
-    return last_;
-  }
+  std::uint64_t last() const;
 
   /// Takes note that `call` changed these bytes. @return the change's number
-  std::uint64_t note(std::vector<memory_range> changed, std::string_view call) {
-    std::ranges::sort(changed, {}, &memory_range::begin);
-    const auto name = std::make_shared<const std::string>(call);
-    const std::scoped_lock lock(mutex_);
-    ++last_;
-    for (std::size_t i = 0; i < changed.size();) {
-      memory_range range = changed[i];
-      for (++i; i < changed.size() && changed[i].begin <= range.end; ++i) {
-        range.end = std::max(range.end, changed[i].end);
-      }
-      if (range.begin < range.end) {
-        replace(range, {range.end, last_, name});
-      }
-    }
-    return last_;
-  }
+  std::uint64_t note(std::vector<memory_range> changed, std::string_view call);
 
   /// The call that made the latest change of these bytes since change number `known`; nothing where there was none.
-  std::optional<std::string> call_since(std::uint64_t known, const std::vector<memory_range>& read) const {
-    const std::scoped_lock lock(mutex_);
-    std::uint64_t latest = known;
-    std::optional<std::string> call;
-    for (const memory_range& range : latest == last_ ? std::vector<memory_range>() : read) {
-      for (auto found = first_behind(range.begin); found != changes_.end() && found->first < range.end; ++found) {
-        if (found->second.number > latest) {
-          latest = found->second.number;
-          call = *found->second.call;
-        }
-      }
-    }
-    return call;
-  }
+  std::optional<std::string> call_since(std::uint64_t known, const std::vector<memory_range>& read) const;
 
  private:
   struct change {
@@ -90,41 +52,13 @@ class memory_changes {
   using by_begin = std::map<std::uintptr_t, change>;
 
   /// The first change that ends behind `address`.
-  by_begin::const_iterator first_behind(std::uintptr_t address) const {
-    auto found = changes_.upper_bound(address);
-    if (found != changes_.begin() && std::prev(found)->second.end > address) {
-      --found;
-    }
-    return found;
-  }
+  by_begin::const_iterator first_behind(std::uintptr_t address) const;
 
   /// Puts `latest` in the place of what is known of `range`.
-  void replace(const memory_range& range, change latest) {
-    const auto known = changes_.find(range.begin);
-    if (known != changes_.end() && known->second.end == range.end) {  // the same memory again
-      known->second = std::move(latest);
-      return;
-    }
-    cut_out(range);
-    changes_.emplace(range.begin, std::move(latest));
-  }
+  void replace(const memory_range& range, change latest);
 
   /// Leaves of older changes what lies outside of `range`.
-  void cut_out(const memory_range& range) {
-    auto found = first_behind(range.begin);
-    while (found != changes_.end() && found->first < range.end) {
-      const memory_range old{found->first, found->second.end};
-      change rest = found->second;
-      found = changes_.erase(found);
-      if (old.begin < range.begin) {
-        changes_.emplace(old.begin, change{range.begin, rest.number, rest.call});
-      }
-      if (range.end < old.end) {
-        changes_.emplace(range.end, std::move(rest));
-        return;
-      }
-    }
-  }
+  void cut_out(const memory_range& range);
 
   mutable std::mutex mutex_;
   std::uint64_t last_ = 0;
@@ -132,3 +66,7 @@ class memory_changes {
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/core/detail/memory_changes.ipp"  // IWYU pragma: export
+#endif

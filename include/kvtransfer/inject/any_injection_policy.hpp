@@ -1,8 +1,5 @@
 #pragma once
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <concepts>
 #include <functional>
 #include <optional>
@@ -12,7 +9,6 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/concepts.hpp"
 #include "kvtransfer/inject/injection.hpp"
 #include "kvtransfer/inject/position_policies.hpp"
@@ -28,11 +24,7 @@ struct text_placement {
 
   [[nodiscard]] policy_kind kind() const { return policy_kind::places_text; }
   [[nodiscard]] std::string text() const { return policy.text(); }
-  [[nodiscard]] injection apply(const injection& what) const {
-    injection changed = what;
-    changed.text_place = policy;
-    return changed;
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 };
 
 /// What is decided once at most, as complaints call it; empty for what may be said again.
@@ -83,13 +75,7 @@ class any_injection_policy {
   [[nodiscard]] policy_kind kind() const { return steps_.size() == 1 ? steps_[0].kind : policy_kind::several; }
 
   /// As a command line spells it: `layers:2-4+keys+gap:16`.
-  [[nodiscard]] std::string text() const {
-    std::string text;
-    for (const step& each : steps_) {
-      text += (text.empty() ? "" : "+") + each.text;
-    }
-    return text.empty() ? "all" : text;
-  }
+  [[nodiscard]] std::string text() const;
 
   /// Donors that the context has to supply, each once: a program need not make the others.
   [[nodiscard]] std::vector<std::string> roles() const { return listed(&step::roles); }
@@ -97,40 +83,15 @@ class any_injection_policy {
   [[nodiscard]] std::vector<std::string> spans() const { return listed(&step::spans); }
 
   /// Where the text will stand, if one of the policies says so.
-  [[nodiscard]] std::optional<any_position_policy> text_place() const {
-    return steps_.empty() ? std::nullopt : steps_.back().text_place;
-  }
+  [[nodiscard]] std::optional<any_position_policy> text_place() const;
 
   /// Applies one policy after the other.
   /// @throws value_error where what was applied before has decided the same, and what the policies throw
-  [[nodiscard]] injection apply(const injection& what) const {
-    injection changed = what;
-    for (const step& each : steps_) {
-      const auto earlier = std::ranges::find(what.applied, each.kind, &applied_policy::kind);
-      if (earlier != what.applied.end()) {
-        require_first(each, earlier->text);
-      }
-      std::vector<applied_policy> applied = std::move(changed.applied);
-      changed = each.apply(changed);
-      applied.push_back({each.kind, each.text});
-      changed.applied = std::move(applied);
-    }
-    return changed;
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 
   /// These policies, then those of `next`; where the text stands is said last.
   /// @throws value_error where both decide the same
-  [[nodiscard]] any_injection_policy followed_by(const any_injection_policy& next) const {
-    any_injection_policy both = *this;
-    for (const step& each : next.steps_) {
-      if (const auto earlier = std::ranges::find(both.steps_, each.kind, &step::kind); earlier != both.steps_.end()) {
-        require_first(each, earlier->text);
-      }
-      const bool placed = !both.steps_.empty() && both.steps_.back().kind == policy_kind::places_text;
-      both.steps_.insert(both.steps_.end() - (placed ? 1 : 0), each);
-    }
-    return both;
-  }
+  [[nodiscard]] any_injection_policy followed_by(const any_injection_policy& next) const;
 
  private:
   struct step {
@@ -155,23 +116,9 @@ class any_injection_policy {
     return made;
   }
 
-  static void require_first(const step& second, std::string_view earlier) {
-    const std::string_view once = detail::decision(second.kind);
-    require<value_error>(once.empty(), "injection policy", second.text, once,
-                         formatted("a second one behind {}", earlier));
-  }
+  static void require_first(const step& second, std::string_view earlier);
 
-  [[nodiscard]] std::vector<std::string> listed(std::vector<std::string> step::* names) const {
-    std::vector<std::string> all;
-    for (const step& each : steps_) {
-      for (const std::string& name : each.*names) {
-        if (std::ranges::find(all, name) == all.end()) {
-          all.push_back(name);
-        }
-      }
-    }
-    return all;
-  }
+  [[nodiscard]] std::vector<std::string> listed(std::vector<std::string> step::* names) const;
 
   std::vector<step> steps_;
 };
@@ -205,12 +152,10 @@ template <ComposablePolicy First, ComposablePolicy Second>
 [[nodiscard]] inline std::string describe(const any_injection_policy& policy) { return policy.text(); }
 
 /// The policies that made it, as a command line spells them.
-[[nodiscard]] inline std::string describe(const injection& what) {
-  std::string text;
-  for (const applied_policy& each : what.applied) {
-    text += (text.empty() ? "" : "+") + each.text;
-  }
-  return text.empty() ? "all" : text;
-}
+[[nodiscard]] std::string describe(const injection& what);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/detail/any_injection_policy.ipp"  // IWYU pragma: export
+#endif

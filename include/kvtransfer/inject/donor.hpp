@@ -1,8 +1,5 @@
 #pragma once
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <functional>
 #include <map>
 #include <optional>
@@ -12,7 +9,6 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/slot_range.hpp"
 
 namespace kvtransfer {
@@ -47,28 +43,12 @@ class donor {
   /// Whether it stands for zeros.
   [[nodiscard]] bool is_zero() const { return !cache_ && role_ == zero_role; }
   /// The roles that the context must have: this one, or none.
-  [[nodiscard]] std::vector<std::string> roles() const {
-    return cache_ || is_zero() ? std::vector<std::string>{} : std::vector{role_};
-  }
+  [[nodiscard]] std::vector<std::string> roles() const;
 
   /// The cache meant.
   /// @param policy what errors name
   /// @throws value_error that lists the known roles, where the context lacks this one; for zeros, which are no cache
-  [[nodiscard]] cache_view<> find(const injection_context& context, std::string_view policy) const {
-    if (cache_) {
-      return *cache_;
-    }
-    require<value_error>(!is_zero(), policy, "donor", "a cache, as zeros have no length", role_);
-    const auto found = context.donors.find(role_);
-    if (found == context.donors.end()) {
-      std::vector<std::string> known{std::string(zero_role)};
-      for (const auto& [role, cache] : context.donors) {
-        known.push_back(role);
-      }
-      fail<value_error>(policy, "donor", fmt::format("one of {}", fmt::join(known, ", ")), role_);
-    }
-    return found->second;
-  }
+  [[nodiscard]] cache_view<> find(const injection_context& context, std::string_view policy) const;
 
  private:
   std::string role_;
@@ -76,3 +56,7 @@ class donor {
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/detail/donor.ipp"  // IWYU pragma: export
+#endif

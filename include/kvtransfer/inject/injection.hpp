@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,33 +17,10 @@ namespace kvtransfer {
 namespace detail {
 
 /// The row of `source` that reaches furthest in any layer and head: what the new text has to come after.
-inline position_row furthest_row(const cache_frame& source, std::int64_t batch) {
-  position_row furthest;
-  std::optional<std::int64_t> last;
-  for (std::int64_t layer = 0; layer < source.layers(); ++layer) {
-    const position_map& positions = source.layer(layer).positions;
-    for (std::int64_t stream = 0; stream < positions.streams(); ++stream) {
-      for (std::int64_t head = 0; head < positions.heads(); ++head) {
-        const position_row& row = positions.row(stream, batch, head);
-        const std::optional<std::int64_t> reached = row.last_position();  // nothing is less than any position
-        if (furthest.size() == 0 || reached > last) {
-          furthest = row;
-          last = reached;
-        }
-      }
-    }
-  }
-  return furthest;
-}
+position_row furthest_row(const cache_frame& source, std::int64_t batch);
 
 /// The same of every sequence.
-inline std::vector<position_row> furthest_rows(const cache_view<>& source) {
-  std::vector<position_row> rows;
-  for (std::int64_t b = 0; b < source.batch(); ++b) {
-    rows.push_back(furthest_row(source.frame(), b));
-  }
-  return rows;
-}
+std::vector<position_row> furthest_rows(const cache_view<>& source);
 
 }  // namespace detail
 
@@ -74,3 +50,7 @@ struct injection {
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/detail/injection.ipp"  // IWYU pragma: export
+#endif

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <fmt/format.h>
-
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,7 +7,6 @@
 
 #include "kvtransfer/cache/cache_edit.hpp"
 #include "kvtransfer/inject/concepts.hpp"
-#include "kvtransfer/inject/detail/replaced.hpp"
 #include "kvtransfer/inject/donor.hpp"
 #include "kvtransfer/inject/injection.hpp"
 
@@ -18,17 +15,10 @@ namespace kvtransfer {
 namespace detail {
 
 /// The injection with one half of all that is there from a donor.
-inline injection with_half_of(const injection& what, const donor& from, cache_half half, const std::string& policy) {
-  injection changed = what;
-  const cache_view<> beside = donor_beside(from, what, policy);
-  changed.kv = replaced(what.kv, beside, all_marked(what.kv), half, origin_text(from, beside));
-  return changed;
-}
+injection with_half_of(const injection& what, const donor& from, cache_half half, const std::string& policy);
 
 /// `keys`, `keys:other`: the default goes without saying.
-inline std::string half_text(std::string_view name, const donor& from) {
-  return from.is_zero() ? std::string(name) : fmt::format("{}:{}", name, from.role());
-}
+std::string half_text(std::string_view name, const donor& from);
 
 }  // namespace detail
 
@@ -45,9 +35,7 @@ class keys_only {
   /// Donors that the context has to supply.
   [[nodiscard]] std::vector<std::string> roles() const { return values_.roles(); }
   /// @throws shape_error, frame_error unless the donor has a slot of the same model beside each of the source
-  [[nodiscard]] injection apply(const injection& what) const {
-    return detail::with_half_of(what, values_, cache_half::values, text());
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 
  private:
   donor values_;
@@ -66,9 +54,7 @@ class values_only {
   /// Donors that the context has to supply.
   [[nodiscard]] std::vector<std::string> roles() const { return keys_.roles(); }
   /// @throws shape_error, frame_error unless the donor has a slot of the same model beside each of the source
-  [[nodiscard]] injection apply(const injection& what) const {
-    return detail::with_half_of(what, keys_, cache_half::keys, text());
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 
  private:
   donor keys_;
@@ -77,3 +63,7 @@ class values_only {
 static_assert(InjectionPolicy<keys_only> && InjectionPolicy<values_only>);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/detail/keys_values.ipp"  // IWYU pragma: export
+#endif

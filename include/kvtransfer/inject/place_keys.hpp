@@ -5,9 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/inject/concepts.hpp"
-#include "kvtransfer/inject/detail/aligned.hpp"
 #include "kvtransfer/inject/injection.hpp"
 
 namespace kvtransfer::place {
@@ -31,13 +29,7 @@ struct closed {
   /// `closed`
   [[nodiscard]] std::string text() const { return "closed"; }
   /// @throws frame_error for keys of several position streams
-  [[nodiscard]] injection apply(const injection& what) const {
-    injection changed = what;
-    changed.kv = detail::moved_by(
-        what.kv, [](const cache_frame& frame) { return detail::without_gaps(frame, 0, "place::closed"); });
-    changed.reach = detail::furthest_rows(changed.kv);
-    return changed;
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 };
 
 /// Every key `positions` tokens further on, or back where negative, while the text stays where it would have been: an
@@ -49,11 +41,7 @@ struct shift {
   /// `shift:-3`
   [[nodiscard]] std::string text() const { return fmt::format("shift:{}", positions); }
   /// @throws value_error where a position would be no 64-bit integer
-  [[nodiscard]] injection apply(const injection& what) const {
-    injection changed = what;
-    changed.kv = detail::moved_by(what.kv, [&](const cache_frame& frame) { return detail::shifted(frame, positions); });
-    return changed;
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 };
 
 /// Keys without their rotation, read as they are: each stands at position 0, where rotation is none, so that nothing is
@@ -64,19 +52,13 @@ struct unrotated {
   /// `unrotated`
   [[nodiscard]] std::string text() const { return "unrotated"; }
   /// The keys at position 0, on every stream.
-  [[nodiscard]] injection apply(const injection& what) const {
-    injection changed = what;
-    changed.kv = detail::moved_by(what.kv, [](const cache_frame& frame) {
-      return frame.transform([](const layer_frame& layer) {
-        return layer.with_positions(layer.positions.transform([](const position_row& row) {
-          return row.transform([](position_run run) { return position_run{0, run.count, 0, run.state}; });
-        }));
-      });
-    });
-    return changed;
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 };
 
 static_assert(InjectionPolicy<kept> && InjectionPolicy<closed> && InjectionPolicy<shift> && InjectionPolicy<unrotated>);
 
 }  // namespace kvtransfer::place
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/detail/place_keys.ipp"  // IWYU pragma: export
+#endif

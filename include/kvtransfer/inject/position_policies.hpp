@@ -2,14 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
 
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_row.hpp"
 #include "kvtransfer/inject/concepts.hpp"
 
@@ -19,16 +17,7 @@ namespace detail {
 
 /// `count` tokens, `gap` positions after the last one held; from `gap` on where none is.
 /// @throws value_error for a negative gap, which would put text among what it follows, or where positions end
-inline position_row after(const position_row& source, std::int64_t count, std::int64_t gap, std::string_view policy) {
-  require<value_error>(gap >= 0, policy, "tokens", "0 or more", fmt::format("{}", gap));
-  const std::int64_t last = source.last_position().value_or(-1);
-  const std::int64_t left = farthest_position - std::max<std::int64_t>(last, 0);
-  if (gap >= left || count >= left - gap) {
-    fail<value_error>(policy, "positions", fmt::format("at most {} from 0", farthest_position),
-                      fmt::format("{} tokens, {} after {}", count, gap, last));
-  }
-  return position_row::consecutive(last + 1 + gap, count);
-}
+position_row after(const position_row& source, std::int64_t count, std::int64_t gap, std::string_view policy);
 
 }  // namespace detail
 
@@ -40,18 +29,14 @@ namespace place {
 struct offset {
   static constexpr std::string_view name = "offset";  ///< as in a registry
   /// Consecutive, from one past the largest position of `source` on.
-  [[nodiscard]] position_row place(const position_row& source, std::int64_t count) const {
-    return detail::after(source, count, 0, "place::offset");
-  }
+  [[nodiscard]] position_row place(const position_row& source, std::int64_t count) const;
 };
 
 /// From 0 again, as if nothing had been injected: two texts then share positions. For reproducing harnesses that do so.
 struct restart {
   static constexpr std::string_view name = "restart";  ///< as in a registry
   /// 0 to `count` − 1.
-  [[nodiscard]] position_row place(const position_row&, std::int64_t count) const {
-    return position_row::consecutive(0, count);
-  }
+  [[nodiscard]] position_row place(const position_row&, std::int64_t count) const;
 };
 
 /// As `offset`, with `tokens` positions left free between source and target: 0 or more.
@@ -62,9 +47,7 @@ struct gap {
   [[nodiscard]] std::string text() const { return fmt::format("{}:{}", name, tokens); }
   /// Consecutive, from `tokens` past where `offset` would begin.
   /// @throws value_error for a negative gap
-  [[nodiscard]] position_row place(const position_row& source, std::int64_t count) const {
-    return detail::after(source, count, tokens, "place::gap");
-  }
+  [[nodiscard]] position_row place(const position_row& source, std::int64_t count) const;
 };
 
 /// From `position` on, wherever the source ends: text may then stand among what it is read after.
@@ -74,9 +57,7 @@ struct at {
   /// `at:20`
   [[nodiscard]] std::string text() const { return fmt::format("{}:{}", name, position); }
   /// Consecutive, from `position` on. @throws value_error for a negative position, or where positions end
-  [[nodiscard]] position_row place(const position_row&, std::int64_t count) const {
-    return detail::after({}, count, position, "place::at");
-  }
+  [[nodiscard]] position_row place(const position_row&, std::int64_t count) const;
 };
 
 static_assert(PositionPolicy<offset> && PositionPolicy<restart> && PositionPolicy<gap> && PositionPolicy<at>);
@@ -101,9 +82,7 @@ class any_position_policy {
   }
 
   /// As the chosen policy places them.
-  [[nodiscard]] position_row place(const position_row& source, std::int64_t count) const {
-    return place_(source, count);
-  }
+  [[nodiscard]] position_row place(const position_row& source, std::int64_t count) const;
   /// The chosen policy's name.
   [[nodiscard]] const std::string& label() const { return label_; }
   /// As a command line spells it: the name, with what the policy's `text()` adds where it has one.
@@ -118,3 +97,7 @@ class any_position_policy {
 static_assert(PositionPolicy<any_position_policy>);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/detail/position_policies.ipp"  // IWYU pragma: export
+#endif

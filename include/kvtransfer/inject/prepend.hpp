@@ -1,23 +1,17 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <concepts>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/expand_rows.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/position_row.hpp"
 #include "kvtransfer/inject/concepts.hpp"
-#include "kvtransfer/inject/detail/compacted.hpp"
 #include "kvtransfer/inject/injection.hpp"
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/inject/position_policies.hpp"
@@ -37,24 +31,11 @@ std::string_view name_of(const Policy& policy) {
 }
 
 /// @throws value_error unless a policy gave each of `count` tokens a position, and nothing else
-inline void require_placed(const position_row& placed, std::int64_t count, std::string_view policy) {
-  const bool only_keys =
-      std::ranges::all_of(placed.runs(), [](const position_run& run) { return run.state == slot_state::rotated(); });
-  if (placed.size() != count || !only_keys) {
-    fail<value_error>("prepend", fmt::format("position policy {}", policy), fmt::format("{} positions of keys", count),
-                      only_keys ? fmt::format("{}", placed.size()) : std::string("padding, or keys without rotation"));
-  }
-}
+void require_placed(const position_row& placed, std::int64_t count, std::string_view policy);
 
 /// The one sequence of `source` shown to every one of `batch` texts. Keys whose move is pending are rotated here, once
 /// for all of them: each would be given a rotated copy of its own otherwise.
-inline cache_view<> shown_to_all(const cache_view<>& source, std::int64_t batch) {
-  if (!source.has_pending_move()) {
-    return expand_rows(source, batch);
-  }
-  const cache moved = rebuilt(source, source.frame(), [](const at::Tensor& tensor, std::int64_t) { return tensor; });
-  return expand_rows(moved.view(), batch);
-}
+cache_view<> shown_to_all(const cache_view<>& source, std::int64_t batch);
 
 /// The plan that reads `token_ids` behind what `reach` tells of each sequence, with nothing injected yet.
 /// @param reach one row per text, or one for all
@@ -78,9 +59,7 @@ plan placed_behind(const std::vector<position_row>& reach, std::vector<std::vect
 }
 
 /// As many sequences of `source` as there are texts. @param batch its own, or any where it has one sequence
-inline cache_view<> shown_to(const cache_view<>& source, std::int64_t batch) {
-  return source.batch() == batch ? source : shown_to_all(source, batch);
-}
+cache_view<> shown_to(const cache_view<>& source, std::int64_t batch);
 
 }  // namespace detail
 
@@ -101,10 +80,10 @@ plan prepend(const cache_view<>& source, std::vector<std::vector<std::int64_t>> 
 /// The plan that reads `token_ids` after what policies have made of a cache, where they say. Layers of which nothing is
 /// left have no segment.
 /// @throws as above
-inline plan prepend(const injection& what, std::vector<std::vector<std::int64_t>> token_ids) {
-  plan result = detail::placed_behind(what.reach, std::move(token_ids), what.text_place);
-  result.layers = detail::compacted(detail::shown_to(what.kv, result.batch()));
-  return result;
-}
+plan prepend(const injection& what, std::vector<std::vector<std::int64_t>> token_ids);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/detail/prepend.ipp"  // IWYU pragma: export
+#endif

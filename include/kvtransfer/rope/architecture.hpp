@@ -1,8 +1,5 @@
 #pragma once
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -10,7 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/detail/mrope_sections.hpp"
 #include "kvtransfer/rope/pairing.hpp"
 
@@ -101,19 +97,10 @@ using architecture_table = std::map<std::string, architecture, std::less<>>;
 
 /// The entry for `model_type`.
 /// @throws value_error with the known ones: keys of a model that nobody listed may be rotated in any way, or not at all
-[[nodiscard]] inline const architecture& architecture_of(const architecture_table& table, std::string_view model_type) {
-  const auto found = table.find(model_type);
-  if (found == table.end()) {
-    std::vector<std::string_view> known;
-    for (const auto& [name, each] : table) {
-      if (each.refused.empty()) {
-        known.push_back(name);
-      }
-    }
-    fail<value_error>("config", "model_type", fmt::format("one of {}", fmt::join(known, ", ")),
-                      model_type.empty() ? "none" : fmt::format("\"{}\"", model_type));
-  }
-  return found->second;
-}
+[[nodiscard]] const architecture& architecture_of(const architecture_table& table, std::string_view model_type);
 
 }  // namespace kvtransfer::rope
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/rope/detail/architecture.ipp"  // IWYU pragma: export
+#endif

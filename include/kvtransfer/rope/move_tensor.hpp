@@ -6,7 +6,6 @@
 
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/rotate_keys.hpp"
-#include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
 // The moves of one bare tensor of keys, each by name; a cache moves its keys by its own members (cache/key_moves.hpp).
@@ -17,61 +16,45 @@ namespace kvtransfer::rope {
 /// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
 /// @param positions int64 `[seq]` or `[streams, batch or 1, kv_heads or 1, seq]`, tokens
 /// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
-[[nodiscard]] inline at::Tensor rotate(const at::Tensor& keys, const at::Tensor& positions,
-                                       const rotary_specification& specification, const options& how = {}) {
-  return apply(keys, rotation::rotate(positions, specification), how, "rotate");
-}
+[[nodiscard]] at::Tensor rotate(const at::Tensor& keys, const at::Tensor& positions,
+                                const rotary_specification& specification, const options& how = {});
 
 /// `rotate` in place. @throws value_error also for keys that require a gradient
-inline void rotate_(const at::Tensor& keys, const at::Tensor& positions, const rotary_specification& specification,
-                    const options& how = {}) {
-  apply_(keys, rotation::rotate(positions, specification), how, "rotate_");
-}
+void rotate_(const at::Tensor& keys, const at::Tensor& positions, const rotary_specification& specification,
+             const options& how = {});
 
 /// Keys as they were before rotation and attention scaling: the inverse of `rotate`.
 /// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
 /// @param positions where the keys stand: int64 `[seq]` or `[streams, batch or 1, kv_heads or 1, seq]`, tokens
 /// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
-[[nodiscard]] inline at::Tensor unrotate(const at::Tensor& keys, const at::Tensor& positions,
-                                         const rotary_specification& specification, const options& how = {}) {
-  return apply(keys, rotation::unrotate(positions, specification), how, "unrotate");
-}
+[[nodiscard]] at::Tensor unrotate(const at::Tensor& keys, const at::Tensor& positions,
+                                  const rotary_specification& specification, const options& how = {});
 
 /// `unrotate` in place. @throws value_error also for keys that require a gradient
-inline void unrotate_(const at::Tensor& keys, const at::Tensor& positions, const rotary_specification& specification,
-                      const options& how = {}) {
-  apply_(keys, rotation::unrotate(positions, specification), how, "unrotate_");
-}
+void unrotate_(const at::Tensor& keys, const at::Tensor& positions, const rotary_specification& specification,
+               const options& how = {});
 
 /// Keys moved by `delta` tokens, wherever they stand: a pure rotation, so attention scaling stays applied once.
 /// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
 /// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
-[[nodiscard]] inline at::Tensor shift(const at::Tensor& keys, std::int64_t delta,
-                                      const rotary_specification& specification, const options& how = {}) {
-  return apply(keys, rotation::shift(delta, specification), how, "shift");
-}
+[[nodiscard]] at::Tensor shift(const at::Tensor& keys, std::int64_t delta, const rotary_specification& specification,
+                               const options& how = {});
 
 /// `shift` in place. @throws value_error also for keys that require a gradient
-inline void shift_(const at::Tensor& keys, std::int64_t delta, const rotary_specification& specification,
-                   const options& how = {}) {
-  apply_(keys, rotation::shift(delta, specification), how, "shift_");
-}
+void shift_(const at::Tensor& keys, std::int64_t delta, const rotary_specification& specification,
+            const options& how = {});
 
 /// Keys moved token by token from one position to another under one specification.
 /// @param keys `[batch, kv_heads, seq, head_dim]`, floating, any strides
 /// @param from where each key stands, int64 `[seq]` or `[streams, batch or 1, kv_heads or 1, seq]`, tokens
 /// @param to where it shall stand, likewise
 /// @throws shape_error, value_error, device_error, frame_error on arguments that do not fit
-[[nodiscard]] inline at::Tensor remap(const at::Tensor& keys, const at::Tensor& from, const at::Tensor& to,
-                                      const rotary_specification& specification, const options& how = {}) {
-  return apply(keys, rotation::remap(from, to, specification), how, "remap");
-}
+[[nodiscard]] at::Tensor remap(const at::Tensor& keys, const at::Tensor& from, const at::Tensor& to,
+                               const rotary_specification& specification, const options& how = {});
 
 /// `remap` in place. @throws value_error also for keys that require a gradient
-inline void remap_(const at::Tensor& keys, const at::Tensor& from, const at::Tensor& to,
-                   const rotary_specification& specification, const options& how = {}) {
-  apply_(keys, rotation::remap(from, to, specification), how, "remap_");
-}
+void remap_(const at::Tensor& keys, const at::Tensor& from, const at::Tensor& to,
+            const rotary_specification& specification, const options& how = {});
 
 /// Keys moved from one position and specification to another: by q·f_to − p·f_from radians, times s_to / s_from.
 ///
@@ -82,16 +65,16 @@ inline void remap_(const at::Tensor& keys, const at::Tensor& from, const at::Ten
 /// @param to where it shall stand, likewise
 /// @throws frame_error unless both specifications rotate the same elements in the same pairs; shape_error, value_error,
 ///         device_error on arguments that do not fit
-[[nodiscard]] inline at::Tensor reframe(const at::Tensor& keys, const at::Tensor& from,
-                                        const rotary_specification& from_specification, const at::Tensor& to,
-                                        const rotary_specification& to_specification, const options& how = {}) {
-  return apply(keys, rotation::reframe(from, from_specification, to, to_specification), how, "reframe");
-}
+[[nodiscard]] at::Tensor reframe(const at::Tensor& keys, const at::Tensor& from,
+                                 const rotary_specification& from_specification, const at::Tensor& to,
+                                 const rotary_specification& to_specification, const options& how = {});
 
 /// `reframe` in place. @throws value_error also for keys that require a gradient
-inline void reframe_(const at::Tensor& keys, const at::Tensor& from, const rotary_specification& from_specification,
-                     const at::Tensor& to, const rotary_specification& to_specification, const options& how = {}) {
-  apply_(keys, rotation::reframe(from, from_specification, to, to_specification), how, "reframe_");
-}
+void reframe_(const at::Tensor& keys, const at::Tensor& from, const rotary_specification& from_specification,
+              const at::Tensor& to, const rotary_specification& to_specification, const options& how = {});
 
 }  // namespace kvtransfer::rope
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/rope/detail/move_tensor.ipp"  // IWYU pragma: export
+#endif

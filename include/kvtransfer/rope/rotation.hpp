@@ -2,12 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <string_view>
-#include <utility>
 
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/detail/positions.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
@@ -33,95 +29,39 @@ struct rotation {
   std::int64_t reach = 0;
 
   /// What `rope::rotate` does.
-  [[nodiscard]] static rotation rotate(at::Tensor positions, rotary_specification specification) {
-    return {.to = std::move(positions), .to_specification = std::move(specification)};
-  }
+  [[nodiscard]] static rotation rotate(at::Tensor positions, rotary_specification specification);
   /// What `rope::unrotate` does.
-  [[nodiscard]] static rotation unrotate(at::Tensor positions, rotary_specification specification) {
-    return {.from = std::move(positions), .from_specification = std::move(specification)};
-  }
+  [[nodiscard]] static rotation unrotate(at::Tensor positions, rotary_specification specification);
   /// What `rope::shift` does.
-  [[nodiscard]] static rotation shift(std::int64_t delta, rotary_specification specification) {
-    return {.delta = delta, .to_specification = std::move(specification)};
-  }
+  [[nodiscard]] static rotation shift(std::int64_t delta, rotary_specification specification);
   /// What `rope::remap` does.
-  [[nodiscard]] static rotation remap(at::Tensor from, at::Tensor to, const rotary_specification& specification) {
-    return reframe(std::move(from), specification, std::move(to), specification);
-  }
+  [[nodiscard]] static rotation remap(at::Tensor from, at::Tensor to, const rotary_specification& specification);
   /// What `rope::reframe` does.
   [[nodiscard]] static rotation reframe(at::Tensor from, rotary_specification from_specification, at::Tensor to,
-                                        rotary_specification to_specification) {
-    return {std::move(from), std::move(to), 0, std::move(from_specification), std::move(to_specification)};
-  }
+                                        rotary_specification to_specification);
 
   /// Whether every key moves by `delta`.
   [[nodiscard]] bool is_shared_delta() const { return !from.defined() && !to.defined(); }
   /// Whether nothing is to be done: what a rotation is by default.
-  [[nodiscard]] bool is_identity() const {
-    return is_shared_delta() && delta == 0 && to_specification == rotary_specification();
-  }
+  [[nodiscard]] bool is_identity() const;
 
   /// The specification that says which elements rotate in which pairs; both sides agree on that.
-  [[nodiscard]] const rotary_specification& geometry() const {
-    return from.defined() ? from_specification : to_specification;
-  }
+  [[nodiscard]] const rotary_specification& geometry() const;
 
   /// s_to / s_from, where a side without rotation has s = 1.
-  [[nodiscard]] double gain() const {
-    const double stored = from.defined() ? from_specification.attention_scaling : 1.0;
-    const double target = to.defined() ? to_specification.attention_scaling : 1.0;
-    return target / stored;
-  }
+  [[nodiscard]] double gain() const;
 
   /// This rotation and then `next`, as one.
   /// @throws frame_error unless `next` starts where this one ends: same positions, same specification
-  [[nodiscard]] rotation then(const rotation& next) const {
-    if (is_identity() || next.is_identity()) {
-      return is_identity() ? next : *this;
-    }
-    require_meeting(next);
-    rotation joined = *this;
-    joined.reach = std::max(reach, next.reach);
-    if (is_shared_delta() && next.is_shared_delta()) {
-      require<value_error>(!__builtin_add_overflow(delta, next.delta, &joined.delta), "rotation::then", "delta",
-                           "a 64-bit integer", formatted("{} + {}", delta, next.delta));
-    } else if (is_shared_delta()) {
-      joined = next;
-      joined.from = joined.from.sub(delta);
-    } else if (next.is_shared_delta()) {
-      joined.to = joined.to.add(next.delta);
-    } else {
-      joined.to = next.to;
-      joined.to_specification = next.to_specification;
-    }
-    const bool comes_back_unrotated = joined.is_shared_delta() && !is_shared_delta();
-    return comes_back_unrotated ? rotation() : joined;
-  }
+  [[nodiscard]] rotation then(const rotation& next) const;
 
  private:
   /// @throws frame_error unless keys rotated by this are keys that `next` can rotate
-  void require_meeting(const rotation& next) const {
-    const auto refuse = [](std::string_view expected, std::string_view got) {
-      fail<frame_error>("rotation::then", "next", expected, got);
-    };
-    const bool rotated = is_shared_delta() || to.defined();
-    if (rotated != (next.is_shared_delta() || next.from.defined())) {
-      refuse(rotated ? "keys without rotation" : "rotated keys", rotated ? "rotated keys" : "keys without rotation");
-    }
-    if (!rotated) {
-      return;
-    }
-    if (!(to_specification == next.geometry())) {
-      refuse(describe(next.geometry()), describe(to_specification));
-    }
-    if (to.defined() && next.from.defined()) {
-      const at::Tensor end = detail::positions_as_4d(to, "rotation::then", "to");
-      const at::Tensor start = detail::positions_as_4d(next.from, "rotation::then", "from");
-      if (end.size(-1) != start.size(-1) || !end.eq(start).all().item<bool>()) {
-        refuse("to start at the positions where the first rotation ends", "different positions");
-      }
-    }
-  }
+  void require_meeting(const rotation& next) const;
 };
 
 }  // namespace kvtransfer::rope
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/rope/detail/rotation.ipp"  // IWYU pragma: export
+#endif

@@ -1,9 +1,5 @@
 #pragma once
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,7 +7,6 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 
 namespace kvtransfer::rope {
@@ -29,32 +24,16 @@ struct type_parameters {
   [[nodiscard]] double number(std::string_view key) const { return stated(key, "a finite number").finite_number(); }
 
   /// Nothing where there is none. @throws value_error for anything but a finite number
-  [[nodiscard]] std::optional<double> optional_number(std::string_view key) const {
-    return has(key) ? std::optional<double>(number(key)) : std::nullopt;
-  }
+  [[nodiscard]] std::optional<double> optional_number(std::string_view key) const;
 
   /// @throws value_error unless `key` is a finite number above zero
-  [[nodiscard]] double positive(std::string_view key) const {
-    return stated(key, "a number above zero").positive_number();
-  }
+  [[nodiscard]] double positive(std::string_view key) const;
 
   /// @throws shape_error unless `key` lists `count` numbers
-  [[nodiscard]] std::vector<float> positive_list(std::string_view key, std::int64_t count) const {
-    const auto list = fields().find(key);
-    const bool is_list = list && list->value().is_array();
-    require<shape_error>(is_list && static_cast<std::int64_t>(list->size()) == count, "rope_parameters", key,
-                         formatted("{} numbers, one per frequency", count), [&] {
-                           return is_list ? fmt::format("{}", list->size()) : list ? excerpt(list->value()) : "nothing";
-                         });
-    std::vector<float> numbers;
-    list->for_each_item([&](const auto& entry) { numbers.push_back(static_cast<float>(entry.positive_number())); });
-    return numbers;
-  }
+  [[nodiscard]] std::vector<float> positive_list(std::string_view key, std::int64_t count) const;
 
   /// @throws value_error unless `key` lists whole numbers
-  [[nodiscard]] std::vector<std::int64_t> whole_numbers(std::string_view key) const {
-    return stated(key, "a list of integers").integers();
-  }
+  [[nodiscard]] std::vector<std::int64_t> whole_numbers(std::string_view key) const;
 
   /// θ, the base of the geometric series of wavelengths.
   [[nodiscard]] double theta() const { return positive("rope_theta"); }
@@ -65,33 +44,19 @@ struct type_parameters {
   /// Elements of a head that rotate, the d of θ^(−2i/d). Where it is odd (MiMo-V2), the last pair takes one element
   /// more.
   /// @throws value_error unless they make pairs within the head
-  [[nodiscard]] std::int64_t rotary_dim() const {
-    const double elements = std::floor(static_cast<double>(head_dim) * partial_rotary_factor());
-    const auto most = static_cast<double>(std::min(head_dim, most_elements));
-    require<value_error>((elements >= 1 && elements + std::fmod(elements, 2) <= most), "rope_parameters",
-                         "partial_rotary_factor", formatted("1 to {} rotary elements", most),
-                         formatted("{}", elements));
-    return static_cast<std::int64_t>(elements);
-  }
+  [[nodiscard]] std::int64_t rotary_dim() const;
 
   /// Frequencies: one for each pair of elements that rotates.
   [[nodiscard]] std::int64_t pairs() const { return (rotary_dim() + 1) / 2; }
 
   /// What `key` says as a condition in Python: null, 0 and false are false. `otherwise` where it is missing.
-  [[nodiscard]] bool truth(std::string_view key, bool otherwise) const {
-    const auto value = fields().find(key);
-    return value ? value->value() != false && value->value() != 0 : otherwise && !fields().contains(key);
-  }
+  [[nodiscard]] bool truth(std::string_view key, bool otherwise) const;
 
   /// Tokens the model was trained on before its context was extended.
   [[nodiscard]] double original_length() const { return positive("original_max_position_embeddings"); }
 
   /// @throws value_error where the config has none
-  [[nodiscard]] double max_length() const {
-    require<value_error>(max_position_embeddings > 0, "config", "max_position_embeddings", "a number above zero",
-                         fmt::format("{}", max_position_embeddings));
-    return static_cast<double>(max_position_embeddings);
-  }
+  [[nodiscard]] double max_length() const;
 
  private:
   /// Far more than any head has: more is a mistake in the file.
@@ -99,12 +64,11 @@ struct type_parameters {
 
   [[nodiscard]] basic_json_reader<value_error> fields() const { return {values, "rope_parameters"}; }
 
-  [[nodiscard]] basic_json_reader<value_error> stated(std::string_view key, std::string_view expected) const {
-    if (!has(key)) {
-      fields().refuse(key, expected);
-    }
-    return fields().member(key);
-  }
+  [[nodiscard]] basic_json_reader<value_error> stated(std::string_view key, std::string_view expected) const;
 };
 
 }  // namespace kvtransfer::rope
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/rope/detail/type_parameters.ipp"  // IWYU pragma: export
+#endif

@@ -6,7 +6,6 @@
 #include <link.h>
 #endif
 
-#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <tuple>
@@ -38,10 +37,7 @@ struct rotation_tensors {
   bool model_faithful = false;
 
   /// All of them in the schema's order.
-  [[nodiscard]] auto arguments() const {
-    return std::tie(from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
-                    interleaved, model_faithful);
-  }
+  [[nodiscard]] auto arguments() const;
 };
 
 /// Quantized layers as the operator takes them; src/kernels/rope/quantized_operators.cpp describes each.
@@ -77,57 +73,19 @@ struct kernel_table {
 };
 
 /// How many libraries the process has loaded so far; 0 where the loader does not count them.
-inline unsigned long long libraries_loaded() {
-  unsigned long long count = 0;
-#if !defined(__APPLE__)
-  const auto read = [](dl_phdr_info* info, std::size_t, void* result) {
-    *static_cast<unsigned long long*>(result) = info->dlpi_adds;
-    return 1;
-  };
-  dl_iterate_phdr(read, &count);
-#endif
-  return count;
-}
+unsigned long long libraries_loaded();
 
 /// The table of the library that is loaded now; null where there is none of this version.
-[[nodiscard]] inline const kernel_table* find_kernels() {
-#if defined(__APPLE__)
-  constexpr const char* name = "libkvtransfer_kernels.dylib";
-#else
-  constexpr const char* name = "libkvtransfer_kernels.so";
-#endif
-  void* const library = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
-  void* const function = library == nullptr ? nullptr : dlsym(library, "kvtransfer_kernel_table");
-  if (function == nullptr) {
-    return nullptr;
-  }
-  const kernel_table* const table = reinterpret_cast<const kernel_table* (*)()>(function)();
-  return table->version == kernel_table::current_version ? table : nullptr;
-}
+[[nodiscard]] const kernel_table* find_kernels();
 
 /// The table of the kernels' library, or null. Asks the loader anew only where another library was loaded since.
-[[nodiscard]] inline const kernel_table* kernels() {
-  static std::atomic<const kernel_table*> found = nullptr;
-  static std::atomic<unsigned long long> searched_at = ~0ULL;
-  if (const kernel_table* const table = found.load(std::memory_order_acquire)) {
-    return table;
-  }
-  const unsigned long long now = libraries_loaded();
-  if (now != 0 && searched_at.load(std::memory_order_acquire) == now) {
-    return nullptr;
-  }
-  const kernel_table* const table = find_kernels();
-  if (table != nullptr) {
-    found.store(table, std::memory_order_release);
-  }
-  searched_at.store(now, std::memory_order_release);
-  return table;
-}
+[[nodiscard]] const kernel_table* kernels();
 
 /// True if the kernels' library is loaded with a kernel `name`, as `kvtransfer::rotate_keys_`, for `device`.
-[[nodiscard]] inline bool has_kernel(const char* name, at::Device device) {
-  const kernel_table* const table = kernels();
-  return table != nullptr && (device.is_cuda() || device.is_cpu()) && table->has_kernel(name, device.type());
-}
+[[nodiscard]] bool has_kernel(const char* name, at::Device device);
 
 }  // namespace kvtransfer::detail
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/tensor/detail/kernel_table.ipp"  // IWYU pragma: export
+#endif

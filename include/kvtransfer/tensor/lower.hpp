@@ -23,14 +23,10 @@ struct storage {
       slots;  ///< where each slot of a sequence lies; nothing where block and slot say it themselves
 
   /// Sizes as a cache counts them: sequences and their slots, whatever the blocks are.
-  [[nodiscard]] cache_extents extents() const {
-    return slots ? cache_extents{slots->batch(), blocks.size(1), slots->seq(), blocks.size(3)} : extents_of(blocks);
-  }
+  [[nodiscard]] cache_extents extents() const;
 
   /// Whether each slot lies at the same block and slot as in `other`.
-  [[nodiscard]] bool is_like(const storage& other) const {
-    return blocks.sizes() == other.blocks.sizes() && slots == other.slots;
-  }
+  [[nodiscard]] bool is_like(const storage& other) const;
 };
 
 namespace detail {
@@ -49,15 +45,7 @@ template <CacheLayout Layout>
 }
 
 /// @throws shape_error unless `blocks` has every place that `slots` names
-inline void require_places(const at::Tensor& blocks, const slot_table& slots, std::string_view where,
-                           std::string_view what) {
-  const bool slots_fit =
-      slots.block_size() == 0 ? blocks.size(2) >= slots.slots_needed() : blocks.size(2) == slots.block_size();
-  require<shape_error>(blocks.size(0) >= slots.blocks_needed() && slots_fit, where, what,
-                       formatted("{} blocks of {} slots, which the layout's table names", slots.blocks_needed(),
-                                 std::max(slots.block_size(), slots.slots_needed())),
-                       formatted("{} blocks of {} slots", blocks.size(0), blocks.size(2)));
-}
+void require_places(const at::Tensor& blocks, const slot_table& slots, std::string_view where, std::string_view what);
 
 }  // namespace detail
 
@@ -132,3 +120,7 @@ template <CacheLayout Layout>
 }
 
 }  // namespace kvtransfer::layouts
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/tensor/detail/lower.ipp"  // IWYU pragma: export
+#endif

@@ -2,9 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <numeric>
 #include <vector>
 
 #include "kvtransfer/core/position_map.hpp"
@@ -16,13 +14,7 @@ namespace detail {
 
 /// The positions of `count` slots of `run` from slot `begin` on, padding as 0. No multiplication, so that it goes by
 /// vectors.
-inline void write_positions(const position_run& run, std::int64_t begin, std::int64_t count, std::int64_t* out) {
-  if (run.state.is_padding() || run.step == 0) {
-    std::fill_n(out, count, run.state.is_padding() ? 0 : run.first);
-  } else {
-    std::iota(out, out + count, run.at(begin));
-  }
-}
+void write_positions(const position_run& run, std::int64_t begin, std::int64_t count, std::int64_t* out);
 
 /// Reads a row from left to right.
 class position_reader {
@@ -30,22 +22,7 @@ class position_reader {
   explicit position_reader(const position_row& row) : runs_(&row.runs()) {}
 
   /// The positions of `count` slots from `begin` on, no further left than the last call's slots.
-  void read(std::int64_t begin, std::int64_t count, std::int64_t* out) {
-    while (count > 0) {
-      const position_run& run = runs_->at(index_);
-      const std::int64_t inside = begin - slot_;
-      const std::int64_t taken = std::min(count, run.count - inside);
-      if (taken <= 0) {
-        slot_ += run.count;
-        ++index_;
-        continue;
-      }
-      write_positions(run, inside, taken, out);
-      begin += taken;
-      count -= taken;
-      out += taken;
-    }
-  }
+  void read(std::int64_t begin, std::int64_t count, std::int64_t* out);
 
  private:
   const std::vector<position_run>* runs_;
@@ -72,18 +49,13 @@ template <class Scalar, class WriteRun>
 }  // namespace detail
 
 /// The positions of `map` as int64 `[streams, batch, kv_heads or 1, seq]`, tokens; padding reads 0.
-[[nodiscard]] inline at::Tensor position_tensor(const position_map& map, at::Device device = at::kCPU) {
-  return detail::fill_rows<std::int64_t>(
-      map.rows(), {map.streams(), map.batch(), map.heads(), map.size()}, at::kLong, device,
-      [](const position_run& run, std::int64_t* out) { detail::write_positions(run, 0, run.count, out); });
-}
+[[nodiscard]] at::Tensor position_tensor(const position_map& map, at::Device device = at::kCPU);
 
 /// Which slots hold a key: bool `[batch, kv_heads or 1, seq]`, false for padding. All streams of a slot agree.
-[[nodiscard]] inline at::Tensor validity_tensor(const position_map& map, at::Device device = at::kCPU) {
-  const std::vector<position_row> first_stream(map.rows().begin(), map.rows().begin() + map.batch() * map.heads());
-  return detail::fill_rows<bool>(
-      first_stream, {map.batch(), map.heads(), map.size()}, at::kBool, device,
-      [](const position_run& run, bool* out) { std::fill(out, out + run.count, !run.state.is_padding()); });
-}
+[[nodiscard]] at::Tensor validity_tensor(const position_map& map, at::Device device = at::kCPU);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/tensor/detail/position_tensor.ipp"  // IWYU pragma: export
+#endif

@@ -1,11 +1,8 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/from_blob.h>
-#include <fmt/format.h>
 
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -15,12 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
-#include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
-#include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 
 namespace kvtransfer {
 
@@ -31,11 +24,7 @@ namespace kvtransfer {
 class safetensors_file {
  public:
   /// Maps the file and checks its header. @throws file_error
-  [[nodiscard]] static safetensors_file open(const std::filesystem::path& path) {
-    auto mapping = mapped_file::open(path);
-    auto header = parse_safetensors_header(mapping->bytes(), path.string());
-    return {std::move(mapping), std::move(header)};
-  }
+  [[nodiscard]] static safetensors_file open(const std::filesystem::path& path);
 
   /// The same, for a file that is mapped and whose header is read.
   safetensors_file(std::shared_ptr<const mapped_file> mapping, safetensors_header header)
@@ -49,23 +38,10 @@ class safetensors_file {
   [[nodiscard]] bool contains(std::string_view name) const { return header_->tensors.contains(name); }
 
   /// All tensors' names, sorted.
-  [[nodiscard]] std::vector<std::string> names() const {
-    std::vector<std::string> names;
-    for (const auto& [name, entry] : header_->tensors) {
-      names.push_back(name);
-    }
-    return names;
-  }
+  [[nodiscard]] std::vector<std::string> names() const;
 
   /// Shape, type and place of a tensor. @throws file_error if there is none of that name
-  [[nodiscard]] const safetensors_entry& entry(std::string_view name) const {
-    const auto found = header_->tensors.find(name);
-    if (found == header_->tensors.end()) {
-      fail<file_error>(path().string(), "tensor", excerpt(name),
-                       fmt::format("{} other tensors", header_->tensors.size()));
-    }
-    return found->second;
-  }
+  [[nodiscard]] const safetensors_entry& entry(std::string_view name) const;
 
   /// The file that is mapped.
   [[nodiscard]] const std::shared_ptr<const mapped_file>& mapping() const { return mapping_; }
@@ -73,23 +49,11 @@ class safetensors_file {
   [[nodiscard]] std::span<std::byte> bytes() const { return mapping_->bytes(); }
 
   /// The mapped bytes of a tensor. @throws file_error if there is none of that name
-  [[nodiscard]] std::span<std::byte> bytes(std::string_view name) const {
-    return bytes().subspan(header_->data_begin + entry(name).begin, entry(name).end - entry(name).begin);
-  }
+  [[nodiscard]] std::span<std::byte> bytes(std::string_view name) const;
 
   /// A tensor over the mapped bytes, on the CPU; a copy only where the file puts it off its natural alignment.
   /// @throws file_error if there is none of that name
-  [[nodiscard]] at::Tensor tensor(std::string_view name) const {
-    const safetensors_entry& found = entry(name);
-    const std::span<std::byte> data = bytes(name);
-    const auto options = at::TensorOptions().dtype(scalar_type_of(found.dtype));
-    if (reinterpret_cast<std::uintptr_t>(data.data()) % describe(found.dtype).bytes != 0) {
-      at::Tensor copy = detail::new_tensor(found.shape, options);
-      std::memcpy(copy.data_ptr(), data.data(), data.size());
-      return copy;
-    }
-    return at::from_blob(data.data(), found.shape, [kept = mapping_](void*) {}, options);
-  }
+  [[nodiscard]] at::Tensor tensor(std::string_view name) const;
 
  private:
   std::shared_ptr<const mapped_file> mapping_;
@@ -97,3 +61,7 @@ class safetensors_file {
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/tensor/detail/safetensors.ipp"  // IWYU pragma: export
+#endif

@@ -1,14 +1,9 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <fmt/format.h>
 
 #include <cstdint>
-#include <utility>
 #include <vector>
-
-#include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/checks.hpp"
 
 namespace kvtransfer {
 
@@ -23,16 +18,10 @@ struct keys_and_values {
 /// @param axis where that axis is: 0 in vLLM's `[2, num_blocks, …]`, 1 in FlashInfer's `[num_blocks, 2, …]`, 2 in
 ///        flash-attention's `[batch, seq, 2, kv_heads, head_dim]`
 /// @throws shape_error where a tensor has no such axis
-[[nodiscard]] inline keys_and_values split_keys_values(const std::vector<at::Tensor>& joined, std::int64_t axis) {
-  keys_and_values halves;
-  for (const at::Tensor& tensor : joined) {
-    require<shape_error>(tensor.defined() && axis >= 0 && axis < tensor.dim() && tensor.size(axis) == 2,
-                         "split_keys_values", "joined", formatted("keys and values on axis {}", axis),
-                         [&] { return describe(tensor); });
-    halves.keys.push_back(tensor.select(axis, 0));
-    halves.values.push_back(tensor.select(axis, 1));
-  }
-  return halves;
-}
+[[nodiscard]] keys_and_values split_keys_values(const std::vector<at::Tensor>& joined, std::int64_t axis);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/tensor/detail/split_keys_values.ipp"  // IWYU pragma: export
+#endif

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <cstddef>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "experiment/records_json.hpp"

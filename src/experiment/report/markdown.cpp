@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstddef>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "experiment/records_json.hpp"

@@ -1,5 +1,6 @@
 #include "kvtransfer/model/read_chat_template.hpp"
 
+#include <nlohmann/json.hpp>
 #include <system_error>
 #include <vector>
 

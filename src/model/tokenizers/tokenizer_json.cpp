@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "kvtransfer/core/git_lfs.hpp"

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "gguf_scalar.hpp"
 #include "kvtransfer/core/error.hpp"

@@ -6,6 +6,7 @@
 #include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 #include <unordered_set>

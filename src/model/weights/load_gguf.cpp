@@ -3,6 +3,7 @@
 #include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <unordered_set>
 #include <utility>

@@ -7,6 +7,7 @@
 
 #include "cache/known_cache.hpp"
 #include "cache/tracked_cache.hpp"
+#include "kvtransfer/rope/angles.hpp"
 #include "kvtransfer/rope/move_tensor.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

@@ -1,6 +1,7 @@
 #include <ATen/ops/equal.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "experiment/conditions/condition_check.hpp"
 #include "kvtransfer/experiment/conditions.hpp"
@@ -98,7 +99,8 @@ TEST_CASE("shuffled tokens are the source's, in another order, behind BOS", "[ex
     return prepared_control(small_model(), conditions::shuffled_tokens(), seed)
         .input.segments(0)
         .front()
-        .origin().token_ids();
+        .origin()
+        .token_ids();
   };
   CHECK(seeded(5) == seeded(5));
   CHECK(seeded(5) != seeded(6));

@@ -1,6 +1,7 @@
 #include "kvtransfer/model/chat_format.hpp"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

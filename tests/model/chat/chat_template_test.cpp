@@ -1,6 +1,7 @@
 #include "model/chat_template/chat_template.hpp"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "kvtransfer/core/json_file.hpp"

@@ -1,5 +1,6 @@
 #include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

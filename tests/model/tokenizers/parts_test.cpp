@@ -1,5 +1,6 @@
 // Normalizers, pre-tokenizers and decoders one by one, against the tokenizers package (make_fixtures.py).
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

@@ -1,5 +1,6 @@
 // Whole vocabularies of each shape that models have, against the tokenizers package (make_fixtures.py).
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>

@@ -1,5 +1,7 @@
 #include "kvtransfer/rope/detail/config_layers.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "kvtransfer/rope/detail/builtin_architectures.hpp"
 #include "support/test.hpp"
 

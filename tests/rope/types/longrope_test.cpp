@@ -1,5 +1,7 @@
 #include "kvtransfer/rope/types/longrope.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "rope/types/frequencies_of.hpp"
 #include "support/test.hpp"
 

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "kvtransfer/tensor/detail/copy_slots.hpp"
+#include "kvtransfer/tensor/integers.hpp"
+#include "kvtransfer/tensor/layouts/ragged.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

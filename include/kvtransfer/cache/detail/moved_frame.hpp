@@ -1,7 +1,5 @@
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -34,88 +32,40 @@ cache_frame restated(const cache_frame& frame, const std::vector<rotary_specific
 }
 
 /// The frame in which every key stands `delta` tokens further on.
-inline cache_frame shifted(const cache_frame& frame, std::int64_t delta) {
-  return frame.transform([=](const layer_frame& layer) { return layer.shifted(delta); });
-}
+cache_frame shifted(const cache_frame& frame, std::int64_t delta);
 
 /// `target` of keys that are yet to be moved there from `stored`: each layer that moves is rounded once more.
-inline cache_frame rounded(const cache_frame& stored, const cache_frame& target) {
-  return target.combine(stored, [](layer_frame to, const layer_frame& from) {
-    to.roundings = from.roundings + (to == from ? 0 : 1);
-    return to;
-  });
-}
+cache_frame rounded(const cache_frame& stored, const cache_frame& target);
 
 /// @throws shape_error unless `positions` are one for all heads, or one for each of `kv_heads`
-inline void require_heads(const position_map& positions, std::int64_t kv_heads, std::string_view where) {
-  if (positions.heads() != 1 && positions.heads() != kv_heads) {
-    fail<shape_error>(where, "positions", fmt::format("kv_heads = {} or 1", kv_heads),
-                      fmt::format("{} heads", positions.heads()));
-  }
-}
+void require_heads(const position_map& positions, std::int64_t kv_heads, std::string_view where);
 
 /// The frame in which the keys of every layer stand at `positions`, slot by slot; which slots are padding stays as it
 /// is.
 /// @param where the operation that errors name
 /// @throws shape_error unless slots, rows and streams fit, and every key has a position
-inline cache_frame remapped(const cache_frame& frame, const position_map& positions, std::string_view where) {
-  return frame.transform([&](const layer_frame& layer) {
-    const position_map& old = layer.positions;
-    if (positions.size() != old.size() || positions.batch() != old.batch() || positions.streams() != old.streams()) {
-      fail<shape_error>(
-          where, "positions", fmt::format("[streams={}, batch={}, seq={}]", old.streams(), old.batch(), old.size()),
-          fmt::format("[streams={}, batch={}, seq={}]", positions.streams(), positions.batch(), positions.size()));
-    }
-    return layer.with_positions(positions.with_states_of(old));
-  });
-}
+cache_frame remapped(const cache_frame& frame, const position_map& positions, std::string_view where);
 
 /// The frame in which the keys of every row and head stand side by side, in the order of their slots.
 /// @throws frame_error for keys of several position streams
-inline cache_frame without_gaps(const cache_frame& frame, std::int64_t first, std::string_view where) {
-  return frame.transform([&](const layer_frame& layer) {
-    require<frame_error>(layer.positions.streams() == 1, where, "positions", "one stream", "several");
-    return layer.with_positions(layer.positions.transform([&](const position_row& row) {
-      std::int64_t next = first;
-      return row.transform([&](position_run run) {
-        run.first = next;
-        run.step = 1;
-        next += run.count;
-        return run;
-      });
-    }));
-  });
-}
+cache_frame without_gaps(const cache_frame& frame, std::int64_t first, std::string_view where);
 
 /// The frame in which keys carry no rotation; their positions stay known. @throws frame_error if a key was never
 /// rotated
-inline cache_frame unrotated(const cache_frame& frame, std::string_view where) {
-  return frame.transform([&](const layer_frame& layer) {
-    layer_frame changed = layer.with_states([&](slot_state state) {
-      require<frame_error>(state.is_rotated(), where, "keys", "rotated keys", "keys that were never rotated");
-      return slot_state::unrotated();
-    });
-    changed.specifications.clear();
-    return changed;
-  });
-}
+cache_frame unrotated(const cache_frame& frame, std::string_view where);
 
 /// The frame in which never-rotated keys are rotated to their positions by each layer's `specifications`.
 /// @throws frame_error if a key is rotated already
-inline cache_frame rotated(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
-                           std::string_view where) {
-  return restated(frame, specifications, where, [&](slot_state state) {
-    require<frame_error>(state.is_unrotated(), where, "keys", "keys without rotation", "rotated keys");
-  });
-}
+cache_frame rotated(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                    std::string_view where);
 
 /// The frame in which rotated keys are as each layer's `specifications` would have written them at their positions.
 /// @throws frame_error if a key was never rotated
-inline cache_frame reframed(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
-                            std::string_view where) {
-  return restated(frame, specifications, where, [&](slot_state state) {
-    require<frame_error>(state.is_rotated(), where, "keys", "rotated keys", "keys that were never rotated");
-  });
-}
+cache_frame reframed(const cache_frame& frame, const std::vector<rotary_specification>& specifications,
+                     std::string_view where);
 
 }  // namespace kvtransfer::detail
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/detail/moved_frame.ipp"  // IWYU pragma: export
+#endif

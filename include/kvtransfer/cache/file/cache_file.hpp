@@ -2,19 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
-#include <string>
-#include <utility>
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
-#include "kvtransfer/cache/detail/layer_pairs.hpp"
-#include "kvtransfer/cache/file/detail/contents.hpp"
-#include "kvtransfer/cache/file/detail/format.hpp"
-#include "kvtransfer/cache/file/detail/framed_file.hpp"
+#include "kvtransfer/cache/file/detail/cache_contents.hpp"
 #include "kvtransfer/cache/file/detail/mapped_cache.hpp"
 #include "kvtransfer/cache/file/expected_model.hpp"
 #include "kvtransfer/cache/layer_view.hpp"
@@ -44,54 +37,25 @@ class cache_file : public detail::mapped_cache<detail::cache_contents> {
   [[nodiscard]] layer_view<> layer(std::int64_t index) const { return layer(index, 0, frame().layer(index).size()); }
 
   /// The tokens [begin, end) of a layer, likewise. @throws shape_error if there are no such tokens
-  [[nodiscard]] layer_view<> layer(std::int64_t index, std::int64_t begin, std::int64_t end) const {
-    auto part = frame().shared(index);
-    if (begin != 0 || end != part->size()) {
-      part = std::make_shared<const layer_frame>(part->slice(begin, end));
-    }
-    require_unmoved();
-    const auto tokens_of = [&](const std::string& name) {
-      fetch_tokens(name, begin, end);
-      return file().tensor(name).slice(2, begin, end);
-    };
-    return {tokens_of(detail::cache_format::key(index)), tokens_of(detail::cache_format::value(index)),
-            std::move(part)};
-  }
+  [[nodiscard]] layer_view<> layer(std::int64_t index, std::int64_t begin, std::int64_t end) const;
 
   /// The whole cache over the mapped bytes, ready to be injected. Nothing is read, so no checksum is verified:
   /// `verify()` does.
   /// @throws frame_error where another model wrote it
-  [[nodiscard]] cache_view<> view(const expected_model& model) const {
-    cache_frame read = frame();
-    read.set_origin(model.accepted(read, path().string()));
-    require_unmoved();
-    detail::paging::expect_everything(file().bytes());
-    const auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
-      return std::pair(file().tensor(detail::cache_format::key(i)), file().tensor(detail::cache_format::value(i)));
-    });
-    return {keys, values, std::move(read), as_written};
-  }
+  [[nodiscard]] cache_view<> view(const expected_model& model) const;
 
   /// The cache in memory of its own, its checksums verified where the file has any.
   /// @throws frame_error where another model wrote it, file_error where a checksum differs
-  [[nodiscard]] cache load(const expected_model& model, const load_options& options = {}) const {
-    const cache_view<> all = view(model);
-    auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
-      verify(i);
-      return std::pair(copied(all.layer(i).keys(), options), copied(all.layer(i).values(), options));
-    });
-    return cache(std::move(keys), std::move(values), all.frame(), as_written);
-  }
+  [[nodiscard]] cache load(const expected_model& model, const load_options& options = {}) const;
 
  private:
-  explicit cache_file(const std::filesystem::path& path) : mapped_cache(path, detail::read_cache_contents) {}
+  explicit cache_file(const std::filesystem::path& path);
 
-  static at::Tensor copied(const at::Tensor& part, const load_options& options) {
-    const std::int64_t capacity = std::max(options.capacity, part.size(2));
-    at::Tensor copy = part.new_empty({part.size(0), part.size(1), capacity, part.size(3)}, options.device);
-    copy.slice(2, 0, part.size(2)).copy_(part);
-    return copy;
-  }
+  static at::Tensor copied(const at::Tensor& part, const load_options& options);
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/file/detail/cache_file.ipp"  // IWYU pragma: export
+#endif

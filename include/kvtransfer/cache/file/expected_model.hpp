@@ -31,20 +31,7 @@ class expected_model {
   /// The origin that a cache from the file is to carry.
   /// @param file named in the error
   /// @throws frame_error where the cache is not one of those asked for
-  [[nodiscard]] cache_origin accepted(const cache_frame& frame, std::string_view file) const {
-    const cache_origin& origin = frame.origin();
-    if (any_ || (origin.is_known() && differences(model_, origin.model()).empty())) {
-      return origin;
-    }
-    if (basis_ == origin_basis::same_weights && origin.is_known()) {
-      return assume_same_weights(origin, model_);
-    }
-    if (basis_ == origin_basis::unknown_origin && !origin.is_known()) {
-      return assume_unknown_origin(origin, model_);
-    }
-    detail::require_origin(origin, model_, file);
-    return origin;
-  }
+  [[nodiscard]] cache_origin accepted(const cache_frame& frame, std::string_view file) const;
 
  private:
   model_identity model_;
@@ -57,8 +44,10 @@ class expected_model {
 inline expected_model assume_same_weights(const model_identity& model) { return {model, origin_basis::same_weights}; }
 
 /// For opening a file: caches that say nothing of their origin are taken for `model`'s, and say so from then on.
-inline expected_model assume_unknown_origin(const model_identity& model) {
-  return {model, origin_basis::unknown_origin};
-}
+expected_model assume_unknown_origin(const model_identity& model);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/file/detail/expected_model.ipp"  // IWYU pragma: export
+#endif

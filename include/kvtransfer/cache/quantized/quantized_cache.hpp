@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <fmt/format.h>
 
 #include <cstdint>
 #include <optional>
@@ -12,11 +11,8 @@
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_frame.hpp"
 #include "kvtransfer/cache/detail/layer_pairs.hpp"
-#include "kvtransfer/cache/detail/move_codes.hpp"
 #include "kvtransfer/cache/detail/move_tensors.hpp"
-#include "kvtransfer/cache/detail/moved_frame.hpp"
 #include "kvtransfer/cache/key_moves.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/quantized/dequantize.hpp"
 #include "kvtransfer/tensor/quantized/quantized_tensor.hpp"
@@ -57,18 +53,7 @@ class quantized_cache : public key_moves<quantized_cache> {
 
   /// The same with moves that are yet to be made. @throws as above
   quantized_cache(std::vector<quantized_tensor> keys, std::vector<quantized_tensor> values, cache_frame stored,
-                  cache_frame target, as_written_t)
-      : key_moves(std::move(stored), std::move(target)),
-        keys_(std::move(keys)),
-        values_(std::move(values)),
-        known_(memory_changes::instance().last()) {
-    check_tensors(keys_, "keys");
-    check_tensors(values_, "values");
-    for (std::int64_t i = 0; i < layers(); ++i) {
-      require<frame_error>(stored_.layer(i).positions.has_keys_of(target_.layer(i).positions), name, "target frame",
-                           "keys in the slots that hold them", fmt::format("another padding in layer {}", i));
-    }
-  }
+                  cache_frame target, as_written_t);
 
   /// Leaves nothing behind that may be read.
   quantized_cache(quantized_cache&&) = default;
@@ -78,101 +63,43 @@ class quantized_cache : public key_moves<quantized_cache> {
   quantized_cache& operator=(const quantized_cache&) = delete;
 
   /// A copy with storage of its own, its pending moves included.
-  [[nodiscard]] quantized_cache clone() const {
-    return transform(stored_, target_, [](const quantized_tensor& tensor) { return tensor.clone(); });
-  }
+  [[nodiscard]] quantized_cache clone() const;
 
   /// Heads that hold keys and values in `layer`. @throws shape_error if there is no such layer
   [[nodiscard]] std::int64_t kv_heads(std::int64_t layer = 0) const { return at(keys_, layer).extents().kv_heads; }
 
   /// Bytes of codes, scales and minimums.
-  [[nodiscard]] std::int64_t nbytes() const {
-    std::int64_t bytes = 0;
-    for (std::size_t i = 0; i < keys_.size(); ++i) {
-      bytes += keys_[i].nbytes() + values_[i].nbytes();
-    }
-    return bytes;
-  }
+  [[nodiscard]] std::int64_t nbytes() const;
 
   /// The codes of a layer, to be read. @throws frame_error while a move is pending: call materialize() first, or
   /// dequantize()
-  [[nodiscard]] const quantized_tensor& keys(std::int64_t layer) const {
-    require<frame_error>(materialized(), "quantized_cache::keys", "frame",
-                         "stored and target to agree (call materialize() first, or dequantize())", "a pending move");
-    require_unchanged("quantized_cache::keys");
-    return at(keys_, layer);
-  }
+  [[nodiscard]] const quantized_tensor& keys(std::int64_t layer) const;
   /// The same in the frame `stored`, whatever is pending. @throws frame_error where somebody else has moved the codes
-  [[nodiscard]] const quantized_tensor& stored_keys(std::int64_t layer) const {
-    require_unchanged("quantized_cache::stored_keys");
-    return at(keys_, layer);
-  }
+  [[nodiscard]] const quantized_tensor& stored_keys(std::int64_t layer) const;
   /// The codes of a layer's values, which no move touches. @throws shape_error if there is no such layer, frame_error
   /// where somebody else has moved them
-  [[nodiscard]] const quantized_tensor& values(std::int64_t layer) const {
-    require_unchanged("quantized_cache::values");
-    return at(values_, layer);
-  }
+  [[nodiscard]] const quantized_tensor& values(std::int64_t layer) const;
 
   /// Makes all moves asked for so far in the codes: one rotation and one more quantization. Values are not touched.
   /// @throws as the rotary operations do, and then nothing has moved
-  void materialize(const rope::options& options = {}) {
-    if (materialized()) {
-      return;
-    }
-    require_unchanged("quantized_cache::materialize");
-    detail::move_keys(keys_, stored_, target_, options);
-    target_ = detail::rounded(stored_, target_);
-    stored_ = target_;
-    known_ = memory_changes::instance().note(memory_of(keys_), "quantized_cache::materialize");
-  }
+  void materialize(const rope::options& options = {});
 
   /// A cache of what the codes stand for, keys rotated in float32 to their target positions, rounded once. Nothing here
   /// changes.
   /// @param dtype as before quantization where there is none
   [[nodiscard]] cache dequantize(std::optional<at::ScalarType> dtype = std::nullopt,
-                                 const rope::options& options = {}) const {
-    require_unchanged("quantized_cache::dequantize");
-    auto [keys, values] = detail::keys_and_values_of(layers(), [&](std::int64_t i) {
-      return std::pair(kvtransfer::dequantize(at(keys_, i), at::kFloat), kvtransfer::dequantize(at(values_, i), dtype));
-    });
-    detail::move_keys(keys, stored_, target_, options);
-    for (std::size_t i = 0; i < keys_.size(); ++i) {
-      keys[i] = keys[i].to(dtype.value_or(keys_[i].dtype));
-    }
-    return cache(std::move(keys), std::move(values), detail::rounded(stored_, target_), as_written);
-  }
+                                 const rope::options& options = {}) const;
 
   /// A copy of the slots [begin, end) of every layer, pending moves included; groups that are cut keep their scales.
   /// @throws shape_error unless 0 <= begin <= end <= the shortest layer's slots
-  [[nodiscard]] quantized_cache slice(std::int64_t begin, std::int64_t end) const {
-    return transform(stored_.slice(begin, end), target_.slice(begin, end),
-                     [=](const quantized_tensor& tensor) { return kvtransfer::slice(tensor, begin, end).clone(); });
-  }
+  [[nodiscard]] quantized_cache slice(std::int64_t begin, std::int64_t end) const;
 
  private:
   /// Where codes lie.
-  [[nodiscard]] static std::vector<memory_range> memory_of(const std::vector<quantized_tensor>& layers) {
-    std::vector<memory_range> ranges;
-    for (const quantized_tensor& layer : layers) {
-      ranges.push_back(detail::memory_of(layer.codes));
-    }
-    return ranges;
-  }
+  [[nodiscard]] static std::vector<memory_range> memory_of(const std::vector<quantized_tensor>& layers);
 
   /// @throws frame_error where somebody else has moved what lies here
-  void require_unchanged(std::string_view where) const {
-    detail::require_unchanged(
-        known_,
-        [&] {
-          std::vector<memory_range> all = memory_of(keys_);
-          for (const memory_range& range : memory_of(values_)) {
-            all.push_back(range);
-          }
-          return all;
-        },
-        where);
-  }
+  void require_unchanged(std::string_view where) const;
 
   template <class Change>
   quantized_cache transform(cache_frame stored, cache_frame target, Change&& change) const {
@@ -182,33 +109,12 @@ class quantized_cache : public key_moves<quantized_cache> {
     return quantized_cache(std::move(keys), std::move(values), std::move(stored), std::move(target), as_written);
   }
 
-  [[nodiscard]] static const quantized_tensor& at(const std::vector<quantized_tensor>& tensors, std::int64_t layer) {
-    require_index<shape_error>(layer, tensors.size(), "quantized_cache", "layer");
-    return tensors[static_cast<std::size_t>(layer)];
-  }
+  [[nodiscard]] static const quantized_tensor& at(const std::vector<quantized_tensor>& tensors, std::int64_t layer);
 
   /// @throws shape_error, value_error unless `tensors` hold the slots that both frames describe
-  void check_tensors(const std::vector<quantized_tensor>& tensors, std::string_view what) const {
-    for (const cache_frame* frame : {&stored_, &target_}) {
-      require_count<shape_error>(tensors.size(), frame->layers(), "quantized_cache", what, "{} layers");
-      for (std::int64_t i = 0; i < frame->layers(); ++i) {
-        check_layer(at(tensors, i), frame->layer(i), what);
-      }
-    }
-  }
+  void check_tensors(const std::vector<quantized_tensor>& tensors, std::string_view what) const;
 
-  static void check_layer(const quantized_tensor& tensor, const layer_frame& frame, std::string_view what) {
-    validate(tensor, "quantized_cache");
-    frame.validate();
-    const cache_extents extents = tensor.extents();
-    const position_map& positions = frame.positions;
-    require<shape_error>(
-        positions.batch() == extents.batch && positions.size() == extents.seq &&
-            (positions.heads() == 1 || positions.heads() == extents.kv_heads),
-        "quantized_cache", what,
-        formatted("[batch={}, kv_heads={}, seq={}]", positions.batch(), positions.heads(), positions.size()),
-        formatted("{}", extents));
-  }
+  static void check_layer(const quantized_tensor& tensor, const layer_frame& frame, std::string_view what);
 
   std::vector<quantized_tensor> keys_;
   std::vector<quantized_tensor> values_;
@@ -216,3 +122,7 @@ class quantized_cache : public key_moves<quantized_cache> {
 };
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/cache/quantized/detail/quantized_cache.ipp"  // IWYU pragma: export
+#endif

@@ -1,22 +1,12 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <c10/core/ScalarType.h>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <cmath>
-#include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_edit.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/concepts.hpp"
-#include "kvtransfer/inject/detail/aligned.hpp"
-#include "kvtransfer/inject/detail/replaced.hpp"
 #include "kvtransfer/inject/donor.hpp"
 #include "kvtransfer/inject/injection.hpp"
 
@@ -32,54 +22,11 @@ struct weighted_donor {
 
 /// `own` times what is injected plus the terms, number by number; padding stays as it is. Differentiable. Sums of half
 /// precision are made in single.
-inline injection weighted_sum(const injection& what, double own, const std::vector<weighted_donor>& terms,
-                              cache_half half, const std::string& policy) {
-  require<value_error>(std::isfinite(own), policy, "weight", "a finite number", formatted("{}", own));
-  std::vector<cache_view<>> beside;
-  for (const weighted_donor& term : terms) {
-    require<value_error>(std::isfinite(term.weight), policy, "weight", "a finite number", formatted("{}", term.weight));
-    beside.push_back(donor_beside(term.from, what, policy));
-  }
-  const slot_marks whole = all_marked(what.kv);
-  const auto sum = [&](std::int64_t layer, auto&& part) {
-    const at::Tensor mine = part(what.kv.layer(layer));
-    const at::ScalarType wide = mine.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-    at::Tensor total = mine.to(wide).mul(own);
-    for (std::size_t i = 0; i < terms.size(); ++i) {
-      total = total.add(part(beside[i].layer(layer)).to(wide), terms[i].weight);
-    }
-    const at::Tensor held = whole[static_cast<std::size_t>(layer)].tensor(mine.device());
-    return total.to(mine.scalar_type()).where(held, mine);
-  };
-  const auto keys_of = [](const layer_view<>& layer) { return layer.keys(); };
-  const auto values_of = [](const layer_view<>& layer) { return layer.values(); };
-  std::vector<at::Tensor> keys;
-  std::vector<at::Tensor> values;
-  for (std::int64_t i = 0; i < what.kv.layers(); ++i) {
-    const layer_view<>& layer = what.kv.layer(i);
-    keys.push_back(half == cache_half::values ? view_access::canonical_keys(layer) : sum(i, keys_of));
-    values.push_back(half == cache_half::keys ? layer.values() : sum(i, values_of));
-  }
-  moving_frames frames =
-      half == cache_half::values ? view_access::frames(what.kv) : moving_frames::settled(what.kv.frame());
-  frames.edit([&](cache_frame& frame) {
-    for (std::size_t i = 0; i < terms.size(); ++i) {
-      note_donor(frame, beside[i].frame(), half);
-      const std::string origin =
-          fmt::format("{} times it and {} times {}", own, terms[i].weight, origin_text(terms[i].from, beside[i]));
-      note_edit(frame, {edit_kind::blend, half, {}, {}, {}, origin}, whole);
-    }
-  });
-  injection changed = what;
-  changed.kv = view_access::view(keys, values, std::move(frames), what.kv.layout());
-  return changed;
-}
+injection weighted_sum(const injection& what, double own, const std::vector<weighted_donor>& terms, cache_half half,
+                       const std::string& policy);
 
 /// `blend:0.5:other.keys`
-inline std::string weighted_text(std::string_view name, double weight, const donor& from, cache_half half) {
-  return fmt::format("{}:{}:{}{}", name, weight, from.role(),
-                     half == cache_half::both ? "" : fmt::format(".{}", name_of(half)));
-}
+std::string weighted_text(std::string_view name, double weight, const donor& from, cache_half half);
 
 }  // namespace detail
 
@@ -100,9 +47,7 @@ struct blend {
   /// Donors that the context has to supply.
   [[nodiscard]] std::vector<std::string> roles() const { return other.roles(); }
   /// @throws shape_error, frame_error unless the donor has a key of the same model beside each of the source
-  [[nodiscard]] injection apply(const injection& what) const {
-    return detail::weighted_sum(what, alpha, {{1 - alpha, other}}, half, text());
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 };
 
 /// The source plus `alpha` times a direction: another cache's numbers, or the difference of two (`direction`), moved to
@@ -118,9 +63,7 @@ struct add {
   /// Donors that the context has to supply.
   [[nodiscard]] std::vector<std::string> roles() const { return direction.roles(); }
   /// @throws shape_error, frame_error unless the direction has a key of the same model beside each of the source
-  [[nodiscard]] injection apply(const injection& what) const {
-    return detail::weighted_sum(what, 1, {{alpha, direction}}, half, text());
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 };
 
 /// The mean of the source and of donors, all with the same weight. Refuses as `blend` does.
@@ -129,44 +72,24 @@ struct average {
   /// @return `policy_kind::composes`
   [[nodiscard]] policy_kind kind() const { return policy_kind::composes; }
   /// `average:target,other`
-  [[nodiscard]] std::string text() const {
-    std::vector<std::string> named;
-    for (const donor& other : others) {
-      named.push_back(other.role());
-    }
-    return fmt::format("average:{}", fmt::join(named, ","));
-  }
+  [[nodiscard]] std::string text() const;
   /// Donors that the context has to supply.
-  [[nodiscard]] std::vector<std::string> roles() const {
-    std::vector<std::string> all;
-    for (const donor& other : others) {
-      for (std::string& role : other.roles()) {
-        all.push_back(std::move(role));
-      }
-    }
-    return all;
-  }
+  [[nodiscard]] std::vector<std::string> roles() const;
   /// @throws value_error without a donor; shape_error, frame_error unless each has a key of the same model beside each
   /// of the source
-  [[nodiscard]] injection apply(const injection& what) const {
-    require<value_error>(!others.empty(), "average", "donors", "at least one", "none");
-    const double share = 1.0 / static_cast<double>(others.size() + 1);
-    std::vector<detail::weighted_donor> terms;
-    for (const donor& other : others) {
-      terms.push_back({share, other});
-    }
-    return detail::weighted_sum(what, share, terms, cache_half::both, text());
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 };
 
 static_assert(InjectionPolicy<blend> && InjectionPolicy<add> && InjectionPolicy<average>);
 
 /// What leads from one cache to another, `to` − `from`, for `add`: keys as they stand in `to`, to where those of `from`
 /// are moved first. @throws shape_error, frame_error unless `from` has a key of the same model beside each of `to`
-[[nodiscard]] inline cache_view<> direction(const cache_view<>& from, const cache_view<>& to) {
-  return add{-1, from}.apply(injection(to)).kv;
-}
+[[nodiscard]] cache_view<> direction(const cache_view<>& from, const cache_view<>& to);
 
 }  // namespace compose
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/compose/detail/blend.ipp"  // IWYU pragma: export
+#endif

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/concepts.hpp"
 #include "kvtransfer/inject/index_ranges.hpp"
 #include "kvtransfer/inject/injection.hpp"
@@ -23,18 +21,9 @@ struct head_group {
   index_ranges heads;                 ///< counted from 0
 
   /// Whether a head of a layer is among them.
-  [[nodiscard]] bool contains(std::int64_t index, std::int64_t head) const {
-    return layer.value_or(index) == index && heads.contains(head);
-  }
+  [[nodiscard]] bool contains(std::int64_t index, std::int64_t head) const;
   /// `0-1`, or `3.0-1` for those of layer 3.
-  [[nodiscard]] std::string text() const {
-    std::string text;
-    for (const slot_range& range : heads.ranges()) {
-      text += fmt::format("{}{}{}", text.empty() ? "" : ",", layer ? fmt::format("{}.", *layer) : "",
-                          index_ranges(std::vector{range}).text());
-    }
-    return text;
-  }
+  [[nodiscard]] std::string text() const;
 };
 
 /// The KV head that serves a query head, and who reads it too.
@@ -45,59 +34,19 @@ struct query_head_group {
 
 /// Which KV head serves `q_head`: consecutive query heads share one.
 /// @throws value_error unless there is such a head, and query heads share KV heads evenly
-[[nodiscard]] inline query_head_group query_heads_with(std::int64_t q_head, std::int64_t q_heads,
-                                                       std::int64_t kv_heads) {
-  require<value_error>(kv_heads > 0 && q_heads > 0 && q_heads % kv_heads == 0, "query_heads", "q_heads",
-                       formatted("a multiple of kv_heads = {} (the context's q_heads)", kv_heads),
-                       [&] { return fmt::format("{}", q_heads); });
-  require<value_error>(q_head >= 0 && q_head < q_heads, "query_heads", "q_heads", formatted("heads below {}", q_heads),
-                       [&] { return fmt::format("{}", q_head); });
-  const std::int64_t group = q_heads / kv_heads;
-  return {q_head / group, {q_head / group * group, group}};
-}
+[[nodiscard]] query_head_group query_heads_with(std::int64_t q_head, std::int64_t q_heads, std::int64_t kv_heads);
 
 namespace detail {
 
 /// @throws value_error where a group names a layer or a head that is not there
-inline void require_heads_known(const std::vector<head_group>& groups, const injection& what, std::string_view policy,
-                                std::string_view name, std::optional<std::int64_t> heads) {
-  for (const head_group& group : groups) {
-    if (group.layer) {
-      index_ranges(*group.layer, *group.layer).require_below(what.kv.layers(), policy, "layers");
-    }
-    for (std::int64_t i = 0; i < what.kv.layers(); ++i) {
-      if (group.layer.value_or(i) == i) {
-        group.heads.require_below(heads.value_or(what.kv.layer(i).extents().kv_heads), policy, name);
-      }
-    }
-  }
-}
+void require_heads_known(const std::vector<head_group>& groups, const injection& what, std::string_view policy,
+                         std::string_view name, std::optional<std::int64_t> heads);
 
-inline std::string text_of(const std::vector<head_group>& groups) {
-  std::string text;
-  for (const head_group& group : groups) {
-    text.append(text.empty() ? "" : ",").append(group.text());
-  }
-  return text;
-}
+std::string text_of(const std::vector<head_group>& groups);
 
 /// Those of every layer in front, then layer by layer; heads of one layer together.
 /// @throws value_error where a head is named twice, or none is
-inline std::vector<head_group> in_order(std::vector<head_group> groups) {
-  require<value_error>(!groups.empty(), "heads", "heads", "at least one", "none");
-  std::ranges::stable_sort(groups, {}, &head_group::layer);
-  std::vector<head_group> merged;
-  for (const head_group& group : groups) {
-    if (merged.empty() || merged.back().layer != group.layer) {
-      merged.push_back(group);
-      continue;
-    }
-    std::vector<slot_range> both = merged.back().heads.ranges();
-    both.insert(both.end(), group.heads.ranges().begin(), group.heads.ranges().end());
-    merged.back().heads = index_ranges(std::move(both));
-  }
-  return merged;
-}
+std::vector<head_group> in_order(std::vector<head_group> groups);
 
 }  // namespace detail
 
@@ -114,13 +63,7 @@ class heads {
   [[nodiscard]] std::string text() const { return fmt::format("heads:{}", detail::text_of(groups_)); }
 
   /// @throws value_error for a head or a layer past the last
-  [[nodiscard]] slot_predicate chosen_in(const injection& what) const {
-    detail::require_heads_known(groups_, what, text(), "KV heads", std::nullopt);
-    return [groups = groups_](const slot_address& key) {
-      return std::ranges::any_of(groups,
-                                 [&](const head_group& group) { return group.contains(key.layer, key.kv_head); });
-    };
-  }
+  [[nodiscard]] slot_predicate chosen_in(const injection& what) const;
 
  private:
   std::vector<head_group> groups_;
@@ -139,45 +82,10 @@ class query_heads {
   [[nodiscard]] std::string text() const { return fmt::format("q-heads:{}", detail::text_of(groups_)); }
 
   /// @throws value_error for a head or a layer past the last, or where the context does not tell `q_heads`
-  [[nodiscard]] slot_predicate chosen_in(const injection& what) const {
-    const std::int64_t q_heads = what.context.q_heads;
-    require<value_error>(q_heads > 0, text(), "q_heads", "a context that tells how many the model has", "none");
-    detail::require_heads_known(groups_, what, text(), "query heads", q_heads);
-    std::vector<std::int64_t> group_sizes;
-    for (std::int64_t i = 0; i < what.kv.layers(); ++i) {
-      group_sizes.push_back(query_heads_with(0, q_heads, what.kv.layer(i).extents().kv_heads).q_heads.count);
-    }
-    return [groups = groups_, group_sizes = std::move(group_sizes)](const slot_address& key) {
-      const std::int64_t size = group_sizes[static_cast<std::size_t>(key.layer)];
-      for (std::int64_t head = key.kv_head * size; head < (key.kv_head + 1) * size; ++head) {
-        if (std::ranges::any_of(groups, [&](const head_group& group) { return group.contains(key.layer, head); })) {
-          return true;
-        }
-      }
-      return false;
-    };
-  }
+  [[nodiscard]] slot_predicate chosen_in(const injection& what) const;
 
   /// `query head 5 reads KV head 2, as do query heads 4-7`, of all that are named.
-  [[nodiscard]] std::string note(const injection& what) const {
-    std::string text;
-    for (const head_group& group : groups_) {
-      const std::int64_t q_heads = what.context.q_heads;
-      const std::int64_t kv_heads = what.kv.layer(group.layer.value_or(0)).extents().kv_heads;
-      for (std::int64_t head = 0; head < q_heads; ++head) {
-        if (!group.heads.contains(head)) {
-          continue;
-        }
-        const query_head_group served = query_heads_with(head, q_heads, kv_heads);
-        text += fmt::format("{}query head {}{} reads KV head {}", text.empty() ? "" : "; ", head,
-                            group.layer ? fmt::format(" of layer {}", *group.layer) : "", served.kv_head);
-        text += served.q_heads.count == 1
-                    ? ""
-                    : fmt::format(", as do all of query heads {}-{}", served.q_heads.begin, served.q_heads.end() - 1);
-      }
-    }
-    return text;
-  }
+  [[nodiscard]] std::string note(const injection& what) const;
 
  private:
   std::vector<head_group> groups_;
@@ -186,3 +94,7 @@ class query_heads {
 static_assert(SlotSelection<heads> && SlotSelection<query_heads>);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/select/detail/heads.ipp"  // IWYU pragma: export
+#endif

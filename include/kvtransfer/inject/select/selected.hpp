@@ -1,19 +1,12 @@
 #pragma once
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <concepts>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "kvtransfer/cache/cache_edit.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/concepts.hpp"
-#include "kvtransfer/inject/detail/replaced.hpp"
-#include "kvtransfer/inject/detail/slot_marks.hpp"
 #include "kvtransfer/inject/donor.hpp"
 #include "kvtransfer/inject/injection.hpp"
 #include "kvtransfer/inject/select/any_slot_selection.hpp"
@@ -31,28 +24,15 @@ class selected {
       : chosen_(selection) {}
 
   /// All but what is kept now.
-  [[nodiscard]] selected inverted() const {
-    selected other = *this;
-    other.inverted_ = !inverted_;
-    return other;
-  }
+  [[nodiscard]] selected inverted() const;
   /// The rest, or its keys or values alone, from `rest` instead of nothing. Of a half the other stays the source's.
-  [[nodiscard]] selected with_rest(donor rest, cache_half half = cache_half::both) const {
-    selected other = *this;
-    other.rest_ = std::move(rest);
-    other.half_ = half;
-    return other;
-  }
+  [[nodiscard]] selected with_rest(donor rest, cache_half half = cache_half::both) const;
 
   /// @return `policy_kind::selects`
   [[nodiscard]] policy_kind kind() const { return policy_kind::selects; }
 
   /// `layers:2-4`, `without-layers:2-4`, `layers:2-4:other`, `layers:2-4:other.keys`
-  [[nodiscard]] std::string text() const {
-    return fmt::format("{}{}{}{}", inverted_ ? "without-" : "", chosen_.text(),
-                       rest_ ? fmt::format(":{}", rest_->role()) : "",
-                       half_ == cache_half::both ? "" : fmt::format(".{}", name_of(half_)));
-  }
+  [[nodiscard]] std::string text() const;
 
   /// Donors that the context has to supply.
   [[nodiscard]] std::vector<std::string> roles() const { return rest_ ? rest_->roles() : std::vector<std::string>{}; }
@@ -60,27 +40,7 @@ class selected {
   [[nodiscard]] const std::vector<std::string>& spans() const { return chosen_.spans(); }
 
   /// @throws value_error where the cache does not have what is named, or nothing at all would be left
-  [[nodiscard]] injection apply(const injection& what) const {
-    const slot_predicate chosen = chosen_.chosen_in(what);
-    const bool kept = !inverted_;
-    injection changed = what;
-    if (std::string note = chosen_.note(what); !note.empty()) {
-      changed.notes.push_back(std::move(note));
-    }
-    if (rest_) {
-      const detail::slot_marks rest =
-          detail::marked(what.kv, [&](const slot_address& key) { return chosen(key) != kept; });
-      const cache_view<> beside = detail::donor_beside(*rest_, what, text());
-      changed.kv = detail::replaced(what.kv, beside, rest, half_, detail::origin_text(*rest_, beside));
-      return changed;
-    }
-    const detail::slot_marks left =
-        detail::marked(what.kv, [&](const slot_address& key) { return chosen(key) == kept; });
-    require<value_error>(std::ranges::any_of(left, [](const detail::layer_marks& layer) { return layer.any(); }),
-                         text(), "selection", "something to be left of what is injected", "nothing");
-    changed.kv = detail::only_marked(what.kv, left);
-    return changed;
-  }
+  [[nodiscard]] injection apply(const injection& what) const;
 
  private:
   any_slot_selection chosen_;
@@ -96,8 +56,10 @@ static_assert(InjectionPolicy<selected>);
 
 /// What the selection keeps, and the rest from a donor: `filled(layers(2, 4), other.view())`. With a half, `filled(…,
 /// other.view(), cache_half::keys)`, the rest has that half from the donor, and the other half as it was.
-[[nodiscard]] inline selected filled(const selected& selection, donor rest, cache_half half = cache_half::both) {
-  return selection.with_rest(std::move(rest), half);
-}
+[[nodiscard]] selected filled(const selected& selection, donor rest, cache_half half = cache_half::both);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/select/detail/selected.ipp"  // IWYU pragma: export
+#endif

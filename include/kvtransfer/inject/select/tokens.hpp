@@ -1,16 +1,13 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/concepts.hpp"
 #include "kvtransfer/inject/index_ranges.hpp"
 #include "kvtransfer/inject/injection.hpp"
@@ -30,10 +27,7 @@ class tokens {
   [[nodiscard]] std::string text() const { return fmt::format("tokens:{}", chosen_.text()); }
 
   /// @throws value_error for a slot past the last
-  [[nodiscard]] slot_predicate chosen_in(const injection& what) const {
-    chosen_.require_below(what.kv.size(), text(), "tokens");
-    return [chosen = chosen_](const slot_address& key) { return chosen.contains(key.slot); };
-  }
+  [[nodiscard]] slot_predicate chosen_in(const injection& what) const;
 
  private:
   index_ranges chosen_;
@@ -48,32 +42,10 @@ class text_span {
   text_span(std::int64_t first, std::int64_t last) : slots_(index_ranges::closed(first, last)) {}
 
   [[nodiscard]] std::string text() const { return name_.empty() ? index_ranges(std::vector{slots_}).text() : name_; }
-  [[nodiscard]] std::vector<std::string> spans() const {
-    return name_.empty() ? std::vector<std::string>{} : std::vector{name_};
-  }
+  [[nodiscard]] std::vector<std::string> spans() const;
 
   /// @throws value_error where the context does not know the name, or the cache lacks the slots
-  [[nodiscard]] slot_range slots_in(const injection& what, std::string_view policy) const {
-    slot_range slots = slots_;
-    if (!name_.empty()) {
-      const auto found = what.context.spans.find(name_);
-      if (found == what.context.spans.end()) {
-        std::vector<std::string> known;
-        for (const auto& [span, range] : what.context.spans) {
-          known.push_back(span);
-        }
-        fail<value_error>(
-            policy, "span",
-            known.empty() ? "slots, as no span has a name here" : fmt::format("one of {}", fmt::join(known, ", ")),
-            name_);
-      }
-      slots = found->second;
-    }
-    require<value_error>(slots.begin >= 0 && !slots.empty() && slots.end() <= what.kv.size(), policy, "span",
-                         formatted("slots below {}", what.kv.size()),
-                         [&] { return fmt::format("[{}, {})", slots.begin, slots.end()); });
-    return slots;
-  }
+  [[nodiscard]] slot_range slots_in(const injection& what, std::string_view policy) const;
 
  private:
   std::string name_;  // empty: `slots_`
@@ -96,11 +68,7 @@ class only_span {
   /// The name that the context has to know, or none.
   [[nodiscard]] std::vector<std::string> spans() const { return span_.spans(); }
   /// @throws value_error where the context does not know the span, or the cache lacks it
-  [[nodiscard]] slot_predicate chosen_in(const injection& what) const {
-    return [slots = span_.slots_in(what, text())](const slot_address& key) {
-      return slots.begin <= key.slot && key.slot < slots.end();
-    };
-  }
+  [[nodiscard]] slot_predicate chosen_in(const injection& what) const;
 
  private:
   detail::text_span span_;
@@ -119,9 +87,7 @@ class after_span {
   /// The name that the context has to know, or none.
   [[nodiscard]] std::vector<std::string> spans() const { return span_.spans(); }
   /// @throws value_error where the context does not know the span, or the cache lacks it
-  [[nodiscard]] slot_predicate chosen_in(const injection& what) const {
-    return [end = span_.slots_in(what, text()).end()](const slot_address& key) { return key.slot >= end; };
-  }
+  [[nodiscard]] slot_predicate chosen_in(const injection& what) const;
 
  private:
   detail::text_span span_;
@@ -130,3 +96,7 @@ class after_span {
 static_assert(SlotSelection<tokens> && SlotSelection<only_span> && SlotSelection<after_span>);
 
 }  // namespace kvtransfer
+
+#ifndef KVTRANSFER_COMPILED
+#include "kvtransfer/inject/select/detail/tokens.ipp"  // IWYU pragma: export
+#endif

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "kvtransfer/cache/file/detail/checksums.hpp"
 #include "kvtransfer/core/atomic_file.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "support/message.hpp"

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "kvtransfer/cache/file/detail/checksums.hpp"
 #include "kvtransfer/cache/file/detail/streamed_tensor.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,9 +14,9 @@
 #include "kvtransfer/cache/file/cached_layer.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
+#include "kvtransfer/cache/file/detail/frame_tensor.hpp"
 #include "kvtransfer/cache/file/detail/slot_tensors.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/tensor/safetensors_header.hpp"
 
 namespace kvtransfer::detail {
 
@@ -56,12 +55,6 @@ inline frame_record record_of(const cache_frame& frame, const distinct_frames& d
   }
   return record;
 }
-
-/// A tensor of a cache's frame, ready to be written.
-struct frame_tensor {
-  unplaced_tensor declaration;
-  std::vector<std::byte> bytes;
-};
 
 template <class Scalar>
 frame_tensor frame_tensor_of(std::string name, safetensors_dtype dtype, std::vector<std::int64_t> shape,

@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <limits>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <span>
@@ -115,13 +116,6 @@ class named_tensors {
 // tensor exists.
 
 namespace kvtransfer::detail {
-
-/// All that a cache file says but the keys and values themselves.
-struct cache_contents {
-  safetensors_header header;
-  std::optional<checksum_list> checksums;
-  cache_frame stored;
-};
 
 /// A metadata entry. @throws file_error where there is none
 /// @param whose as in "a cache file": what has such an entry

@@ -1,0 +1,3 @@
+#pragma once
+
+#include "kvtransfer/cache/detail/cache.ipp"

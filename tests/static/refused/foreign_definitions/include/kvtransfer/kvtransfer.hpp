@@ -1,0 +1,4 @@
+#pragma once
+
+#include "kvtransfer/cache/cache.hpp"
+#include "kvtransfer/cache/slice.hpp"
