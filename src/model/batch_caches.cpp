@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kvtransfer/rope/rotary_embedding.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "model/model_snapshot.hpp"
 #include "model/plan_frame.hpp"
@@ -21,6 +22,8 @@ batch_caches::batch_caches(const causal_lm& model, const batch_sizes& sizes)
     : model_(&model),
       origin_(origin_of(model)),
       sizes_(sizes),
+      depends_on_length_(std::ranges::any_of(
+          model.config.rotary, [](const rotary_embedding& layer) { return layer.depends_on_length(); })),
       frames_(static_cast<std::size_t>(sizes.groups)),
       next_positions_(static_cast<std::size_t>(sizes.groups)) {
   const model_config& config = model.config;
@@ -94,7 +97,7 @@ cache batch_caches::left_by(std::int64_t sequence, const std::vector<std::int64_
   for (std::size_t begin = 0; begin < read.size();) {
     const std::int64_t position = next_positions_[g] + static_cast<std::int64_t>(begin);
     const std::vector<rotary_specification> rotary = rotary_specifications(model_->config, position + 1);
-    std::size_t end = begin + 1;
+    std::size_t end = depends_on_length_ ? begin + 1 : read.size();
     while (end < read.size() &&
            rotary == rotary_specifications(model_->config, next_positions_[g] + static_cast<std::int64_t>(end) + 1)) {
       ++end;
