@@ -21,7 +21,7 @@ namespace kvtransfer::detail {
 namespace {
 
 /// Logits that one pass may give: passes of some hundred tokens take little longer than larger ones, and less memory.
-constexpr std::int64_t most_logits = std::int64_t{1} << 24;
+constexpr std::int64_t most_logits = std::int64_t{1} << 25;
 /// Plans that one pass may read.
 constexpr std::int64_t most_plans = 64;
 

@@ -17,8 +17,8 @@
 namespace kvtransfer::kernels {
 namespace {
 
-/// Where this thread's calls on the current device go while they are kept: the default stream can't be captured. One for
-/// all graphs: libraries keep memory for every stream that they have seen.
+/// Where this thread's calls on the current device go while they are kept: the default stream can't be captured. One
+/// for all graphs: libraries keep memory for every stream that they have seen.
 c10::cuda::CUDAStream capture_stream() {
   thread_local std::map<c10::DeviceIndex, c10::cuda::CUDAStream> streams;
   const c10::DeviceIndex device = c10::cuda::current_device();

@@ -146,8 +146,7 @@ std::vector<at::Tensor> nf4_products(const std::vector<nf4_tensors>& matrices, c
   } else {
     with_reader(x.scalar_type(), rounding, [&]<class Element, class Reader>(Element element, Reader) {
       multiply_all(
-          element, joint_matrices<Reader, Element>{},
-          [&](auto& job, std::size_t i) { job.readers[i] = {lowered[i]}; },
+          element, joint_matrices<Reader, Element>{}, [&](auto& job, std::size_t i) { job.readers[i] = {lowered[i]}; },
           [&](const auto& job, const Element* from, int count) { launch_joint<Gated>(job, from, count, where); });
     });
   }

@@ -22,12 +22,12 @@
 
 namespace kvtransfer::kernels {
 
-inline constexpr int tile_outs = 16;                // rows of the matrix
-inline constexpr int tile_rows = 8;                 // rows of x
-inline constexpr int run_length = 32;               // neighbours that a lane reads at once
-inline constexpr int tile_ins = 4 * run_length;     // columns that a warp takes at a time
-inline constexpr int most_tile_warps = 12;          // of a block
-inline constexpr int most_tiled = 3;                // matrices
+inline constexpr int tile_outs = 16;                         // rows of the matrix
+inline constexpr int tile_rows = 8;                          // rows of x
+inline constexpr int run_length = 32;                        // neighbours that a lane reads at once
+inline constexpr int tile_ins = 4 * run_length;              // columns that a warp takes at a time
+inline constexpr int most_tile_warps = 12;                   // of a block
+inline constexpr int most_tiled = 3;                         // matrices
 inline constexpr int lanes_of_tile = tile_ins / run_length;  // that share a row of the matrix
 
 /// Matrices of one width and what becomes of their products.
@@ -286,8 +286,9 @@ void launch_tiles(tiled_matrices<Element> job, const Element* x, int rows, const
     job.first_block[i] = static_cast<int>(blocks);
     blocks += (job.outs[i] + tile_outs - 1) / tile_outs;
   }
-  launch_overlapping(multiply_tiles<Element, Gated ? 2 : 1, Gated ? 2 : 4>, grid_axis(blocks, where, "codes", "blocks of rows"),
-                     static_cast<unsigned>(warps * lanes), 0, job, x, rows);
+  launch_overlapping(multiply_tiles < Element, Gated ? 2 : 1, Gated ? 2 : 4 >,
+                     grid_axis(blocks, where, "codes", "blocks of rows"), static_cast<unsigned>(warps * lanes), 0, job,
+                     x, rows);
 }
 
 }  // namespace kvtransfer::kernels
