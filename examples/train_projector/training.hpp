@@ -1,7 +1,10 @@
 #pragma once
 
-#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/_foreach_div.h>
+#include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
@@ -76,6 +79,13 @@ inline at::Tensor cache_distance(const cache_view<>& made, const cache_view<>& e
   return sum.div(2 * expected.layers());
 }
 
+/// A generator of its own on a device.
+inline at::Generator seeded_generator(at::Device device, std::uint64_t seed) {
+  at::Generator generator = at::globalContext().defaultGenerator(device).clone();
+  generator.set_current_seed(seed);
+  return generator;
+}
+
 /// Adds the gradients of the mean loss over a step's response tokens, some rows at a time, and of the distance from the
 /// receiver's own cache of the text where the recipe gives it weight.
 /// @return the former, nats a token
@@ -88,8 +98,9 @@ inline double accumulate_gradients(const model_pair& models, const projectors::f
     const std::size_t end = std::min(rows.size(), first + static_cast<std::size_t>(plan.rows_at_once));
     const std::vector<training_row> part(rows.begin() + static_cast<std::ptrdiff_t>(first),
                                          rows.begin() + static_cast<std::ptrdiff_t>(end));
-    const auto draws = at::make_generator<at::CPUGeneratorImpl>(
-        corpus::mixed_seed(plan.seed, static_cast<std::uint64_t>(step), first + rank * plan.rows));
+    const at::Generator draws =
+        seeded_generator(models.receiver.device(),
+                         corpus::mixed_seed(plan.seed, static_cast<std::uint64_t>(step), first + rank * plan.rows));
     const cache receiver = prefill(models.receiver, column(part, &training_row::receiver));
     const cache source = source_cache(models, part, receiver.view());
     at::Tensor loss;
@@ -126,8 +137,9 @@ inline std::pair<double, std::int64_t> share_gradients(
   }
   std::vector<at::Tensor> sums;
   for (const auto& [name, parameter] : parameters) {
-    sums.push_back(parameter.grad().mul_(response));
+    sums.push_back(parameter.grad());
   }
+  at::_foreach_mul_(sums, response);
   const at::Tensor counts =
       at::tensor({loss * static_cast<double>(response), static_cast<double>(response), static_cast<double>(read)},
                  at::kFloat)
@@ -136,9 +148,8 @@ inline std::pair<double, std::int64_t> share_gradients(
   processes.add_up(sums);
   const at::Tensor totals = counts.cpu();
   const auto total = [&](std::int64_t i) { return static_cast<double>(totals[i].item<float>()); };
-  for (const auto& [name, parameter] : parameters) {
-    parameter.grad().div_(total(1));
-  }
+  sums.pop_back();
+  at::_foreach_div_(sums, total(1));
   return {total(0) / total(1), static_cast<std::int64_t>(total(2))};
 }
 

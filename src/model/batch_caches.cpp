@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "kvtransfer/rope/rotary_embedding.hpp"
+#include "kvtransfer/tensor/detail/copy_slots.hpp"
 #include "kvtransfer/tensor/position_tensor.hpp"
 #include "model/model_snapshot.hpp"
 #include "model/plan_frame.hpp"
@@ -21,6 +23,8 @@ batch_caches::batch_caches(const causal_lm& model, const batch_sizes& sizes)
     : model_(&model),
       origin_(origin_of(model)),
       sizes_(sizes),
+      depends_on_length_(std::ranges::any_of(model.config.rotary,
+                                             [](const rotary_embedding& layer) { return layer.depends_on_length(); })),
       frames_(static_cast<std::size_t>(sizes.groups)),
       next_positions_(static_cast<std::size_t>(sizes.groups)) {
   const model_config& config = model.config;
@@ -61,16 +65,30 @@ void batch_caches::inject(std::int64_t group, const checked_plan& read) {
     slots.used[group].fill_(injected + tokens);
     slots.lengths[g] = injected + tokens;
   }
+  std::vector<at::Tensor> to;  // all layers at once: a copy each takes longer to ask for than to make
+  std::vector<at::Tensor> from;
   for (std::int64_t layer = 0; layer < model_->config.layers; ++layer) {
     const layer_buffers& kept = buffers(layer);
     std::int64_t begin = 0;
     for (const segment& part : read.input.segments(layer)) {
-      const std::int64_t end = begin + part.kv().size();
-      kept.prefix_keys[group].slice(1, begin, end).copy_(part.kv().keys()[0]);
-      kept.prefix_values[group].slice(1, begin, end).copy_(part.kv().values()[0]);
-      begin = end;
+      const std::int64_t count = part.kv().size();
+      const auto put = [&](const at::Tensor& slots, const at::Tensor& given) {
+        const at::Tensor place = slots.narrow(0, group, 1).narrow(2, begin, count);
+        if (given.scalar_type() == place.scalar_type()) {
+          to.push_back(place);
+          from.push_back(given);
+        } else {
+          place.copy_(given);
+        }
+      };
+      if (count > 0) {
+        put(kept.prefix_keys, part.kv().keys());
+        put(kept.prefix_values, part.kv().values());
+      }
+      begin += count;
     }
   }
+  copy_slots_(to, from, {});
   const position_row& row = read.input.positions.row(0, 0, 0);
   next_positions_[g] = row.last_position().value_or(-1) + 1;
   frames_[g].append(written_frame(rotary_specifications(model_->config, next_positions_[g]), read.input.positions,
@@ -94,7 +112,7 @@ cache batch_caches::left_by(std::int64_t sequence, const std::vector<std::int64_
   for (std::size_t begin = 0; begin < read.size();) {
     const std::int64_t position = next_positions_[g] + static_cast<std::int64_t>(begin);
     const std::vector<rotary_specification> rotary = rotary_specifications(model_->config, position + 1);
-    std::size_t end = begin + 1;
+    std::size_t end = depends_on_length_ ? begin + 1 : read.size();
     while (end < read.size() &&
            rotary == rotary_specifications(model_->config, next_positions_[g] + static_cast<std::int64_t>(end) + 1)) {
       ++end;

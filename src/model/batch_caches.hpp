@@ -52,6 +52,7 @@ class batch_caches {
   const causal_lm* model_;
   cache_origin origin_;  // of what is written here
   batch_sizes sizes_;
+  bool depends_on_length_;  // whether frequencies do
   std::vector<layer_buffers> layers_;
   std::vector<prefix_slots> slots_;
   std::vector<cache_frame> frames_;           // group: of its prefix

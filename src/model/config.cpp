@@ -11,6 +11,7 @@
 #include <system_error>
 #include <vector>
 
+#include "kvtransfer/core/alike.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/config_json.hpp"
@@ -325,12 +326,11 @@ std::optional<std::int64_t> position_limit(const model_config& config) {
 }
 
 std::vector<rotary_specification> rotary_specifications(const model_config& config, std::int64_t length) {
-  std::vector<rotary_specification> specifications;
-  specifications.reserve(config.rotary.size());
-  for (const rotary_embedding& embedding : config.rotary) {
-    specifications.push_back(embedding.at(length));
-  }
-  return specifications;
+  const auto rotate_alike = [&](std::size_t a, std::size_t b) {
+    return config.rotary[a].computes_as(config.rotary[b]);
+  };
+  return make_for_alike(config.rotary.size(), rotate_alike,
+                        [&](std::size_t layer) { return config.rotary[layer].at(length); });
 }
 
 }  // namespace kvtransfer

@@ -1,5 +1,6 @@
 #include "kvtransfer/model/generate_many.hpp"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -251,32 +252,52 @@ class many_generations {
   void begin_sequences(sequence_batch& batch, const batch_sizes& sizes, const std::vector<at::Tensor>& firsts,
                        std::vector<place>& places) {
     std::vector<detail::begun_sequence> begun;
-    for (std::size_t p = 0; p < places.size(); ++p) {
-      const std::size_t g = p / static_cast<std::size_t>(sizes.members);
-      while (!places[p].job && running_[g] && !running_[g]->waiting.empty()) {
-        place& where = places[p];
-        where = {};
-        where.job = std::move(running_[g]->waiting.front());
-        running_[g]->waiting.pop_front();
-        --waiting_;
+    for (auto taken = taken_places(sizes, places); !taken.empty(); taken = taken_places(sizes, places)) {
+      const auto group_of = [&](std::size_t p) { return p / static_cast<std::size_t>(sizes.members); };
+      std::vector<token_choice> chosen(taken.size());
+      at::parallel_for(0, static_cast<std::int64_t>(taken.size()), 1, [&](std::int64_t first, std::int64_t last) {
+        for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i) {
+          const generation_config& settings = places[taken[i]].job->settings;
+          if (settings.max_new_tokens > 0) {
+            chosen[i] = choose_token(firsts[group_of(taken[i])], settings.temperature, settings.seeds.front(), 0);
+          }
+        }
+      });
+      for (std::size_t i = 0; i < taken.size(); ++i) {
+        place& where = places[taken[i]];
+        const auto p = static_cast<std::int64_t>(taken[i]);
         const generation_config& settings = where.job->settings;
         where.most = settings.max_new_tokens;
         if (limit_) {
-          where.most = std::min(where.most, *limit_ - batch.next_position(static_cast<std::int64_t>(g)) + 1);
+          where.most = std::min(where.most, *limit_ - batch.next_position(p / sizes.members) + 1);
         }
         chosen_ += settings.max_new_tokens > 0 ? 1 : 0;
-        const bool goes_on = settings.max_new_tokens > 0 &&
-                             take(where, choose_token(firsts[g], settings.temperature, settings.seeds.front(), 0));
-        if (goes_on) {
+        if (settings.max_new_tokens > 0 && take(where, chosen[i])) {
           const completion& said = where.job->said;
-          begun.push_back({static_cast<std::int64_t>(p), where.last ? *said.eos_token_id : said.token_ids.back(),
-                           where.most, where.job->reads_eos, where.last, &settings});
+          begun.push_back({p, where.last ? *said.eos_token_id : said.token_ids.back(), where.most, where.job->reads_eos,
+                           where.last, &settings});
         } else {
-          end(batch, p, where);
+          end(batch, taken[i], where);
         }
       }
     }
     batch.begin(begun);
+  }
+
+  /// Gives a sequence that waits to each free place of its group. @return those places
+  std::vector<std::size_t> taken_places(const batch_sizes& sizes, std::vector<place>& places) {
+    std::vector<std::size_t> taken;
+    for (std::size_t p = 0; p < places.size(); ++p) {
+      std::optional<job_group>& group = running_[p / static_cast<std::size_t>(sizes.members)];
+      if (!places[p].job && group && !group->waiting.empty()) {
+        places[p] = {};
+        places[p].job = std::move(group->waiting.front());
+        group->waiting.pop_front();
+        --waiting_;
+        taken.push_back(p);
+      }
+    }
+    return taken;
   }
 
   /// Records what a sequence has chosen. @return whether it reads on

@@ -20,8 +20,8 @@ namespace kvtransfer::detail {
 
 namespace {
 
-/// Logits that one pass may give.
-constexpr std::int64_t most_logits = std::int64_t{1} << 26;
+/// Logits that one pass may give: passes of some hundred tokens take little longer than larger ones, and less memory.
+constexpr std::int64_t most_logits = std::int64_t{1} << 25;
 /// Plans that one pass may read.
 constexpr std::int64_t most_plans = 64;
 
@@ -69,11 +69,11 @@ void score_pass(const causal_lm& model, const std::vector<waiting_plan>& waiting
     plans.push_back(&waiting[i].read);
     asked.push_back(waiting[i].asked);
   }
-  const at::Tensor read = batch.read(groups, plans, asked);
-  const at::Tensor logits = read.to(read.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  const at::Tensor logits = batch.read(groups, plans, asked);
+  const at::ScalarType wide = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   std::int64_t first = 0;
   for (std::size_t i = begin; i < end; ++i) {
-    found(waiting[i].index, logits.slice(0, first, first + waiting[i].asked));
+    found(waiting[i].index, logits.slice(0, first, first + waiting[i].asked).to(wide));
     first += waiting[i].asked;
   }
 }

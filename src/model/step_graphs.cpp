@@ -3,6 +3,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -63,8 +64,10 @@ void step_graphs::run(std::int64_t rows, const std::function<void()>& step) {
 std::optional<std::int64_t> step_graphs::captured(const std::function<void()>& step) {
   static const auto begin = c10::Dispatcher::singleton()
                                 .findSchemaOrThrow("kvtransfer::graph_begin", "")
-                                .typed<std::int64_t(const at::Tensor&)>();
-  const std::int64_t graph = begin.call(on_);
+                                .typed<std::int64_t(const at::Tensor&, std::optional<std::int64_t>)>();
+  // What a step takes on the way is free behind it, so that steps of all sizes can use the same memory.
+  const auto before = std::ranges::find_if(steps_, [](const auto& made) { return made.second.graph.has_value(); });
+  const std::int64_t graph = begin.call(on_, before == steps_.end() ? std::nullopt : before->second.graph);
   try {
     step();
     call_with_graph("kvtransfer::graph_end", on_, graph);

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/cache_view.hpp"
@@ -16,7 +17,13 @@ namespace detail {
 /// for nothing.
 /// @param tensor `[batch, kv_heads, seq, head_dim]`
 /// @param valid bool `[batch, kv_heads or 1, seq]`
-[[nodiscard]] at::Tensor moment_matched(const at::Tensor& tensor, const at::Tensor& valid, at::Generator generator);
+/// @param drawn fp32 of tensor's shape beside it, of mean 0 and deviation 1
+[[nodiscard]] at::Tensor moment_matched(const at::Tensor& tensor, const at::Tensor& valid, const at::Tensor& drawn);
+
+/// Normal noise of mean 0 and deviation 1 for keys and values, layer by layer: drawn on the host, one after the other,
+/// and brought to where they are at once.
+/// @return fp32, in the order keys, values of each layer
+[[nodiscard]] std::vector<at::Tensor> normal_noise(const std::vector<at::Tensor>& keys_and_values, std::uint64_t seed);
 
 /// The first `kept` slots of `original`, then those of `changed`.
 [[nodiscard]] at::Tensor behind_kept(const at::Tensor& original, const at::Tensor& changed, std::int64_t kept);

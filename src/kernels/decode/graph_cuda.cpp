@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "kvtransfer/core/error.hpp"
@@ -16,9 +17,18 @@
 namespace kvtransfer::kernels {
 namespace {
 
-/// A graph, and where its calls go while it is made: the default stream can't be captured.
+/// Where this thread's calls on the current device go while they are kept: the default stream can't be captured. One
+/// for all graphs: libraries keep memory for every stream that they have seen.
+c10::cuda::CUDAStream capture_stream() {
+  thread_local std::map<c10::DeviceIndex, c10::cuda::CUDAStream> streams;
+  const c10::DeviceIndex device = c10::cuda::current_device();
+  const auto known = streams.find(device);
+  return known != streams.end() ? known->second : streams.emplace(device, c10::cuda::getStreamFromPool()).first->second;
+}
+
+/// A graph, and where its calls go while it is made.
 struct kept_calls {
-  kept_calls() : before(c10::cuda::getCurrentCUDAStream()), stream(c10::cuda::getStreamFromPool()) {}
+  kept_calls() : before(c10::cuda::getCurrentCUDAStream()), stream(capture_stream()) {}
 
   at::cuda::CUDAGraph graph;
   c10::cuda::CUDAStream before;
@@ -45,14 +55,15 @@ std::shared_ptr<kept_calls> graph_at(std::int64_t index) {
   return found->second;
 }
 
-std::int64_t graph_begin(const at::Tensor& on) {
+std::int64_t graph_begin(const at::Tensor& on, std::optional<std::int64_t> beside) {
   const c10::cuda::CUDAGuard guard(on.device());
   static std::int64_t made = 0;
+  const at::cuda::MempoolId_t memory = beside ? graph_at(*beside)->graph.pool() : at::cuda::MempoolId_t{0, 0};
   auto calls = std::make_shared<kept_calls>();
   C10_CUDA_CHECK(cudaStreamSynchronize(calls->before));  // what was called so far comes first
   c10::cuda::setCurrentCUDAStream(calls->stream);
   try {
-    calls->graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    calls->graph.capture_begin(memory, cudaStreamCaptureModeThreadLocal);
   } catch (...) {
     c10::cuda::setCurrentCUDAStream(calls->before);
     throw;

@@ -13,10 +13,11 @@
 #include "kernels/linear/nf4_joint.hpp"
 #include "kernels/linear/nf4_linear.hpp"
 #include "kernels/linear/nf4_matrix_cuda.cuh"
+#include "kernels/linear/nf4_tiles_cuda.cuh"
 #include "kvtransfer/core/error.hpp"
 
-// Products with several NF4 matrices at once on a GPU: codes are read once for up to eight rows of x;
-// joint_product_cuda.cuh says how.
+// Products with several NF4 matrices at once on a GPU: codes are read once for up to eight rows of x.
+// nf4_tiles_cuda.cuh and, for what that does not take, joint_product_cuda.cuh say how.
 
 namespace kvtransfer::kernels {
 namespace {
@@ -76,8 +77,9 @@ struct nf4_reader {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const std::uint32_t byte = read.codes >> (8 * i);
-      values[2 * i] = rounded<Rounding>(shared.values[(byte >> 4) & 15U] * scale);
-      values[2 * i + 1] = rounded<Rounding>(shared.values[byte & 15U] * scale);
+      values[2 * i] = shared.values[(byte >> 4) & 15U] * scale;
+      values[2 * i + 1] = shared.values[byte & 15U] * scale;
+      round_pair<Rounding>(values[2 * i], values[2 * i + 1]);
     }
   }
 };
@@ -119,22 +121,35 @@ std::vector<at::Tensor> nf4_products(const std::vector<nf4_tensors>& matrices, c
       products.push_back(at::empty({rows.size(0), matrices[i].out}, rows.options()));
     }
   }
-  with_reader(x.scalar_type(), rounding, [&]<class Element, class Reader>(Element, Reader) {
-    joint_matrices<Reader, Element> job;
+  const auto multiply_all = [&]<class Element, class Job>(Element, Job job, auto&& take, auto&& launch) {
     job.count = static_cast<int>(matrices.size());
     job.in = static_cast<int>(rows.size(1));
     job.gate = gate;
     for (std::int64_t first = 0; first < rows.size(0); first += nf4_rows_a_pass) {
       for (std::size_t i = 0; i < matrices.size(); ++i) {
-        job.readers[i] = {lowered[i]};
+        take(job, i);
         job.biases[i] = biases[i] ? elements_of<Element>(*biases[i]) : nullptr;
         job.outs[i] = static_cast<int>(matrices[i].out);
         job.products[i] = i < products.size() ? elements_to<Element>(products[i]) + first * matrices[i].out : nullptr;
       }
-      launch_joint<Gated>(job, elements_of<Element>(rows) + first * rows.size(1),
-                          static_cast<int>(std::min(nf4_rows_a_pass, rows.size(0) - first)), where);
+      launch(job, elements_of<Element>(rows) + first * rows.size(1),
+             static_cast<int>(std::min(nf4_rows_a_pass, rows.size(0) - first)));
     }
-  });
+  };
+  if (x.scalar_type() != at::kFloat && std::ranges::all_of(lowered, fits_tiles) && multiplies_tiles()) {
+    const auto multiply_tiled = [&]<class Element>(Element element) {
+      multiply_all(
+          element, tiled_matrices<Element>{}, [&](auto& job, std::size_t i) { job.matrices[i] = lowered[i]; },
+          [&](const auto& job, const Element* from, int count) { launch_tiles<Gated>(job, from, count, where); });
+    };
+    x.scalar_type() == at::kBFloat16 ? multiply_tiled(__nv_bfloat16{}) : multiply_tiled(__half{});
+  } else {
+    with_reader(x.scalar_type(), rounding, [&]<class Element, class Reader>(Element element, Reader) {
+      multiply_all(
+          element, joint_matrices<Reader, Element>{}, [&](auto& job, std::size_t i) { job.readers[i] = {lowered[i]}; },
+          [&](const auto& job, const Element* from, int count) { launch_joint<Gated>(job, from, count, where); });
+    });
+  }
   for (std::size_t i = 0; i < products.size(); ++i) {
     products[i] = shaped_as_result(products[i], x, matrices[i].out);
   }

@@ -28,6 +28,21 @@ __device__ float rounded(float value) {
   }
 }
 
+/// Both of a pair, which takes one conversion.
+template <nf4_rounding Rounding>
+__device__ void round_pair(float& first, float& second) {
+  if constexpr (Rounding == nf4_rounding::bfloat16) {
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(first, second);
+    const unsigned int bits = *reinterpret_cast<const unsigned int*>(&pair);
+    first = __uint_as_float(bits << 16);
+    second = __uint_as_float(bits & 0xffff0000U);
+  } else if constexpr (Rounding == nf4_rounding::float16) {
+    const float2 pair = __half22float2(__floats2half2_rn(first, second));
+    first = pair.x;
+    second = pair.y;
+  }
+}
+
 /// The matrix lowered for a GPU, which reads four bytes of codes at once.
 inline nf4_codes lower_aligned(const nf4_tensors& matrix, nf4_rounding rounding, const char* where) {
   const nf4_codes codes = lower(matrix, rounding, where);

@@ -44,8 +44,9 @@ struct product_case {
   std::int64_t rows;
 };
 
-const std::vector<product_case> cases{{1, 8, 1},    {3, 64, 1},   {65, 72, 2},   {256, 576, 1},  {130, 1536, 3},
-                                      {96, 512, 5}, {33, 264, 8}, {64, 2048, 9}, {40, 1032, 16}, {7, 5632, 1}};
+const std::vector<product_case> cases{{1, 8, 1},      {3, 64, 1},   {65, 72, 2},   {256, 576, 1},
+                                      {130, 1536, 3}, {96, 512, 5}, {33, 264, 8},  {64, 2048, 9},
+                                      {40, 1032, 16}, {7, 5632, 1}, {200, 2048, 8}};
 
 void check_products(at::Device device) {
   at::manual_seed(7);
@@ -85,6 +86,8 @@ TEST_CASE("products with NF4 matrices are those with the matrix brought back", "
 
 TEST_CASE("products with NF4 matrices are those with the matrix brought back, on a GPU", "[kernels][nf4][cuda]") {
   if (cuda_available()) {
+    check_products(at::kCUDA);
+    const detail::gpu_kernels_wanted kernels(true);  // those of decode steps
     check_products(at::kCUDA);
   }
 }

@@ -100,7 +100,8 @@ class fuser {
 
   /// The same numbers, to be trained at `step`: gates are σ((logit + noise) / temperature) with Gumbel noise for each
   /// token and head, and a share of every block's output is dropped.
-  /// @param draws of noise and of what is dropped, on the host: the same on every device
+  /// @param draws of noise and of what is dropped; those of a generator on the host are the same wherever the fuser is,
+  ///        but as many numbers as a GPU uses take the host longer than the rest of a step
   [[nodiscard]] fuser in_training(std::int64_t step, at::Generator draws) const {
     fuser trained = *this;
     trained.training_ = training{schedule_.temperature(step), std::move(draws)};
@@ -157,9 +158,11 @@ class fuser {
     return layers_[static_cast<std::size_t>(layer)];
   }
 
-  /// Uniform in [0, 1), drawn on the host.
+  /// Uniform in [0, 1), drawn where the generator is.
   [[nodiscard]] at::Tensor drawn(at::IntArrayRef sizes, const at::TensorOptions& options) const {
-    return detail::new_tensor(sizes, options.device(at::kCPU)).uniform_(0, 1, training_->draws).to(options.device());
+    return detail::new_tensor(sizes, options.device(training_->draws.device()))
+        .uniform_(0, 1, training_->draws)
+        .to(options.device());
   }
 
   [[nodiscard]] at::Tensor through(const fuser_block& block, const at::Tensor& state) const {
