@@ -12,6 +12,7 @@
 #include "kvtransfer/model/weights/find_gguf.hpp"
 #include "kvtransfer/model/weights/gguf_config.hpp"
 #include "kvtransfer/model/weights/gguf_weights.hpp"
+#include "model/host_memory.hpp"
 #include "model/identity.hpp"
 #include "model/model_snapshot.hpp"
 #include "model/tokenizers/tokenizer_digest.hpp"
@@ -36,6 +37,7 @@ causal_lm model_of(model_config config, detail::loaded_weights loaded, std::stri
   identity.quantization = quantization;
   causal_lm model{std::move(config), std::move(loaded.weights), std::move(identity), std::move(quantization)};
   detail::take_snapshot(model);
+  detail::return_freed_memory();  // of what lay between files and weights
   return model;
 }
 

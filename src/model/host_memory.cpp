@@ -1,6 +1,7 @@
 #include "model/host_memory.hpp"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -112,6 +113,12 @@ std::int64_t left_of_address_space(const fs::path& root) {
 }
 
 }  // namespace
+
+void return_freed_memory() {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
+}
 
 std::int64_t free_on_host(const fs::path& root) {
   return std::min({available(root), left_by_all_groups(root), left_of_address_space(root)});

@@ -11,4 +11,8 @@ namespace kvtransfer::detail {
 /// @param root where `proc` and `sys` lie
 [[nodiscard]] std::int64_t free_on_host(const std::filesystem::path& root = "/");
 
+/// Gives the system the pages of memory that was freed and that the C library keeps for later: between tensors that
+/// stay, what a batch or a loaded matrix has left would count for ever.
+void return_freed_memory();
+
 }  // namespace kvtransfer::detail

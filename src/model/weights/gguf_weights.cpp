@@ -17,6 +17,7 @@
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/model/weights/gguf_config.hpp"
+#include "kvtransfer/tensor/checks.hpp"
 
 namespace kvtransfer {
 
@@ -112,11 +113,21 @@ const gguf_weights::source& gguf_weights::source_of(std::string_view name) const
 }
 
 at::Tensor gguf_weights::load(std::string_view name, at::ScalarType dtype, at::Device device) const {
+  at::Tensor weight = at::empty(shape(name), at::TensorOptions().dtype(dtype).device(device));
+  load_into(name, weight);
+  return weight;
+}
+
+void gguf_weights::load_into(std::string_view name, const at::Tensor& weight) const {
+  const at::ScalarType dtype = weight.scalar_type();
   if (dtype != at::kFloat && dtype != at::kHalf && dtype != at::kBFloat16) {
     fail<value_error>("gguf_weights::load", "dtype", "float32, float16 or bfloat16", c10::toString(dtype));
   }
   const source& from = source_of(name);
   const gguf_tensor& tensor = file_.tensor(from.tensor);
+  require<shape_error>(
+      weight.sizes() == tensor.shape && weight.is_contiguous(), "gguf_weights::load_into", "weight",
+      [&] { return fmt::format("contiguous, {}", excerpt(tensor.shape)); }, [&] { return describe(weight); });
   require_readable(tensor, from.tensor, file_.path().string());
   const gguf_block_format& format = describe(tensor.type);
   const std::int64_t width = tensor.shape.back();
@@ -130,7 +141,6 @@ at::Tensor gguf_weights::load(std::string_view name, at::ScalarType dtype, at::D
   const std::int64_t step = std::min(rows, std::max<std::int64_t>(1, held_elements / width / unit) * unit);
   // Not torch's memory: what it aligns does not fit where the last block was, and a heap would be left with holes.
   const std::unique_ptr<float[]> held(new float[static_cast<std::size_t>(std::max(held_elements, step * width))]);
-  at::Tensor weight = at::empty(tensor.shape, at::TensorOptions().dtype(dtype).device(device));
   const at::Tensor rows_out = weight.view({-1, width});
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     const std::int64_t count = std::min(step, rows - begin);
@@ -146,7 +156,6 @@ at::Tensor gguf_weights::load(std::string_view name, at::ScalarType dtype, at::D
       out.copy_(part);
     }
   }
-  return weight;
 }
 
 }  // namespace kvtransfer

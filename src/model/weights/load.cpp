@@ -6,6 +6,8 @@
 #include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
@@ -18,6 +20,7 @@
 #include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 #include "model/lack_of_memory.hpp"
+#include "model/weights/conversion_buffer.hpp"
 #include "model/weights/load_nf4.hpp"
 #include "model/weights/room_for_weights.hpp"
 #include "model/weights/weight_digest.hpp"
@@ -26,9 +29,9 @@ namespace kvtransfer {
 
 namespace {
 
-/// One parameter from the file, checked, in the wished type and place.
-at::Tensor load_parameter(const safetensors_folder& folder, const std::string& name,
-                          const std::vector<std::int64_t>& shape, at::Device device, at::ScalarType dtype) {
+/// One parameter as the file has it, checked.
+at::Tensor stored_parameter(const safetensors_folder& folder, const std::string& name,
+                            const std::vector<std::int64_t>& shape) {
   if (!folder.contains(name)) {
     fail<file_error>(folder.path().string(), "tensor", excerpt(name), "no such tensor");
   }
@@ -44,7 +47,7 @@ at::Tensor load_parameter(const safetensors_folder& folder, const std::string& n
   if (entry.shape != shape) {
     fail<file_error>(where, fmt::format("tensor {}: shape", excerpt(name)), excerpt(shape), excerpt(entry.shape));
   }
-  return file.tensor(name).to(device, dtype);
+  return file.tensor(name);
 }
 
 /// A matrix that bitsandbytes has saved in 4 bits: under its name the codes, with endings what brings them back.
@@ -125,6 +128,16 @@ std::vector<detail::stored_tensor> stored_in(const safetensors_folder& folder) {
   return tensors;
 }
 
+/// Elements of the largest matrix of a layer.
+std::int64_t largest_matrix(const safetensors_folder& files, const decoder_place& place) {
+  std::int64_t most = 0;
+  for (const std::string& name : files.names()) {
+    const bool matrix = is_layer_matrix(plain_name(place, name));
+    most = std::max(most, matrix ? c10::multiply_integers(files.file_of(name).entry(name).shape) : 0);
+  }
+  return most;
+}
+
 /// Bytes that the decoder's tensors take on a device at least. On the CPU those of the wished type stay in the file.
 std::int64_t bytes_of_decoder(const safetensors_folder& files, const decoder_place& place, at::Device device,
                               at::ScalarType dtype, weight_quantization quantize) {
@@ -155,6 +168,7 @@ loaded_weights load_with_digest(const std::filesystem::path& folder, const model
   const decoder_place place = find_decoder(files);
   require_room_for_weights(bytes_of_decoder(files, place, device, dtype, quantize), device);
   std::unordered_set<std::string> used;
+  conversion_buffer buffer(largest_matrix(files, place), at::TensorOptions().dtype(dtype).device(device));
   try {
     const auto load = [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {
       const std::string stored = *used.insert(stored_name(place, name)).first;
@@ -164,8 +178,12 @@ loaded_weights load_with_digest(const std::filesystem::path& folder, const model
         quantized.compute_dtype = compute_dtype_of(config);
         return quantized;
       }
-      at::Tensor dense = load_parameter(files, stored, shape, device, dtype);
-      return matrix && quantize == weight_quantization::nf4 ? weight_matrix(quantize_nf4(dense)) : weight_matrix(dense);
+      const at::Tensor kept = stored_parameter(files, stored, shape);
+      if (!matrix || quantize == weight_quantization::none) {
+        return kept.to(device, dtype);
+      }
+      const bool converted = kept.scalar_type() != dtype || !device.is_cpu();
+      return quantize_nf4(converted ? buffer.of_shape(shape).copy_(kept) : kept);
     };
     model_weights weights = make_weights(config, load);
     // Tied by its configuration, a head that the files hold apart is a head of its own where it is another.

@@ -3,6 +3,8 @@
 #include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <unordered_set>
@@ -14,6 +16,7 @@
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/model/weights/gguf_weights.hpp"
 #include "model/lack_of_memory.hpp"
+#include "model/weights/conversion_buffer.hpp"
 #include "model/weights/load.hpp"
 #include "model/weights/room_for_weights.hpp"
 #include "model/weights/weight_digest.hpp"
@@ -29,6 +32,15 @@ std::vector<detail::stored_tensor> stored_in(const gguf_file& file) {
     tensors.push_back({name, describe(tensor.type).name, tensor.shape, file.mapping(), file.blocks(tensor)});
   }
   return tensors;
+}
+
+/// Elements of the largest matrix of a layer.
+std::int64_t largest_matrix(const gguf_weights& stored) {
+  std::int64_t most = 0;
+  for (const std::string& name : stored.names()) {
+    most = std::max(most, is_layer_matrix(name) ? c10::multiply_integers(stored.shape(name)) : 0);
+  }
+  return most;
 }
 
 /// Bytes that all weights take at least.
@@ -51,6 +63,7 @@ loaded_weights load_with_digest(const gguf_weights& stored, const model_config& 
   const std::string file = stored.file().path().string();
   require_room_for_weights(bytes_of_weights(stored, dtype, quantize), device);
   std::unordered_set<std::string> used;
+  conversion_buffer buffer(largest_matrix(stored), at::TensorOptions().dtype(dtype).device(device));
   try {
     model_weights weights =
         make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {
@@ -59,9 +72,12 @@ loaded_weights load_with_digest(const gguf_weights& stored, const model_config& 
             fail<file_error>(file, fmt::format("tensor {}: shape", excerpt(stored.name_in_file(name))), excerpt(shape),
                              excerpt(stored.shape(name)));
           }
-          at::Tensor dense = stored.load(name, dtype, device);
-          const bool quantized = quantize == weight_quantization::nf4 && is_layer_matrix(name);
-          return quantized ? weight_matrix(quantize_nf4(dense)) : weight_matrix(dense);
+          if (quantize == weight_quantization::none || !is_layer_matrix(name) || !stored.contains(name)) {
+            return stored.load(name, dtype, device);
+          }
+          const at::Tensor dense = buffer.of_shape(shape);
+          stored.load_into(name, dense);
+          return quantize_nf4(dense);
         });
     for (const std::string& name : stored.names()) {
       if (!used.contains(name)) {

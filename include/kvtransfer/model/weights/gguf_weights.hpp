@@ -46,6 +46,10 @@ class gguf_weights {
   /// @throws file_error if there is none of that name, or its type cannot be read; value_error for another dtype
   [[nodiscard]] at::Tensor load(std::string_view name, at::ScalarType dtype, at::Device device = at::kCPU) const;
 
+  /// The same, into memory that is there.
+  /// @param weight contiguous, of the weight's shape, float32, float16 or bfloat16 @throws shape_error, and as `load`
+  void load_into(std::string_view name, const at::Tensor& weight) const;
+
  private:
   struct source {
     std::string tensor;
