@@ -2,8 +2,7 @@
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
-#include <utility>
-#include <vector>
+#include <string>
 
 #include "experiment/record_line.hpp"
 #include "experiment/records_json.hpp"
@@ -62,8 +61,6 @@ nlohmann::ordered_json cell_columns(const results& run, const test_record& test,
 }  // namespace
 
 std::string cells_csv(const results& run) {
-  std::vector<nlohmann::ordered_json> rows;
-  nlohmann::ordered_json heading = nlohmann::ordered_json::object();
   const nlohmann::ordered_json origin = origin_columns(run);
   nlohmann::ordered_json behind = {{"model_digest", run.model.identity.digest.text()},
                                    {"tokenizer_digest", run.model.identity.tokenizer},
@@ -73,14 +70,17 @@ std::string cells_csv(const results& run) {
                                    {"temperature", run.settings.temperature}};
   append_columns(behind, origin);
   behind.erase("suite");
+  const auto row_of = [&](const test_record& test, const condition_record& record, std::size_t trial) {
+    nlohmann::ordered_json row = {{"suite", origin.at("suite")}};
+    append_columns(row, cell_columns(run, test, record, trial));
+    append_columns(row, behind);
+    return row;
+  };
+  nlohmann::ordered_json heading = nlohmann::ordered_json::object();  // a condition's trials have the same columns
   for (const test_record& test : run.tests) {
     for (const condition_record& record : test.conditions) {
-      for (std::size_t trial = 0; trial < record.trials.size(); ++trial) {
-        nlohmann::ordered_json row = {{"suite", origin.at("suite")}};
-        append_columns(row, cell_columns(run, test, record, trial));
-        append_columns(row, behind);
-        append_columns(heading, row);
-        rows.push_back(std::move(row));
+      if (!record.trials.empty()) {
+        append_columns(heading, row_of(test, record, 0));
       }
     }
   }
@@ -89,13 +89,17 @@ std::string cells_csv(const results& run) {
     text.append(text.empty() ? "" : ",").append(csv_field(column.key()));
   }
   text += '\n';
-  for (const nlohmann::ordered_json& row : rows) {
-    std::string line;
-    for (const auto& column : heading.items()) {
-      line += line.empty() && column.key() == "suite" ? "" : ",";
-      line += row.contains(column.key()) ? csv_field(row.at(column.key())) : "";
+  for (const test_record& test : run.tests) {
+    for (const condition_record& record : test.conditions) {
+      for (std::size_t trial = 0; trial < record.trials.size(); ++trial) {
+        const nlohmann::ordered_json row = row_of(test, record, trial);
+        for (const auto& column : heading.items()) {
+          text += column.key() == "suite" ? "" : ",";
+          text += row.contains(column.key()) ? csv_field(row.at(column.key())) : "";
+        }
+        text += '\n';
+      }
     }
-    text += line + '\n';
   }
   return text;
 }

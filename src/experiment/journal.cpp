@@ -15,6 +15,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
+#include "kvtransfer/core/mapped_file.hpp"
 #include "kvtransfer/experiment/comparison.hpp"
 
 namespace kvtransfer {
@@ -62,11 +63,12 @@ using line_taker = std::function<void(std::string_view text, const json_reader& 
 /// Reads the whole lines of a journal. @param ours the columns that all lines of our run have
 /// @return the length of these lines in bytes: one cut short is left out
 std::size_t read_lines(const std::filesystem::path& path, const nlohmann::json& ours, const line_taker& take) {
-  const std::string text = read_text(path);
+  const std::shared_ptr<const mapped_file> file = mapped_file::open(path);
+  const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
   std::size_t begin = 0;
   for (std::size_t end = text.find('\n'), number = 1; end != text.npos; end = text.find('\n', begin), ++number) {
     const std::string where = fmt::format("{} line {}", path.string(), number);
-    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    const std::string_view line = text.substr(begin, end - begin);
     const nlohmann::json content = parse_json(line, where);
     require_known_schema(content, path);
     detail::require_sealed(line, where);
@@ -235,12 +237,21 @@ std::size_t journal::size() const { return state_->trials.size(); }
 
 const trial_record* journal::find(const trial_key& key) const { return state_->find(key); }
 
-void journal::append(const trial_key& key, const trial_record& trial, const trial_record* reference) {
+void journal::append(const trial_key& key, trial_record trial, const trial_record* reference) {
   const auto content = state_->content_of(key);
   require<value_error>(content && state_->conditions.contains(key.condition), path_.string(), "trial",
                        "a test and a condition of the run", formatted("{} under {}", key.test, key.condition));
   file_->append(detail::sealed_text(state_->line(key, trial, reference, state_->origin_columns)) + '\n');
-  state_->trials.insert_or_assign(*content, trial);
+  state_->trials.insert_or_assign(*content, std::move(trial));
+}
+
+std::optional<trial_record> journal::take(const trial_key& key) {
+  const auto content = state_->content_of(key);
+  const auto found = content ? state_->trials.find(*content) : state_->trials.end();
+  if (found == state_->trials.end()) {
+    return std::nullopt;
+  }
+  return std::move(state_->trials.extract(found).mapped());
 }
 
 void journal::know(const std::filesystem::path& other) {

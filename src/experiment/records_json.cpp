@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "experiment/json_pieces.hpp"
 #include "experiment/trial_json.hpp"
 
 namespace kvtransfer::detail {
@@ -169,15 +170,24 @@ nlohmann::ordered_json to_json_value(const std::vector<left_out_crossing>& left_
   return list;
 }
 
+namespace {
+
+/// What stands in front of the tests.
+nlohmann::ordered_json heading_json(const results& run) {
+  return {{"schema_version", results_schema_version},
+          {"program", to_json_value(run.program)},
+          {"cost", to_json_value(run.cost)},
+          {"model", to_json_value(run.model)},
+          {"settings", to_json_value(run.settings)},
+          {"suite", {{"name", run.suite_name}, {"digest", text_or_null(run.suite_digest)}}},
+          {"left_out", to_json_value(run.left_out)}};
+}
+
+}  // namespace
+
 nlohmann::ordered_json to_json_value(const results& run) {
-  nlohmann::ordered_json document = {{"schema_version", results_schema_version},
-                                     {"program", to_json_value(run.program)},
-                                     {"cost", to_json_value(run.cost)},
-                                     {"model", to_json_value(run.model)},
-                                     {"settings", to_json_value(run.settings)},
-                                     {"suite", {{"name", run.suite_name}, {"digest", text_or_null(run.suite_digest)}}},
-                                     {"left_out", to_json_value(run.left_out)},
-                                     {"tests", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json document = heading_json(run);
+  document["tests"] = nlohmann::ordered_json::array();
   for (const test_record& test : run.tests) {
     nlohmann::ordered_json conditions = nlohmann::ordered_json::object();
     for (const condition_record& record : test.conditions) {
@@ -189,6 +199,27 @@ nlohmann::ordered_json to_json_value(const results& run) {
   return document;
 }
 
-std::string report_json(const results& run) { return json_text(to_json_value(run), 1) + "\n"; }
+void write_report_json(const results& run, const std::function<void(std::string_view)>& write) {
+  json_pieces document(write);
+  document.begin_object();
+  document.members(heading_json(run));
+  document.key("tests");
+  document.begin_array();
+  for (const test_record& test : run.tests) {
+    document.begin_object();
+    document.members(to_json_value(test.test));
+    document.key("conditions");
+    document.begin_object();
+    for (const condition_record& record : test.conditions) {
+      document.key(record.id);
+      document.value(to_json_value(run, test, record));
+    }
+    document.end();
+    document.end();
+  }
+  document.end();
+  document.end();
+  write("\n");
+}
 
 }  // namespace kvtransfer::detail

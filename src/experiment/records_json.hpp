@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "experiment/trial_json.hpp"
@@ -45,7 +47,8 @@ inline constexpr int results_schema_version = 2;
 /// The results file's document.
 [[nodiscard]] nlohmann::ordered_json to_json_value(const results& run);
 
-/// The results file's text.
-[[nodiscard]] std::string report_json(const results& run);
+/// The results file's text, given out condition by condition: as one document it takes several times the records'
+/// memory.
+void write_report_json(const results& run, const std::function<void(std::string_view)>& write);
 
 }  // namespace kvtransfer::detail

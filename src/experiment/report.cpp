@@ -2,6 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
 #include "experiment/cells_csv.hpp"
 #include "experiment/make_folder.hpp"
 #include "experiment/records_json.hpp"
@@ -20,6 +26,30 @@
 
 namespace kvtransfer {
 
+namespace {
+
+void write_results(const std::filesystem::path& path, const results& run) {
+  constexpr std::size_t enough = std::size_t{1} << 20;  // bytes that are worth a call of the system's
+  atomic_file file(path);
+  std::uint64_t written = 0;
+  std::string held;
+  const auto write = [&] {
+    file.write_at(written, std::as_bytes(std::span(held)));
+    written += held.size();
+    held.clear();
+  };
+  detail::write_report_json(run, [&](std::string_view piece) {
+    held += piece;
+    if (held.size() >= enough) {
+      write();
+    }
+  });
+  write();
+  file.commit();
+}
+
+}  // namespace
+
 void write_reports(const results& run, const std::filesystem::path& folder, const std::string& name) {
   detail::make_folder(folder);
   const run_summary summary = summarize(run);
@@ -32,7 +62,7 @@ void write_reports(const results& run, const std::filesystem::path& folder, cons
   write_text(folder / "summary.json", detail::json_text(detail::summary_json(run, summary), 1) + "\n");
   write_text(folder / "report.md", detail::report_markdown(run, summary));
   write_text(folder / "report.html", detail::report_html(run, summary));
-  write_text(results_file(folder, name), detail::report_json(run));
+  write_results(results_file(folder, name), run);
 }
 
 std::vector<std::filesystem::path> report_files(const std::filesystem::path& folder, const std::string& name) {

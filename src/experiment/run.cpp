@@ -1,6 +1,7 @@
 #include "kvtransfer/experiment/run.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "experiment/run/parcel_runner.hpp"
@@ -33,7 +34,7 @@ void detail::run_share(const causal_lm& model, const prompt_encoding& encoding,
                        journal* finished, const progress_callback& report, process_group& group) {
   const std::vector<ready_condition> ready = checked_conditions(model, encoding, conditions, run, encoded);
   detail::run_records records(run, ready);
-  const std::vector<cell> waiting = finished == nullptr ? records.cells() : records.take_finished(*finished);
+  const std::vector<cell> waiting = finished == nullptr ? records.cells() : records.unfinished(*finished);
   const std::vector<slot_range> parcels = detail::parcels_of(waiting, group.size());
   detail::run_teller teller(group, model.device(), report, static_cast<std::int64_t>(records.cells().size()),
                             static_cast<std::int64_t>(waiting.size()));
@@ -42,7 +43,7 @@ void detail::run_share(const causal_lm& model, const prompt_encoding& encoding,
   const auto keep = [&](const cell& where) {
     const trial_key key = records.key_of(where);
     if (finished != nullptr) {
-      finished->append(key, records.record_of(where), records.reference_of(where, *finished));
+      finished->append(key, std::exchange(records.record_of(where), {}), records.reference_of(where, *finished));
     }
     teller.finished(key.test, key.condition);
   };
@@ -57,6 +58,20 @@ void detail::run_share(const causal_lm& model, const prompt_encoding& encoding,
     teller.wait_for_others();
   }
   run.cost = teller.cost();
+}
+
+void detail::fill_in(results& run, const journal& finished) {
+  for (test_record& test : run.tests) {
+    for (condition_record& condition : test.conditions) {
+      for (std::size_t i = 0; i < condition.trials.size(); ++i) {
+        const trial_record* const kept =
+            finished.find({test.test.name, condition.id, static_cast<std::int64_t>(i), condition.inputs_digest});
+        if (kept != nullptr) {
+          condition.trials[i] = *kept;
+        }
+      }
+    }
+  }
 }
 
 results planned_run(const suite& tests, const std::vector<any_condition>& conditions, run_settings settings,
@@ -100,6 +115,7 @@ void run_experiment(const causal_lm& model, const prompt_encoding& encoding,
                     const progress_callback& report, process_group& group) {
   detail::encoded_tests encoded;
   detail::run_share(model, encoding, conditions, run, encoded, &finished, report, group);
+  detail::fill_in(run, finished);
 }
 
 }  // namespace kvtransfer

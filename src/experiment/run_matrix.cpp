@@ -108,6 +108,8 @@ results run_of_process(const matrix_registries& known, const matrix_arguments& a
     finished.gather(run);
     tell_of(events, detail::set_reports_aside(run, output, arguments.program));
     write_reports(run, output, arguments.program);
+  } else {
+    detail::fill_in(run, finished.own());
   }
   return std::move(ready.run);
 }

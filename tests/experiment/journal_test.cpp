@@ -51,6 +51,17 @@ TEST_CASE("a resumed journal has the trials that were appended", "[experiment][j
   CHECK(kept.find({"names", "baseline", 0}) == nullptr);
 }
 
+TEST_CASE("a trial that was taken from a journal is in its file alone", "[experiment][journal]") {
+  journal_setup setup;
+  setup.write_two();
+  journal kept(setup.file, setup.run, true);
+  CHECK(kept.take({"names", "transfer", 1}) == setup.second);
+  CHECK(kept.find({"names", "transfer", 1}) == nullptr);
+  CHECK_FALSE(kept.take({"names", "transfer", 1}));
+  CHECK_FALSE(kept.take({"nobody", "transfer", 0}));
+  CHECK(kept.find({"names", "transfer", 0}) != nullptr);
+}
+
 TEST_CASE("without resume a journal starts empty", "[experiment][journal]") {
   journal_setup setup;
   setup.write_two();

@@ -23,6 +23,7 @@ TEST_CASE("the reports and the results are written into a new folder", "[experim
   write_reports(sample_results(), output, "phase2a");
   const nlohmann::json document = read_json_object(output / "phase2a_transfer_results.json");
   CHECK(document == nlohmann::json(to_json_value(sample_results())));
+  CHECK(read_text(output / "phase2a_transfer_results.json") == json_text(to_json_value(sample_results()), 1) + "\n");
   std::vector<std::filesystem::path> written;
   for (const auto& entry : std::filesystem::directory_iterator(output)) {
     written.push_back(entry.path());

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -69,7 +70,10 @@ class journal {
   /// @param reference the trial that it is compared with, if that has run: where they first differ is said beside
   /// @throws file_error, full_disk_error if it can't be written (the file is then as it was); value_error for a test or
   /// a condition that the run does not have
-  void append(const trial_key& key, const trial_record& trial, const trial_record* reference = nullptr);
+  void append(const trial_key& key, trial_record trial, const trial_record* reference = nullptr);
+
+  /// The trial, if it has finished already, for who needs it last: from here on the journal has it in its file alone.
+  [[nodiscard]] std::optional<trial_record> take(const trial_key& key);
 
  private:
   struct state;

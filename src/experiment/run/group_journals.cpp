@@ -76,13 +76,13 @@ void group_journals::gather(results& run) {
   for (test_record& test : run.tests) {
     for (condition_record& condition : test.conditions) {
       for (std::size_t i = 0; i < condition.trials.size(); ++i) {
-        const trial_record* kept =
-            all_->find({test.test.name, condition.id, static_cast<std::int64_t>(i), condition.inputs_digest});
-        if (kept == nullptr) {
+        std::optional<trial_record> kept =
+            all_->take({test.test.name, condition.id, static_cast<std::int64_t>(i), condition.inputs_digest});
+        if (!kept) {
           fail<file_error>(folder_.string(), "output", "a folder that all processes of the group see",
                            fmt::format("one without trial {} of {} under {}", i, test.test.name, condition.id));
         }
-        condition.trials[i] = *kept;
+        condition.trials[i] = *std::move(kept);
       }
     }
   }

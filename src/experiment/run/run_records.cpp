@@ -1,6 +1,8 @@
 #include "experiment/run/run_records.hpp"
 
+#include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -30,15 +32,10 @@ run_records::run_records(results& run, const std::vector<ready_condition>& condi
   }
 }
 
-std::vector<cell> run_records::take_finished(const journal& finished) {
+std::vector<cell> run_records::unfinished(const journal& finished) const {
   std::vector<cell> waiting;
-  for (const cell& where : cells_) {
-    if (const trial_record* kept = finished.find(key_of(where))) {
-      record_of(where) = *kept;
-    } else {
-      waiting.push_back(where);
-    }
-  }
+  std::ranges::copy_if(cells_, std::back_inserter(waiting),
+                       [&](const cell& where) { return finished.find(key_of(where)) == nullptr; });
   return waiting;
 }
 

@@ -19,8 +19,8 @@ class run_records {
   /// All cells, in the run's order: tests, in each conditions, in each trials.
   [[nodiscard]] const std::vector<cell>& cells() const { return cells_; }
 
-  /// Fills in what the journal has. @return the rest, in the run's order
-  [[nodiscard]] std::vector<cell> take_finished(const journal& finished);
+  /// What the journal does not have, in the run's order.
+  [[nodiscard]] std::vector<cell> unfinished(const journal& finished) const;
 
   [[nodiscard]] const results& run() const { return run_; }
   [[nodiscard]] const test_case& test_of(const cell& where) const { return run_.tests[where.test].test; }
