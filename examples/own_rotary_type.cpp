@@ -3,6 +3,7 @@
 // "halved" turns every pair at half of its usual speed. A configuration that names it is read like any other, and keys
 // written with it are moved like any others.
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/randn.h>
 #include <fmt/format.h>
 
@@ -12,6 +13,7 @@
 
 #include "kvtransfer/rope/move_tensor.hpp"
 #include "kvtransfer/rope/rotary_embedding.hpp"
+#include "kvtransfer/rope/types/default.hpp"
 
 namespace rope = kvtransfer::rope;
 

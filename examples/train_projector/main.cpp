@@ -261,6 +261,7 @@ void check(const choices& chosen, const gradient_exchange& processes) {
 
 void run(choices chosen) {
   auto& [plan, settings, device_name] = chosen;
+  const std::int64_t steps = plan.steps;  // a lambda may name no part of a structured binding (clang 14)
   const gradient_exchange processes = gradient_exchange::from_environment(device_name);
   check(chosen, processes);
   const bool ridge = settings.projector == "ridge";
@@ -304,8 +305,7 @@ void run(choices chosen) {
       models, initial, plan, identity, settings.output, settings.resume, settings.report_every, settings.measure_every,
       make_rows,
       [&](const projectors::fuser& so_far, std::int64_t done) {
-        say("step {:5}/{}  held out: {}", done, plan.steps,
-            describe(score_held_out(models, so_far, texts, quick, false)));
+        say("step {:5}/{}  held out: {}", done, steps, describe(score_held_out(models, so_far, texts, quick, false)));
       },
       processes);
   if (!processes.leads()) {

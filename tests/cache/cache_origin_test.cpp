@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "kvtransfer/core/error.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 

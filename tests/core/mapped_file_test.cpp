@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "support/message.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"

@@ -1,5 +1,6 @@
 #include "kvtransfer/experiment/device_choice.hpp"
 
+#include "kvtransfer/core/error.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "experiment/sample_results.hpp"
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "support/file_size_limit.hpp"
 #include "support/message.hpp"

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "kvtransfer/core/error.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 

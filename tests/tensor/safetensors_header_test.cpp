@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "kvtransfer/core/error.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 

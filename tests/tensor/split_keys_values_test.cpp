@@ -1,5 +1,6 @@
 #include "kvtransfer/tensor/split_keys_values.hpp"
 
+#include "kvtransfer/core/error.hpp"
 #include "rope/random_keys.hpp"
 #include "support/test.hpp"
 

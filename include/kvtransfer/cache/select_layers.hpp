@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_view.hpp"
+#include "kvtransfer/cache/detail/edit_slots.hpp"
 
 namespace kvtransfer {
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "model/tokenizers/fixtures.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

@@ -1,5 +1,6 @@
 #include <string>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/tokenizers/gguf_vocabulary.hpp"
 #include "kvtransfer/model/tokenizers/open_tokenizer.hpp"
 #include "kvtransfer/model/weights/gguf_file.hpp"

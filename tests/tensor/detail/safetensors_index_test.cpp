@@ -1,5 +1,6 @@
 #include <string_view>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

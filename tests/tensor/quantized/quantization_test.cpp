@@ -1,5 +1,6 @@
 #include "kvtransfer/tensor/quantized/quantization.hpp"
 
+#include "kvtransfer/core/error.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 

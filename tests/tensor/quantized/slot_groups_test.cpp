@@ -1,5 +1,6 @@
 #include "kvtransfer/tensor/quantized/slot_groups.hpp"
 
+#include "kvtransfer/core/error.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

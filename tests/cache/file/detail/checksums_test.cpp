@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "kvtransfer/core/error.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"
 
