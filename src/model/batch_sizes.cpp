@@ -1,7 +1,10 @@
 #include "model/batch_sizes.hpp"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
+#include "kvtransfer/model/weights.hpp"
 #include "model/prefix_reader.hpp"
 #include "model/slot_attention.hpp"
 
@@ -15,11 +18,36 @@ std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes) {
   const std::int64_t kept = 2 * config.layers * slots * config.kv_heads * config.head_dim *
                             static_cast<std::int64_t>(c10::elementSize(kept_as));
   const std::int64_t scores = 3 * sizes.sequences() * config.q_heads * (sizes.prefix + sizes.tail) * wide;
+  const std::int64_t held = std::min(most_scores_read, most_scores_held(model.device()));
   const std::int64_t reading =
-      4 * std::min(most_scores_read, sizes.groups * config.q_heads * longest_read_together * sizes.prefix) * wide;
+      4 * std::min(held, sizes.groups * config.q_heads * longest_read_together * sizes.prefix) * wide;
   const std::int64_t activations = sizes.sequences() * (4 * config.intermediate_size + 8 * config.hidden_size) * wide;
-  const std::int64_t logits = 3 * sizes.sequences() * config.vocab_size * wide;
+  const bool once = model.device().is_cpu() && config.final_softcap.value_or(0) == 0;  // widened row by row
+  const std::int64_t logits = sizes.sequences() * config.vocab_size *
+                              (once ? static_cast<std::int64_t>(c10::elementSize(model.dtype())) : 3 * wide);
   return kept + std::max(scores, reading) + activations + logits;
+}
+
+std::int64_t enough_for_batch(const causal_lm& model, std::int64_t free) {
+  if (!model.device().is_cpu()) {
+    return free;
+  }
+  constexpr std::int64_t least = std::int64_t{1} << 26;
+  std::int64_t weights = 0;
+  for_each_parameter(model.weights, [&](const std::string&, const at::Tensor& tensor) {
+    weights += static_cast<std::int64_t>(tensor.nbytes());
+  });
+  return std::min(free, std::max(least, weights / 3));
+}
+
+std::int64_t bytes_injected(const plan& input) {
+  std::int64_t bytes = 0;
+  for (const std::vector<segment>& layer : input.layers) {
+    for (const segment& part : layer) {
+      bytes += 2 * static_cast<std::int64_t>(part.kv().stored_values().nbytes());
+    }
+  }
+  return bytes;
 }
 
 }  // namespace kvtransfer::detail

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 
 namespace kvtransfer::detail {
@@ -21,5 +22,12 @@ struct batch_sizes {
 
 /// Bytes that a batch of that size takes at most, those of a step included.
 [[nodiscard]] std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes);
+
+/// Bytes that a batch may take before it is made smaller, of `free` that there are. A CPU is as fast with some dozens
+/// of sequences as with hundreds, so that there a batch takes little beside the weights.
+[[nodiscard]] std::int64_t enough_for_batch(const causal_lm& model, std::int64_t free);
+
+/// Bytes of the keys and values that a plan injects; other plans may hold the same ones.
+[[nodiscard]] std::int64_t bytes_injected(const plan& input);
 
 }  // namespace kvtransfer::detail

@@ -90,14 +90,14 @@ void decode_state::choose(const at::Tensor& logits, const at::Tensor& sequences)
         c10::Dispatcher::singleton().findSchemaOrThrow("kvtransfer::choose_tokens_", "").typed<signature>();
     called.call(logits.contiguous(), sequences, state_, draws_, record_, turn_);
   } else if (logits.device().is_cpu()) {
-    choose_on_host(logits.to(at::kFloat), sequences);
+    choose_on_host(logits, sequences);
   } else {
     decode_state there = *this;
     there.state_ = state_.cpu();
     there.draws_ = draws_.cpu();
     there.record_ = record_.cpu();
     there.turn_ = turn_.cpu();
-    there.choose_on_host(logits.to(at::kCPU, at::kFloat), sequences.cpu());
+    there.choose_on_host(logits.cpu(), sequences.cpu());
     state_.copy_(there.state_);
     record_.copy_(there.record_);
   }
@@ -116,7 +116,7 @@ void decode_state::choose_on_host(const at::Tensor& logits, const at::Tensor& se
       const double* const draw = draws + whose[row] * draws_.size(1);
       token_choice choice;
       if (state[column::phase] == phase::going) {
-        choice = choose_at(logits[row], draw[0], draw[0] > 0 ? draw[1 + state[column::choices]] : 0);
+        choice = choose_at(logits[row].to(at::kFloat), draw[0], draw[0] > 0 ? draw[1 + state[column::choices]] : 0);
       }
       double* const told = record + whose[row] * recorded::count;
       told[recorded::token] =

@@ -12,6 +12,7 @@
 #include "kvtransfer/model/sampling.hpp"
 #include "model/extend_completion.hpp"
 #include "model/free_memory.hpp"
+#include "model/host_memory.hpp"
 #include "model/lack_of_memory.hpp"
 #include "model/plan_signature.hpp"
 #include "model/sequence_batch.hpp"
@@ -40,9 +41,10 @@ struct sequence_job {
 /// Sequences that go on from the same plan.
 struct job_group {
   job_group(checked_plan plan, std::vector<std::int64_t> signed_as)
-      : read(std::move(plan)), signature(std::move(signed_as)) {}
+      : read(std::move(plan)), bytes(detail::bytes_injected(read.input)), signature(std::move(signed_as)) {}
 
   checked_plan read;
+  std::int64_t bytes;  // of what the plan injects
   std::vector<std::int64_t> signature;
   std::deque<sequence_job> waiting;
 };
@@ -59,6 +61,7 @@ class many_generations {
         finished_(finished),
         how_(how),
         limit_(position_limit(model.config)),
+        enough_held_(detail::enough_for_batch(model, most_bytes())),
         replays_(how.replays_steps ? *how.replays_steps : detail::replays_steps_unasked()),
         kernels_(replays_) {
     require<value_error>(how.most_sequences > 0, "generate_many", "most_sequences", "1 or more",
@@ -68,13 +71,20 @@ class many_generations {
   void run() {
     for (fill(); !groups_.empty(); fill()) {
       run_batch();
+      detail::return_freed_memory();
     }
   }
 
  private:
-  /// Takes requests until there are enough to choose from.
+  /// Bytes that a batch may take at most.
+  [[nodiscard]] std::int64_t most_bytes() const {
+    const auto free = static_cast<double>(detail::free_memory(model_.device()));
+    return how_.most_bytes > 0 ? how_.most_bytes : static_cast<std::int64_t>(how_.share * free);
+  }
+
+  /// Takes requests until there are enough to choose from, or they hold enough memory.
   void fill() {
-    while (waiting_ < 2 * how_.most_sequences && !exhausted_) {
+    while (waiting_ < 2 * how_.most_sequences && (held_ < enough_held_ || waiting_ == 0) && !exhausted_) {
       std::optional<generation_request> request = source_();
       if (request) {
         add(std::move(*request));
@@ -92,6 +102,7 @@ class many_generations {
     job_group* group = find(signature, request.settings.max_new_tokens + (request.reads_eos ? 1 : 0));
     if (group == nullptr) {
       group = &groups_.emplace_back(std::move(read), std::move(signature));
+      held_ += group->bytes;
     }
     if (request.settings.temperature == 0) {
       request.settings.seeds = {0};  // nothing is drawn
@@ -154,22 +165,23 @@ class many_generations {
   }
 
   [[nodiscard]] batch_sizes held_by_memory(batch_sizes sizes, std::int64_t shortest) const {
-    const std::int64_t free = detail::free_memory(model_.device());
-    const std::int64_t most =
-        how_.most_bytes > 0 ? how_.most_bytes : static_cast<std::int64_t>(how_.share * static_cast<double>(free));
-    while (detail::bytes_of(model_, sizes) > most) {
+    const std::int64_t most = most_bytes();
+    const std::int64_t enough = how_.most_bytes > 0 ? most : detail::enough_for_batch(model_, most);
+    while (detail::bytes_of(model_, sizes) > enough) {
       if (sizes.groups > 1) {
-        sizes.groups = (sizes.groups + 1) / 2;
+        sizes.groups -= (sizes.groups + 7) / 8;
       } else if (sizes.members > 1) {
-        sizes.members = (sizes.members + 1) / 2;
+        sizes.members -= (sizes.members + 7) / 8;
       } else if (sizes.prefix > shortest) {
         sizes.prefix = shortest;
+      } else if (detail::bytes_of(model_, sizes) <= most) {
+        break;
       } else {
         fail<out_of_memory_error>(
             "generate_many", "memory",
             fmt::format("{} bytes on {} for one sequence of {} slots", detail::bytes_of(model_, sizes),
                         model_.device().str(), sizes.prefix + sizes.tail),
-            fmt::format("{} bytes, of {} free", most, free));
+            fmt::format("{} bytes, of {} free", most, detail::free_memory(model_.device())));
       }
     }
     return sizes;
@@ -196,7 +208,8 @@ class many_generations {
         const auto begin = places.begin() + static_cast<std::ptrdiff_t>(g * static_cast<std::size_t>(sizes.members));
         const bool idle = std::none_of(begin, begin + static_cast<std::ptrdiff_t>(sizes.members),
                                        [](const place& each) { return each.job.has_value(); });
-        if (idle) {
+        if (idle && running_[g]) {
+          held_ -= running_[g]->bytes;
           running_[g].reset();
         }
       }
@@ -374,6 +387,8 @@ class many_generations {
   const result_sink& finished_;
   batching how_;
   std::optional<std::int64_t> limit_;
+  std::int64_t enough_held_;                       // bytes of injected caches beyond which no more are asked for
+  std::int64_t held_ = 0;                          // bytes that the plans of groups inject
   bool replays_;                                   // whether a GPU's steps are made of our kernels and replayed
   detail::gpu_kernels_wanted kernels_;             // while this lives
   std::list<job_group> groups_;                    // that wait

@@ -36,6 +36,14 @@ at::Tensor by_slot(const at::Tensor& buffer) { return buffer.transpose(1, 2); }
 /// Fresh `[1, heads, tokens, head_dim]` as `[tokens, heads, head_dim]`.
 at::Tensor by_token(const at::Tensor& fresh, at::ScalarType wide) { return fresh[0].transpose(0, 1).to(wide); }
 
+/// Elements [begin, end) of a list.
+template <class Element>
+std::vector<Element> part(const std::vector<Element>& list, std::size_t begin, std::size_t end) {
+  return {list.begin() + static_cast<std::ptrdiff_t>(begin), list.begin() + static_cast<std::ptrdiff_t>(end)};
+}
+
+at::Tensor joined(const std::vector<at::Tensor>& rows) { return rows.size() == 1 ? rows.front() : at::cat(rows, 0); }
+
 void put(const at::Tensor& buffer, std::initializer_list<at::Tensor> places, const at::Tensor& values) {
   c10::List<std::optional<at::Tensor>> where;
   for (const at::Tensor& place : places) {
@@ -60,38 +68,57 @@ at::Tensor prefix_reader::index(const std::vector<std::int64_t>& list) const {
   return uploaded(list, at::kLong, model_->device());
 }
 
-at::Tensor prefix_reader::read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans,
-                               const std::vector<std::int64_t>& asked) {
+std::size_t prefix_reader::end_of_pass(const std::vector<const checked_plan*>& plans, std::size_t begin) const {
+  const std::int64_t most_tokens = most_tokens_read(model_->device());
+  std::size_t end = begin;
+  std::int64_t longest = 0;
+  std::int64_t tokens = 0;
+  while (end < plans.size()) {
+    const std::int64_t next = std::max(longest, plans[end]->input.size());
+    const std::int64_t scores = static_cast<std::int64_t>(end - begin + 1) * model_->config.q_heads * next *
+                                caches_->buffers(0).prefix_keys.size(2);
+    tokens += plans[end]->input.size();
+    if (next > longest_read_together || (end > begin && (scores > most_scores_read || tokens > most_tokens))) {
+      break;
+    }
+    longest = next;
+    ++end;
+  }
+  return end;
+}
+
+at::Tensor prefix_reader::read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans) {
   at::NoGradGuard no_grad;
-  const std::vector<std::int64_t> wanted = asked.empty() ? std::vector<std::int64_t>(groups.size(), 1) : asked;
   std::vector<at::Tensor> logits;
   for (std::size_t begin = 0; begin < groups.size();) {
-    std::size_t end = begin;
-    std::int64_t longest = 0;
-    while (end < groups.size()) {
-      const std::int64_t next = std::max(longest, plans[end]->input.size());
-      const std::int64_t scores = static_cast<std::int64_t>(end - begin + 1) * model_->config.q_heads * next *
-                                  caches_->buffers(0).prefix_keys.size(2);
-      if (next > longest_read_together || (end > begin && scores > most_scores_read)) {
-        break;
-      }
-      longest = next;
-      ++end;
-    }
+    const std::size_t end = end_of_pass(plans, begin);
     if (end == begin) {
-      require_count<value_error>(wanted[begin], 1, "sequence_batch::read", "asked", "{} of a long text");
       logits.push_back(read_alone(groups[begin], *plans[begin]));
       ++begin;
-      continue;
+    } else {
+      logits.push_back(vocabulary_logits(
+          model_->config, model_->weights,
+          read_at_once(part(groups, begin, end), part(plans, begin, end), std::vector<std::int64_t>(end - begin, 1))));
+      begin = end;
     }
-    const auto first = static_cast<std::ptrdiff_t>(begin);
-    const auto last = static_cast<std::ptrdiff_t>(end);
-    logits.push_back(read_at_once({groups.begin() + first, groups.begin() + last},
-                                  {plans.begin() + first, plans.begin() + last},
-                                  {wanted.begin() + first, wanted.begin() + last}));
+  }
+  return joined(logits);
+}
+
+at::Tensor prefix_reader::read_states(const std::vector<std::int64_t>& groups,
+                                      const std::vector<const checked_plan*>& plans,
+                                      const std::vector<std::int64_t>& asked) {
+  at::NoGradGuard no_grad;
+  std::vector<at::Tensor> states;
+  for (std::size_t begin = 0; begin < groups.size();) {
+    const std::size_t end = end_of_pass(plans, begin);
+    require<value_error>(end > begin, "sequence_batch::read_states", "plans",
+                         formatted("texts of at most {} tokens", longest_read_together),
+                         formatted("{}", plans[begin]->input.size()));
+    states.push_back(read_at_once(part(groups, begin, end), part(plans, begin, end), part(asked, begin, end)));
     begin = end;
   }
-  return logits.size() == 1 ? logits.front() : at::cat(logits, 0);
+  return joined(states);
 }
 
 at::Tensor prefix_reader::read_alone(std::int64_t group, const checked_plan& read) {
@@ -183,7 +210,7 @@ at::Tensor prefix_reader::read_at_once(const std::vector<std::int64_t>& groups,
   };
   const at::Tensor hidden = hidden_states(model_->config, model_->weights, index(ids).unsqueeze(0),
                                           rotations_->geometry(), *rotations_, attend);
-  return vocabulary_logits(model_->config, model_->weights, hidden[0].index_select(0, index(behind)));
+  return hidden[0].index_select(0, index(behind));
 }
 
 at::Tensor prefix_reader::attend_reading(const reading& now, std::int64_t layer, const at::Tensor& q,
@@ -200,13 +227,25 @@ at::Tensor prefix_reader::attend_reading(const reading& now, std::int64_t layer,
   at::Tensor queries = at::zeros({texts * now.longest, q.size(1), q.size(3)}, q.options().dtype(wide));
   queries.index_copy_(0, now.flat, by_token(q, wide));
   queries = queries.view({texts, now.longest, kv_heads, shared, q.size(3)}).transpose(1, 2).flatten(2, 3);
-  const at::Tensor keys = buffers.prefix_keys.index_select(0, now.groups).slice(2, 0, now.prefix).to(wide);
-  const at::Tensor values = buffers.prefix_values.index_select(0, now.groups).slice(2, 0, now.prefix).to(wide);
-  at::Tensor scores = capped(at::matmul(queries, keys.transpose(-2, -1)) * how.scale, how.softcap);
-  scores = scores.unflatten(2, {now.longest, shared});
-  scores.masked_fill_(now.hidden[static_cast<std::size_t>(layer)], masked_score);
-  const at::Tensor context = at::matmul(at::softmax(scores, -1).flatten(2, 3), values);
-  return context.unflatten(2, {now.longest, shared})
+  const at::Tensor& hidden = now.hidden[static_cast<std::size_t>(layer)];
+  const std::int64_t scores_of_text = std::max<std::int64_t>(1, q.size(1) * now.longest * now.prefix);
+  const std::int64_t together = std::max<std::int64_t>(1, most_scores_held(q.device()) / scores_of_text);
+  std::vector<at::Tensor> parts;
+  for (std::int64_t begin = 0; begin < texts; begin += together) {
+    const std::int64_t end = std::min(texts, begin + together);
+    const at::Tensor some = now.groups.slice(0, begin, end);
+    const auto kept = [&](const at::Tensor& slots) {
+      return slots.slice(2, 0, now.prefix).index_select(0, some).to(wide);
+    };
+    at::Tensor scores =
+        capped(at::matmul(queries.slice(0, begin, end), kept(buffers.prefix_keys).transpose(-2, -1)).mul_(how.scale),
+               how.softcap);
+    scores = scores.unflatten(2, {now.longest, shared});
+    scores.masked_fill_(hidden.slice(0, begin, end), masked_score);
+    parts.push_back(at::matmul(at::softmax(scores, -1).flatten(2, 3), kept(buffers.prefix_values)));
+  }
+  return joined(parts)
+      .unflatten(2, {now.longest, shared})
       .transpose(1, 2)
       .reshape({texts * now.longest, q.size(1), q.size(3)})
       .index_select(0, now.flat)

@@ -1,6 +1,7 @@
 #include "kvtransfer/model/score.hpp"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
 #include <fmt/format.h>
 
@@ -12,6 +13,7 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/attention_mask.hpp"
 #include "kvtransfer/tensor/integers.hpp"
+#include "model/needs_gradient.hpp"
 #include "model/plan_checks.hpp"
 #include "model/plan_frame.hpp"
 #include "model/plan_pass.hpp"
@@ -178,11 +180,19 @@ next_token_comparison compare_next_tokens(const at::Tensor& reference, const at:
     fail<shape_error>("compare_next_tokens", "other", fmt::format("{}, two axes", describe(reference)),
                       describe(other));
   }
-  const at::Tensor expected = at::log_softmax(widened(reference), -1);
-  const at::Tensor found = at::log_softmax(widened(other), -1);
+  constexpr std::int64_t most_held = std::int64_t{1} << 19;  // logits: several tensors of so many are needed at a time
+  const bool at_once = detail::needs_gradient(reference) || detail::needs_gradient(other) || reference.numel() == 0;
+  const std::int64_t rows =
+      at_once ? std::max<std::int64_t>(1, reference.size(0)) : std::max<std::int64_t>(1, most_held / reference.size(1));
+  std::vector<at::Tensor> divergence;
+  for (std::int64_t begin = 0; begin == 0 || begin < reference.size(0); begin += rows) {
+    const at::Tensor expected = at::log_softmax(widened(reference.slice(0, begin, begin + rows)), -1);
+    const at::Tensor found = at::log_softmax(widened(other.slice(0, begin, begin + rows)), -1);
+    divergence.push_back((expected.exp() * (expected - found)).sum(-1));
+  }
   const at::Tensor best = std::get<0>(reference.detach().topk(std::min<std::int64_t>(2, reference.size(1)), -1));
-  return {(expected.exp() * (expected - found)).sum(-1), best.select(-1, 0) - best.select(-1, best.size(-1) - 1),
-          reference.argmax(-1).eq(other.argmax(-1))};
+  return {divergence.size() == 1 ? divergence.front() : at::cat(divergence),
+          best.select(-1, 0) - best.select(-1, best.size(-1) - 1), reference.argmax(-1).eq(other.argmax(-1))};
 }
 
 next_token_comparison compare_next_tokens(const causal_lm& model, const plan& reference, const plan& input,

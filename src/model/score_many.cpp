@@ -10,18 +10,22 @@
 #include "kvtransfer/model/score.hpp"
 #include "model/checked_plan.hpp"
 #include "model/free_memory.hpp"
+#include "model/host_memory.hpp"
 #include "model/lack_of_memory.hpp"
 #include "model/plan_checks.hpp"
 #include "model/prefix_reader.hpp"
 #include "model/sequence_batch.hpp"
+#include "model/transformer.hpp"
 #include "model/with_continuations.hpp"
 
 namespace kvtransfer::detail {
 
 namespace {
 
-/// Logits that one pass may give: passes of some hundred tokens take little longer than larger ones, and less memory.
-constexpr std::int64_t most_logits = std::int64_t{1} << 25;
+/// Logits that are held at a time: those of a pass would take more memory than a small model. A GPU takes little longer
+/// for a few hundred rows than for more.
+std::int64_t most_logits(at::Device device) { return std::int64_t{1} << (device.is_cpu() ? 22 : 25); }
+
 /// Plans that one pass may read.
 constexpr std::int64_t most_plans = 64;
 
@@ -45,14 +49,10 @@ batch_sizes sizes_of(const std::vector<waiting_plan>& waiting, std::size_t begin
 /// How many plans from `begin` on go in one pass.
 std::size_t end_of_pass(const causal_lm& model, const std::vector<waiting_plan>& waiting, std::size_t begin,
                         std::int64_t most_bytes) {
-  std::int64_t logits = 0;
   std::size_t end = begin;
   while (end < waiting.size() && static_cast<std::int64_t>(end - begin) < most_plans &&
-         waiting[end].read.layers_alike == waiting[begin].read.layers_alike) {
-    logits += waiting[end].asked * model.config.vocab_size;
-    if (end > begin && (logits > most_logits || bytes_of(model, sizes_of(waiting, begin, end + 1)) > most_bytes)) {
-      break;
-    }
+         waiting[end].read.layers_alike == waiting[begin].read.layers_alike &&
+         (end == begin || bytes_of(model, sizes_of(waiting, begin, end + 1)) <= most_bytes)) {
     ++end;
   }
   return end;
@@ -69,12 +69,23 @@ void score_pass(const causal_lm& model, const std::vector<waiting_plan>& waiting
     plans.push_back(&waiting[i].read);
     asked.push_back(waiting[i].asked);
   }
-  const at::Tensor logits = batch.read(groups, plans, asked);
-  const at::ScalarType wide = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor states = batch.read_states(groups, plans, asked);
   std::int64_t first = 0;
-  for (std::size_t i = begin; i < end; ++i) {
-    found(waiting[i].index, logits.slice(0, first, first + waiting[i].asked).to(wide));
-    first += waiting[i].asked;
+  for (std::size_t i = begin; i < end;) {
+    std::size_t behind = i;
+    std::int64_t rows = 0;
+    do {
+      rows += waiting[behind].asked;
+      ++behind;
+    } while (behind < end && (rows + waiting[behind].asked) * model.config.vocab_size <= most_logits(model.device()));
+    const at::Tensor logits = vocabulary_logits(model.config, model.weights, states.slice(0, first, first + rows));
+    first += rows;
+    std::int64_t row = 0;
+    for (; i < behind; ++i) {
+      const at::Tensor own = logits.slice(0, row, row + waiting[i].asked);
+      found(waiting[i].index, own.to(own.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
+      row += waiting[i].asked;
+    }
   }
 }
 
@@ -102,10 +113,14 @@ void score_in_passes(const causal_lm& model, const std::vector<scored_plan>& pla
   }
   std::ranges::stable_sort(waiting, {},
                            [](const waiting_plan& each) { return std::pair(each.read.layers_alike, each.read.slots); });
-  const auto most_bytes = static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device())));
+  // On a CPU half of what a batch may take: whole texts are read, so that a dozen are as many rows as a product needs.
+  const std::int64_t most_bytes =
+      enough_for_batch(model, static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device())))) /
+      (model.device().is_cpu() ? 2 : 1);
   for (std::size_t begin = 0; begin < waiting.size();) {
     const std::size_t end = end_of_pass(model, waiting, begin, most_bytes);
     score_pass(model, waiting, begin, end, found);
+    return_freed_memory();
     begin = end;
     tell_pass(how);
   }

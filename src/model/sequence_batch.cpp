@@ -34,10 +34,16 @@ sequence_batch::sequence_batch(const causal_lm& model, const batch_sizes& sizes,
       turns_since_(static_cast<std::size_t>(sizes.sequences())),
       graphs_(places_, replays && attends_by_kernels(model.config, model.dtype(), model.device())) {}
 
-at::Tensor sequence_batch::read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans,
-                                const std::vector<std::int64_t>& asked) {
+at::Tensor sequence_batch::read_states(const std::vector<std::int64_t>& groups,
+                                       const std::vector<const checked_plan*>& plans,
+                                       const std::vector<std::int64_t>& asked) {
+  return prefix_reader(*model_, caches_, rotations_).read_states(groups, plans, asked);
+}
+
+at::Tensor sequence_batch::read(const std::vector<std::int64_t>& groups,
+                                const std::vector<const checked_plan*>& plans) {
   at::NoGradGuard no_grad;
-  const at::Tensor logits = prefix_reader(*model_, caches_, rotations_).read(groups, plans, asked);
+  const at::Tensor logits = prefix_reader(*model_, caches_, rotations_).read(groups, plans);
   std::vector<rotation_place> places;
   for (const std::int64_t group : groups) {
     for (std::int64_t i = 0; i < sizes_.tail; ++i) {

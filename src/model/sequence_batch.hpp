@@ -30,11 +30,13 @@ class sequence_batch {
   sequence_batch(const causal_lm& model, const batch_sizes& sizes, bool replays = false);
 
   /// Has each of `groups` begin with what a plan injects and reads. None of their members goes on.
-  /// @param asked for each plan, behind how many of its last tokens scores are wanted; empty: behind the last of each
-  /// @return scores of what follows, `[all that were asked for, vocab_size]`, plan by plan
-  /// @throws value_error if more than one is asked for of a text too long to be read with others
-  [[nodiscard]] at::Tensor read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans,
-                                const std::vector<std::int64_t>& asked = {});
+  /// @return scores of what follows the last token of each, `[plans, vocab_size]`
+  [[nodiscard]] at::Tensor read(const std::vector<std::int64_t>& groups, const std::vector<const checked_plan*>& plans);
+
+  /// The same, for scores behind several tokens: see `prefix_reader::read_states`. No sequence can begin behind it.
+  [[nodiscard]] at::Tensor read_states(const std::vector<std::int64_t>& groups,
+                                       const std::vector<const checked_plan*>& plans,
+                                       const std::vector<std::int64_t>& asked);
 
   /// Has sequences go on behind their group's prefix. Sequence `group · members + member` is a group's member.
   void begin(const std::vector<begun_sequence>& begun);

@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/silu.h>
@@ -15,6 +14,7 @@
 
 #include "model/attention.hpp"
 #include "model/fused_blocks.hpp"
+#include "model/rounded_rows.hpp"
 #include "model/weights/nf4_product.hpp"
 
 namespace kvtransfer::detail {
@@ -30,7 +30,7 @@ at::Tensor dense_linear(const at::Tensor& x, const at::Tensor& weight, const at:
   if (std::optional<at::Tensor> product = few_rows_product(x, weight, bias)) {
     return *std::move(product);
   }
-  return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  return linear_in_rounded_rows(x, weight, bias);
 }
 
 at::Tensor activated(const at::Tensor& gate, gate_activation activation) {

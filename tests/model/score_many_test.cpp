@@ -66,6 +66,23 @@ TEST_CASE("continuations scored together have the logits that each has alone", "
   }
 }
 
+TEST_CASE("logits of a vocabulary too large to hold them for a whole pass come piece by piece", "[model][score_many]") {
+  nlohmann::json config = small_config();
+  config["vocab_size"] = 1 << 18;  // 16 tokens a piece
+  const causal_lm model = small_model(1, config);
+  std::vector<scored_plan> plans;
+  for (std::int64_t i = 0; i < 9; ++i) {
+    plans.push_back({plan_of({some_tokens(2 + i, i)}), some_tokens(i == 4 ? 40 : 3 + i, 7 * i)});
+  }
+  const std::vector<at::Tensor> together = scored(model, plans);
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    CAPTURE(i);
+    const at::Tensor alone = next_token_logits(model, plans[i].input, plans[i].continuation);
+    REQUIRE(together[i].sizes() == alone.sizes());
+    CHECK(max_difference(together[i], alone) < 1e-5);
+  }
+}
+
 TEST_CASE("a text too long to be read with others is scored by itself", "[model][score_many]") {
   nlohmann::json config = small_config();
   config["max_position_embeddings"] = 1024;

@@ -8,6 +8,8 @@
 #include "experiment/named_errors.hpp"
 #include "experiment/trial.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
+#include "model/batch_sizes.hpp"
+#include "model/free_memory.hpp"
 #include "model/lack_of_memory.hpp"
 #include "model/plan_checks.hpp"
 
@@ -15,7 +17,7 @@ namespace kvtransfer::detail {
 
 namespace {
 
-/// Trials that are made ready, and measured, together.
+/// Trials that are made ready, and measured, together at most: fewer where what they inject takes much memory.
 constexpr std::size_t most_prepared = 128;
 
 generation_config settings_for(const run_settings& settings, const causal_lm& model) {
@@ -38,7 +40,9 @@ parcel_runner::parcel_runner(const causal_lm& model, const prompt_encoding& enco
       finished_(std::move(finish)),
       settings_(settings_for(records.run().settings, model)),
       caches_(model, prompt_caches::usual_bytes, how),
-      measures_(model, encoding, conditions, records, settings_, how_) {}
+      measures_(model, encoding, conditions, records, settings_, how_),
+      enough_held_(enough_for_batch(
+          model, static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device()))))) {}
 
 /// Those whose prompts have to be continued first come last, when all of those continuations are made together.
 void parcel_runner::run(const std::vector<cell>& cells) {
@@ -58,9 +62,11 @@ std::vector<cell> parcel_runner::generate_for(const std::vector<cell>& cells) {
   auto next = cells.begin();
   const request_source source = [&]() -> std::optional<generation_request> {
     if (ready.empty()) {
-      for (; next != cells.end() && ready.size() < most_prepared; ++next) {
+      std::int64_t held = 0;
+      for (; next != cells.end() && ready.size() < most_prepared && (held < enough_held_ || ready.empty()); ++next) {
         try {
           ready.push_back(prepared(*next));
+          held += bytes_injected(ready.back().request.input);
         } catch (const continuation_deferred&) {
           deferred.push_back(*next);
         }

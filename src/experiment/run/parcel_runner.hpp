@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <vector>
 
@@ -42,6 +43,7 @@ class parcel_runner {
   generation_config settings_;
   prompt_caches caches_;
   trial_measures measures_;
+  std::int64_t enough_held_;  // bytes that trials inject which are made ready
 };
 
 }  // namespace kvtransfer::detail
