@@ -11,7 +11,8 @@
 
 namespace kvtransfer::train_projector {
 
-/// How a fuser is trained. Two runs with the same recipe and seed give the same numbers.
+/// How a fuser is trained. Two runs with the same recipe and seed give the same numbers on
+/// processors of one kind: a GPU draws other noise than a CPU.
 struct recipe {
   std::int64_t steps = 300;
   std::int64_t warm_up = 30;        ///< steps over which the learning rate rises to its peak

@@ -114,7 +114,12 @@ void run_experiment(const causal_lm& model, const prompt_encoding& encoding,
                     const std::vector<any_condition>& conditions, results& run, journal& finished,
                     const progress_callback& report, process_group& group) {
   detail::encoded_tests encoded;
-  detail::run_share(model, encoding, conditions, run, encoded, &finished, report, group);
+  try {
+    detail::run_share(model, encoding, conditions, run, encoded, &finished, report, group);
+  } catch (...) {
+    detail::fill_in(run, finished);  // what was finished is the caller's, however the rest ends
+    throw;
+  }
   detail::fill_in(run, finished);
 }
 

@@ -3,6 +3,8 @@
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <utility>
 
@@ -26,14 +28,25 @@ __device__ inline void let_next_begin() {
 #endif
 }
 
-/// Whether the current device overlaps launches.
-inline bool overlaps_launches() {
+__global__ static void does_nothing() {}
+
+/// The virtual architecture that kernels which run on the current device were compiled for, as `__CUDA_ARCH__ / 10`
+/// said it: the device may be newer, and run what an older one's code was translated to.
+inline int code_architecture() {
+  static std::array<std::atomic<int>, 128> known{};  // by device
   int device = 0;
-  int major = 0;
   C10_CUDA_CHECK(cudaGetDevice(&device));
-  C10_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  return major >= 9;
+  std::atomic<int>& here = known.at(static_cast<std::size_t>(device));
+  if (here == 0) {
+    cudaFuncAttributes attributes{};
+    C10_CUDA_CHECK(cudaFuncGetAttributes(&attributes, does_nothing));
+    here = attributes.ptxVersion;
+  }
+  return here;
 }
+
+/// Whether kernels on the current device overlap: both it and their code have to know how.
+inline bool overlaps_launches() { return code_architecture() >= 90; }
 
 /// Launches on the current stream a kernel that keeps to the rules above.
 template <class... Parameters, class... Arguments>

@@ -76,7 +76,10 @@ class mapped_file {
     std::atomic<std::size_t> count_ = 0;
   };
 
-  static file_list& known_files();
+  static file_list& known_files() {      // defined here in every mode, so that a process has one
+    static auto* files = new file_list;  // never destroyed: a mapping may outlive every other static object
+    return *files;
+  }
 
   explicit mapped_file(const std::filesystem::path& path);
 

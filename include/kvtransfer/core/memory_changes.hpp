@@ -32,7 +32,10 @@ struct memory_range {
 class memory_changes {
  public:
   /// The process's.
-  [[nodiscard]] static memory_changes& instance();
+  [[nodiscard]] static memory_changes& instance() {
+    static memory_changes changes;  // defined here in every mode, so that a process has one
+    return changes;
+  }
 
   /// The number of the last change.
   std::uint64_t last() const;

@@ -21,7 +21,7 @@ namespace detail {
 [[nodiscard]] at::Tensor moment_matched(const at::Tensor& tensor, const at::Tensor& valid, const at::Tensor& drawn);
 
 /// Normal noise of mean 0 and deviation 1 for keys and values, layer by layer: drawn on the host, one after the other,
-/// and brought to where they are at once.
+/// and brought to where each is, many at a time.
 /// @return fp32, in the order keys, values of each layer
 [[nodiscard]] std::vector<at::Tensor> normal_noise(const std::vector<at::Tensor>& keys_and_values, std::uint64_t seed);
 

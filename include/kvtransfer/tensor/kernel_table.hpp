@@ -1,10 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <dlfcn.h>
-#if !defined(__APPLE__)
-#include <link.h>
-#endif
 
 #include <cstdint>
 #include <optional>
@@ -37,7 +33,10 @@ struct rotation_tensors {
   bool model_faithful = false;
 
   /// All of them in the schema's order.
-  [[nodiscard]] auto arguments() const;
+  [[nodiscard]] auto arguments() const {
+    return std::tie(from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
+                    interleaved, model_faithful);
+  }
 };
 
 /// Quantized layers as the operator takes them; src/kernels/rope/quantized_operators.cpp describes each.

@@ -266,14 +266,8 @@ inline bool fits_tiles(const nf4_codes& matrix) {
          reinterpret_cast<std::uintptr_t>(matrix.codes) % 16 == 0;
 }
 
-/// Whether the current device has the instructions.
-inline bool multiplies_tiles() {
-  int device = 0;
-  int major = 0;
-  C10_CUDA_CHECK(cudaGetDevice(&device));
-  C10_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  return major >= 8;
-}
+/// Whether the code that runs on the current device has the instructions.
+inline bool multiplies_tiles() { return code_architecture() >= 80; }
 
 /// Launches products of up to eight rows.
 template <bool Gated, class Element>

@@ -74,11 +74,6 @@ KVTRANSFER_INLINE void mapped_file::file_list::remove(std::uintptr_t begin) {
   count_ = files_.size();
 }
 
-KVTRANSFER_INLINE mapped_file::file_list& mapped_file::known_files() {
-  static auto* files = new file_list;  // never destroyed: a mapping may outlive every other static object
-  return *files;
-}
-
 KVTRANSFER_INLINE mapped_file::mapped_file(const std::filesystem::path& path) : path_(path) {
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor_ < 0) {

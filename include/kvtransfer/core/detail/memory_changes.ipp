@@ -17,11 +17,6 @@
 
 namespace kvtransfer {
 
-KVTRANSFER_INLINE memory_changes& memory_changes::instance() {
-  static memory_changes changes;
-  return changes;
-}
-
 KVTRANSFER_INLINE std::uint64_t memory_changes::last() const {
   const std::scoped_lock lock(mutex_);
   return last_;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -34,24 +35,32 @@ KVTRANSFER_INLINE at::Tensor moment_matched(const at::Tensor& tensor, const at::
 
 KVTRANSFER_INLINE std::vector<at::Tensor> normal_noise(const std::vector<at::Tensor>& keys_and_values,
                                                        std::uint64_t seed) {
+  constexpr std::int64_t at_once = std::int64_t{1}
+                                   << 24;  // numbers brought to a device by one copy, at least a tensor's
   at::Generator generator = at::detail::createCPUGenerator(seed);
-  std::int64_t elements = 0;
-  for (const at::Tensor& each : keys_and_values) {
-    elements += each.numel();
-  }
-  const at::Device device = keys_and_values.empty() ? at::Device(at::kCPU) : keys_and_values.front().device();
-  const at::Tensor host = upload_buffer({elements}, at::kFloat, device);
-  std::int64_t begin = 0;
-  for (const at::Tensor& each : keys_and_values) {
-    host.narrow(0, begin, each.numel()).view(each.sizes()).normal_(0.0, 1.0, generator);
-    begin += each.numel();
-  }
-  const at::Tensor there = uploaded(host, device);
   std::vector<at::Tensor> drawn;
-  begin = 0;
-  for (const at::Tensor& each : keys_and_values) {
-    drawn.push_back(there.narrow(0, begin, each.numel()).view(each.sizes()));
-    begin += each.numel();
+  for (std::size_t first = 0; first < keys_and_values.size();) {
+    const at::Device device = keys_and_values[first].device();
+    std::size_t behind = first;
+    std::int64_t elements = 0;
+    do {
+      elements += keys_and_values[behind].numel();
+      ++behind;
+    } while (behind < keys_and_values.size() && keys_and_values[behind].device() == device &&
+             elements + keys_and_values[behind].numel() <= at_once);
+    const at::Tensor host = upload_buffer({elements}, at::kFloat, device);
+    std::int64_t begin = 0;
+    for (std::size_t i = first; i < behind; ++i) {
+      const at::Tensor& each = keys_and_values[i];
+      host.narrow(0, begin, each.numel()).view(each.sizes()).normal_(0.0, 1.0, generator);
+      begin += each.numel();
+    }
+    const at::Tensor there = uploaded(host, device);
+    for (begin = 0; first < behind; ++first) {
+      const at::Tensor& each = keys_and_values[first];
+      drawn.push_back(there.narrow(0, begin, each.numel()).view(each.sizes()));
+      begin += each.numel();
+    }
   }
   return drawn;
 }

@@ -160,9 +160,8 @@ class fuser {
 
   /// Uniform in [0, 1), drawn where the generator is.
   [[nodiscard]] at::Tensor drawn(at::IntArrayRef sizes, const at::TensorOptions& options) const {
-    return detail::new_tensor(sizes, options.device(training_->draws.device()))
-        .uniform_(0, 1, training_->draws)
-        .to(options.device());
+    const at::Device where = training_->draws.defined() ? training_->draws.device() : at::Device(at::kCPU);
+    return detail::new_tensor(sizes, options.device(where)).uniform_(0, 1, training_->draws).to(options.device());
   }
 
   [[nodiscard]] at::Tensor through(const fuser_block& block, const at::Tensor& state) const {

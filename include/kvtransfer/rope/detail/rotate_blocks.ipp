@@ -12,11 +12,13 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/memory_changes.hpp"
 #include "kvtransfer/rope/detail/fp8_range.hpp"
+#include "kvtransfer/rope/detail/fused_kernels.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/rope/rotate_blocks.hpp"
 #include "kvtransfer/rope/rotate_keys.hpp"
 #include "kvtransfer/rope/rotation.hpp"
 #include "kvtransfer/tensor/integers.hpp"
+#include "kvtransfer/tensor/kernel_table.hpp"
 #include "kvtransfer/tensor/memory.hpp"
 #include "kvtransfer/tensor/operations.hpp"
 

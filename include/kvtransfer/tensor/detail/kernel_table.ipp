@@ -2,20 +2,17 @@
 
 #include <ATen/core/Tensor.h>
 #include <dlfcn.h>
+#if !defined(__APPLE__)
 #include <link.h>
+#endif
 
 #include <atomic>
-#include <tuple>
+#include <cstddef>
 
 #include "kvtransfer/core/compiled.hpp"
 #include "kvtransfer/tensor/kernel_table.hpp"
 
 namespace kvtransfer::detail {
-
-KVTRANSFER_INLINE auto rotation_tensors::arguments() const {
-  return std::tie(from_positions, to_positions, delta, from_inv_freq, to_inv_freq, stream_of, gain, window_offset,
-                  interleaved, model_faithful);
-}
 
 KVTRANSFER_INLINE unsigned long long libraries_loaded() {
   unsigned long long count = 0;

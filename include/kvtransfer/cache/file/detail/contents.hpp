@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kvtransfer/cache/file/detail/cache_contents.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"
 #include "kvtransfer/cache/file/detail/framed_file.hpp"

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kvtransfer/cache/cache_frame.hpp"
+#include "kvtransfer/cache/file/detail/cache_contents.hpp"
 #include "kvtransfer/cache/file/detail/code_tensors.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/cache/file/detail/frame_json.hpp"

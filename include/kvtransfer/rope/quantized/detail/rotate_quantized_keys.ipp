@@ -12,6 +12,7 @@
 #include "kvtransfer/core/compiled.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/memory_changes.hpp"
+#include "kvtransfer/rope/detail/fused_kernels.hpp"
 #include "kvtransfer/rope/detail/reference_quantized_rotation.hpp"
 #include "kvtransfer/rope/detail/rotation_checks.hpp"
 #include "kvtransfer/rope/options.hpp"
