@@ -18,7 +18,7 @@ std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes) {
   const std::int64_t kept = 2 * config.layers * slots * config.kv_heads * config.head_dim *
                             static_cast<std::int64_t>(c10::elementSize(kept_as));
   const std::int64_t scores = 3 * sizes.sequences() * config.q_heads * (sizes.prefix + sizes.tail) * wide;
-  const std::int64_t held = std::min(most_scores_read, most_scores_held(model.device()));
+  const std::int64_t held = std::min(most_scores_read, most_scores_at_once(model.device()));
   const std::int64_t reading =
       4 * std::min(held, sizes.groups * config.q_heads * longest_read_together * sizes.prefix) * wide;
   const std::int64_t activations = sizes.sequences() * (4 * config.intermediate_size + 8 * config.hidden_size) * wide;

@@ -229,7 +229,7 @@ at::Tensor prefix_reader::attend_reading(const reading& now, std::int64_t layer,
   queries = queries.view({texts, now.longest, kv_heads, shared, q.size(3)}).transpose(1, 2).flatten(2, 3);
   const at::Tensor& hidden = now.hidden[static_cast<std::size_t>(layer)];
   const std::int64_t scores_of_text = std::max<std::int64_t>(1, q.size(1) * now.longest * now.prefix);
-  const std::int64_t together = std::max<std::int64_t>(1, most_scores_held(q.device()) / scores_of_text);
+  const std::int64_t together = std::max<std::int64_t>(1, most_scores_at_once(q.device()) / scores_of_text);
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < texts; begin += together) {
     const std::int64_t end = std::min(texts, begin + together);

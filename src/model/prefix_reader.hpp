@@ -21,7 +21,7 @@ inline constexpr std::int64_t longest_read_together = 256;
 inline constexpr std::int64_t most_scores_read = std::int64_t{1} << 24;
 
 /// Of them, those that a layer's attention holds at a time. A GPU wants few large steps, a CPU what fits its caches.
-[[nodiscard]] inline std::int64_t most_scores_held(at::Device device) {
+[[nodiscard]] inline std::int64_t most_scores_at_once(at::Device device) {
   return device.is_cpu() ? std::int64_t{1} << 19 : most_scores_read;
 }
 
