@@ -5,7 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/inject/compose/join.hpp"
 #include "kvtransfer/inject/keys_values.hpp"
+#include "kvtransfer/inject/place_keys.hpp"
+#include "kvtransfer/inject/position_policies.hpp"
+#include "kvtransfer/inject/select/heads.hpp"
+#include "kvtransfer/inject/select/layers.hpp"
 #include "kvtransfer/inject/select/tokens.hpp"
 #include "kvtransfer/inject/select/where.hpp"
 #include "support/message.hpp"

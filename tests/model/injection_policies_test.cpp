@@ -4,9 +4,16 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/inject/compose/blend.hpp"
+#include "kvtransfer/inject/compose/join.hpp"
 #include "kvtransfer/inject/injection_policy_registry.hpp"
 #include "kvtransfer/inject/keys_values.hpp"
+#include "kvtransfer/inject/place_keys.hpp"
+#include "kvtransfer/inject/position_policies.hpp"
 #include "kvtransfer/inject/prepend.hpp"
+#include "kvtransfer/inject/select/heads.hpp"
+#include "kvtransfer/inject/select/layers.hpp"
+#include "kvtransfer/inject/select/tokens.hpp"
 #include "kvtransfer/inject/select/where.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/plan_logits.hpp"
