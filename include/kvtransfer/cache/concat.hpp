@@ -8,6 +8,7 @@
 #include "kvtransfer/cache/cache_view.hpp"
 #include "kvtransfer/cache/detail/layer_pairs.hpp"
 #include "kvtransfer/cache/detail/view_access.hpp"
+#include "kvtransfer/cache/detail/writings.hpp"  // IWYU pragma: export
 #include "kvtransfer/cache/position_overlap.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/operations.hpp"

@@ -10,7 +10,6 @@
 
 #include "kvtransfer/cache/cache.hpp"
 #include "kvtransfer/cache/concat.hpp"
-#include "kvtransfer/cache/detail/writings.hpp"
 #include "kvtransfer/cache/expand_rows.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/donor.hpp"
