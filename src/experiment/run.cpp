@@ -61,17 +61,11 @@ void detail::run_share(const causal_lm& model, const prompt_encoding& encoding,
 }
 
 void detail::fill_in(results& run, const journal& finished) {
-  for (test_record& test : run.tests) {
-    for (condition_record& condition : test.conditions) {
-      for (std::size_t i = 0; i < condition.trials.size(); ++i) {
-        const trial_record* const kept =
-            finished.find({test.test.name, condition.id, static_cast<std::int64_t>(i), condition.inputs_digest});
-        if (kept != nullptr) {
-          condition.trials[i] = *kept;
-        }
-      }
+  for_each_trial(run, [&](const trial_key& key, trial_record& trial) {
+    if (const trial_record* const kept = finished.find(key)) {
+      trial = *kept;
     }
-  }
+  });
 }
 
 results planned_run(const suite& tests, const std::vector<any_condition>& conditions, run_settings settings,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kvtransfer/model/weights.hpp"
+#include "model/free_memory.hpp"
 #include "model/prefix_reader.hpp"
 #include "model/slot_attention.hpp"
 
@@ -26,6 +27,10 @@ std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes) {
   const std::int64_t logits = sizes.sequences() * config.vocab_size *
                               (once ? static_cast<std::int64_t>(c10::elementSize(model.dtype())) : 3 * wide);
   return kept + std::max(scores, reading) + activations + logits;
+}
+
+std::int64_t share_of_free_memory(const causal_lm& model, double share) {
+  return static_cast<std::int64_t>(share * static_cast<double>(free_memory(model.device())));
 }
 
 std::int64_t enough_for_batch(const causal_lm& model, std::int64_t free) {

@@ -23,6 +23,9 @@ struct batch_sizes {
 /// Bytes that a batch of that size takes at most, those of a step included.
 [[nodiscard]] std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes);
 
+/// That share of the memory that is free where the model lies, in bytes.
+[[nodiscard]] std::int64_t share_of_free_memory(const causal_lm& model, double share);
+
 /// Bytes that a batch may take before it is made smaller, of `free` that there are. A CPU is as fast with some dozens
 /// of sequences as with hundreds, so that there a batch takes little beside the weights.
 [[nodiscard]] std::int64_t enough_for_batch(const causal_lm& model, std::int64_t free);

@@ -78,8 +78,7 @@ class many_generations {
  private:
   /// Bytes that a batch may take at most.
   [[nodiscard]] std::int64_t most_bytes() const {
-    const auto free = static_cast<double>(detail::free_memory(model_.device()));
-    return how_.most_bytes > 0 ? how_.most_bytes : static_cast<std::int64_t>(how_.share * free);
+    return how_.most_bytes > 0 ? how_.most_bytes : detail::share_of_free_memory(model_, how_.share);
   }
 
   /// Takes requests until there are enough to choose from, or they hold enough memory.

@@ -9,7 +9,6 @@
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/score.hpp"
 #include "model/checked_plan.hpp"
-#include "model/free_memory.hpp"
 #include "model/host_memory.hpp"
 #include "model/lack_of_memory.hpp"
 #include "model/plan_checks.hpp"
@@ -115,8 +114,7 @@ void score_in_passes(const causal_lm& model, const std::vector<scored_plan>& pla
                            [](const waiting_plan& each) { return std::pair(each.read.layers_alike, each.read.slots); });
   // On a CPU half of what a batch may take: whole texts are read, so that a dozen are as many rows as a product needs.
   const std::int64_t most_bytes =
-      enough_for_batch(model, static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device())))) /
-      (model.device().is_cpu() ? 2 : 1);
+      enough_for_batch(model, share_of_free_memory(model, how.share)) / (model.device().is_cpu() ? 2 : 1);
   for (std::size_t begin = 0; begin < waiting.size();) {
     const std::size_t end = end_of_pass(model, waiting, begin, most_bytes);
     score_pass(model, waiting, begin, end, found);

@@ -41,6 +41,17 @@ std::vector<at::Tensor> scored(const causal_lm& model, const std::vector<scored_
   return logits;
 }
 
+/// Scores of plans read together are those that each has alone.
+void check_scored_as_alone(const causal_lm& model, const std::vector<scored_plan>& plans) {
+  const std::vector<at::Tensor> together = scored(model, plans);
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    CAPTURE(i);
+    const at::Tensor alone = next_token_logits(model, plans[i].input, plans[i].continuation);
+    REQUIRE(together[i].sizes() == alone.sizes());
+    CHECK(max_difference(together[i], alone) < 1e-5);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("continuations scored together have the logits that each has alone", "[model][score_many]") {
@@ -56,13 +67,7 @@ TEST_CASE("continuations scored together have the logits that each has alone", "
       sources.push_back(prefill(model, {some_tokens(length, length)}));
     }
     const std::vector<scored_plan> plans = mixed_plans(sources, config["model_type"] != "mistral");
-    const std::vector<at::Tensor> together = scored(model, plans);
-    for (std::size_t i = 0; i < plans.size(); ++i) {
-      CAPTURE(i);
-      const at::Tensor alone = next_token_logits(model, plans[i].input, plans[i].continuation);
-      REQUIRE(together[i].sizes() == alone.sizes());
-      CHECK(max_difference(together[i], alone) < 1e-5);
-    }
+    check_scored_as_alone(model, plans);
   }
 }
 
@@ -74,13 +79,7 @@ TEST_CASE("logits of a vocabulary too large to hold them for a whole pass come p
   for (std::int64_t i = 0; i < 9; ++i) {
     plans.push_back({plan_of({some_tokens(2 + i, i)}), some_tokens(i == 4 ? 40 : 3 + i, 7 * i)});
   }
-  const std::vector<at::Tensor> together = scored(model, plans);
-  for (std::size_t i = 0; i < plans.size(); ++i) {
-    CAPTURE(i);
-    const at::Tensor alone = next_token_logits(model, plans[i].input, plans[i].continuation);
-    REQUIRE(together[i].sizes() == alone.sizes());
-    CHECK(max_difference(together[i], alone) < 1e-5);
-  }
+  check_scored_as_alone(model, plans);
 }
 
 TEST_CASE("a text too long to be read with others is scored by itself", "[model][score_many]") {

@@ -5,12 +5,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "experiment/file_lock.hpp"
+#include "experiment/run/run_share.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/experiment/output_folder.hpp"
 
@@ -73,19 +75,14 @@ void group_journals::absorb() {
 void group_journals::gather(results& run) {
   own_.reset();
   absorb();
-  for (test_record& test : run.tests) {
-    for (condition_record& condition : test.conditions) {
-      for (std::size_t i = 0; i < condition.trials.size(); ++i) {
-        std::optional<trial_record> kept =
-            all_->take({test.test.name, condition.id, static_cast<std::int64_t>(i), condition.inputs_digest});
-        if (!kept) {
-          fail<file_error>(folder_.string(), "output", "a folder that all processes of the group see",
-                           fmt::format("one without trial {} of {} under {}", i, test.test.name, condition.id));
-        }
-        condition.trials[i] = *std::move(kept);
-      }
+  for_each_trial(run, [&](const trial_key& key, trial_record& trial) {
+    std::optional<trial_record> kept = all_->take(key);
+    if (!kept) {
+      fail<file_error>(folder_.string(), "output", "a folder that all processes of the group see",
+                       fmt::format("one without trial {} of {} under {}", key.trial, key.test, key.condition));
     }
-  }
+    trial = *std::move(kept);
+  });
 }
 
 }  // namespace kvtransfer::detail

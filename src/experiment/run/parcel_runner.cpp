@@ -9,7 +9,6 @@
 #include "experiment/trial.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "model/batch_sizes.hpp"
-#include "model/free_memory.hpp"
 #include "model/lack_of_memory.hpp"
 #include "model/plan_checks.hpp"
 
@@ -41,8 +40,7 @@ parcel_runner::parcel_runner(const causal_lm& model, const prompt_encoding& enco
       settings_(settings_for(records.run().settings, model)),
       caches_(model, prompt_caches::usual_bytes, how),
       measures_(model, encoding, conditions, records, settings_, how_),
-      enough_held_(enough_for_batch(
-          model, static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device()))))) {}
+      enough_held_(enough_for_batch(model, share_of_free_memory(model, how.share))) {}
 
 /// Those whose prompts have to be continued first come last, when all of those continuations are made together.
 void parcel_runner::run(const std::vector<cell>& cells) {
