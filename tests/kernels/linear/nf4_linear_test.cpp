@@ -4,7 +4,6 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/repeat_interleave.h>
@@ -147,44 +146,4 @@ TEST_CASE("NF4 operators refuse by name what does not fit", "[kernels][nf4]") {
   CHECK_THAT(complaint(x, absmax, {}, 4, 48), contains("block_size: expected a power of two, 8 or more, got 48"));
   CHECK_THAT(complaint(x, absmax, at::zeros({}), 4, 64), contains("nested scales"));
   CHECK_THAT(complaint(x, absmax, {}, 3, 64), contains("codes: expected rows of a multiple of 8 elements"));
-}
-
-TEST_CASE("products with several NF4 matrices at once are those with each, on a GPU", "[kernels][nf4][cuda]") {
-  if (!cuda_available()) {
-    return;
-  }
-  const detail::gpu_kernels_wanted kernels(true);
-  at::manual_seed(8);
-  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
-    for (const bool nested : {false, true}) {
-      for (const std::int64_t rows : {1, 3, 8}) {
-        for (const std::int64_t in : {64, 2048, 5632}) {
-          CAPTURE(at::toString(dtype), nested, rows, in);
-          const auto quantized = [&](std::int64_t out) {
-            return quantize_nf4(at::randn({out, in}).mul_(0.05).to(at::kCUDA, dtype), nested);
-          };
-          const std::vector<nf4_matrix> matrices{quantized(130), quantized(8), quantized(130)};
-          const at::Tensor bias = at::randn({130}).to(at::kCUDA, dtype);
-          const at::Tensor x = at::randn({rows, in}).to(at::kCUDA, dtype);
-          const std::vector<at::Tensor> biases{bias, at::Tensor(), at::Tensor()};
-          const auto got = detail::nf4_products(x, {&matrices[0], &matrices[1], &matrices[2]}, biases);
-          REQUIRE(got.has_value());
-          const double unit = dtype == at::kFloat ? 1e-5 : dtype == at::kBFloat16 ? 2e-2 : 4e-3;
-          for (std::size_t i = 0; i < 3; ++i) {
-            const at::Tensor alone = detail::nf4_product(x, matrices[i], biases[i]).value();
-            CHECK(max_difference((*got)[i], alone) <= unit * alone.abs().max().item<double>());
-          }
-          const auto gated = detail::nf4_gate(x, matrices[0], matrices[2], bias, {}, gate_activation::gelu_tanh);
-          REQUIRE(gated.has_value());
-          const auto wide = [&](std::size_t i) {
-            return detail::nf4_product(x, matrices[i], biases[i]).value().to(at::kDouble);
-          };
-          const at::Tensor wanted = at::gelu(wide(0), "tanh") * wide(2);
-          CHECK(max_difference(*gated, wanted) <= 2 * unit * wanted.abs().max().item<double>());
-          CHECK_FALSE(
-              detail::nf4_products(at::randn({9, in}).to(at::kCUDA, dtype), {&matrices[0]}, {bias}).has_value());
-        }
-      }
-    }
-  }
 }
