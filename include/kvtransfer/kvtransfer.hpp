@@ -48,6 +48,7 @@
 #include "kvtransfer/core/compiled.hpp"
 #include "kvtransfer/core/enum_names.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/git_lfs.hpp"
 #include "kvtransfer/core/implementation.hpp"
 #include "kvtransfer/core/json_file.hpp"

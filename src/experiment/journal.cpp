@@ -13,6 +13,7 @@
 #include "experiment/records_json.hpp"
 #include "experiment/trial_json.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/core/mapped_file.hpp"

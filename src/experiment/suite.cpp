@@ -10,6 +10,7 @@
 
 #include "experiment/suite_json.hpp"
 #include "experiment/trial_json.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/experiment/metrics.hpp"

@@ -1,9 +1,12 @@
 #include "model/batch_sizes.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "model/free_memory.hpp"
 #include "model/prefix_reader.hpp"
@@ -29,20 +32,40 @@ std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes) {
   return kept + std::max(scores, reading) + activations + logits;
 }
 
-std::int64_t share_of_free_memory(const causal_lm& model, double share) {
-  return static_cast<std::int64_t>(share * static_cast<double>(free_memory(model.device())));
-}
-
-std::int64_t enough_for_batch(const causal_lm& model, std::int64_t free) {
+batch_memory memory_for_batch(const causal_lm& model, const batching& how) {
+  if (how.most_bytes > 0) {
+    return {how.most_bytes, how.most_bytes};
+  }
+  const auto most = static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device())));
   if (!model.device().is_cpu()) {
-    return free;
+    return {most, most};
   }
   constexpr std::int64_t least = std::int64_t{1} << 26;
   std::int64_t weights = 0;
   for_each_parameter(model.weights, [&](const std::string&, const at::Tensor& tensor) {
     weights += static_cast<std::int64_t>(tensor.nbytes());
   });
-  return std::min(free, std::max(least, weights / 3));
+  return {most, std::min(most, std::max(least, weights / 3))};
+}
+
+batch_sizes held_by(const batch_memory& memory, const causal_lm& model, batch_sizes sizes, std::int64_t shortest) {
+  while (bytes_of(model, sizes) > memory.enough) {
+    if (sizes.groups > 1) {
+      sizes.groups -= (sizes.groups + 7) / 8;
+    } else if (sizes.members > 1) {
+      sizes.members -= (sizes.members + 7) / 8;
+    } else if (sizes.prefix > shortest) {
+      sizes.prefix = shortest;
+    } else if (bytes_of(model, sizes) <= memory.most) {
+      break;
+    } else {
+      fail<out_of_memory_error>("generate_many", "memory",
+                                fmt::format("{} bytes on {} for one sequence of {} slots", bytes_of(model, sizes),
+                                            model.device().str(), sizes.prefix + sizes.tail),
+                                fmt::format("{} bytes, of {} free", memory.most, free_memory(model.device())));
+    }
+  }
+  return sizes;
 }
 
 std::int64_t bytes_injected(const plan& input) {

@@ -4,6 +4,7 @@
 
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
+#include "kvtransfer/model/generate_many.hpp"
 
 namespace kvtransfer::detail {
 
@@ -23,12 +24,21 @@ struct batch_sizes {
 /// Bytes that a batch of that size takes at most, those of a step included.
 [[nodiscard]] std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes);
 
-/// That share of the memory that is free where the model lies, in bytes.
-[[nodiscard]] std::int64_t share_of_free_memory(const causal_lm& model, double share);
+/// What a batch may take of the memory where its model lies.
+struct batch_memory {
+  std::int64_t most = 0;    ///< bytes beyond which there is none
+  std::int64_t enough = 0;  ///< bytes beyond which it is made smaller
+};
 
-/// Bytes that a batch may take before it is made smaller, of `free` that there are. A CPU is as fast with some dozens
-/// of sequences as with hundreds, so that there a batch takes little beside the weights.
-[[nodiscard]] std::int64_t enough_for_batch(const causal_lm& model, std::int64_t free);
+/// A CPU is as fast with some dozens of sequences as with hundreds, so that there a batch takes little beside the
+/// weights; a GPU's takes what is free.
+[[nodiscard]] batch_memory memory_for_batch(const causal_lm& model, const batching& how);
+
+/// Sizes that memory holds: with fewer groups, then with fewer members, at last with a shorter prefix.
+/// @param shortest prefix, in slots
+/// @throws out_of_memory_error where it does not hold one sequence
+[[nodiscard]] batch_sizes held_by(const batch_memory& memory, const causal_lm& model, batch_sizes sizes,
+                                  std::int64_t shortest);
 
 /// Bytes of the keys and values that a plan injects; other plans may hold the same ones.
 [[nodiscard]] std::int64_t bytes_injected(const plan& input);

@@ -10,8 +10,8 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/sampling.hpp"
+#include "model/batch_sizes.hpp"
 #include "model/extend_completion.hpp"
-#include "model/free_memory.hpp"
 #include "model/host_memory.hpp"
 #include "model/lack_of_memory.hpp"
 #include "model/plan_signature.hpp"
@@ -61,7 +61,7 @@ class many_generations {
         finished_(finished),
         how_(how),
         limit_(position_limit(model.config)),
-        enough_held_(detail::enough_for_batch(model, most_bytes())),
+        enough_held_(detail::memory_for_batch(model, how).enough),
         replays_(how.replays_steps ? *how.replays_steps : detail::replays_steps_unasked()),
         kernels_(replays_) {
     require<value_error>(how.most_sequences > 0, "generate_many", "most_sequences", "1 or more",
@@ -76,11 +76,6 @@ class many_generations {
   }
 
  private:
-  /// Bytes that a batch may take at most.
-  [[nodiscard]] std::int64_t most_bytes() const {
-    return how_.most_bytes > 0 ? how_.most_bytes : detail::share_of_free_memory(model_, how_.share);
-  }
-
   /// Takes requests until there are enough to choose from, or they hold enough memory.
   void fill() {
     while (waiting_ < 2 * how_.most_sequences && (held_ < enough_held_ || waiting_ == 0) && !exhausted_) {
@@ -160,30 +155,7 @@ class many_generations {
     }
     sizes.groups = std::min(sizes.groups, how_.most_sequences);
     sizes.members = std::min(how_.most_sequences / sizes.groups, most_waiting);
-    return held_by_memory(sizes, first.read.slots);
-  }
-
-  [[nodiscard]] batch_sizes held_by_memory(batch_sizes sizes, std::int64_t shortest) const {
-    const std::int64_t most = most_bytes();
-    const std::int64_t enough = how_.most_bytes > 0 ? most : detail::enough_for_batch(model_, most);
-    while (detail::bytes_of(model_, sizes) > enough) {
-      if (sizes.groups > 1) {
-        sizes.groups -= (sizes.groups + 7) / 8;
-      } else if (sizes.members > 1) {
-        sizes.members -= (sizes.members + 7) / 8;
-      } else if (sizes.prefix > shortest) {
-        sizes.prefix = shortest;
-      } else if (detail::bytes_of(model_, sizes) <= most) {
-        break;
-      } else {
-        fail<out_of_memory_error>(
-            "generate_many", "memory",
-            fmt::format("{} bytes on {} for one sequence of {} slots", detail::bytes_of(model_, sizes),
-                        model_.device().str(), sizes.prefix + sizes.tail),
-            fmt::format("{} bytes, of {} free", most, detail::free_memory(model_.device())));
-      }
-    }
-    return sizes;
+    return detail::held_by(detail::memory_for_batch(model_, how_), model_, sizes, first.read.slots);
   }
 
   /// A place in the batch where a sequence runs.

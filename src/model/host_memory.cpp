@@ -1,7 +1,6 @@
 #include "model/host_memory.hpp"
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -12,6 +11,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+
+#ifdef __GLIBC__  // defined by what a standard header includes
+#include <malloc.h>
+#endif
 
 namespace kvtransfer::detail {
 

@@ -67,15 +67,18 @@ std::optional<std::int64_t> step_graphs::captured(const std::function<void()>& s
                                 .typed<std::int64_t(const at::Tensor&, std::optional<std::int64_t>)>();
   // What a step takes on the way is free behind it, so that steps of all sizes can use the same memory.
   const auto before = std::ranges::find_if(steps_, [](const auto& made) { return made.second.graph.has_value(); });
-  const std::int64_t graph = begin.call(on_, before == steps_.end() ? std::nullopt : before->second.graph);
+  std::optional<std::int64_t> graph;
   try {
+    graph = begin.call(on_, before == steps_.end() ? std::nullopt : before->second.graph);
     step();
-    call_with_graph("kvtransfer::graph_end", on_, graph);
+    call_with_graph("kvtransfer::graph_end", on_, *graph);
     return graph;
   } catch (const std::exception& error) {
     TORCH_WARN("steps are made one kernel at a time: no CUDA graph: ", error.what());
     enabled_ = false;
-    call_with_graph("kvtransfer::graph_drop", on_, graph);
+    if (graph) {
+      call_with_graph("kvtransfer::graph_drop", on_, *graph);
+    }
     return std::nullopt;
   }
 }

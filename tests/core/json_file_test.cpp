@@ -12,12 +12,6 @@ using namespace kvtransfer;
 using kvtransfer::test::message_of;
 using kvtransfer::test::temporary_folder;
 
-TEST_CASE("an excerpt is one short line of plain characters", "[tensor][json_file]") {
-  CHECK(excerpt("a\nb") == R"("a\nb")");
-  CHECK(excerpt(std::string_view("\xff\x1b[2J")) == R"("\ufffd\u001b[2J")");
-  CHECK(excerpt(std::string(1000, 'x')).size() == 83);
-}
-
 TEST_CASE("JSON from a file has unique keys and bounded nesting", "[tensor][json_file]") {
   const auto complaint = [](std::string_view text) {
     return message_of<file_error>([&] { parse_json(text, "x.json", 3); });

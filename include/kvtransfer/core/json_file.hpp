@@ -7,9 +7,6 @@
 
 namespace kvtransfer {
 
-/// Something found in a file, fit for a one-line message: JSON, so text is quoted and escaped, cut after 80 bytes.
-[[nodiscard]] std::string excerpt(const nlohmann::json& value);
-
 /// Parses JSON from an untrusted file: keys unique in every object, nesting bounded.
 /// @param file named in errors
 /// @param max_depth deepest nesting of objects and arrays

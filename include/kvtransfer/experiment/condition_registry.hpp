@@ -12,7 +12,8 @@
 namespace kvtransfer {
 
 /// The conditions that a program knows, by their ids, in the order in which tables show them, and the policies that may
-/// narrow them. A program adds its own and passes the registry on.
+/// narrow them. A program adds its own, which satisfies `Condition` (experiment/concepts.hpp), and passes the registry
+/// on.
 class condition_registry {
  public:
   /// Makes a condition from what a list says behind its name and a colon.

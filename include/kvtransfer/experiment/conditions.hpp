@@ -8,7 +8,8 @@
 
 #include "kvtransfer/experiment/any_condition.hpp"
 
-/// The library's own conditions; `describe()` says what each injects and what its outcome tells.
+/// The library's own conditions, each made in src/experiment/conditions/; `describe()` says what each injects and what
+/// its outcome tells.
 namespace kvtransfer::conditions {
 
 /// The target prompt alone: what the model says by itself.

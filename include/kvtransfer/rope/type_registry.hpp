@@ -16,10 +16,12 @@ struct rotary_type {
   bool depends_on_length = false;  ///< whether `build` reads `length`
 };
 
-/// Rotary types by the name that a config gives them. A type of your own is one `add` to a copy.
+/// Rotary types by the name that a config gives them. A type of your own is one `add` to a copy, which
+/// `config_knowledge` (rope/rotary_embedding.hpp) hands to whatever reads a config.
 using type_registry = registry<rotary_type>;
 
-/// The types that transformers knows.
+/// The types that transformers knows: each a file in rope/types/, listed where this is defined, in
+/// rope/detail/type_registry.ipp.
 [[nodiscard]] type_registry builtin_types();
 
 }  // namespace kvtransfer::rope

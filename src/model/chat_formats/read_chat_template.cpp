@@ -4,6 +4,7 @@
 #include <system_error>
 #include <vector>
 
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/model/weights/find_gguf.hpp"

@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <queue>
 #include <tuple>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "model/tokenizers/utf8.hpp"
 
 namespace kvtransfer::detail {

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 
 namespace kvtransfer::detail {
 

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "model/tokenizers/characters.hpp"
 
 namespace kvtransfer::detail {

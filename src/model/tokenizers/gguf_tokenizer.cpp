@@ -4,14 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/model/tokenizers/gguf_vocabulary.hpp"
 #include "model/tokenizers/byte_pair_tokenizer.hpp"
 #include "model/tokenizers/gguf_pre_tokenizers.hpp"

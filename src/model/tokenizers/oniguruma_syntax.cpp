@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 
 namespace kvtransfer::detail {
 

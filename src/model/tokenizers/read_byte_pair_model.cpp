@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "kvtransfer/core/excerpt.hpp"
 #include "model/tokenizers/tokenizer_json.hpp"
 
 namespace kvtransfer::detail {

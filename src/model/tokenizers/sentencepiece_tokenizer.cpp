@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/git_lfs.hpp"
-#include "kvtransfer/core/json_file.hpp"
 #include "model/tokenizers/decoders.hpp"
 #include "model/tokenizers/sentencepiece_proto.hpp"
 #include "model/tokenizers/utf8.hpp"

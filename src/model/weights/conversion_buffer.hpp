@@ -13,19 +13,19 @@ namespace kvtransfer::detail {
 /// one, they would leave holes in the heap that the next, aligned elsewhere, does not fit into.
 class conversion_buffer {
  public:
-  /// @param elements of the largest matrix; nothing is allocated until the first is asked for
-  conversion_buffer(std::int64_t elements, at::TensorOptions options) : elements_(elements), options_(options) {}
+  explicit conversion_buffer(at::TensorOptions options) : options_(options) {}
 
   /// A matrix of that shape, whose content is whatever was there: valid until the next one is asked for.
   [[nodiscard]] at::Tensor of_shape(const std::vector<std::int64_t>& shape) {
-    if (!memory_.defined()) {
-      memory_ = at::empty({elements_}, options_);
+    const std::int64_t elements = c10::multiply_integers(shape);
+    if (!memory_.defined() || memory_.numel() < elements) {
+      memory_.reset();  // before there is more of it
+      memory_ = at::empty({elements}, options_);
     }
-    return memory_.narrow(0, 0, c10::multiply_integers(shape)).view(shape);
+    return memory_.narrow(0, 0, elements).view(shape);
   }
 
  private:
-  std::int64_t elements_;
   at::TensorOptions options_;
   at::Tensor memory_;
 };

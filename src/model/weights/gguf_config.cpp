@@ -14,7 +14,7 @@
 #include "gguf_rope.hpp"
 #include "gguf_turn_ends.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 
 namespace kvtransfer {
 

@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "gguf_dequantize.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 
 namespace kvtransfer {
 

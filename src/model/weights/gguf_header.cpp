@@ -4,15 +4,14 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <tuple>
 #include <utility>
 
 #include "gguf_cursor.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/git_lfs.hpp"
-#include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer {
 

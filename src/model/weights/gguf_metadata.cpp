@@ -5,10 +5,10 @@
 #include <charconv>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "gguf_scalar.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer {

@@ -14,7 +14,7 @@
 #include "gguf_architecture.hpp"
 #include "gguf_dequantize.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/model/weights/gguf_config.hpp"
 #include "kvtransfer/tensor/checks.hpp"
@@ -49,6 +49,12 @@ struct stored_rows {
 void copy_half_split(const at::Tensor& to, const at::Tensor& from, std::int64_t head_dim, std::int64_t width) {
   const at::Tensor pairs = from.view({-1, head_dim / 2, 2, width});
   to.view({-1, 2, head_dim / 2, width}).copy_(pairs.transpose(1, 2));
+}
+
+/// @throws value_error unless weights can be brought back as that
+void require_loadable_as(at::ScalarType dtype) {
+  require<value_error>(dtype == at::kFloat || dtype == at::kHalf || dtype == at::kBFloat16, "gguf_weights::load",
+                       "dtype", "float32, float16 or bfloat16", c10::toString(dtype));
 }
 
 }  // namespace
@@ -113,16 +119,14 @@ const gguf_weights::source& gguf_weights::source_of(std::string_view name) const
 }
 
 at::Tensor gguf_weights::load(std::string_view name, at::ScalarType dtype, at::Device device) const {
+  require_loadable_as(dtype);
   at::Tensor weight = at::empty(shape(name), at::TensorOptions().dtype(dtype).device(device));
   load_into(name, weight);
   return weight;
 }
 
 void gguf_weights::load_into(std::string_view name, const at::Tensor& weight) const {
-  const at::ScalarType dtype = weight.scalar_type();
-  if (dtype != at::kFloat && dtype != at::kHalf && dtype != at::kBFloat16) {
-    fail<value_error>("gguf_weights::load", "dtype", "float32, float16 or bfloat16", c10::toString(dtype));
-  }
+  require_loadable_as(weight.scalar_type());
   const source& from = source_of(name);
   const gguf_tensor& tensor = file_.tensor(from.tensor);
   require<shape_error>(

@@ -6,16 +6,14 @@
 #include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/tensor/safetensors_folder.hpp"
 #include "kvtransfer/tensor/safetensors_scalar_type.hpp"
@@ -128,16 +126,6 @@ std::vector<detail::stored_tensor> stored_in(const safetensors_folder& folder) {
   return tensors;
 }
 
-/// Elements of the largest matrix of a layer.
-std::int64_t largest_matrix(const safetensors_folder& files, const decoder_place& place) {
-  std::int64_t most = 0;
-  for (const std::string& name : files.names()) {
-    const bool matrix = is_layer_matrix(plain_name(place, name));
-    most = std::max(most, matrix ? c10::multiply_integers(files.file_of(name).entry(name).shape) : 0);
-  }
-  return most;
-}
-
 /// Bytes that the decoder's tensors take on a device at least. On the CPU those of the wished type stay in the file.
 std::int64_t bytes_of_decoder(const safetensors_folder& files, const decoder_place& place, at::Device device,
                               at::ScalarType dtype, weight_quantization quantize) {
@@ -168,7 +156,7 @@ loaded_weights load_with_digest(const std::filesystem::path& folder, const model
   const decoder_place place = find_decoder(files);
   require_room_for_weights(bytes_of_decoder(files, place, device, dtype, quantize), device);
   std::unordered_set<std::string> used;
-  conversion_buffer buffer(largest_matrix(files, place), at::TensorOptions().dtype(dtype).device(device));
+  conversion_buffer buffer(at::TensorOptions().dtype(dtype).device(device));
   try {
     const auto load = [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {
       const std::string stored = *used.insert(stored_name(place, name)).first;

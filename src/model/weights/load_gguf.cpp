@@ -3,16 +3,14 @@
 #include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/model/weights.hpp"
 #include "kvtransfer/model/weights/gguf_weights.hpp"
 #include "model/lack_of_memory.hpp"
@@ -32,15 +30,6 @@ std::vector<detail::stored_tensor> stored_in(const gguf_file& file) {
     tensors.push_back({name, describe(tensor.type).name, tensor.shape, file.mapping(), file.blocks(tensor)});
   }
   return tensors;
-}
-
-/// Elements of the largest matrix of a layer.
-std::int64_t largest_matrix(const gguf_weights& stored) {
-  std::int64_t most = 0;
-  for (const std::string& name : stored.names()) {
-    most = std::max(most, is_layer_matrix(name) ? c10::multiply_integers(stored.shape(name)) : 0);
-  }
-  return most;
 }
 
 /// Bytes that all weights take at least.
@@ -63,7 +52,7 @@ loaded_weights load_with_digest(const gguf_weights& stored, const model_config& 
   const std::string file = stored.file().path().string();
   require_room_for_weights(bytes_of_weights(stored, dtype, quantize), device);
   std::unordered_set<std::string> used;
-  conversion_buffer buffer(largest_matrix(stored), at::TensorOptions().dtype(dtype).device(device));
+  conversion_buffer buffer(at::TensorOptions().dtype(dtype).device(device));
   try {
     model_weights weights =
         make_weights(config, [&](const std::string& name, const std::vector<std::int64_t>& shape) -> weight_matrix {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/tensor/safetensors_dtype.hpp"

@@ -14,19 +14,10 @@
 
 #include "kvtransfer/core/compiled.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer {
-
-KVTRANSFER_INLINE std::string excerpt(const nlohmann::json& value) {
-  constexpr std::size_t longest = 80;
-  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  if (text.size() > longest) {
-    text.resize(longest);
-    text += "...";
-  }
-  return text;
-}
 
 KVTRANSFER_INLINE nlohmann::json parse_json(std::string_view text, std::string_view file, int max_depth) {
   using event = nlohmann::json::parse_event_t;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/project/detail/write_projector.hpp"

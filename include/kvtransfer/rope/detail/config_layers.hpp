@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/rope/architecture.hpp"
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/rope/architecture.hpp"
 #include "kvtransfer/rope/detail/config_layers.hpp"

@@ -12,7 +12,7 @@
 
 #include "kvtransfer/core/compiled.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/rope/type_parameters.hpp"
 

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,7 +16,7 @@
 
 #include "kvtransfer/core/compiled.hpp"
 #include "kvtransfer/core/error.hpp"
-#include "kvtransfer/core/json_file.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
 #include "kvtransfer/tensor/operations.hpp"
 #include "kvtransfer/tensor/safetensors.hpp"

@@ -17,6 +17,7 @@
 
 #include "kvtransfer/core/compiled.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/core/git_lfs.hpp"
 #include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/tensor/safetensors_dtype.hpp"

@@ -10,7 +10,6 @@
 #include <initializer_list>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <span>
@@ -26,6 +25,7 @@
 #include "kvtransfer/cache/file/detail/slot_tensors.hpp"
 #include "kvtransfer/cache/file/detail/specification_json.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/excerpt.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 
 namespace kvtransfer::detail {
