@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "experiment/list_items.hpp"
@@ -18,6 +20,15 @@ namespace {
 
 constexpr std::string_view matrix = "matrix";
 constexpr std::string_view controls = "controls";
+
+/// What stands in front of a mark, and what behind it; all of a text that has none.
+std::pair<std::string_view, std::optional<std::string_view>> cut_at(std::string_view text, char mark) {
+  const std::size_t at = text.find(mark);
+  if (at == std::string_view::npos) {
+    return {text, std::nullopt};
+  }
+  return {text.substr(0, at), text.substr(at + 1)};
+}
 
 bool names_group(std::string_view name) { return name == "all" || name == matrix || name == controls; }
 
@@ -98,19 +109,17 @@ any_condition condition_registry::with_suffix(const any_condition& base, std::st
 }
 
 any_condition condition_registry::parse_one(std::string_view text) const {
-  const std::size_t plus = std::min(text.find('+'), text.size());
-  const std::string_view base = text.substr(0, plus);
-  const std::size_t colon = std::min(base.find(':'), base.size());
-  const entry& found = (conditions_.begin() + static_cast<std::ptrdiff_t>(index_of(base.substr(0, colon))))->make;
-  const std::string argument(base.substr(std::min(colon + 1, base.size())));
+  const auto [base, suffix] = cut_at(text, '+');
+  const auto [name, given] = cut_at(base, ':');
+  const entry& found = (conditions_.begin() + static_cast<std::ptrdiff_t>(index_of(name)))->make;
+  const std::string argument(given.value_or(""));
   if (argument.empty() != found.argument.empty()) {
-    fail<value_error>(
-        "conditions", base.substr(0, colon),
-        found.argument.empty() ? "no argument" : fmt::format("{}:{}", base.substr(0, colon), found.argument),
-        fmt::format("\"{}\"", base));
+    fail<value_error>("conditions", name,
+                      found.argument.empty() ? "no argument" : fmt::format("{}:{}", name, found.argument),
+                      fmt::format("\"{}\"", base));
   }
   const any_condition condition = found.make(argument);
-  return plus == text.size() ? condition : with_suffix(condition, text.substr(plus + 1));
+  return suffix ? with_suffix(condition, *suffix) : condition;
 }
 
 bool condition_registry::knows(std::string_view name) const {

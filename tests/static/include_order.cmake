@@ -16,7 +16,7 @@ set(source_order core tensor rope kernels cache inject project model experiment)
 set(may_include_all_of_torch "^(model|project|experiment)/(.*/)?train[a-z_]*\\.hpp$")
 
 # nlohmann/json.hpp costs a program a second to compile: only who reads files or configurations pays for it.
-set(may_show_json "^(core/json_|tensor/safetensors|rope/(rotary_embedding|type_parameters|type_registry)\\.hpp|rope/types/|cache/file/|"
+set(may_show_json "^(core/(json_|excerpt\\.hpp)|tensor/safetensors|rope/(rotary_embedding|type_parameters|type_registry)\\.hpp|rope/types/|cache/file/|"
                   "project/projector_file\\.hpp|model/(config_json|weights/gguf_config)\\.hpp)")
 list(JOIN may_show_json "" may_show_json)
 

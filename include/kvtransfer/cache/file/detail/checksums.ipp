@@ -15,6 +15,7 @@
 #include "kvtransfer/cache/file/detail/checksums.hpp"
 #include "kvtransfer/cache/file/detail/format.hpp"
 #include "kvtransfer/core/compiled.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/tensor/safetensors_header.hpp"
 

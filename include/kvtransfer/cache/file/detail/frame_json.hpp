@@ -19,6 +19,7 @@
 #include "kvtransfer/cache/file/detail/specification_json.hpp"
 #include "kvtransfer/cache/model_identity.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/json_file.hpp"
 #include "kvtransfer/core/json_reader.hpp"
 #include "kvtransfer/rope/specification.hpp"
 
