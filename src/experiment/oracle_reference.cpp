@@ -68,7 +68,9 @@ oracle_reference oracle_answering(const prompt_encoding& encoding, const oracle_
 
 /// The log-probability of tokens. @param logits in front of each
 double log_prob_of(const std::vector<std::int64_t>& tokens, const at::Tensor& logits) {
-  const at::Tensor each = at::log_softmax(logits, -1).gather(1, integer_tensor(tokens, logits.device()).unsqueeze(1));
+  const at::ScalarType wide = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor each =
+      at::log_softmax(logits, -1, wide).gather(1, integer_tensor(tokens, logits.device()).unsqueeze(1));
   return each.to(at::kDouble).sum().item<double>();
 }
 

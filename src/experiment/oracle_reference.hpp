@@ -28,7 +28,7 @@ struct oracle_reference {
   };
 
   std::vector<std::int64_t> answer;   ///< tokens, the end-of-text token that ended it included
-  at::Tensor logits;                  ///< `[seq, vocab_size]`, in front of each
+  at::Tensor logits;                  ///< `[seq, vocab_size]`, in front of each, as the model computes them
   std::vector<marker_place> markers;  ///< one a marker
 };
 

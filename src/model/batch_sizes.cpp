@@ -40,12 +40,12 @@ batch_memory memory_for_batch(const causal_lm& model, const batching& how) {
   if (!model.device().is_cpu()) {
     return {most, most};
   }
-  constexpr std::int64_t least = std::int64_t{1} << 26;
+  constexpr std::int64_t little = 192'000'000;  // for a small model's weights and its batch together
   std::int64_t weights = 0;
   for_each_parameter(model.weights, [&](const std::string&, const at::Tensor& tensor) {
     weights += static_cast<std::int64_t>(tensor.nbytes());
   });
-  return {most, std::min(most, std::max(least, weights / 3))};
+  return {most, std::min(most, std::max(little - weights, weights / 3))};
 }
 
 batch_sizes held_by(const batch_memory& memory, const causal_lm& model, batch_sizes sizes, std::int64_t shortest) {

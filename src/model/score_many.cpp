@@ -81,8 +81,7 @@ void score_pass(const causal_lm& model, const std::vector<waiting_plan>& waiting
     first += rows;
     std::int64_t row = 0;
     for (; i < behind; ++i) {
-      const at::Tensor own = logits.slice(0, row, row + waiting[i].asked);
-      found(waiting[i].index, own.to(own.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
+      found(waiting[i].index, logits.slice(0, row, row + waiting[i].asked));
       row += waiting[i].asked;
     }
   }
@@ -112,8 +111,9 @@ void score_in_passes(const causal_lm& model, const std::vector<scored_plan>& pla
   }
   std::ranges::stable_sort(waiting, {},
                            [](const waiting_plan& each) { return std::pair(each.read.layers_alike, each.read.slots); });
-  // On a CPU half of what a batch may take: whole texts are read, so that a dozen are as many rows as a product needs.
-  const std::int64_t most_bytes = memory_for_batch(model, how).enough / (model.device().is_cpu() ? 2 : 1);
+  // On a CPU a quarter of what a batch may take: whole texts are read, so that a few are as many rows as a product
+  // needs.
+  const std::int64_t most_bytes = memory_for_batch(model, how).enough / (model.device().is_cpu() ? 4 : 1);
   for (std::size_t begin = 0; begin < waiting.size();) {
     const std::size_t end = end_of_pass(model, waiting, begin, most_bytes);
     score_pass(model, waiting, begin, end, found);

@@ -19,12 +19,13 @@ struct scored_plan {
   std::vector<std::int64_t> continuation;  ///< tokens, one at least
 };
 
-/// Takes logits `[seq, vocab_size]` in front of each token of a continuation, fp32 (double of a model in double).
+/// Takes logits `[seq, vocab_size]` in front of each token of a continuation, in the dtype in which they were computed
+/// or wider, as memory that serves other plans too.
 /// @param index the plan's
 using logits_sink = std::function<void(std::size_t index, const at::Tensor& logits)>;
 
-/// `next_token_logits` of many plans, as many in one pass as memory holds; without gradients. What a plan gives does
-/// not depend on the others, but for the rounding of sums in another order.
+/// `next_token_logits` of many plans, not widened, as many in one pass as memory holds; without gradients. What a plan
+/// gives does not depend on the others, but for the rounding of sums in another order.
 /// @param found called once a plan; in which order is not said
 /// @param how its share of memory counts, and `after_steps` is called between passes
 /// @throws what `next_token_logits` throws; out_of_memory_error
