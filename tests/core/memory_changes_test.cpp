@@ -1,8 +1,61 @@
 #include "kvtransfer/core/memory_changes.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
 #include "support/test.hpp"
 
 using namespace kvtransfer;
+
+namespace {
+
+/// What was changed when, kept piece by piece.
+struct kept_by_piece {
+  static constexpr std::size_t pieces = 64;
+  static constexpr std::uintptr_t bytes = std::uintptr_t{3} << 20;  // of a piece: some lie in one page with others
+  std::vector<std::uint64_t> numbers = std::vector<std::uint64_t>(pieces);
+  std::vector<std::string> calls = std::vector<std::string>(pieces);
+
+  void note(const std::vector<memory_range>& changed, std::uint64_t number, const std::string& call) {
+    for (const memory_range& range : changed) {
+      for (std::size_t i = range.begin / bytes; i < range.end / bytes; ++i) {
+        numbers[i] = number;
+        calls[i] = call;
+      }
+    }
+  }
+
+  /// The call of the latest change since `known`; empty for none.
+  [[nodiscard]] std::string call_since(std::uint64_t known, const std::vector<memory_range>& read) const {
+    std::string call;
+    for (const memory_range& range : read) {
+      for (std::size_t i = range.begin / bytes; i < range.end / bytes; ++i) {
+        if (numbers[i] > known) {
+          known = numbers[i];
+          call = calls[i];
+        }
+      }
+    }
+    return call;
+  }
+};
+
+/// Some pieces, in any order, that may overlap and touch.
+std::vector<memory_range> some_ranges(std::mt19937& random) {
+  std::vector<memory_range> ranges;
+  for (std::size_t count = 1 + random() % 4; count > 0; --count) {
+    const std::uintptr_t begin = random() % kept_by_piece::pieces;
+    const std::uintptr_t end = std::min<std::uintptr_t>(begin + random() % 6, kept_by_piece::pieces);
+    ranges.push_back({begin * kept_by_piece::bytes, end * kept_by_piece::bytes});
+  }
+  return ranges;
+}
+
+}  // namespace
 
 TEST_CASE("a change is found in every piece of memory that it reached, and in no other", "[core][memory_changes]") {
   memory_changes changes;
@@ -39,4 +92,36 @@ TEST_CASE("a change of nothing is a change of no memory", "[core][memory_changes
   memory_changes changes;
   CHECK(changes.note({{5, 5}}, "nothing") == 1);
   CHECK_FALSE(changes.call_since(0, {{0, 10}}).has_value());
+}
+
+TEST_CASE("changes of any pieces, again and again, are found as if each piece were kept apart",
+          "[core][memory_changes]") {
+  std::mt19937 random(1);
+  memory_changes changes;
+  kept_by_piece expected;
+  std::vector<std::vector<memory_range>> before;
+  for (int i = 0; i < 2000; ++i) {
+    CAPTURE(i);
+    const bool again = !before.empty() && random() % 2 == 0;
+    before.push_back(again ? before[random() % before.size()] : some_ranges(random));
+    const std::string call = "move " + std::to_string(random() % 5);
+    expected.note(before.back(), changes.note(before.back(), call), call);
+    const std::vector<memory_range> read = some_ranges(random);
+    const std::uint64_t known = changes.last() - std::min<std::uint64_t>(changes.last(), random() % 40);
+    const auto found = changes.call_since(known, read);
+    CHECK(found.value_or("") == expected.call_since(known, read));
+    CHECK((changes.may_have_changed(known, read) || !found));
+  }
+}
+
+TEST_CASE("memory far from any change since is known not to have changed", "[core][memory_changes]") {
+  constexpr std::uintptr_t far = std::uintptr_t{1} << 30;
+  memory_changes changes;
+  const std::uint64_t before = changes.note({{0, 100}}, "first");
+  changes.note({{far, far + 100}}, "second");
+  CHECK(changes.may_have_changed(0, {{0, 100}}));
+  CHECK_FALSE(changes.may_have_changed(before, {{0, 100}}));
+  CHECK(changes.may_have_changed(before, {{0, 100}, {far, far + 1}}));
+  CHECK_FALSE(changes.may_have_changed(before, {{far, far}}));
+  CHECK_FALSE(changes.may_have_changed(changes.last(), {{0, 2 * far}}));
 }

@@ -5,6 +5,7 @@
 #include <random>
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "support/test.hpp"
 
 using namespace kvtransfer;

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "kvtransfer/tensor/safetensors.hpp"
+#include "kvtransfer/tensor/safetensors_scalar_type.hpp"
 #include "support/temporary_folder.hpp"
 #include "support/test.hpp"
 

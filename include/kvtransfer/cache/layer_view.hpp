@@ -156,13 +156,15 @@ class layer_view {
         mapped_file::require_unchanged_at(tensor->const_data_ptr());
       }
     }
-    detail::require_unchanged(
-        known_,
-        [&] {
-          return detail::memory_of(std::vector{
-              lowered_keys(), layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values")});
-        },
-        "layer_view");
+    if (memory_changes::instance().may_have_changed(known_, memory_of(std::vector{keys_, values_}))) {
+      detail::require_unchanged(
+          known_,
+          [&] {
+            return detail::memory_of(std::vector{
+                lowered_keys(), layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values")});
+          },
+          "layer_view");
+    }
   }
 
   void check_extents(cache_extents values_extents) const {

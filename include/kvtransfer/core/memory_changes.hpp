@@ -1,12 +1,13 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace kvtransfer {
@@ -43,6 +44,10 @@ class memory_changes {
   /// Takes note that `call` changed these bytes. @return the change's number
   std::uint64_t note(std::vector<memory_range> changed, std::string_view call);
 
+  /// Whether there may have been a change within `bounds` since change number `known`: where not, nobody needs to list
+  /// the pieces in there that are read.
+  bool may_have_changed(std::uint64_t known, const std::vector<memory_range>& bounds) const;
+
   /// The call that made the latest change of these bytes since change number `known`; nothing where there was none.
   std::optional<std::string> call_since(std::uint64_t known, const std::vector<memory_range>& read) const;
 
@@ -50,22 +55,30 @@ class memory_changes {
   struct change {
     std::uintptr_t end = 0;
     std::uint64_t number = 0;
-    std::shared_ptr<const std::string> call;
+    std::size_t call = 0;  // which of `calls_`
   };
   using by_begin = std::map<std::uintptr_t, change>;
+
+  static constexpr int page_bits = 23;  // 8 MiB: few are looked up for a layer, and neighbours are seldom in one
+
+  /// Which of `calls_` that is, from now on if not before.
+  std::size_t index_of(std::string_view call);
 
   /// The first change that ends behind `address`.
   by_begin::const_iterator first_behind(std::uintptr_t address) const;
 
-  /// Puts `latest` in the place of what is known of `range`.
-  void replace(const memory_range& range, change latest);
+  /// Puts a change in the place of what is known of its range. @param next where it may stand already
+  /// @return what stands behind it
+  by_begin::iterator replace(std::uintptr_t begin, const change& latest, by_begin::iterator next);
 
   /// Leaves of older changes what lies outside of `range`.
   void cut_out(const memory_range& range);
 
   mutable std::mutex mutex_;
   std::uint64_t last_ = 0;
-  by_begin changes_;  // apart from one another
+  std::vector<std::string> calls_;                           // by which changes were made
+  by_begin changes_;                                         // apart from one another
+  std::unordered_map<std::uintptr_t, std::uint64_t> pages_;  // the last change in each
 };
 
 }  // namespace kvtransfer

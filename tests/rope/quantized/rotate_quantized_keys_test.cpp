@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kvtransfer/rope/detail/fused_kernels.hpp"
 #include "kvtransfer/rope/detail/reference_quantized_rotation.hpp"
 #include "kvtransfer/rope/rotate_keys.hpp"
 #include "kvtransfer/tensor/quantized/concat.hpp"

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/layouts/paged.hpp"
 #include "support/message.hpp"
 #include "support/test.hpp"

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/layouts/ragged.hpp"
 #include "support/test.hpp"
 

@@ -8,6 +8,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/where.h>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/quantized/dequantize.hpp"
 #include "kvtransfer/tensor/quantized/error_bound.hpp"
 #include "rope/random_keys.hpp"

@@ -1,6 +1,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 
+#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/tensor/quantized/concat.hpp"
 #include "kvtransfer/tensor/quantized/dequantize.hpp"
 #include "kvtransfer/tensor/quantized/error_bound.hpp"

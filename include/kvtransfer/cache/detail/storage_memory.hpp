@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/memory_changes.hpp"
+#include "kvtransfer/tensor/layouts/slot_table.hpp"
 #include "kvtransfer/tensor/lower.hpp"
 #include "kvtransfer/tensor/memory.hpp"
 
@@ -17,12 +19,15 @@ namespace kvtransfer::detail {
 
 using kvtransfer::memory_of;
 
+/// The bytes of the slots that a table names, counted from where the blocks begin, in rising order.
+std::vector<memory_range> bytes_within(const at::Tensor& blocks, const layouts::slot_table& slots);
+
 /// The bytes that a layer's keys (or values) take up: where a table tells slots apart, those of the slots that it names
 /// alone, since the others may be somebody else's.
 std::vector<memory_range> memory_of(const layouts::storage& storage);
 
 /// The memory of several layers.
-std::vector<memory_range> memory_of(const std::vector<layouts::storage>& layers);
+std::vector<memory_range> memory_of(std::vector<layouts::storage> layers);
 
 /// @param memory gives the ranges; called where there was any change at all since number `known`
 /// @throws frame_error, naming the call, where this library has changed them since

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -14,33 +15,50 @@
 
 namespace kvtransfer::detail {
 
-KVTRANSFER_INLINE std::vector<memory_range> memory_of(const layouts::storage& storage) {
-  if (!storage.slots) {
-    return {memory_of(storage.blocks)};
-  }
-  const at::Tensor& blocks = storage.blocks;
-  const bool heads_apart = blocks.stride(1) > blocks.stride(2);
+KVTRANSFER_INLINE std::vector<memory_range> bytes_within(const at::Tensor& blocks, const layouts::slot_table& slots) {
+  const bool heads_follow = blocks.stride(1) <= blocks.stride(2);
   std::vector<memory_range> ranges;
-  for (const layouts::slot_span& span : storage.slots->spans()) {
-    for (std::int64_t head = 0; head < (heads_apart ? blocks.size(1) : 1); ++head) {
+  ranges.reserve(slots.spans().size());
+  for (const layouts::slot_span& span : slots.spans()) {
+    // Heads, each with its slots side by side, may leave no gap either.
+    const bool together = heads_follow || blocks.stride(1) == span.count * blocks.stride(2);
+    for (std::int64_t head = 0; head < (together ? 1 : blocks.size(1)); ++head) {
       const std::int64_t first = span.block * blocks.stride(0) + head * blocks.stride(1) + span.slot * blocks.stride(2);
       const std::int64_t last = first + (span.count - 1) * blocks.stride(2) + (blocks.size(3) - 1) * blocks.stride(3) +
-                                (heads_apart ? 0 : (blocks.size(1) - 1) * blocks.stride(1));
-      const auto at = [&](std::int64_t element) {
-        return reinterpret_cast<std::uintptr_t>(blocks.const_data_ptr()) +
-               static_cast<std::uintptr_t>(element) * blocks.element_size();
-      };
-      ranges.push_back({at(first), at(last + 1)});
+                                (together ? (blocks.size(1) - 1) * blocks.stride(1) : 0);
+      ranges.push_back({static_cast<std::uintptr_t>(first * blocks.element_size()),
+                        static_cast<std::uintptr_t>((last + 1) * blocks.element_size())});
     }
   }
+  std::ranges::sort(ranges, {}, &memory_range::begin);
   return ranges;
 }
 
-KVTRANSFER_INLINE std::vector<memory_range> memory_of(const std::vector<layouts::storage>& layers) {
+KVTRANSFER_INLINE std::vector<memory_range> memory_of(const layouts::storage& storage) {
+  return memory_of(std::vector{storage});
+}
+
+KVTRANSFER_INLINE std::vector<memory_range> memory_of(std::vector<layouts::storage> layers) {
+  std::ranges::sort(layers, {}, [](const layouts::storage& layer) { return layer.blocks.const_data_ptr(); });
   std::vector<memory_range> all;
+  std::vector<memory_range> within;  // of the layer before, which is most often as the next
+  const layouts::storage* before = nullptr;
   for (const layouts::storage& layer : layers) {
-    const std::vector<memory_range> ranges = memory_of(layer);
-    all.insert(all.end(), ranges.begin(), ranges.end());
+    if (!layer.slots) {
+      all.push_back(memory_of(layer.blocks));
+      continue;
+    }
+    const bool alike =
+        before != nullptr && before->is_like(layer) && before->blocks.strides() == layer.blocks.strides() &&
+        before->blocks.sizes() == layer.blocks.sizes() && before->blocks.element_size() == layer.blocks.element_size();
+    if (!alike) {
+      within = bytes_within(layer.blocks, *layer.slots);
+      before = &layer;
+    }
+    const auto base = reinterpret_cast<std::uintptr_t>(layer.blocks.const_data_ptr());
+    for (const memory_range& range : within) {
+      all.push_back({base + range.begin, base + range.end});
+    }
   }
   return all;
 }
