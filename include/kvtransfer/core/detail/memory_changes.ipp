@@ -76,7 +76,7 @@ KVTRANSFER_INLINE std::optional<std::string> memory_changes::call_since(std::uin
   std::optional<std::size_t> call;
   for (const memory_range& range : latest == last_ ? std::vector<memory_range>() : read) {
     for (auto found = first_behind(range.begin); found != changes_.end() && found->first < range.end; ++found) {
-      if (found->second.number > latest) {
+      if (found->second.number > latest && range.begin < range.end) {
         latest = found->second.number;
         call = found->second.call;
       }
