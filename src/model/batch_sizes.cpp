@@ -33,19 +33,19 @@ std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes) {
 }
 
 batch_memory memory_for_batch(const causal_lm& model, const batching& how) {
-  if (how.most_bytes > 0) {
-    return {how.most_bytes, how.most_bytes};
-  }
-  const auto most = static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device())));
+  const bool is_given = how.most_bytes > 0;
+  const auto most = is_given ? how.most_bytes
+                             : static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device())));
   if (!model.device().is_cpu()) {
-    return {most, most};
+    return {most, most, most};
   }
   constexpr std::int64_t little = 192'000'000;  // for a small model's weights and its batch together
   std::int64_t weights = 0;
   for_each_parameter(model.weights, [&](const std::string&, const at::Tensor& tensor) {
     weights += static_cast<std::int64_t>(tensor.nbytes());
   });
-  return {most, std::min(most, std::max(little - weights, weights / 3))};
+  const std::int64_t enough = std::min(most, std::max(little - weights, weights / 3));
+  return {most, is_given ? most : enough, enough};
 }
 
 batch_sizes held_by(const batch_memory& memory, const causal_lm& model, batch_sizes sizes, std::int64_t shortest) {

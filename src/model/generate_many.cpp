@@ -61,7 +61,7 @@ class many_generations {
         finished_(finished),
         how_(how),
         limit_(position_limit(model.config)),
-        enough_held_(detail::memory_for_batch(model, how).enough),
+        enough_held_(detail::memory_for_batch(model, how).held),
         replays_(how.replays_steps ? *how.replays_steps : detail::replays_steps_unasked()),
         kernels_(replays_) {
     require<value_error>(how.most_sequences > 0, "generate_many", "most_sequences", "1 or more",

@@ -113,7 +113,7 @@ void score_in_passes(const causal_lm& model, const std::vector<scored_plan>& pla
                            [](const waiting_plan& each) { return std::pair(each.read.layers_alike, each.read.slots); });
   // On a CPU a quarter of what a batch may take: whole texts are read, so that a few are as many rows as a product
   // needs.
-  const std::int64_t most_bytes = memory_for_batch(model, how).enough / (model.device().is_cpu() ? 4 : 1);
+  const std::int64_t most_bytes = memory_for_batch(model, how).held / (model.device().is_cpu() ? 4 : 1);
   for (std::size_t begin = 0; begin < waiting.size();) {
     const std::size_t end = end_of_pass(model, waiting, begin, most_bytes);
     score_pass(model, waiting, begin, end, found);

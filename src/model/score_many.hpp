@@ -27,7 +27,7 @@ using logits_sink = std::function<void(std::size_t index, const at::Tensor& logi
 /// `next_token_logits` of many plans, not widened, as many in one pass as memory holds; without gradients. What a plan
 /// gives does not depend on the others, but for the rounding of sums in another order.
 /// @param found called once a plan; in which order is not said
-/// @param how its share of memory counts, and `after_steps` is called between passes
+/// @param how its memory counts, and `after_steps` is called between passes
 /// @throws what `next_token_logits` throws; out_of_memory_error
 void score_many(const causal_lm& model, const std::vector<scored_plan>& plans, const logits_sink& found,
                 const batching& how = {});

@@ -106,6 +106,9 @@ TEST_CASE("changes of any pieces, again and again, are found as if each piece we
     before.push_back(again ? before[random() % before.size()] : some_ranges(random));
     const std::string call = "move " + std::to_string(random() % 5);
     expected.note(before.back(), changes.note(before.back(), call), call);
+    if (random() % 8 != 0) {
+      continue;  // several follow one another before anybody asks
+    }
     const std::vector<memory_range> read = some_ranges(random);
     const std::uint64_t known = changes.last() - std::min<std::uint64_t>(changes.last(), random() % 40);
     const auto found = changes.call_since(known, read);
@@ -124,4 +127,25 @@ TEST_CASE("memory far from any change since is known not to have changed", "[cor
   CHECK(changes.may_have_changed(before, {{0, 100}, {far, far + 1}}));
   CHECK_FALSE(changes.may_have_changed(before, {{far, far}}));
   CHECK_FALSE(changes.may_have_changed(changes.last(), {{0, 2 * far}}));
+}
+
+TEST_CASE("a change is found behind any number of others", "[core][memory_changes]") {
+  memory_changes changes;
+  const auto at = [](std::uintptr_t i) { return std::vector<memory_range>{{100 * i, 100 * i + 50}}; };
+  for (std::uintptr_t i = 0; i < 200; ++i) {
+    changes.note(at(i), "move " + std::to_string(i));
+  }
+  std::vector<memory_range> every_piece;
+  for (std::uintptr_t i = 0; i < (std::uintptr_t{1} << 20); ++i) {  // more than wait to be sorted in
+    every_piece.push_back({100'000 + 100 * i, 100'000 + 100 * i + 50});
+  }
+  const std::uint64_t before = changes.last();
+  changes.note(every_piece, "many");
+  changes.note(at(7), "again");
+  for (std::uintptr_t i = 0; i < 200; ++i) {
+    CHECK(changes.call_since(0, at(i)) == (i == 7 ? "again" : "move " + std::to_string(i)));
+    CHECK(changes.call_since(before, at(i)).has_value() == (i == 7));
+  }
+  CHECK(changes.call_since(before, {every_piece.back()}) == "many");
+  CHECK_FALSE(changes.call_since(before, {{100'050, 100'100}}).has_value());
 }

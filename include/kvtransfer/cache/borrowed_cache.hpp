@@ -13,10 +13,14 @@
 #include "kvtransfer/cache/detail/move_tensors.hpp"
 #include "kvtransfer/cache/detail/moved_frame.hpp"
 #include "kvtransfer/cache/detail/shared_memory.hpp"
+#include "kvtransfer/cache/detail/storage_memory.hpp"
 #include "kvtransfer/cache/detail/view_access.hpp"
 #include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/memory_changes.hpp"
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/layouts.hpp"
+#include "kvtransfer/tensor/lower.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 
 namespace kvtransfer {
 
@@ -49,7 +53,6 @@ class borrowed_cache {
       keys_.push_back(view.layer(i).stored_keys());
       values_.push_back(view.layer(i).stored_values());
       storage_.push_back(view.layer(i).key_storage());
-      memory_.push_back(detail::memory_of(storage_.back()));
     }
   }
 
@@ -122,16 +125,17 @@ class borrowed_cache {
       values.push_back(layouts::lower(layouts::values_of(layout_), values_[i], "borrowed_cache", "values").blocks);
     }
     detail::require_values_apart(keys, values, frame_, target, where);
-    detail::move_keys(storage_, frame_, target, options);
-    std::vector<memory_range> moved;
+    std::vector<layouts::storage> moved;
     for (std::size_t i = 0; i < storage_.size(); ++i) {
       const auto layer = static_cast<std::int64_t>(i);
       if (!(frame_.layer(layer) == target.layer(layer))) {
-        moved.insert(moved.end(), memory_[i].begin(), memory_[i].end());
+        moved.push_back(storage_[i]);
       }
     }
+    std::vector<memory_range> memory = detail::memory_of(std::move(moved));
+    detail::move_keys(storage_, frame_, target, options);
     frame_ = detail::rounded(frame_, target);
-    known_ = memory_changes::instance().note(std::move(moved), where);
+    known_ = memory_changes::instance().note(std::move(memory), where);
   }
 
   /// @throws frame_error where somebody else has moved the tensors with this library
@@ -139,20 +143,12 @@ class borrowed_cache {
     if (!memory_changes::instance().may_have_changed(known_, memory_of(keys_))) {
       return;
     }
-    const auto memory = [&] {
-      std::vector<memory_range> all;
-      for (const std::vector<memory_range>& layer : memory_) {
-        all.insert(all.end(), layer.begin(), layer.end());
-      }
-      return all;
-    };
-    detail::require_unchanged(known_, memory, where);
+    detail::require_unchanged(known_, [&] { return detail::memory_of(storage_); }, where);
   }
 
   std::vector<at::Tensor> keys_;  // in the layout's order, as `values_`
   std::vector<at::Tensor> values_;
-  std::vector<layouts::storage> storage_;          // of the keys
-  std::vector<std::vector<memory_range>> memory_;  // that the keys of each layer take up
+  std::vector<layouts::storage> storage_;  // of the keys
   cache_frame frame_;
   Layout layout_;
   std::uint64_t known_;  // the last change of memory when the keys were known to be as `frame_` says

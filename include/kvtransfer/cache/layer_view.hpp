@@ -15,12 +15,14 @@
 #include "kvtransfer/core/cache_extents.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/mapped_file.hpp"
+#include "kvtransfer/core/memory_changes.hpp"
 #include "kvtransfer/core/position_map.hpp"
 #include "kvtransfer/tensor/canonical.hpp"
 #include "kvtransfer/tensor/checks.hpp"
 #include "kvtransfer/tensor/layouts/slot_table.hpp"
 #include "kvtransfer/tensor/layouts/strided.hpp"
 #include "kvtransfer/tensor/lower.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 
 namespace kvtransfer::detail {
 

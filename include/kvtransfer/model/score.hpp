@@ -66,7 +66,8 @@ struct next_token_comparison {
 [[nodiscard]] at::Tensor next_token_logits(const causal_lm& model, const plan& input,
                                            const std::vector<std::int64_t>& continuation);
 
-/// The comparison of logits as `next_token_logits` gives them.
+/// The comparison of logits as `next_token_logits` gives them; the divergence is computed in fp32 of those in 16 bits
+/// too.
 /// @param reference `[seq, vocab_size]`
 /// @param other likewise
 /// @throws shape_error unless both have the same shape

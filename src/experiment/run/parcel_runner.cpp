@@ -40,7 +40,7 @@ parcel_runner::parcel_runner(const causal_lm& model, const prompt_encoding& enco
       settings_(settings_for(records.run().settings, model)),
       caches_(model, prompt_caches::usual_bytes, how),
       measures_(model, encoding, conditions, records, settings_, how_),
-      enough_held_(memory_for_batch(model, how).enough) {}
+      enough_held_(memory_for_batch(model, how).held) {}
 
 /// Those whose prompts have to be continued first come last, when all of those continuations are made together.
 void parcel_runner::run(const std::vector<cell>& cells) {

@@ -9,7 +9,7 @@
 
 namespace kvtransfer::detail {
 
-/// Memory for matrices that are held one at a time, on their way into 4 bits: the same for all of them. Freed one by
+/// Memory for matrices that are held one at a time, on their way into 4 bits: that of the largest so far. Freed one by
 /// one, they would leave holes in the heap that the next, aligned elsewhere, does not fit into.
 class conversion_buffer {
  public:

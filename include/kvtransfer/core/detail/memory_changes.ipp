@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvtransfer/core/compiled.hpp"
@@ -21,68 +23,131 @@ KVTRANSFER_INLINE std::uint64_t memory_changes::last() const {
 }
 
 KVTRANSFER_INLINE std::uint64_t memory_changes::note(std::vector<memory_range> changed, std::string_view call) {
+  std::erase_if(changed, [](const memory_range& range) { return range.begin >= range.end; });
   if (!std::ranges::is_sorted(changed, {}, &memory_range::begin)) {
     std::ranges::sort(changed, {}, &memory_range::begin);
   }
+  const auto named = std::make_shared<const std::string>(call);
   const std::scoped_lock lock(mutex_);
   ++last_;
-  const std::size_t named = index_of(call);
-  auto next = changes_.end();
-  std::optional<std::uintptr_t> numbered;  // the last page whose number is new
-  for (std::size_t i = 0; i < changed.size();) {
-    memory_range range = changed[i];
-    for (++i; i < changed.size() && changed[i].begin <= range.end; ++i) {
-      range.end = std::max(range.end, changed[i].end);
-    }
-    if (range.begin < range.end) {
-      next = replace(range.begin, {range.end, last_, named}, next);
-      for (std::uintptr_t page = range.begin >> page_bits; page <= (range.end - 1) >> page_bits; ++page) {
-        if (page != numbered) {
-          pages_[page] = last_;
-          numbered = page;
-        }
-      }
-    }
+  number_pages(changed);
+  std::size_t pieces = changed.size();
+  for (const noted_change& noted : waiting_) {
+    pieces += noted.pieces.size();
   }
+  if (waiting_.size() == most_waiting || pieces > most_pieces) {
+    sort_in_waiting();
+  }
+  waiting_.reserve(most_waiting);  // so that nothing is forgotten before this one is kept
+  std::erase_if(waiting_, [&](const noted_change& noted) { return noted.pieces == changed; });
+  waiting_.push_back({std::move(changed), last_, named});
   return last_;
 }
 
-KVTRANSFER_INLINE std::size_t memory_changes::index_of(std::string_view call) {
-  const auto found = std::ranges::find(calls_, call);
-  if (found == calls_.end()) {
-    calls_.emplace_back(call);
-    return calls_.size() - 1;
+KVTRANSFER_INLINE void memory_changes::number_pages(const std::vector<memory_range>& pieces) {
+  std::optional<std::uintptr_t> numbered;
+  for (const memory_range& range : pieces) {
+    for (std::uintptr_t page = range.begin >> page_bits; page <= (range.end - 1) >> page_bits; ++page) {
+      if (page != numbered) {
+        pages_[page] = last_;
+        numbered = page;
+      }
+    }
   }
-  return static_cast<std::size_t>(found - calls_.begin());
 }
 
 KVTRANSFER_INLINE bool memory_changes::may_have_changed(std::uint64_t known,
                                                         const std::vector<memory_range>& bounds) const {
   const std::scoped_lock lock(mutex_);
-  for (const memory_range& range : known == last_ ? std::vector<memory_range>() : bounds) {
-    for (std::uintptr_t page = range.begin >> page_bits; page << page_bits < range.end; ++page) {
+  return pages_changed(known, bounds);
+}
+
+KVTRANSFER_INLINE bool memory_changes::pages_changed(std::uint64_t known,
+                                                     const std::vector<memory_range>& bounds) const {
+  if (known == last_) {
+    return false;
+  }
+  std::optional<std::uintptr_t> unchanged;
+  for (const memory_range& range : bounds) {
+    for (std::uintptr_t page = range.begin >> page_bits;
+         range.begin < range.end && page <= (range.end - 1) >> page_bits; ++page) {
+      if (page == unchanged) {
+        continue;
+      }
       if (const auto found = pages_.find(page); found != pages_.end() && found->second > known) {
         return true;
       }
+      unchanged = page;
+    }
+  }
+  return false;
+}
+
+/// Whether any of the first meets any of the others, both in the order of their addresses.
+[[nodiscard]] KVTRANSFER_INLINE bool detail::any_meet(const std::vector<memory_range>& pieces,
+                                                      const std::vector<memory_range>& others) {
+  auto other = others.begin();
+  std::uintptr_t reached = 0;  // by the pieces so far, which may overlap
+  for (auto piece = pieces.begin(); piece != pieces.end() && other != others.end();) {
+    reached = std::max(reached, piece->end);
+    if (other->begin < piece->begin) {
+      if (piece->begin < other->end) {
+        return true;
+      }
+      ++other;
+    } else if (other->begin < reached) {
+      return true;
+    } else {
+      ++piece;
     }
   }
   return false;
 }
 
 KVTRANSFER_INLINE std::optional<std::string> memory_changes::call_since(std::uint64_t known,
-                                                                        const std::vector<memory_range>& read) const {
+                                                                        std::vector<memory_range> read) const {
+  std::erase_if(read, [](const memory_range& range) { return range.begin >= range.end; });
+  if (!std::ranges::is_sorted(read, {}, &memory_range::begin)) {
+    std::ranges::sort(read, {}, &memory_range::begin);
+  }
   const std::scoped_lock lock(mutex_);
+  if (!pages_changed(known, read)) {
+    return std::nullopt;
+  }
+  for (auto noted = waiting_.rbegin(); noted != waiting_.rend(); ++noted) {  // the latest first
+    if (noted->number <= known) {
+      return std::nullopt;
+    }
+    if (detail::any_meet(noted->pieces, read)) {
+      return *noted->call;
+    }
+  }
   std::uint64_t latest = known;
-  std::optional<std::size_t> call;
-  for (const memory_range& range : latest == last_ ? std::vector<memory_range>() : read) {
+  name call;
+  for (const memory_range& range : last_sorted_ > known ? read : std::vector<memory_range>()) {
     for (auto found = first_behind(range.begin); found != changes_.end() && found->first < range.end; ++found) {
-      if (found->second.number > latest && range.begin < range.end) {
+      if (found->second.number > latest) {
         latest = found->second.number;
         call = found->second.call;
       }
     }
   }
-  return call ? std::optional(calls_[*call]) : std::nullopt;
+  return call ? std::optional(*call) : std::nullopt;
+}
+
+KVTRANSFER_INLINE void memory_changes::sort_in_waiting() {
+  for (const noted_change& noted : waiting_) {
+    auto next = changes_.end();
+    for (auto piece = noted.pieces.begin(); piece != noted.pieces.end();) {
+      memory_range range = *piece;
+      for (++piece; piece != noted.pieces.end() && piece->begin <= range.end; ++piece) {
+        range.end = std::max(range.end, piece->end);
+      }
+      next = replace(range.begin, {range.end, noted.number, noted.call}, next);
+    }
+    last_sorted_ = noted.number;
+  }
+  waiting_.clear();
 }
 
 KVTRANSFER_INLINE memory_changes::by_begin::const_iterator memory_changes::first_behind(std::uintptr_t address) const {
@@ -106,17 +171,19 @@ KVTRANSFER_INLINE memory_changes::by_begin::iterator memory_changes::replace(std
 }
 
 KVTRANSFER_INLINE void memory_changes::cut_out(const memory_range& range) {
-  auto found = first_behind(range.begin);
+  auto found = changes_.upper_bound(range.begin);
+  if (found != changes_.begin() && std::prev(found)->second.end > range.begin) {
+    --found;
+  }
   while (found != changes_.end() && found->first < range.end) {
-    const memory_range old{found->first, found->second.end};
-    const change rest = found->second;
-    found = changes_.erase(found);
-    if (old.begin < range.begin) {
-      changes_.emplace(old.begin, change{range.begin, rest.number, rest.call});
+    if (found->second.end > range.end) {
+      changes_.emplace(range.end, found->second);
     }
-    if (range.end < old.end) {
-      changes_.emplace(range.end, rest);
-      return;
+    if (found->first < range.begin) {
+      found->second.end = range.begin;
+      ++found;
+    } else {
+      found = changes_.erase(found);
     }
   }
 }
