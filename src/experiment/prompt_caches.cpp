@@ -1,5 +1,7 @@
 #include "kvtransfer/experiment/prompt_caches.hpp"
 
+#include <c10/core/ScalarType.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <set>
@@ -73,7 +75,28 @@ continued_text prompt_caches::continued(const text_to_continue& text, const gene
   return {kept.said, kept.made.view()};
 }
 
-void prompt_caches::make_deferred() { continue_all(std::exchange(deferred_, {})); }
+std::int64_t prompt_caches::bytes_left_by(const text_to_continue& text, const generation_config& settings) const {
+  const model_config& config = model_->config;
+  const std::int64_t slots = static_cast<std::int64_t>(text.token_ids.size()) + settings.max_new_tokens + 1;
+  return 2 * config.layers * config.kv_heads * config.head_dim * slots *
+         static_cast<std::int64_t>(c10::elementSize(model_->dtype()));
+}
+
+void prompt_caches::make_deferred() {
+  std::set<request> asked;
+  std::vector<std::pair<text_to_continue, generation_config>> made;
+  std::int64_t bytes = 0;
+  for (auto& [text, settings] : std::exchange(deferred_, {})) {
+    if (asked.insert(asked_for(text, settings)).second) {
+      bytes += bytes_left_by(text, settings);
+      if (!made.empty() && bytes > most_bytes_ / 2) {
+        break;
+      }
+      made.emplace_back(std::move(text), std::move(settings));
+    }
+  }
+  continue_all(made);
+}
 
 void prompt_caches::continue_all(const std::vector<std::pair<text_to_continue, generation_config>>& texts) {
   std::vector<request> asked;

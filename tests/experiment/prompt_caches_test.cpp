@@ -125,3 +125,29 @@ TEST_CASE("a store that defers notes continuations, makes them together, and has
   caches.make_deferred();
   CHECK(caches.made() == 2);
 }
+
+TEST_CASE("of what a store that defers has noted, it makes as much as it has room for", "[experiment][prompt_caches]") {
+  const causal_lm model = small_model();
+  const generation_config settings{.max_new_tokens = 5};
+  prompt_caches whole(model);
+  whole.continue_all({{{some_tokens(6)}, settings}});
+  const cache_view<> kept = whole.continued({some_tokens(6)}, settings).cached;
+  const auto bytes = kept.layers() * 2 * static_cast<std::int64_t>(kept.layer(0).stored_keys().nbytes());
+  prompt_caches caches(model, 5 * bytes);  // two of them are less than half
+  caches.defer_continuations(true);
+  const auto ask = [&](std::int64_t first) { return caches.continued({some_tokens(6, first)}, settings).said; };
+  for (std::int64_t made = 0; made < 6; made += 2) {
+    for (std::int64_t i = made; i < 6; ++i) {
+      CHECK_THROWS_AS(ask(i), continuation_deferred);
+    }
+    caches.make_deferred();
+    CHECK(caches.made() == made + 2);
+    CHECK(ask(made).token_ids == said_after(model, some_tokens(6, made), settings));
+    CHECK(ask(made + 1).token_ids == said_after(model, some_tokens(6, made + 1), settings));
+  }
+  prompt_caches narrow(model, 1);
+  narrow.defer_continuations(true);
+  CHECK_THROWS_AS(narrow.continued({some_tokens(6)}, settings), continuation_deferred);
+  narrow.make_deferred();
+  CHECK(narrow.continued({some_tokens(6)}, settings).said.token_ids == said_after(model, some_tokens(6), settings));
+}

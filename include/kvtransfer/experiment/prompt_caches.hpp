@@ -70,7 +70,8 @@ class prompt_caches {
   /// those of many trials can be made together by `make_deferred` and asked for again.
   void defer_continuations(bool deferring) { deferring_ = deferring; }
 
-  /// Makes what was noted.
+  /// Makes of what was noted, in the order in which it was asked for, as much as half of what is kept has room for, the
+  /// first at least. What is left is noted again when it is asked for again.
   void make_deferred();
 
   /// Caches made so far, those that were given up and made again counted again.
@@ -93,6 +94,8 @@ class prompt_caches {
   };
 
   [[nodiscard]] static request asked_for(const text_to_continue& text, const generation_config& settings);
+  /// Bytes of the cache that a continuation leaves at most.
+  [[nodiscard]] std::int64_t bytes_left_by(const text_to_continue& text, const generation_config& settings) const;
   /// Keeps what was made, and gives up what is too much.
   const entry& keep(const request& asked, entry made);
   /// What is kept; null if there is nothing.

@@ -1,5 +1,6 @@
 #include "experiment/run/parcel_runner.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <string>
@@ -38,18 +39,26 @@ parcel_runner::parcel_runner(const causal_lm& model, const prompt_encoding& enco
       how_(how),
       finished_(std::move(finish)),
       settings_(settings_for(records.run().settings, model)),
-      caches_(model, prompt_caches::usual_bytes, how),
+      caches_(model, std::min(prompt_caches::usual_bytes, memory_for_batch(model, how).held), how),
       measures_(model, encoding, conditions, records, settings_, how_),
       enough_held_(memory_for_batch(model, how).held) {}
 
-/// Those whose prompts have to be continued first come last, when all of those continuations are made together.
+/// Those whose prompts have to be continued first come last, when as many of those continuations are made together as
+/// are kept.
 void parcel_runner::run(const std::vector<cell>& cells) {
   measures_.ask_oracles(cells);
   caches_.defer_continuations(true);
-  const std::vector<cell> deferred = generate_for(cells);
+  for (std::vector<cell> left = generate_for(cells); !left.empty();) {
+    caches_.make_deferred();
+    std::vector<cell> deferred = generate_for(left);
+    if (deferred.size() == left.size()) {  // each needs more than one, or more than is kept
+      caches_.defer_continuations(false);
+      deferred = generate_for(left);
+      caches_.defer_continuations(true);
+    }
+    left = std::move(deferred);
+  }
   caches_.defer_continuations(false);
-  caches_.make_deferred();
-  static_cast<void>(generate_for(deferred));
 }
 
 /// @return those that wait for a continuation
