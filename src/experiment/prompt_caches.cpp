@@ -1,11 +1,11 @@
 #include "kvtransfer/experiment/prompt_caches.hpp"
 
-#include <c10/core/ScalarType.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <set>
 #include <utility>
+
+#include "model/batch_sizes.hpp"
 
 namespace kvtransfer {
 
@@ -76,10 +76,8 @@ continued_text prompt_caches::continued(const text_to_continue& text, const gene
 }
 
 std::int64_t prompt_caches::bytes_left_by(const text_to_continue& text, const generation_config& settings) const {
-  const model_config& config = model_->config;
   const std::int64_t slots = static_cast<std::int64_t>(text.token_ids.size()) + settings.max_new_tokens + 1;
-  return 2 * config.layers * config.kv_heads * config.head_dim * slots *
-         static_cast<std::int64_t>(c10::elementSize(model_->dtype()));
+  return detail::bytes_of_slots(model_->config, slots, model_->dtype());
 }
 
 void prompt_caches::make_deferred() {

@@ -14,13 +14,17 @@
 
 namespace kvtransfer::detail {
 
+std::int64_t bytes_of_slots(const model_config& config, std::int64_t slots, at::ScalarType dtype) {
+  return 2 * config.layers * slots * config.kv_heads * config.head_dim *
+         static_cast<std::int64_t>(c10::elementSize(dtype));
+}
+
 std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes) {
   const model_config& config = model.config;
   const at::ScalarType kept_as = slot_type(config, model.dtype(), model.device());
   const auto wide = static_cast<std::int64_t>(c10::elementSize(kept_as == at::kDouble ? at::kDouble : at::kFloat));
   const std::int64_t slots = sizes.groups * sizes.prefix + sizes.sequences() * sizes.tail;
-  const std::int64_t kept = 2 * config.layers * slots * config.kv_heads * config.head_dim *
-                            static_cast<std::int64_t>(c10::elementSize(kept_as));
+  const std::int64_t kept = bytes_of_slots(config, slots, kept_as);
   const std::int64_t scores = 3 * sizes.sequences() * config.q_heads * (sizes.prefix + sizes.tail) * wide;
   const std::int64_t held = std::min(most_scores_read, most_scores_at_once(model.device()));
   const std::int64_t reading =

@@ -21,6 +21,9 @@ struct batch_sizes {
   [[nodiscard]] std::int64_t sequences() const { return groups * members; }
 };
 
+/// Bytes that keys and values of so many slots take in all layers.
+[[nodiscard]] std::int64_t bytes_of_slots(const model_config& config, std::int64_t slots, at::ScalarType dtype);
+
 /// Bytes that a batch of that size takes at most, those of a step included.
 [[nodiscard]] std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes);
 

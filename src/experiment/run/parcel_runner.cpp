@@ -39,9 +39,9 @@ parcel_runner::parcel_runner(const causal_lm& model, const prompt_encoding& enco
       how_(how),
       finished_(std::move(finish)),
       settings_(settings_for(records.run().settings, model)),
-      caches_(model, std::min(prompt_caches::usual_bytes, memory_for_batch(model, how).held), how),
-      measures_(model, encoding, conditions, records, settings_, how_),
-      enough_held_(memory_for_batch(model, how).held) {}
+      enough_held_(memory_for_batch(model, how).held),
+      caches_(model, std::min(prompt_caches::usual_bytes, enough_held_), how),
+      measures_(model, encoding, conditions, records, settings_, how_) {}
 
 /// Those whose prompts have to be continued first come last, when as many of those continuations are made together as
 /// are kept.

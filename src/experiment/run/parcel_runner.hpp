@@ -41,9 +41,9 @@ class parcel_runner {
   batching how_;
   std::function<void(const cell&)> finished_;
   generation_config settings_;
+  std::int64_t enough_held_;  // bytes that trials inject which are made ready
   prompt_caches caches_;
   trial_measures measures_;
-  std::int64_t enough_held_;  // bytes that trials inject which are made ready
 };
 
 }  // namespace kvtransfer::detail

@@ -22,11 +22,20 @@ KVTRANSFER_INLINE std::uint64_t memory_changes::last() const {
   return last_;
 }
 
-KVTRANSFER_INLINE std::uint64_t memory_changes::note(std::vector<memory_range> changed, std::string_view call) {
-  std::erase_if(changed, [](const memory_range& range) { return range.begin >= range.end; });
-  if (!std::ranges::is_sorted(changed, {}, &memory_range::begin)) {
-    std::ranges::sort(changed, {}, &memory_range::begin);
+namespace detail {
+
+/// Leaves pieces of no bytes out, and the others by rising address; often they are so already.
+KVTRANSFER_INLINE void put_in_order(std::vector<memory_range>& pieces) {
+  std::erase_if(pieces, [](const memory_range& range) { return range.begin >= range.end; });
+  if (!std::ranges::is_sorted(pieces, {}, &memory_range::begin)) {
+    std::ranges::sort(pieces, {}, &memory_range::begin);
   }
+}
+
+}  // namespace detail
+
+KVTRANSFER_INLINE std::uint64_t memory_changes::note(std::vector<memory_range> changed, std::string_view call) {
+  detail::put_in_order(changed);
   const auto named = std::make_shared<const std::string>(call);
   const std::scoped_lock lock(mutex_);
   ++last_;
@@ -106,10 +115,7 @@ KVTRANSFER_INLINE bool memory_changes::pages_changed(std::uint64_t known,
 
 KVTRANSFER_INLINE std::optional<std::string> memory_changes::call_since(std::uint64_t known,
                                                                         std::vector<memory_range> read) const {
-  std::erase_if(read, [](const memory_range& range) { return range.begin >= range.end; });
-  if (!std::ranges::is_sorted(read, {}, &memory_range::begin)) {
-    std::ranges::sort(read, {}, &memory_range::begin);
-  }
+  detail::put_in_order(read);
   const std::scoped_lock lock(mutex_);
   if (!pages_changed(known, read)) {
     return std::nullopt;
