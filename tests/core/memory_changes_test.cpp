@@ -88,6 +88,37 @@ TEST_CASE("a change inside of another leaves both of its sides", "[core][memory_
   CHECK(changes.call_since(0, {{59, 60}}) == "inner");
 }
 
+TEST_CASE("pieces are put in order by joining those that meet or adjoin", "[core][memory_changes]") {
+  const auto in_order = [](std::vector<memory_range> pieces) {
+    detail::put_in_order(pieces);
+    return pieces;
+  };
+  using pieces = std::vector<memory_range>;
+  CHECK((in_order({}) == pieces{}));
+  CHECK((in_order({{5, 5}}) == pieces{}));
+  CHECK((in_order({{1, 3}, {5, 9}}) == pieces{{1, 3}, {5, 9}}));
+  CHECK((in_order({{5, 9}, {1, 3}}) == pieces{{1, 3}, {5, 9}}));
+  CHECK((in_order({{1, 3}, {3, 9}, {11, 12}}) == pieces{{1, 9}, {11, 12}}));
+  CHECK((in_order({{1, 10}, {2, 3}, {4, 4}, {9, 12}, {20, 21}}) == pieces{{1, 12}, {20, 21}}));
+}
+
+TEST_CASE("whether pieces meet is found in either order, of few and of many", "[core][memory_changes]") {
+  std::vector<memory_range> many;
+  for (std::uintptr_t i = 0; i < 1000; ++i) {
+    many.push_back({10 * i, 10 * i + 5});
+  }
+  for (std::uintptr_t at = 0; at < 10'000; at += 7) {
+    const std::vector<memory_range> few{{at, at + 1}};
+    const bool meets = at % 10 < 5;
+    CHECK(detail::any_meet(few, many) == meets);
+    CHECK(detail::any_meet(many, few) == meets);
+  }
+  CHECK_FALSE(detail::any_meet(many, {{20'000, 20'001}}));
+  CHECK_FALSE(detail::any_meet({}, many));
+  CHECK(detail::any_meet({{6, 7}, {1'236, 1'241}}, many));
+  CHECK_FALSE(detail::any_meet({{6, 7}, {1'236, 1'240}}, many));
+}
+
 TEST_CASE("a change of nothing is a change of no memory", "[core][memory_changes]") {
   memory_changes changes;
   CHECK(changes.note({{5, 5}}, "nothing") == 1);

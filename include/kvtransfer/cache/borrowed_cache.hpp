@@ -20,7 +20,6 @@
 #include "kvtransfer/rope/options.hpp"
 #include "kvtransfer/tensor/layouts.hpp"
 #include "kvtransfer/tensor/lower.hpp"
-#include "kvtransfer/tensor/memory.hpp"
 
 namespace kvtransfer {
 
@@ -140,10 +139,7 @@ class borrowed_cache {
 
   /// @throws frame_error where somebody else has moved the tensors with this library
   void require_unchanged(std::string_view where) const {
-    if (!memory_changes::instance().may_have_changed(known_, memory_of(keys_))) {
-      return;
-    }
-    detail::require_unchanged(known_, [&] { return detail::memory_of(storage_); }, where);
+    detail::require_unchanged(known_, keys_, [&] { return detail::memory_of(storage_); }, where);
   }
 
   std::vector<at::Tensor> keys_;  // in the layout's order, as `values_`

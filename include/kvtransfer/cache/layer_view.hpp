@@ -22,13 +22,8 @@
 #include "kvtransfer/tensor/layouts/slot_table.hpp"
 #include "kvtransfer/tensor/layouts/strided.hpp"
 #include "kvtransfer/tensor/lower.hpp"
-#include "kvtransfer/tensor/memory.hpp"
 
 namespace kvtransfer::detail {
-
-/// @throws frame_error where row `batch` has a key among the slots [begin, end), which have no storage
-void require_padding(const position_map& positions, std::int64_t batch, std::int64_t begin, std::int64_t end,
-                     std::string_view where);
 
 /// @throws frame_error where a slot that `slots` stores nowhere is not padding in every head
 void require_keys_stored(const position_map& positions, const layouts::slot_table& slots, std::string_view where);
@@ -158,15 +153,13 @@ class layer_view {
         mapped_file::require_unchanged_at(tensor->const_data_ptr());
       }
     }
-    if (memory_changes::instance().may_have_changed(known_, memory_of(std::vector{keys_, values_}))) {
-      detail::require_unchanged(
-          known_,
-          [&] {
-            return detail::memory_of(std::vector{
-                lowered_keys(), layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values")});
-          },
-          "layer_view");
-    }
+    detail::require_unchanged(
+        known_, {keys_, values_},
+        [&] {
+          return detail::memory_of(std::vector{
+              lowered_keys(), layouts::lower(layouts::values_of(layout_), values_, "layer_view", "values")});
+        },
+        "layer_view");
   }
 
   void check_extents(cache_extents values_extents) const {

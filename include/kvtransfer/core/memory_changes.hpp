@@ -27,6 +27,10 @@ struct memory_range {
 
 namespace detail {
 
+/// Leaves pieces of no bytes out, puts the others by rising address, and joins those that meet or adjoin.
+void put_in_order(std::vector<memory_range>& pieces);
+
+/// Whether any of the first meets any of the others, both put in order.
 [[nodiscard]] bool any_meet(const std::vector<memory_range>& pieces, const std::vector<memory_range>& others);
 
 }  // namespace detail
@@ -70,7 +74,7 @@ class memory_changes {
   /// A change as it was noted. Most often the same memory is changed again before many others are, and then this one
   /// is forgotten as a whole.
   struct noted_change {
-    std::vector<memory_range> pieces;  // by rising address
+    std::vector<memory_range> pieces;  // by rising address, apart from one another
     std::uint64_t number = 0;
     name call;
   };

@@ -19,6 +19,20 @@ TEST_CASE("a table says where each slot lies", "[tensor][layouts][slot_table]") 
   CHECK(table.spans().front() == slot_span{0, 0, 2, 0, 3});
 }
 
+TEST_CASE("a table says which slots lie nowhere", "[tensor][layouts][slot_table]") {
+  const auto lie_nowhere = [](const slot_table& table, const std::vector<layouts::unstored_slots>& slots) {
+    return table.unstored() == slots;
+  };
+  CHECK(lie_nowhere(slot_table(2, 3, {{0, 0, 2, 0, 3}, {1, 0, 4, 1, 3}}), {}));
+  CHECK(lie_nowhere(slot_table(1, 5, {{0, 0, 1, 0, 2}, {0, 2, 0, 0, 3}}), {}));
+  CHECK(lie_nowhere(slot_table(2, 3, {{0, 0, 2, 0, 3}, {1, 0, 4, 1, 2}}), {{1, {2, 1}}}));
+  CHECK(lie_nowhere(slot_table(3, 9, {{1, 2, 0, 0, 3}, {1, 6, 1, 0, 1}}),
+                    {{0, {0, 9}}, {1, {0, 2}}, {1, {5, 1}}, {1, {7, 2}}, {2, {0, 9}}}));
+  CHECK(lie_nowhere(slot_table(2, 3, {}), {{0, {0, 3}}, {1, {0, 3}}}));
+  CHECK(lie_nowhere(slot_table(2, 0, {}), {}));
+  CHECK(lie_nowhere(slot_table(), {}));
+}
+
 TEST_CASE("a table of nothing needs nothing", "[tensor][layouts][slot_table]") {
   CHECK(slot_table().spans().empty());
   CHECK(slot_table().places(4).empty());

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
 #include <cstddef>
 #include <string_view>
 #include <vector>
@@ -17,16 +20,27 @@ namespace kvtransfer::detail {
 
 KVTRANSFER_INLINE void require_written_once(const std::vector<layouts::storage>& to,
                                             const std::vector<layouts::storage>& from, std::string_view where) {
-  for (std::size_t i = 0; i < to.size(); ++i) {
-    require<shape_error>(!may_overlap_itself(to[i].blocks), where, "destination",
-                         "strides that reach each element once", [&] { return describe(to[i].blocks); });
-    for (std::size_t j = 0; j < to.size(); ++j) {
-      require<shape_error>(j >= i || !share_slots(to[i], to[j]), where, "destination",
-                           "memory of its own for every layer's keys and values", "two that overlap");
-      require<shape_error>(!share_slots(to[i], from[j]), where, "destination", "memory apart from the source's",
-                           "memory that overlaps with it");
-    }
+  std::vector<at::Tensor> blocks;
+  for (const layouts::storage& written : to) {
+    require<shape_error>(!may_overlap_itself(written.blocks), where, "destination",
+                         "strides that reach each element once", [&] { return describe(written.blocks); });
+    blocks.push_back(written.blocks);
   }
+  for (const layouts::storage& read : from) {
+    blocks.push_back(read.blocks);
+  }
+  const auto storage_of = [&](std::size_t i) -> const layouts::storage& {
+    return i < to.size() ? to[i] : from[i - to.size()];
+  };
+  for_each_overlap(blocks, [&](std::size_t first, std::size_t second) {
+    const auto [earlier, later] = std::minmax(first, second);
+    if (earlier >= to.size() || !share_slots(to[earlier], storage_of(later))) {
+      return;  // two that are read, or slots apart
+    }
+    require<shape_error>(later >= to.size(), where, "destination",
+                         "memory of its own for every layer's keys and values", "two that overlap");
+    fail<shape_error>(where, "destination", "memory apart from the source's", "memory that overlaps with it");
+  });
 }
 
 }  // namespace kvtransfer::detail

@@ -43,6 +43,15 @@ void require_unchanged(std::uint64_t known, Memory&& memory, std::string_view wh
   }
 }
 
+/// The same where the ranges are long to list. @param tensors in which they lie, which are asked about first
+template <class Memory>
+void require_unchanged(std::uint64_t known, const std::vector<at::Tensor>& tensors, Memory&& memory,
+                       std::string_view where) {
+  if (memory_changes::instance().may_have_changed(known, memory_of(tensors))) {
+    require_unchanged(known, memory, where);
+  }
+}
+
 }  // namespace kvtransfer::detail
 
 #ifndef KVTRANSFER_COMPILED

@@ -30,7 +30,7 @@ KVTRANSFER_INLINE std::vector<memory_range> bytes_within(const at::Tensor& block
                         static_cast<std::uintptr_t>((last + 1) * blocks.element_size())});
     }
   }
-  std::ranges::sort(ranges, {}, &memory_range::begin);
+  put_in_order(ranges);
   return ranges;
 }
 
@@ -53,6 +53,9 @@ KVTRANSFER_INLINE std::vector<memory_range> memory_of(std::vector<layouts::stora
         before->blocks.sizes() == layer.blocks.sizes() && before->blocks.element_size() == layer.blocks.element_size();
     if (!alike) {
       within = bytes_within(layer.blocks, *layer.slots);
+      if (before == nullptr) {
+        all.reserve(layers.size() * within.size());
+      }
       before = &layer;
     }
     const auto base = reinterpret_cast<std::uintptr_t>(layer.blocks.const_data_ptr());

@@ -24,12 +24,25 @@ KVTRANSFER_INLINE std::uint64_t memory_changes::last() const {
 
 namespace detail {
 
-/// Leaves pieces of no bytes out, and the others by rising address; often they are so already.
 KVTRANSFER_INLINE void put_in_order(std::vector<memory_range>& pieces) {
-  std::erase_if(pieces, [](const memory_range& range) { return range.begin >= range.end; });
-  if (!std::ranges::is_sorted(pieces, {}, &memory_range::begin)) {
-    std::ranges::sort(pieces, {}, &memory_range::begin);
+  const auto is_empty = [](const memory_range& range) { return range.begin >= range.end; };
+  const auto touch = [&](const memory_range& one, const memory_range& next) {
+    return next.begin <= one.end || is_empty(one) || is_empty(next);
+  };
+  if (pieces.size() > 1 && std::ranges::adjacent_find(pieces, touch) == pieces.end()) {
+    return;  // as most often
   }
+  std::erase_if(pieces, is_empty);
+  std::ranges::sort(pieces, {}, &memory_range::begin);
+  std::size_t joined = 0;
+  for (const memory_range& piece : pieces) {
+    if (joined > 0 && piece.begin <= pieces[joined - 1].end) {
+      pieces[joined - 1].end = std::max(pieces[joined - 1].end, piece.end);
+    } else {
+      pieces[joined++] = piece;
+    }
+  }
+  pieces.resize(joined);
 }
 
 }  // namespace detail
@@ -92,22 +105,23 @@ KVTRANSFER_INLINE bool memory_changes::pages_changed(std::uint64_t known,
   return false;
 }
 
-/// Whether any of the first meets any of the others, both in the order of their addresses.
-[[nodiscard]] KVTRANSFER_INLINE bool detail::any_meet(const std::vector<memory_range>& pieces,
-                                                      const std::vector<memory_range>& others) {
-  auto other = others.begin();
-  std::uintptr_t reached = 0;  // by the pieces so far, which may overlap
-  for (auto piece = pieces.begin(); piece != pieces.end() && other != others.end();) {
-    reached = std::max(reached, piece->end);
-    if (other->begin < piece->begin) {
-      if (piece->begin < other->end) {
-        return true;
-      }
-      ++other;
-    } else if (other->begin < reached) {
+KVTRANSFER_INLINE bool detail::any_meet(const std::vector<memory_range>& pieces,
+                                        const std::vector<memory_range>& others) {
+  const bool is_shorter = pieces.size() < others.size();
+  const std::vector<memory_range>& many = is_shorter ? others : pieces;
+  auto from = many.begin();
+  for (const memory_range& range : is_shorter ? pieces : others) {
+    std::ptrdiff_t step = 1;  // doubled, so that few pieces are found fast among many, and many among many too
+    while (step < many.end() - from && (from + step)->end <= range.begin) {
+      step *= 2;
+    }
+    const auto to = many.end() - from > step ? from + step : many.end();
+    from = std::ranges::upper_bound(from, to, range.begin, {}, &memory_range::end);
+    if (from == many.end()) {
+      return false;
+    }
+    if (from->begin < range.end) {
       return true;
-    } else {
-      ++piece;
     }
   }
   return false;
@@ -128,9 +142,12 @@ KVTRANSFER_INLINE std::optional<std::string> memory_changes::call_since(std::uin
       return *noted->call;
     }
   }
+  if (last_sorted_ <= known) {
+    return std::nullopt;
+  }
   std::uint64_t latest = known;
   name call;
-  for (const memory_range& range : last_sorted_ > known ? read : std::vector<memory_range>()) {
+  for (const memory_range& range : read) {
     for (auto found = first_behind(range.begin); found != changes_.end() && found->first < range.end; ++found) {
       if (found->second.number > latest) {
         latest = found->second.number;
@@ -144,11 +161,7 @@ KVTRANSFER_INLINE std::optional<std::string> memory_changes::call_since(std::uin
 KVTRANSFER_INLINE void memory_changes::sort_in_waiting() {
   for (const noted_change& noted : waiting_) {
     auto next = changes_.end();
-    for (auto piece = noted.pieces.begin(); piece != noted.pieces.end();) {
-      memory_range range = *piece;
-      for (++piece; piece != noted.pieces.end() && piece->begin <= range.end; ++piece) {
-        range.end = std::max(range.end, piece->end);
-      }
+    for (const memory_range& range : noted.pieces) {
       next = replace(range.begin, {range.end, noted.number, noted.call}, next);
     }
     last_sorted_ = noted.number;

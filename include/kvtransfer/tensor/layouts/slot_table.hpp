@@ -20,6 +20,14 @@ struct slot_span {
   friend bool operator==(const slot_span&, const slot_span&) = default;
 };
 
+/// Slots of one sequence that have no storage.
+struct unstored_slots {
+  std::int64_t batch = 0;  ///< the sequence
+  slot_range slots;        ///< of the sequence
+
+  friend bool operator==(const unstored_slots&, const unstored_slots&) = default;
+};
+
 /// Where the slots of a batch lie in a storage of blocks, for layouts that strides can't describe. Copying a table
 /// copies a pointer.
 ///
@@ -51,6 +59,9 @@ class slot_table {
   /// Sorted by sequence, then by slot.
   [[nodiscard]] const std::vector<slot_span>& spans() const;
 
+  /// The slots that no span names, in the same order.
+  [[nodiscard]] const std::vector<unstored_slots>& unstored() const;
+
   /// The slots [begin, end) of every sequence. @throws shape_error unless 0 <= begin <= end <= seq
   [[nodiscard]] slot_table slice(std::int64_t begin, std::int64_t end) const;
 
@@ -67,6 +78,8 @@ class slot_table {
  private:
   void check(const slot_span& span, const slot_span* before) const;
 
+  [[nodiscard]] std::vector<unstored_slots> left_out_by(const std::vector<slot_span>& spans) const;
+
   [[nodiscard]] static bool any_meet(std::vector<slot_span> spans);
 
   [[nodiscard]] std::string described_limits() const;
@@ -80,6 +93,7 @@ class slot_table {
   std::int64_t slots_needed_ = 0;
   bool shares_places_ = false;
   std::shared_ptr<const std::vector<slot_span>> spans_;
+  std::shared_ptr<const std::vector<unstored_slots>> unstored_;
 };
 
 }  // namespace kvtransfer::layouts

@@ -32,12 +32,18 @@ KVTRANSFER_INLINE slot_table::slot_table(std::int64_t batch, std::int64_t seq, s
     slots_needed_ = std::max(slots_needed_, span.slot + span.count);
   }
   shares_places_ = any_meet(spans);
+  unstored_ = std::make_shared<const std::vector<unstored_slots>>(left_out_by(spans));
   spans_ = std::make_shared<const std::vector<slot_span>>(std::move(spans));
 }
 
 KVTRANSFER_INLINE const std::vector<slot_span>& slot_table::spans() const {
   static const std::vector<slot_span> none;
   return spans_ ? *spans_ : none;
+}
+
+KVTRANSFER_INLINE const std::vector<unstored_slots>& slot_table::unstored() const {
+  static const std::vector<unstored_slots> none;
+  return unstored_ ? *unstored_ : none;
 }
 
 KVTRANSFER_INLINE slot_table slot_table::slice(std::int64_t begin, std::int64_t end) const {
@@ -73,6 +79,28 @@ KVTRANSFER_INLINE void slot_table::check(const slot_span& span, const slot_span*
   if (before != nullptr && before->batch == span.batch && before->begin + before->count > span.begin) {
     fail<shape_error>("slot_table", "span", "each slot in one place", described(span));
   }
+}
+
+KVTRANSFER_INLINE std::vector<unstored_slots> slot_table::left_out_by(const std::vector<slot_span>& spans) const {
+  std::vector<unstored_slots> left_out;
+  std::int64_t batch = 0;
+  std::int64_t stored_up_to = 0;  // in that sequence
+  const auto go_on_to = [&](std::int64_t next, std::int64_t slot) {
+    for (; batch < next; ++batch, stored_up_to = 0) {
+      if (stored_up_to < seq_) {
+        left_out.push_back({batch, {stored_up_to, seq_ - stored_up_to}});
+      }
+    }
+    if (stored_up_to < slot) {
+      left_out.push_back({batch, {stored_up_to, slot - stored_up_to}});
+    }
+  };
+  for (const slot_span& span : spans) {
+    go_on_to(span.batch, span.begin);
+    stored_up_to = span.begin + span.count;
+  }
+  go_on_to(batch_, 0);
+  return left_out;
 }
 
 KVTRANSFER_INLINE bool slot_table::any_meet(std::vector<slot_span> spans) {
