@@ -13,8 +13,9 @@
 
 namespace kvtransfer {
 
-/// The moves of a cache whose keys are rotated when somebody reads them, and not before: `stored` says how they stand
-/// in memory, `target` where the caller has asked them to be, and a move changes `target` alone.
+/// The moves that `cache` and `quantized_cache` have. Keys are rotated when somebody reads them, and not before:
+/// `stored` says how they stand in memory, `target` where the caller has asked them to be, and a move changes `target`
+/// alone. `materialize()` of both rotates them in memory.
 /// @tparam Cache what inherits; has a `name` for errors and `kv_heads(layer)`
 template <class Cache>
 class key_moves {

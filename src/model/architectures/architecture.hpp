@@ -41,7 +41,9 @@ struct architecture {
 /// Architectures by the name that a config.json gives under `architectures`.
 using architecture_registry = registry<architecture>;
 
-/// The architectures that open: one file each beside this one.
+/// The architectures that open. A further one is a file beside this one, of settings as in blocks.hpp; its declaration
+/// below and its name in standard.cpp; its `model_type` in src/rope/architectures.json, which the rotary conventions
+/// are generated from; and, for GGUF files, what these call it in ../weights/gguf_architecture.cpp.
 [[nodiscard]] const architecture_registry& standard_architectures();
 
 /// The entry that a config.json names, by `architectures` or, where that is missing, by `model_type`.

@@ -13,6 +13,11 @@
 namespace kvtransfer {
 
 /// Whole layers, counted from 0: in which of them what was injected is read.
+///
+///     plan input = prepend(source.view() | layers(3, 5), token_ids);
+///
+/// `|` is in inject/any_injection_policy.hpp, `prepend` in inject/prepend.hpp; all layers but these are
+/// `without(layers(3, 5))` of select/selected.hpp.
 class layers {
  public:
   /// `first` to `last`, both included. @throws value_error unless 0 <= first <= last

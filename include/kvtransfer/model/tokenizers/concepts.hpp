@@ -47,6 +47,10 @@ enum class text_begin {
 /// "Who" give the ids of "[INST] Who"): a special token must lie wholly in one segment of markup. None of them adds
 /// anything around the text; `boundaries()` says what the model's rule would. Bytes that are not UTF-8 are read as
 /// U+FFFD, as Python's errors="replace" does.
+///
+/// One of your own goes wherever an `any_tokenizer` is taken (any_tokenizer.hpp); its `stream()` is made of a
+/// `text_stream::decoder`. One for a further kind of file is chosen in src/model/tokenizers/open_tokenizer.cpp, and
+/// shared_tokenizer.hpp beside that has what all of the library's have in common.
 template <class T>
 concept Tokenizer =
     std::copyable<T> && requires(const T& tokens, std::string_view text, std::span<const text_segment> segments,
