@@ -1,5 +1,6 @@
 #include "model/batch_sizes.hpp"
 
+#include <ATen/OpMathType.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,7 +23,7 @@ std::int64_t bytes_of_slots(const model_config& config, std::int64_t slots, at::
 std::int64_t bytes_of(const causal_lm& model, const batch_sizes& sizes) {
   const model_config& config = model.config;
   const at::ScalarType kept_as = slot_type(config, model.dtype(), model.device());
-  const auto wide = static_cast<std::int64_t>(c10::elementSize(kept_as == at::kDouble ? at::kDouble : at::kFloat));
+  const auto wide = static_cast<std::int64_t>(c10::elementSize(at::toOpMathType(kept_as)));
   const std::int64_t slots = sizes.groups * sizes.prefix + sizes.sequences() * sizes.tail;
   const std::int64_t kept = bytes_of_slots(config, slots, kept_as);
   const std::int64_t scores = 3 * sizes.sequences() * config.q_heads * (sizes.prefix + sizes.tail) * wide;
@@ -41,15 +42,15 @@ batch_memory memory_for_batch(const causal_lm& model, const batching& how) {
   const auto most = is_given ? how.most_bytes
                              : static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device())));
   if (!model.device().is_cpu()) {
-    return {most, most, most};
+    return {most, most, most, most};
   }
   constexpr std::int64_t little = 192'000'000;  // for a small model's weights and its batch together
   std::int64_t weights = 0;
   for_each_parameter(model.weights, [&](const std::string&, const at::Tensor& tensor) {
     weights += static_cast<std::int64_t>(tensor.nbytes());
   });
-  const std::int64_t enough = std::min(most, std::max(little - weights, weights / 3));
-  return {most, is_given ? most : enough, enough};
+  const std::int64_t enough = std::min(most, std::max(little - weights, weights / 5));
+  return {most, is_given ? most : enough, enough / 6, enough / 3};
 }
 
 batch_sizes held_by(const batch_memory& memory, const causal_lm& model, batch_sizes sizes, std::int64_t shortest) {

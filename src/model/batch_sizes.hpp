@@ -32,6 +32,7 @@ struct batch_memory {
   std::int64_t most = 0;    ///< bytes beyond which there is none
   std::int64_t enough = 0;  ///< bytes beyond which it is made smaller
   std::int64_t held = 0;    ///< bytes of caches beyond which no further requests are asked for
+  std::int64_t kept = 0;    ///< bytes of caches that are kept, since further requests may want them
 };
 
 /// A CPU is as fast with some dozens of sequences as with hundreds, so that there a batch takes little beside the

@@ -14,7 +14,7 @@
 #include "model/extend_completion.hpp"
 #include "model/host_memory.hpp"
 #include "model/lack_of_memory.hpp"
-#include "model/plan_signature.hpp"
+#include "model/plan_identity.hpp"
 #include "model/sequence_batch.hpp"
 #include "model/step_kernels.hpp"
 
@@ -40,12 +40,12 @@ struct sequence_job {
 
 /// Sequences that go on from the same plan.
 struct job_group {
-  job_group(checked_plan plan, std::vector<std::int64_t> signed_as)
-      : read(std::move(plan)), bytes(detail::bytes_injected(read.input)), signature(std::move(signed_as)) {}
+  job_group(checked_plan plan, detail::plan_identity known_by)
+      : read(std::move(plan)), bytes(detail::bytes_injected(read.input)), identity(std::move(known_by)) {}
 
   checked_plan read;
   std::int64_t bytes;  // of what the plan injects
-  std::vector<std::int64_t> signature;
+  detail::plan_identity identity;
   std::deque<sequence_job> waiting;
 };
 
@@ -92,10 +92,10 @@ class many_generations {
     const std::size_t index = requests_++;
     detail::require_valid(request.settings, 1);
     checked_plan read = detail::checked(model_, std::move(request.input));
-    std::vector<std::int64_t> signature = detail::signature_of(read.input);
-    job_group* group = find(signature, request.settings.max_new_tokens + (request.reads_eos ? 1 : 0));
+    detail::plan_identity identity(read.input);
+    job_group* group = find(identity, request.settings.max_new_tokens + (request.reads_eos ? 1 : 0));
     if (group == nullptr) {
-      group = &groups_.emplace_back(std::move(read), std::move(signature));
+      group = &groups_.emplace_back(std::move(read), std::move(identity));
       held_ += group->bytes;
     }
     if (request.settings.temperature == 0) {
@@ -114,13 +114,14 @@ class many_generations {
   }
 
   /// The group of that plan, running or waiting; null if there is none that has room for `tail` slots.
-  job_group* find(const std::vector<std::int64_t>& signature, std::int64_t tail) {
+  job_group* find(const detail::plan_identity& identity, std::int64_t tail) {
     for (std::optional<job_group>& group : running_) {
-      if (group && group->signature == signature && tail <= tail_) {
+      if (group && group->identity.is_like(identity) && tail <= tail_) {
         return &*group;
       }
     }
-    const auto found = std::ranges::find(groups_, signature, &job_group::signature);
+    const auto found =
+        std::ranges::find_if(groups_, [&](const job_group& group) { return group.identity.is_like(identity); });
     return found == groups_.end() ? nullptr : &*found;
   }
 
@@ -179,8 +180,7 @@ class many_generations {
         const auto begin = places.begin() + static_cast<std::ptrdiff_t>(g * static_cast<std::size_t>(sizes.members));
         const bool idle = std::none_of(begin, begin + static_cast<std::ptrdiff_t>(sizes.members),
                                        [](const place& each) { return each.job.has_value(); });
-        if (idle && running_[g]) {
-          held_ -= running_[g]->bytes;
+        if (idle) {
           running_[g].reset();
         }
       }
@@ -203,7 +203,7 @@ class many_generations {
     return std::ranges::any_of(groups_, [&](const job_group& group) { return fits(group, sizes); });
   }
 
-  /// Has waiting groups read where there is room for them.
+  /// Has waiting groups read where there is room for them. What they inject is in the batch then, and given up.
   void begin_groups(sequence_batch& batch, const batch_sizes& sizes, std::vector<at::Tensor>& firsts) {
     std::vector<std::int64_t> begun;
     std::vector<const checked_plan*> plans;
@@ -228,7 +228,11 @@ class many_generations {
       const at::Tensor logits = batch.read(begun, plans).to(at::kCPU, at::kFloat);
       for (std::size_t i = 0; i < begun.size(); ++i) {
         firsts[static_cast<std::size_t>(begun[i])] = logits[static_cast<std::int64_t>(i)];
+        job_group& group = *running_[static_cast<std::size_t>(begun[i])];
+        group.read = {};
+        held_ -= std::exchange(group.bytes, 0);
       }
+      detail::return_freed_memory();
     }
   }
 
@@ -359,7 +363,7 @@ class many_generations {
   batching how_;
   std::optional<std::int64_t> limit_;
   std::int64_t enough_held_;                       // bytes of injected caches beyond which no more are asked for
-  std::int64_t held_ = 0;                          // bytes that the plans of groups inject
+  std::int64_t held_ = 0;                          // bytes that the plans of waiting groups inject
   bool replays_;                                   // whether a GPU's steps are made of our kernels and replayed
   detail::gpu_kernels_wanted kernels_;             // while this lives
   std::list<job_group> groups_;                    // that wait

@@ -23,7 +23,7 @@ namespace {
 
 /// Logits that are held at a time: those of a pass would take more memory than a small model. A GPU takes little longer
 /// for a few hundred rows than for more.
-std::int64_t most_logits(at::Device device) { return std::int64_t{1} << (device.is_cpu() ? 22 : 25); }
+std::int64_t most_logits(at::Device device) { return std::int64_t{1} << (device.is_cpu() ? 21 : 25); }
 
 /// Plans that one pass may read.
 constexpr std::int64_t most_plans = 64;
@@ -111,9 +111,8 @@ void score_in_passes(const causal_lm& model, const std::vector<scored_plan>& pla
   }
   std::ranges::stable_sort(waiting, {},
                            [](const waiting_plan& each) { return std::pair(each.read.layers_alike, each.read.slots); });
-  // On a CPU a quarter of what a batch may take: whole texts are read, so that a few are as many rows as a product
-  // needs.
-  const std::int64_t most_bytes = memory_for_batch(model, how).held / (model.device().is_cpu() ? 4 : 1);
+  const std::int64_t most_bytes = memory_for_batch(model, how).held;
+  return_freed_memory();  // what the plans were made in
   for (std::size_t begin = 0; begin < waiting.size();) {
     const std::size_t end = end_of_pass(model, waiting, begin, most_bytes);
     score_pass(model, waiting, begin, end, found);

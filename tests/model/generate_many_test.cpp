@@ -227,6 +227,26 @@ TEST_CASE("every request has one result, in the order of the requests", "[model]
   CHECK(finished == std::multiset<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
 }
 
+TEST_CASE("caches that nobody keeps are told apart where one lies where another lay", "[model][generate_many]") {
+  const causal_lm model = small_model();
+  const auto asked = [&](std::int64_t i) -> generation_request {
+    return {prepend(prefill(model, {some_tokens(6, i)}).view(), {some_tokens(3)}), {.max_new_tokens = 9}};
+  };
+  std::int64_t next = 0;
+  std::vector<std::vector<std::int64_t>> said(24);
+  generate_many(
+      model,
+      [&]() -> std::optional<generation_request> { return next < 24 ? std::optional(asked(next++)) : std::nullopt; },
+      [&](std::size_t index, const generation_result& result) { said[index] = result.said.token_ids; },
+      {.most_sequences = 3});
+  for (std::int64_t i = 0; i < 24; ++i) {
+    const generation_result expected = alone(model, asked(i));
+    if (expected.said.close_calls == 0) {  // else chance may decide
+      CHECK(said[static_cast<std::size_t>(i)] == expected.said.token_ids);
+    }
+  }
+}
+
 TEST_CASE("a text longer than those read together is read like the others", "[model][generate_many]") {
   nlohmann::json config = small_config();
   config["max_position_embeddings"] = 512;

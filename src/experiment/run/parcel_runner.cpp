@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <deque>
 #include <optional>
-#include <string>
 #include <utility>
 
 #include "experiment/named_errors.hpp"
@@ -40,7 +39,7 @@ parcel_runner::parcel_runner(const causal_lm& model, const prompt_encoding& enco
       finished_(std::move(finish)),
       settings_(settings_for(records.run().settings, model)),
       enough_held_(memory_for_batch(model, how).held),
-      caches_(model, std::min(prompt_caches::usual_bytes, enough_held_), how),
+      caches_(model, std::min(prompt_caches::usual_bytes, memory_for_batch(model, how).kept), how),
       measures_(model, encoding, conditions, records, settings_, how_) {}
 
 /// Those whose prompts have to be continued first come last, when as many of those continuations are made together as

@@ -1,7 +1,5 @@
 #include "experiment/run/trial_measures.hpp"
 
-#include "model/plan_signature.hpp"
-
 namespace kvtransfer::detail {
 
 trial_measures::trial_measures(const causal_lm& model, const prompt_encoding& encoding,
@@ -31,11 +29,11 @@ void trial_measures::ask_oracles(const std::vector<cell>& cells) {
 }
 
 void trial_measures::add(const cell& where, const plan& input) {
-  std::vector<std::int64_t> signature = signature_of(input);
+  plan_identity identity(input);
   std::shared_ptr<measured_plan>& last = last_[{where.test, where.condition}];
-  if (last == nullptr || last->signature != signature) {
+  if (last == nullptr || !last->identity.is_like(identity)) {
     const std::optional<oracle_reference>& oracle = oracles_.at(oracle_of(where));
-    last = std::make_shared<measured_plan>(measured_plan{input, std::move(signature), oracle ? &*oracle : nullptr});
+    last = std::make_shared<measured_plan>(measured_plan{input, std::move(identity), oracle ? &*oracle : nullptr});
     not_measured_.push_back(last);
   }
   asking_.emplace_back(where, last);
@@ -49,6 +47,9 @@ void trial_measures::measure_all() {
     }
   }
   measure_along(model_, inputs, how_);
+  for (const std::shared_ptr<measured_plan>& each : not_measured_) {
+    each->input = {};
+  }
   for (const auto& [where, measured] : asking_) {
     records_.record_of(where).marker_log_prob = measured->trial.marker_log_prob;
     records_.record_of(where).next_token_kl = measured->trial.next_token_kl;

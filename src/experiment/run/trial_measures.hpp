@@ -15,6 +15,7 @@
 #include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/generate_many.hpp"
+#include "model/plan_identity.hpp"
 
 namespace kvtransfer::detail {
 
@@ -38,8 +39,8 @@ class trial_measures {
  private:
   /// What trials of a test under a condition read, and how that compares with the oracle.
   struct measured_plan {
-    plan input;
-    std::vector<std::int64_t> signature;
+    plan input;  // until it is measured
+    plan_identity identity;
     const oracle_reference* oracle = nullptr;  // null where it has no answer
     trial_record trial = {};
   };
