@@ -36,7 +36,7 @@ class store_sum final : public gradient_exchange::sum {
                            formatted("{} bytes, as here", bytes), formatted("{} of process {}", theirs.size(), rank));
       sum.add_(at::from_blob(theirs.data(), flat.sizes(), flat.options()));
     }
-    flat = sum;
+    flat = std::move(sum);
     if (round_ > 0) {  // all have left this round's numbers, so all have read the round's before
       store_->deleteKey(key(round_ - 1, rank_));
     }

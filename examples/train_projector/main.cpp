@@ -259,8 +259,8 @@ void check(const choices& chosen, const gradient_exchange& processes) {
                        run.projector);
 }
 
-void run(choices chosen) {
-  auto& [plan, settings, device_name] = chosen;
+void run(const choices& chosen) {
+  const auto& [plan, settings, device_name] = chosen;
   const std::int64_t steps = plan.steps;  // a lambda may name no part of a structured binding (clang 14)
   const gradient_exchange processes = gradient_exchange::from_environment(device_name);
   check(chosen, processes);

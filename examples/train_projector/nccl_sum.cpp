@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/error.hpp"  // IWYU pragma: keep (where torch has no NCCL)
 
 #ifdef USE_C10D_NCCL  // torch's headers ask for it too
 #include <c10/cuda/CUDAGuard.h>

@@ -1,5 +1,6 @@
 #include "experiment/oracle_reference.hpp"
 
+#include <ATen/OpMathType.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/log_softmax.h>
 
@@ -68,7 +69,7 @@ oracle_reference oracle_answering(const prompt_encoding& encoding, const oracle_
 
 /// The log-probability of tokens. @param logits in front of each
 double log_prob_of(const std::vector<std::int64_t>& tokens, const at::Tensor& logits) {
-  const at::ScalarType wide = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType wide = at::toOpMathType(logits.scalar_type());
   const at::Tensor each =
       at::log_softmax(logits, -1, wide).gather(1, integer_tensor(tokens, logits.device()).unsqueeze(1));
   return each.to(at::kDouble).sum().item<double>();

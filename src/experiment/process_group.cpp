@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "experiment/c10d_store.hpp"
+#include "experiment/c10d_store.hpp"  // IWYU pragma: keep (its names are torch's)
 #include "experiment/store_answers.hpp"
 #include "kvtransfer/experiment/torchrun_store.hpp"
 

@@ -10,7 +10,6 @@
 #include "experiment/run/run_records.hpp"
 #include "experiment/run/run_share.hpp"
 #include "experiment/run/run_teller.hpp"
-#include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate_many.hpp"
 

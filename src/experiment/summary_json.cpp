@@ -1,7 +1,6 @@
 #include "experiment/summary_json.hpp"
 
 #include <nlohmann/json.hpp>
-#include <string>
 #include <utility>
 
 #include "experiment/records_json.hpp"

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "experiment/c10d_store.hpp"
+#include "experiment/c10d_store.hpp"  // IWYU pragma: keep (its names are torch's)
 #include "experiment/store_answers.hpp"
-#include "kvtransfer/core/error.hpp"
+#include "kvtransfer/core/error.hpp"  // IWYU pragma: keep (where torch has no c10d)
 
 // Not there in builds of torch without distributed training.
 #if __has_include(<torch/csrc/distributed/c10d/TCPStore.hpp>)

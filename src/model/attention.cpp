@@ -1,5 +1,6 @@
 #include "model/attention.hpp"
 
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
@@ -29,7 +30,7 @@ at::Tensor grouped_weights(const attention_specification& how, const at::Tensor&
     const at::Tensor shown = mask.size(1) == 1 ? mask.unsqueeze(2) : mask.unflatten(1, {kv_heads, -1});
     scores = scores.masked_fill(shown.logical_not(), -std::numeric_limits<double>::infinity());
   }
-  return at::softmax(scores, -1, q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  return at::softmax(scores, -1, at::toOpMathType(q.scalar_type()));
 }
 
 /// Step by step, for scores that are changed between product and softmax.

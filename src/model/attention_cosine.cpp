@@ -1,5 +1,6 @@
 #include "kvtransfer/model/attention_cosine.hpp"
 
+#include <ATen/OpMathType.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cosine_similarity.h>
 #include <ATen/ops/stack.h>
@@ -34,7 +35,7 @@ at::Tensor attention_cosine(const causal_lm& model, const cache_view<>& expected
     };
     const at::Tensor right = behind(expected.layer(at_work.layer));
     const at::Tensor found = behind(other.layer(at_work.layer));
-    const at::ScalarType exact = right.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    const at::ScalarType exact = at::toOpMathType(right.scalar_type());
     cosines.push_back(at::cosine_similarity(right.to(exact), found.to(exact), -1)[0].mean(-1));
   };
   static_cast<void>(detail::plan_states(model, prepend(expected, {text}), add));

@@ -1,5 +1,6 @@
 #include "model/block_attention.hpp"
 
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
@@ -10,7 +11,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <vector>
 
 #include "model/attention.hpp"
 
@@ -83,7 +83,7 @@ bool is_unseen(const visible_slots& seen, const slot_block& queries, const slot_
 
 at::Tensor attend_in_blocks(const attention_specification& how, const shared_prefix& prefix, const at::Tensor& q,
                             const at::Tensor& k, const at::Tensor& v, const visible_slots& seen) {
-  const at::ScalarType wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType wide = at::toOpMathType(q.scalar_type());
   const std::int64_t batch = q.size(0);
   const std::int64_t kv_heads = k.size(1);
   const std::int64_t shared = q.size(1) / kv_heads;

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <limits>
 
 #include "kvtransfer/tensor/kernel_table.hpp"
 #include "model/draw_token.hpp"

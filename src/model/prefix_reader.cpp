@@ -1,5 +1,6 @@
 #include "model/prefix_reader.hpp"
 
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -27,8 +28,6 @@ namespace {
 constexpr double masked_score = -std::numeric_limits<double>::infinity();
 
 std::int64_t size_of(const std::vector<std::int64_t>& list) { return static_cast<std::int64_t>(list.size()); }
-
-at::ScalarType type_of_scores(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
 
 /// A buffer `[groups, kv_heads, slots, head_dim]` so that tokens come before heads.
 at::Tensor by_slot(const at::Tensor& buffer) { return buffer.transpose(1, 2); }
@@ -220,7 +219,7 @@ at::Tensor prefix_reader::attend_reading(const reading& now, std::int64_t layer,
   const at::Tensor& place = now.places[caches_->slots_index(layer)];
   put(by_slot(buffers.prefix_keys), {now.group_of, place}, by_token(k, buffers.prefix_keys.scalar_type()));
   put(by_slot(buffers.prefix_values), {now.group_of, place}, by_token(v, buffers.prefix_values.scalar_type()));
-  const at::ScalarType wide = type_of_scores(q.scalar_type());
+  const at::ScalarType wide = at::toOpMathType(q.scalar_type());
   const std::int64_t texts = now.groups.size(0);
   const std::int64_t kv_heads = model_->config.kv_heads;
   const std::int64_t shared = model_->config.q_heads / kv_heads;

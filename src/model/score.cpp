@@ -1,5 +1,6 @@
 #include "kvtransfer/model/score.hpp"
 
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
@@ -118,9 +119,7 @@ bool depend_on_length(const causal_lm& model, const plan& input, const token_row
   });
 }
 
-at::Tensor widened(const at::Tensor& logits) {
-  return logits.to(logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
-}
+at::Tensor widened(const at::Tensor& logits) { return logits.to(at::toOpMathType(logits.scalar_type())); }
 
 /// Logits `[batch, longest continuation, vocab_size]` in front of the continuations' tokens, aligned at the right end.
 at::Tensor logits_before(const causal_lm& model, const plan& input, const token_rows& continuations) {

@@ -1,5 +1,6 @@
 #include "model/shared_prefix.hpp"
 
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
@@ -86,7 +87,7 @@ at::Tensor attend_behind(const attention_specification& how, const shared_prefix
   if (prefix.size() == 0) {
     return attend(how, q, k, v, seen);
   }
-  const at::ScalarType wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType wide = at::toOpMathType(q.scalar_type());
   const shared_prefix wide_prefix{prefix.segments, prefix.keys.to(wide), prefix.values.to(wide)};
   const at::Tensor wide_k = k.to(wide);
   const at::Tensor wide_v = v.to(wide);

@@ -1,5 +1,6 @@
 #include "model/slot_attention.hpp"
 
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/arange.h>
@@ -23,8 +24,6 @@ namespace {
 constexpr double hidden_score = -std::numeric_limits<double>::infinity();
 
 using optional_tensor = std::optional<at::Tensor>;
-
-at::ScalarType type_of_sums(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
 
 /// Whether kernels keep and attend with these.
 bool by_kernels(const model_config& config, const at::Tensor& q, const layer_buffers& buffers) {
@@ -60,7 +59,7 @@ bool attends_by_kernels(const model_config& config, at::ScalarType dtype, at::De
 }
 
 at::ScalarType slot_type(const model_config& config, at::ScalarType dtype, at::Device device) {
-  return attends_by_kernels(config, dtype, device) ? dtype : type_of_sums(dtype);
+  return attends_by_kernels(config, dtype, device) ? dtype : at::toOpMathType(dtype);
 }
 
 at::Tensor slot_attention::keep(const layer_buffers& buffers, const at::Tensor& q, const at::Tensor& k,
@@ -125,7 +124,7 @@ const at::Tensor& slot_attention::hidden(const attention_specification& how, con
 /// Three products for all groups: with prefixes, with tails, and of weights with values; what is hidden is masked.
 at::Tensor slot_attention::attend_in_products(const attention_specification& how, const layer_buffers& buffers,
                                               const prefix_slots& slots, const at::Tensor& q) {
-  const at::ScalarType wide = type_of_sums(q.scalar_type());
+  const at::ScalarType wide = at::toOpMathType(q.scalar_type());
   const std::int64_t groups = buffers.prefix_keys.size(0);
   const std::int64_t sequences = buffers.tail_keys.size(0);
   const std::int64_t members = sequences / groups;

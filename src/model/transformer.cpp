@@ -1,5 +1,6 @@
 #include "model/transformer.hpp"
 
+#include <ATen/OpMathType.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/gelu.h>
@@ -51,7 +52,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, b
   if (std::optional<at::Tensor> fused = fused_rms_norm(x, weight, eps, adds_one)) {
     return *std::move(fused);
   }
-  const at::ScalarType compute = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType compute = at::toOpMathType(x.scalar_type());
   const at::Tensor wide = x.to(compute);
   const at::Tensor normed = wide * at::rsqrt(wide.square().mean(-1, true) + eps);
   return adds_one ? (normed * (weight.to(compute) + 1)).to(x.scalar_type()) : weight * normed.to(x.scalar_type());

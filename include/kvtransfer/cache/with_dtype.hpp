@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/OpMathType.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/ScalarType.h>
 #include <fmt/format.h>
@@ -44,9 +45,9 @@ template <LayerLayout Layout>
 [[nodiscard]] cache with_dtype(const cache_view<Layout>& source, at::ScalarType dtype) {
   require<value_error>(c10::isFloatingType(dtype), "with_dtype", "dtype", "a floating one", c10::toString(dtype));
   return detail::rebuilt(source, source.frame(), [&](const at::Tensor& tensor, std::int64_t layer) {
-    const at::Tensor converted = tensor.to(dtype, /*non_blocking=*/false, /*copy=*/true);
+    at::Tensor converted = tensor.to(dtype, /*non_blocking=*/false, /*copy=*/true);
     if (detail::may_lose_range(tensor.scalar_type(), dtype)) {
-      const at::ScalarType wide = tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+      const at::ScalarType wide = at::toOpMathType(tensor.scalar_type());
       const at::Tensor valid = validity_tensor(source.layer(layer).frame().positions, tensor.device()).unsqueeze(-1);
       const at::Tensor before = tensor.to(wide);
       const at::Tensor lost =

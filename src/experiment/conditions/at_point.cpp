@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "experiment/conditions/source_projection.hpp"
+#include "experiment/conditions/source_projection.hpp"  // IWYU pragma: keep (condition_point.hpp declares it only)
 #include "experiment/conditions/taken_cache.hpp"
 #include "experiment/input_digest.hpp"
 #include "kvtransfer/cache/file/cache_file.hpp"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "experiment/conditions/point_words.hpp"
-#include "experiment/conditions/source_projection.hpp"
+#include "experiment/conditions/source_projection.hpp"  // IWYU pragma: keep (condition_point.hpp declares it only)
 #include "experiment/text_lists.hpp"
 #include "kvtransfer/core/enum_names.hpp"
 #include "kvtransfer/core/error.hpp"

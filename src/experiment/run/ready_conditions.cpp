@@ -11,7 +11,6 @@
 #include "kvtransfer/experiment/condition_point.hpp"  // IWYU pragma: keep (any_condition.hpp declares it only)
 #include "kvtransfer/experiment/suite_prompts.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
-#include "model/plan_checks.hpp"
 
 namespace kvtransfer::detail {
 

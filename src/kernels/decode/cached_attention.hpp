@@ -53,7 +53,7 @@ struct row_slots {
   std::int64_t ordinals_at;  ///< where the ordinals of the prefix begin
 
   /// Where the key of a slot lies in prefix (from `prefix_at` on) or tail, in slots.
-  KVT_HOST_DEVICE bool in_prefix(std::int64_t slot) const { return slot < prefix; }
+  [[nodiscard]] KVT_HOST_DEVICE bool in_prefix(std::int64_t slot) const { return slot < prefix; }
 };
 
 KVT_HOST_DEVICE inline row_slots slots_of_row(const cached_attention& a, std::int64_t row, std::int64_t kv_head) {
@@ -88,8 +88,6 @@ KVT_HOST_DEVICE inline bool is_visible(const cached_attention& a, const row_slot
 #undef KVT_HOST_DEVICE
 
 /// Whether a GPU's kernel takes heads of that size.
-[[nodiscard]] inline constexpr bool attends_on_gpu(std::int64_t head_dim) {
-  return head_dim % 8 == 0 && head_dim <= 256;
-}
+[[nodiscard]] constexpr bool attends_on_gpu(std::int64_t head_dim) { return head_dim % 8 == 0 && head_dim <= 256; }
 
 }  // namespace kvtransfer::kernels

@@ -101,7 +101,7 @@ void graph_drop(const at::Tensor& on, std::int64_t index) {
   if (calls->captures) {
     try {
       graph_end(on, index);
-    } catch (const std::exception&) {  // it is given up anyway
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): it is given up anyway
     }
   }
   // The last replay may be running still.

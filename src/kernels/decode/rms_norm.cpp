@@ -6,7 +6,6 @@
 #include <torch/library.h>
 
 #include <cmath>
-#include <string>
 #include <tuple>
 
 #include "kvtransfer/core/error.hpp"

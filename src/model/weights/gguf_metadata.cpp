@@ -9,7 +9,6 @@
 #include "gguf_scalar.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/core/excerpt.hpp"
-#include "kvtransfer/core/json_file.hpp"
 
 namespace kvtransfer {
 

@@ -115,7 +115,7 @@ inline at::Tensor valid_slots(const position_map& positions, at::Device device) 
 /// The same of the slots that `block` names, bool `[rows, kv_heads or 1, slots]`.
 /// @param block of neighbouring rows, sequence b in row b
 inline at::Tensor valid_in(const move_block& block, const position_map& positions, at::Device device) {
-  const at::Tensor all = valid_slots(positions, device);
+  at::Tensor all = valid_slots(positions, device);
   if (!all.defined()) {
     return all;
   }

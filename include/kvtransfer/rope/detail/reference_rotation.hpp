@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/OpMathType.h>
 #include <ATen/core/Tensor.h>
 
 #include "kvtransfer/rope/angles.hpp"
@@ -68,7 +69,7 @@ inline at::Tensor rotated_window(const at::Tensor& keys, const rotation& rotatio
 /// cos and sin of `rotation` in the precision that keys of `dtype` are rotated in.
 inline cos_sin rotation_table(const rotation& rotation, at::ScalarType dtype, at::Device device, angle_mode mode) {
   const cos_sin table = mode == angle_mode::exact ? exact_table(rotation, device) : model_faithful_table(rotation);
-  const at::ScalarType arithmetic = dtype == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType arithmetic = at::toOpMathType(dtype);
   return {table.cos.to(arithmetic), table.sin.to(arithmetic)};
 }
 

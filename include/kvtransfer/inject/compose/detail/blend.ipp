@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/OpMathType.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/ScalarType.h>
 #include <fmt/format.h>
@@ -34,7 +35,7 @@ KVTRANSFER_INLINE injection weighted_sum(const injection& what, double own, cons
   const slot_marks whole = all_marked(what.kv);
   const auto sum = [&](std::int64_t layer, auto&& part) {
     const at::Tensor mine = part(what.kv.layer(layer));
-    const at::ScalarType wide = mine.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    const at::ScalarType wide = at::toOpMathType(mine.scalar_type());
     at::Tensor total = mine.to(wide).mul(own);
     for (std::size_t i = 0; i < terms.size(); ++i) {
       total = total.add(part(beside[i].layer(layer)).to(wide), terms[i].weight);
