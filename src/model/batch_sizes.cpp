@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <string>
-#include <vector>
 
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/model/weights.hpp"
@@ -42,15 +41,16 @@ batch_memory memory_for_batch(const causal_lm& model, const batching& how) {
   const auto most = is_given ? how.most_bytes
                              : static_cast<std::int64_t>(how.share * static_cast<double>(free_memory(model.device())));
   if (!model.device().is_cpu()) {
-    return {most, most, most, most};
+    return {.most = most, .enough = most, .held = most, .kept = most, .scored = most};
   }
   constexpr std::int64_t little = 192'000'000;  // for a small model's weights and its batch together
   std::int64_t weights = 0;
   for_each_parameter(model.weights, [&](const std::string&, const at::Tensor& tensor) {
     weights += static_cast<std::int64_t>(tensor.nbytes());
   });
-  const std::int64_t enough = std::min(most, std::max(little - weights, weights / 5));
-  return {most, is_given ? most : enough, enough / 6, enough / 3};
+  const std::int64_t enough = std::min(most, std::max(little - weights, weights / 8));
+  return {
+      .most = most, .enough = is_given ? most : enough, .held = enough / 4, .kept = enough / 3, .scored = enough / 3};
 }
 
 batch_sizes held_by(const batch_memory& memory, const causal_lm& model, batch_sizes sizes, std::int64_t shortest) {
@@ -71,16 +71,6 @@ batch_sizes held_by(const batch_memory& memory, const causal_lm& model, batch_si
     }
   }
   return sizes;
-}
-
-std::int64_t bytes_injected(const plan& input) {
-  std::int64_t bytes = 0;
-  for (const std::vector<segment>& layer : input.layers) {
-    for (const segment& part : layer) {
-      bytes += 2 * static_cast<std::int64_t>(part.kv().stored_values().nbytes());
-    }
-  }
-  return bytes;
 }
 
 }  // namespace kvtransfer::detail

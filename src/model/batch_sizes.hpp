@@ -2,7 +2,6 @@
 
 #include <cstdint>
 
-#include "kvtransfer/inject/plan.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
 #include "kvtransfer/model/generate_many.hpp"
 
@@ -31,12 +30,13 @@ struct batch_sizes {
 struct batch_memory {
   std::int64_t most = 0;    ///< bytes beyond which there is none
   std::int64_t enough = 0;  ///< bytes beyond which it is made smaller
-  std::int64_t held = 0;    ///< bytes of caches beyond which no further requests are asked for
-  std::int64_t kept = 0;    ///< bytes of caches that are kept, since further requests may want them
+  std::int64_t held = 0;    ///< bytes that waiting requests inject, beyond which no further ones are asked for
+  std::int64_t kept = 0;    ///< bytes of caches that are kept since further requests may want them
+  std::int64_t scored = 0;  ///< bytes beyond which a scoring pass, made beside a batch, is made smaller
 };
 
-/// A CPU is as fast with some dozens of sequences as with hundreds, so that there a batch takes little beside the
-/// weights; a GPU's takes what is free.
+/// A CPU is nearly as fast with a dozen sequences as with hundreds, so that there a batch, and what is held for it,
+/// take little beside the weights; a GPU's takes what is free.
 [[nodiscard]] batch_memory memory_for_batch(const causal_lm& model, const batching& how);
 
 /// Sizes that memory holds: with fewer groups, then with fewer members, at last with a shorter prefix.
@@ -44,8 +44,5 @@ struct batch_memory {
 /// @throws out_of_memory_error where it does not hold one sequence
 [[nodiscard]] batch_sizes held_by(const batch_memory& memory, const causal_lm& model, batch_sizes sizes,
                                   std::int64_t shortest);
-
-/// Bytes of the keys and values that a plan injects; other plans may hold the same ones.
-[[nodiscard]] std::int64_t bytes_injected(const plan& input);
 
 }  // namespace kvtransfer::detail

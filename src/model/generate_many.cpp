@@ -13,6 +13,7 @@
 #include "model/batch_sizes.hpp"
 #include "model/extend_completion.hpp"
 #include "model/host_memory.hpp"
+#include "model/injected_memory.hpp"
 #include "model/lack_of_memory.hpp"
 #include "model/plan_identity.hpp"
 #include "model/sequence_batch.hpp"
@@ -40,11 +41,9 @@ struct sequence_job {
 
 /// Sequences that go on from the same plan.
 struct job_group {
-  job_group(checked_plan plan, detail::plan_identity known_by)
-      : read(std::move(plan)), bytes(detail::bytes_injected(read.input)), identity(std::move(known_by)) {}
+  job_group(checked_plan plan, detail::plan_identity known_by) : read(std::move(plan)), identity(std::move(known_by)) {}
 
   checked_plan read;
-  std::int64_t bytes;  // of what the plan injects
   detail::plan_identity identity;
   std::deque<sequence_job> waiting;
 };
@@ -78,7 +77,7 @@ class many_generations {
  private:
   /// Takes requests until there are enough to choose from, or they hold enough memory.
   void fill() {
-    while (waiting_ < 2 * how_.most_sequences && (held_ < enough_held_ || waiting_ == 0) && !exhausted_) {
+    while (waiting_ < 2 * how_.most_sequences && (held_.bytes() < enough_held_ || waiting_ == 0) && !exhausted_) {
       std::optional<generation_request> request = source_();
       if (request) {
         add(std::move(*request));
@@ -96,7 +95,7 @@ class many_generations {
     job_group* group = find(identity, request.settings.max_new_tokens + (request.reads_eos ? 1 : 0));
     if (group == nullptr) {
       group = &groups_.emplace_back(std::move(read), std::move(identity));
-      held_ += group->bytes;
+      held_.add(group->read.input);
     }
     if (request.settings.temperature == 0) {
       request.settings.seeds = {0};  // nothing is drawn
@@ -229,10 +228,12 @@ class many_generations {
       for (std::size_t i = 0; i < begun.size(); ++i) {
         firsts[static_cast<std::size_t>(begun[i])] = logits[static_cast<std::int64_t>(i)];
         job_group& group = *running_[static_cast<std::size_t>(begun[i])];
+        held_.remove(group.read.input);
         group.read = {};
-        held_ -= std::exchange(group.bytes, 0);
       }
-      detail::return_freed_memory();
+      if (model_.device().is_cpu()) {
+        detail::return_freed_memory();
+      }
     }
   }
 
@@ -363,7 +364,7 @@ class many_generations {
   batching how_;
   std::optional<std::int64_t> limit_;
   std::int64_t enough_held_;                       // bytes of injected caches beyond which no more are asked for
-  std::int64_t held_ = 0;                          // bytes that the plans of waiting groups inject
+  detail::injected_memory held_;                   // by the plans of waiting groups
   bool replays_;                                   // whether a GPU's steps are made of our kernels and replayed
   detail::gpu_kernels_wanted kernels_;             // while this lives
   std::list<job_group> groups_;                    // that wait

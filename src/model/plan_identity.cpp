@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kvtransfer/cache/detail/view_access.hpp"
+#include "kvtransfer/tensor/memory.hpp"
 
 namespace kvtransfer::detail {
 
@@ -45,12 +46,14 @@ void plan_identity::add(const at::Tensor& tensor) {
     numbers_.insert(numbers_.end(), tensor.sizes().begin(), tensor.sizes().end());
     numbers_.insert(numbers_.end(), tensor.strides().begin(), tensor.strides().end());
     memory_.push_back(tensor.storage().getWeakStorageImpl());
+    ranges_.push_back(memory_of(tensor));
   }
 }
 
 bool plan_identity::is_there() const {
   return std::ranges::none_of(memory_, [](const auto& each) { return each.expired(); }) &&
-         std::ranges::none_of(frames_, [](const auto& each) { return each.expired(); });
+         std::ranges::none_of(frames_, [](const auto& each) { return each.expired(); }) &&
+         !memory_changes::instance().call_since(known_, ranges_);
 }
 
 }  // namespace kvtransfer::detail

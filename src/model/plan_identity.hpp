@@ -1,18 +1,21 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <c10/core/Storage.h>
+#include <c10/util/intrusive_ptr.h>
 
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "kvtransfer/cache/layer_frame.hpp"
+#include "kvtransfer/core/memory_changes.hpp"
 #include "kvtransfer/inject/plan.hpp"
 
 namespace kvtransfer::detail {
 
-/// Tells plans of one sequence apart. It keeps nothing that a plan injects: once that is gone, the plan is like no
-/// other, whatever lies where it lay.
+/// Tells plans of one sequence apart. It keeps nothing that a plan injects: once that is gone, or this library has
+/// changed it, the plan is like no other, whatever lies where it lay.
 class plan_identity {
  public:
   explicit plan_identity(const plan& input);
@@ -24,8 +27,10 @@ class plan_identity {
   void add(const at::Tensor& tensor);
   [[nodiscard]] bool is_there() const;
 
+  std::uint64_t known_ = memory_changes::instance().last();  // the last change of memory, as the plan was looked at
   std::vector<std::int64_t> numbers_;
   std::vector<c10::weak_intrusive_ptr<c10::StorageImpl>> memory_;
+  std::vector<memory_range> ranges_;  // of that memory
   std::vector<std::weak_ptr<const layer_frame>> frames_;
 };
 

@@ -111,8 +111,10 @@ void score_in_passes(const causal_lm& model, const std::vector<scored_plan>& pla
   }
   std::ranges::stable_sort(waiting, {},
                            [](const waiting_plan& each) { return std::pair(each.read.layers_alike, each.read.slots); });
-  const std::int64_t most_bytes = memory_for_batch(model, how).held;
-  return_freed_memory();  // what the plans were made in
+  const std::int64_t most_bytes = memory_for_batch(model, how).scored;
+  if (model.device().is_cpu()) {
+    return_freed_memory();  // what the plans were made in
+  }
   for (std::size_t begin = 0; begin < waiting.size();) {
     const std::size_t end = end_of_pass(model, waiting, begin, most_bytes);
     score_pass(model, waiting, begin, end, found);

@@ -1,13 +1,16 @@
 #include "kvtransfer/model/generate_many.hpp"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/rand.h>
 
 #include <algorithm>
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 
+#include "kvtransfer/cache/convert.hpp"
 #include "kvtransfer/core/error.hpp"
 #include "kvtransfer/inject/prepend.hpp"
 #include "kvtransfer/model/session.hpp"
@@ -227,10 +230,53 @@ TEST_CASE("every request has one result, in the order of the requests", "[model]
   CHECK(finished == std::multiset<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
 }
 
-TEST_CASE("caches that nobody keeps are told apart where one lies where another lay", "[model][generate_many]") {
+namespace {
+
+/// Places for the tensors of a cache, of which the first free one is taken, as an allocator does.
+class few_places {
+ public:
+  /// The same numbers in such a place, in `frame`.
+  cache_view<> copied(const cache_view<>& source, const cache_frame& frame) {
+    const auto place = static_cast<std::size_t>(std::ranges::find(users_, 0) - users_.begin());
+    if (place == users_.size()) {
+      users_.push_back(0);
+      numbers_.emplace_back();
+    }
+    std::vector<at::Tensor> keys;
+    std::vector<at::Tensor> values;
+    for (std::int64_t layer = 0; layer < source.layers(); ++layer) {
+      keys.push_back(placed(source.layer(layer).keys(), place, keys.size() + values.size()));
+      values.push_back(placed(source.layer(layer).values(), place, keys.size() + values.size()));
+    }
+    return cache_view<>(keys, values, frame, as_written);
+  }
+
+  std::size_t size() const { return users_.size(); }
+
+ private:
+  at::Tensor placed(const at::Tensor& tensor, std::size_t place, std::size_t index) {
+    std::deque<std::vector<float>>& there = numbers_[place];
+    if (index == there.size()) {
+      there.emplace_back(static_cast<std::size_t>(tensor.numel()));
+    }
+    ++users_[place];
+    at::Tensor copy = at::from_blob(there[index].data(), tensor.sizes(), [this, place](void*) { --users_[place]; });
+    return copy.copy_(tensor);
+  }
+
+  std::deque<std::deque<std::vector<float>>> numbers_;  // place, tensor
+  std::vector<int> users_;                              // tensors that live in each place
+};
+
+}  // namespace
+
+TEST_CASE("caches are told apart where one lies where another lay that is gone", "[model][generate_many]") {
   const causal_lm model = small_model();
+  const cache_frame frame = prefill(model, {some_tokens(6)}).view().frame();  // the same one of all
+  few_places places;
   const auto asked = [&](std::int64_t i) -> generation_request {
-    return {prepend(prefill(model, {some_tokens(6, i)}).view(), {some_tokens(3)}), {.max_new_tokens = 9}};
+    const cache source = prefill(model, {some_tokens(6, i)});
+    return {prepend(places.copied(source.view(), frame), {some_tokens(3)}), {.max_new_tokens = 9}};
   };
   std::int64_t next = 0;
   std::vector<std::vector<std::int64_t>> said(24);
@@ -239,12 +285,71 @@ TEST_CASE("caches that nobody keeps are told apart where one lies where another 
       [&]() -> std::optional<generation_request> { return next < 24 ? std::optional(asked(next++)) : std::nullopt; },
       [&](std::size_t index, const generation_result& result) { said[index] = result.said.token_ids; },
       {.most_sequences = 3});
+  CHECK(places.size() < 24);
   for (std::int64_t i = 0; i < 24; ++i) {
     const generation_result expected = alone(model, asked(i));
     if (expected.said.close_calls == 0) {  // else chance may decide
       CHECK(said[static_cast<std::size_t>(i)] == expected.said.token_ids);
     }
   }
+}
+
+TEST_CASE("a cache that is written anew while a plan behind it runs is another", "[model][generate_many]") {
+  const causal_lm model = small_model();
+  const std::vector<cache> sources = [&] {
+    std::vector<cache> made;
+    for (std::int64_t i = 0; i < 3; ++i) {
+      made.push_back(prefill(model, {some_tokens(6, i)}));
+    }
+    return made;
+  }();
+  const cache_frame frame = sources[0].view().frame();
+  cache_view<> written = convert(sources[0].view(), layouts::batch_heads_seq_dim());
+  const auto asked = [&](std::size_t i) -> generation_request {
+    if (i == 1) {
+      return {prepend(sources[1].view(), {some_tokens(7)}), {.max_new_tokens = 9}};
+    }
+    std::vector<at::Tensor> keys;
+    std::vector<at::Tensor> values;
+    std::vector<at::Tensor> from_keys;
+    std::vector<at::Tensor> from_values;
+    for (std::int64_t layer = 0; layer < written.layers(); ++layer) {
+      keys.push_back(written.layer(layer).stored_keys());
+      values.push_back(written.layer(layer).stored_values());
+      from_keys.push_back(sources[i].view().layer(layer).keys());
+      from_values.push_back(sources[i].view().layer(layer).values());
+    }
+    written = convert_into(cache_view<>(from_keys, from_values, frame, as_written), keys, values,
+                           layouts::batch_heads_seq_dim());
+    return {prepend(written, {some_tokens(3)}), {.max_new_tokens = 9}};
+  };
+  std::size_t next = 0;
+  std::vector<std::vector<std::int64_t>> said(3);
+  generate_many(
+      model,
+      [&]() -> std::optional<generation_request> { return next < 3 ? std::optional(asked(next++)) : std::nullopt; },
+      [&](std::size_t index, const generation_result& result) { said[index] = result.said.token_ids; },
+      {.most_sequences = 1});
+  for (const std::size_t i : {0U, 2U}) {
+    const generation_request same{prepend(sources[i].view(), {some_tokens(3)}), {.max_new_tokens = 9}};
+    CHECK(said[i] == alone(model, same).said.token_ids);
+  }
+  CHECK(said[0] != said[2]);
+}
+
+TEST_CASE("requests behind one cache run together however many bytes it has", "[model][generate_many]") {
+  nlohmann::json config = small_config();
+  config["max_position_embeddings"] = 2048;
+  config["num_hidden_layers"] = 24;
+  const causal_lm model = small_model(1, config);
+  const cache source = prefill(model, {some_tokens(800)});
+  std::vector<generation_request> requests;
+  for (std::int64_t i = 0; i < 48; ++i) {
+    requests.push_back({prepend(source.view(), {some_tokens(3, i)}), {.max_new_tokens = 8}});
+  }
+  std::int64_t calls = 0;
+  (void)generate_many(model, requests, {.after_steps = [&](std::int64_t) { ++calls; }});
+  CHECK(calls < 48);  // 8 for each of a few batches
 }
 
 TEST_CASE("a text longer than those read together is read like the others", "[model][generate_many]") {

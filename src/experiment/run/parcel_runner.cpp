@@ -8,7 +8,7 @@
 #include "experiment/named_errors.hpp"
 #include "experiment/trial.hpp"
 #include "kvtransfer/model/causal_lm.hpp"
-#include "model/batch_sizes.hpp"
+#include "model/injected_memory.hpp"
 #include "model/lack_of_memory.hpp"
 #include "model/plan_checks.hpp"
 
@@ -38,8 +38,8 @@ parcel_runner::parcel_runner(const causal_lm& model, const prompt_encoding& enco
       how_(how),
       finished_(std::move(finish)),
       settings_(settings_for(records.run().settings, model)),
-      enough_held_(memory_for_batch(model, how).held),
-      caches_(model, std::min(prompt_caches::usual_bytes, memory_for_batch(model, how).kept), how),
+      memory_(memory_for_batch(model, how)),
+      caches_(model, std::min(prompt_caches::usual_bytes, memory_.kept), how),
       measures_(model, encoding, conditions, records, settings_, how_) {}
 
 /// Those whose prompts have to be continued first come last, when as many of those continuations are made together as
@@ -68,11 +68,12 @@ std::vector<cell> parcel_runner::generate_for(const std::vector<cell>& cells) {
   auto next = cells.begin();
   const request_source source = [&]() -> std::optional<generation_request> {
     if (ready.empty()) {
-      std::int64_t held = 0;
-      for (; next != cells.end() && ready.size() < most_prepared && (held < enough_held_ || ready.empty()); ++next) {
+      injected_memory held;
+      for (; next != cells.end() && ready.size() < most_prepared && (held.bytes() < memory_.held || ready.empty());
+           ++next) {
         try {
           ready.push_back(prepared(*next));
-          held += bytes_injected(ready.back().request.input);
+          held.add(ready.back().request.input);
         } catch (const continuation_deferred&) {
           deferred.push_back(*next);
         }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "kvtransfer/experiment/prompt_caches.hpp"
 #include "kvtransfer/model/generate.hpp"
 #include "kvtransfer/model/generate_many.hpp"
+#include "model/batch_sizes.hpp"
 
 namespace kvtransfer::detail {
 
@@ -41,7 +41,7 @@ class parcel_runner {
   batching how_;
   std::function<void(const cell&)> finished_;
   generation_config settings_;
-  std::int64_t enough_held_;  // bytes that trials inject which are made ready
+  batch_memory memory_;
   prompt_caches caches_;
   trial_measures measures_;
 };
