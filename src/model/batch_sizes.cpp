@@ -43,7 +43,7 @@ batch_memory memory_for_batch(const causal_lm& model, const batching& how) {
   if (!model.device().is_cpu()) {
     return {.most = most, .enough = most, .held = most, .kept = most, .scored = most};
   }
-  constexpr std::int64_t little = 192'000'000;  // for a small model's weights and its batch together
+  constexpr std::int64_t little = 256'000'000;  // for a small model's weights and its batch together
   std::int64_t weights = 0;
   for_each_parameter(model.weights, [&](const std::string&, const at::Tensor& tensor) {
     weights += static_cast<std::int64_t>(tensor.nbytes());

@@ -63,8 +63,8 @@ struct factor_table {
 ///
 /// A further statistic is its arithmetic in statistics/, a member here, a file of src/experiment/summary/ that fills it
 /// and that src/experiment/summary.cpp calls, its place in src/experiment/summary_json.cpp, and a table in
-/// src/experiment/report/html_summary.cpp. A further number of each trial is a line of `trial_metrics()` in
-/// src/experiment/summary/prompt_values.hpp, and every table that goes by metrics has it.
+/// src/experiment/report/html_summary.cpp. A further number of each trial is a member of `trial_record`, and a line of
+/// `trial_metrics()` in src/experiment/summary/prompt_values.cpp.
 struct run_summary {
   std::vector<condition_summary> cells;           ///< variants in turn, in each the conditions in the run's order
   std::vector<condition_comparison> comparisons;  ///< a family a metric, variants included
