@@ -42,8 +42,9 @@ struct architecture {
 using architecture_registry = registry<architecture>;
 
 /// The architectures that open. A further one is a file beside this one, of settings as in blocks.hpp; its declaration
-/// below and its name in standard.cpp; its `model_type` in src/rope/architectures.json, which the rotary conventions
-/// are generated from; and, for GGUF files, what these call it in ../weights/gguf_architecture.cpp.
+/// below and its name in standard.cpp; its `model_type` in src/rope/architectures.json, of which
+/// src/rope/generate_architectures.py makes the tables of rotary conventions; and, for GGUF files, the name that these
+/// have for it in ../weights/gguf_architecture.cpp.
 [[nodiscard]] const architecture_registry& standard_architectures();
 
 /// The entry that a config.json names, by `architectures` or, where that is missing, by `model_type`.
