@@ -268,6 +268,19 @@ class few_places {
   std::vector<int> users_;                              // tensors that live in each place
 };
 
+/// What is said to `count` requests, each made by `asked(index)` when there is room for it and not before.
+template <class Asked>
+std::vector<std::vector<std::int64_t>> said_to(const causal_lm& model, std::int64_t count, const Asked& asked,
+                                               const batching& how) {
+  std::int64_t next = 0;
+  std::vector<std::vector<std::int64_t>> said(static_cast<std::size_t>(count));
+  generate_many(
+      model,
+      [&]() -> std::optional<generation_request> { return next < count ? std::optional(asked(next++)) : std::nullopt; },
+      [&](std::size_t index, const generation_result& result) { said[index] = result.said.token_ids; }, how);
+  return said;
+}
+
 }  // namespace
 
 TEST_CASE("caches are told apart where one lies where another lay that is gone", "[model][generate_many]") {
@@ -278,13 +291,7 @@ TEST_CASE("caches are told apart where one lies where another lay that is gone",
     const cache source = prefill(model, {some_tokens(6, i)});
     return {prepend(places.copied(source.view(), frame), {some_tokens(3)}), {.max_new_tokens = 9}};
   };
-  std::int64_t next = 0;
-  std::vector<std::vector<std::int64_t>> said(24);
-  generate_many(
-      model,
-      [&]() -> std::optional<generation_request> { return next < 24 ? std::optional(asked(next++)) : std::nullopt; },
-      [&](std::size_t index, const generation_result& result) { said[index] = result.said.token_ids; },
-      {.most_sequences = 3});
+  const std::vector<std::vector<std::int64_t>> said = said_to(model, 24, asked, {.most_sequences = 3});
   CHECK(places.size() < 24);
   for (std::int64_t i = 0; i < 24; ++i) {
     const generation_result expected = alone(model, asked(i));
@@ -305,7 +312,8 @@ TEST_CASE("a cache that is written anew while a plan behind it runs is another",
   }();
   const cache_frame frame = sources[0].view().frame();
   cache_view<> written = convert(sources[0].view(), layouts::batch_heads_seq_dim());
-  const auto asked = [&](std::size_t i) -> generation_request {
+  const auto asked = [&](std::int64_t index) -> generation_request {
+    const auto i = static_cast<std::size_t>(index);
     if (i == 1) {
       return {prepend(sources[1].view(), {some_tokens(7)}), {.max_new_tokens = 9}};
     }
@@ -323,13 +331,7 @@ TEST_CASE("a cache that is written anew while a plan behind it runs is another",
                            layouts::batch_heads_seq_dim());
     return {prepend(written, {some_tokens(3)}), {.max_new_tokens = 9}};
   };
-  std::size_t next = 0;
-  std::vector<std::vector<std::int64_t>> said(3);
-  generate_many(
-      model,
-      [&]() -> std::optional<generation_request> { return next < 3 ? std::optional(asked(next++)) : std::nullopt; },
-      [&](std::size_t index, const generation_result& result) { said[index] = result.said.token_ids; },
-      {.most_sequences = 1});
+  const std::vector<std::vector<std::int64_t>> said = said_to(model, 3, asked, {.most_sequences = 1});
   for (const std::size_t i : {0U, 2U}) {
     const generation_request same{prepend(sources[i].view(), {some_tokens(3)}), {.max_new_tokens = 9}};
     CHECK(said[i] == alone(model, same).said.token_ids);
